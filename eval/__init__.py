@@ -1,0 +1,1 @@
+"""Measured advice: which retrieval setting to run."""

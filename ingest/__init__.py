@@ -1,0 +1,1 @@
+"""An uploaded file becomes searchable chunks: parse, chunk, embed, upsert."""

@@ -1,0 +1,91 @@
+"""What the catalog knows of a document and of a collection."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+_NAMESPACE = uuid.UUID("5f0c8d0e-6a2b-5d43-9d0f-0f5a7c1e2b90")
+
+
+class Status(StrEnum):
+    """Where a document stands on its way to being searchable."""
+
+    QUEUED = "queued"
+    PARSING = "parsing"
+    EMBEDDING = "embedding"
+    SEARCHABLE = "searchable"
+    PARTIAL = "partial"  # searchable, but some pages could not be read
+    FAILED = "failed"
+
+    @property
+    def is_searchable(self) -> bool:
+        """Whether the latest revision answers."""
+        return self in {Status.SEARCHABLE, Status.PARTIAL}
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no job is under way or waiting."""
+        return self.is_searchable or self is Status.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One row of the catalog.
+
+    Attributes:
+        id: stable for (collection, external_id).
+        revision: SHA-256 of the bytes uploaded last.
+        searchable_revision: the revision that answers now; an older one while a new one is on its
+            way or has failed.
+        num_pages: pages of the revision, None for formats without pages.
+        num_chunks: chunks of the revision, None until it is cut.
+        num_embedded: chunks embedded so far.
+        error_code: why the status is failed or partial.
+        error_reason: the same in words.
+        attempt: how often this document was queued; makes each job's id unique.
+    """
+
+    id: str
+    collection: str
+    external_id: str
+    filename: str
+    media_type: str
+    revision: str
+    num_bytes: int
+    status: Status
+    searchable_revision: str | None
+    num_pages: int | None
+    num_chunks: int | None
+    num_embedded: int
+    error_code: str | None
+    error_reason: str | None
+    metadata: Mapping[str, Any]
+    attempt: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def job_id(self) -> str:
+        """Id of the job that ingests this revision."""
+        # The time tells a document from one that was deleted, whose job may not have ended yet.
+        return f"{self.id}/{self.revision[:16]}/{self.created_at:%Y%m%d%H%M%S%f}-{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection with the fingerprints its chunks were made with."""
+
+    name: str
+    embedder: str
+    embedder_fingerprint: str
+    analyzer: str
+    chunker_fingerprint: str
+    num_documents: int = 0
+
+
+def make_document_id(collection: str, external_id: str) -> str:
+    """Return the id a document always has: UUIDv5 of collection and external id."""
+    return str(uuid.uuid5(_NAMESPACE, f"{collection}\n{external_id}"))

@@ -1,0 +1,55 @@
+"""Errors of ingestion.
+
+IngestError
+├── UnsupportedTypeError     no parser reads this kind of file
+├── UploadTooLargeError      the file is over the size limit
+├── EmptyUploadError         the file has no bytes
+├── UnreadableFileError      the file is damaged, locked or holds no text; `code` says which
+├── DocumentNotFoundError    no document has this id
+├── CollectionNotFoundError  nothing was ever ingested under this name
+└── InvalidRequestError      a name or field is malformed
+"""
+
+
+class IngestError(Exception):
+    """Base class of what ingestion raises; the message says what to do."""
+
+
+class UnsupportedTypeError(IngestError):
+    """No parser reads this kind of file."""
+
+
+class UploadTooLargeError(IngestError):
+    """The file is over the size limit."""
+
+
+class EmptyUploadError(IngestError):
+    """The file has no bytes."""
+
+
+class UnreadableFileError(IngestError):
+    """The file is damaged, locked or holds no text.
+
+    Attributes:
+        code: `damaged`, `encrypted`, `no_text`, `too_many_pages`, `timeout` or `crashed`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    def __reduce__(self) -> tuple[type["UnreadableFileError"], tuple[str, str]]:
+        """Keep the code when the error crosses a process border."""
+        return type(self), (self.code, str(self))
+
+
+class DocumentNotFoundError(IngestError):
+    """No document has this id."""
+
+
+class CollectionNotFoundError(IngestError):
+    """Nothing was ever ingested under this name."""
+
+
+class InvalidRequestError(IngestError):
+    """A name or field is malformed."""

@@ -1,0 +1,140 @@
+"""Files kept by content: uploaded originals and the canonical texts made from them."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+
+from ingest.errors import EmptyUploadError, UploadTooLargeError
+from ingest.texts import CanonicalText, Heading
+
+# Raise when parsers give another text for the same bytes: texts of older versions are made anew.
+PARSER_VERSION = 1
+CACHED_TEXTS = 64
+# First bytes of an upload that tell its type.
+HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An upload on disk that is not yet kept: its path, SHA-256, size in bytes and first bytes."""
+
+    path: Path
+    revision: str
+    num_bytes: int
+    head: bytes
+
+
+class FileStore:
+    """Originals by SHA-256. The same bytes are stored once, whatever they are called."""
+
+    def __init__(self, root: Path, work: Path) -> None:
+        self._root = root
+        self._work = work
+
+    def receive(self, pieces: Iterable[bytes], max_bytes: int) -> Received:
+        """Write an upload to disk and hash it on the way.
+
+        Raises:
+            EmptyUploadError: it has no bytes.
+            UploadTooLargeError: it has more than `max_bytes`.
+        """
+        digest = hashlib.sha256()
+        size, head = 0, b""
+        handle, name = tempfile.mkstemp(dir=self._work, prefix="upload-")
+        path = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for piece in pieces:
+                    size += len(piece)
+                    _check_size(size, max_bytes)
+                    digest.update(piece)
+                    file.write(piece)
+                    head += piece[: HEAD_BYTES - len(head)]
+                file.flush()
+                os.fsync(file.fileno())
+            if size == 0:
+                raise EmptyUploadError("The file is empty. Upload a file with content.")
+        except BaseException:
+            path.unlink()
+            raise
+        return Received(path, digest.hexdigest(), size, head)
+
+    def keep(self, received: Received) -> None:
+        """Move an upload to its place."""
+        target = self.path(received.revision)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        received.path.replace(target)
+
+    def path(self, revision: str) -> Path:
+        """Return where the bytes of a revision are."""
+        return self._root / revision[:2] / revision
+
+    def delete(self, revision: str) -> None:
+        """Remove the bytes of a revision."""
+        self.path(revision).unlink(missing_ok=True)
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise UploadTooLargeError(
+            f"The file is larger than the limit of {max_bytes:,} bytes. Split it, or raise "
+            "INGEST_MAX_UPLOAD_BYTES."
+        )
+
+
+class TextStore:
+    """Canonical texts by revision, with the last used ones in memory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._cache: OrderedDict[Path, CanonicalText] = OrderedDict()
+        self._lock = Lock()
+
+    def save(self, revision: str, text: CanonicalText) -> None:
+        """Store a text; a crash leaves the old state or the new one, nothing between."""
+        path = self._path(revision)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(text), ensure_ascii=False), encoding="utf-8")
+        new.replace(path)
+
+    def load(self, revision: str) -> CanonicalText | None:
+        """Return a text, or None when this parser version has not made it yet."""
+        path = self._path(revision)
+        with self._lock:
+            if path in self._cache:
+                self._cache.move_to_end(path)
+                return self._cache[path]
+            # Read under the lock: otherwise a text deleted meanwhile would stay in memory.
+            if not path.exists():
+                return None
+            text = _read_text(path)
+            self._cache[path] = text
+            while len(self._cache) > CACHED_TEXTS:
+                self._cache.popitem(last=False)
+        return text
+
+    def delete(self, revision: str) -> None:
+        """Remove all texts of a revision."""
+        for path in self._root.glob(f"{revision}-*"):
+            with self._lock:
+                self._cache.pop(path, None)
+                path.unlink(missing_ok=True)
+
+    def _path(self, revision: str) -> Path:
+        return self._root / f"{revision}-{PARSER_VERSION}.json"
+
+
+def _read_text(path: Path) -> CanonicalText:
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return CanonicalText(
+        text=record["text"],
+        page_starts=tuple(record["page_starts"]),
+        headings=tuple(Heading(**heading) for heading in record["headings"]),
+        unreadable_pages=tuple(record["unreadable_pages"]),
+    )

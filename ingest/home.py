@@ -1,0 +1,110 @@
+"""The home folder: everything Suffice keeps, and the lock that makes it one process's own."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from retrieval.errors import StoreLockedError
+
+
+class Home:
+    """The folder that holds all local state; use it as a context manager to own it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path / "lock")
+
+    @property
+    def files(self) -> Path:
+        """Uploaded originals."""
+        return self.path / "files"
+
+    @property
+    def texts(self) -> Path:
+        """Canonical texts."""
+        return self.path / "texts"
+
+    @property
+    def index(self) -> Path:
+        """The embedded index."""
+        return self.path / "index"
+
+    @property
+    def work(self) -> Path:
+        """Half-done ingestion: uploads under way, vectors not yet in the index."""
+        return self.path / "work"
+
+    def database_url(self, name: str) -> str:
+        """Return the SQLAlchemy URL of a SQLite database in this folder."""
+        return f"sqlite:///{(self.path / name).absolute()}.sqlite"
+
+    def __enter__(self) -> "Home":
+        """Create the folder and lock it.
+
+        Raises:
+            StoreLockedError: another process owns it.
+        """
+        for folder in (self.files, self.texts, self.index, self.work):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise StoreLockedError(
+                f"{self.path} is in use by another Suffice process"
+                f"{self._whereabouts()}. Use that one with --url, stop it, or set SUFFICE_HOME to "
+                "another folder."
+            ) from error
+        # Left by a process that was killed.
+        self._address.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the folder back."""
+        self._address.unlink(missing_ok=True)
+        self._lock.release()
+
+    @property
+    def _address(self) -> Path:
+        return self.path / "service.json"
+
+    def announce(self, url: str) -> None:
+        """Write down where the service that owns this folder answers."""
+        self._address.write_text(json.dumps({"url": url}))
+
+    def service_url(self) -> str | None:
+        """Return the address of the service that owns this folder, or None when nobody does.
+
+        Raises:
+            StoreLockedError: a process owns it that answers at no address (yet).
+        """
+        if not self.path.is_dir():
+            return None
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            if (url := self.read_address()) is not None:
+                return url
+            raise StoreLockedError(
+                f"{self.path} is in use by another Suffice process that answers at no address yet. "
+                "Wait until it has started, or stop it."
+            ) from error
+        self._lock.release()
+        return None
+
+    def read_address(self) -> str | None:
+        """Return the address that was written down last; its service may be gone."""
+        try:
+            return str(json.loads(self._address.read_text())["url"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def _whereabouts(self) -> str:
+        url = self.read_address()
+        return f" (a service at {url})" if url else ""

@@ -1,0 +1,251 @@
+"""The library: what can be done with documents. The HTTP routes call this and nothing below it."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ingest.documents import Collection, Document, Status, make_document_id
+from ingest.errors import (
+    CollectionNotFoundError,
+    DocumentNotFoundError,
+    InvalidRequestError,
+    UnreadableFileError,
+)
+from ingest.files import Received
+from ingest.jobs import Jobs
+from ingest.parsers.media_types import detect_media_type
+from ingest.pipeline import Pipeline
+from ingest.texts import CanonicalText
+from retrieval.errors import CollectionMismatchError
+from retrieval.index import ChunkIndex
+
+_COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+MAX_NAME_CHARACTERS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file to add.
+
+    Attributes:
+        filename: as the user calls it; decides between kinds of text, never between kinds of file.
+        pieces: the bytes.
+        collection: where to.
+        external_id: the user's own id; None takes the file name.
+        metadata: kept and returned with the document.
+    """
+
+    filename: str
+    pieces: Iterable[bytes]
+    collection: str
+    external_id: str | None
+    metadata: Mapping[str, Any]
+
+
+class Library:
+    """Documents of all collections."""
+
+    def __init__(
+        self, pipeline: Pipeline, jobs: Jobs, analyzer: str, max_upload_bytes: int
+    ) -> None:
+        self._pipeline = pipeline
+        self._catalog = pipeline.catalog
+        self._jobs = jobs
+        self._analyzer = analyzer
+        self._max_upload_bytes = max_upload_bytes
+
+    def add(self, upload: Upload) -> tuple[Document, bool]:
+        """Accept a file; return its document and whether there is anything to do.
+
+        The same bytes again change nothing, unless the last attempt failed: then it is repeated.
+
+        Raises:
+            InvalidRequestError: a malformed name.
+            EmptyUploadError, UploadTooLargeError, UnsupportedTypeError: not a file we take.
+            CollectionMismatchError: the collection was made with another embedder or analyzer.
+        """
+        _check_names(upload)
+        self._check_fingerprints(upload.collection)
+        received = self._pipeline.files.receive(upload.pieces, self._max_upload_bytes)
+        try:
+            media_type = detect_media_type(received.head, upload.filename)
+            with self._pipeline.change:
+                return self._accept(upload, received, media_type)
+        finally:
+            received.path.unlink(missing_ok=True)
+
+    def get(self, document_id: str) -> Document:
+        """Return a document.
+
+        Raises:
+            DocumentNotFoundError: there is none of this id.
+        """
+        document = self._catalog.get(document_id)
+        if document is None:
+            raise DocumentNotFoundError(f"There is no document {document_id!r}.")
+        return document
+
+    def list_documents(
+        self, collection: str | None, status: Status | None, after: str | None, limit: int
+    ) -> list[Document]:
+        """Return documents in order of their ids, beginning after the id `after`."""
+        return self._catalog.list_documents(collection, status, after, limit)
+
+    def num_chunks(self, collection: str) -> int:
+        """Count the chunks in a collection's index."""
+        return self._pipeline.store.open(collection).count()
+
+    def collections(self) -> list[Collection]:
+        """Return the collections that hold documents."""
+        return self._catalog.list_collections()
+
+    def retry(self, document_id: str) -> Document:
+        """Queue a failed document again; one that did not fail is left as it is."""
+        with self._pipeline.change:
+            document = self.get(document_id)
+            if document.status is not Status.FAILED:
+                return document
+            self._check_fingerprints(document.collection)
+            return self._enqueue(replace(document, attempt=document.attempt + 1))
+
+    def delete(self, document_id: str) -> None:
+        """Remove a document; when this returns, nothing of it answers or is on disk."""
+        with self._pipeline.change:
+            document = self.get(document_id)
+            self._jobs.forget(document)
+            is_last = len(self._catalog.list_documents(document.collection, limit=2)) == 1
+            if is_last:
+                self._pipeline.store.drop(document.collection)
+            else:
+                index = self._pipeline.store.open(document.collection)
+                index.delete(document_id)
+            self._pipeline.discard_work(document_id, document.revision)
+            for revision in {document.revision, document.searchable_revision} - {None}:
+                self._pipeline.forget_revision(str(revision), by=document_id)
+            if is_last:
+                self._catalog.delete_collection(document.collection)
+            # Last: what was broken off before this can be deleted again.
+            self._catalog.delete(document_id)
+        if not is_last:
+            index.compact()
+
+    def open_index(self, collection: str) -> ChunkIndex:
+        """Return the index to search in.
+
+        Raises:
+            CollectionNotFoundError: no document was ever uploaded to it.
+            CollectionMismatchError: it was made with another embedder or analyzer.
+        """
+        if self._check_fingerprints(collection) is None:
+            raise CollectionNotFoundError(
+                f"There is no collection {collection!r}. Upload a document to it first."
+            )
+        return self._pipeline.store.open(collection)
+
+    def content(self, document: Document) -> Path:
+        """Return the file with a document's original bytes."""
+        return self._pipeline.files.path(document.searchable_revision or document.revision)
+
+    def text(self, document: Document) -> CanonicalText:
+        """Return the canonical text that answers now.
+
+        Raises:
+            UnreadableFileError: the file could not be read.
+            DocumentNotFoundError: it was not parsed yet.
+        """
+        text = self.revision_text(document.searchable_revision or document.revision)
+        if text is not None:
+            return text
+        if document.status is Status.FAILED:
+            raise UnreadableFileError(str(document.error_code), str(document.error_reason))
+        raise DocumentNotFoundError(f"Document {document.id!r} has no text yet; see its status.")
+
+    def revision_text(self, revision: str) -> CanonicalText | None:
+        """Return the canonical text of a revision, or None when there is none."""
+        return self._pipeline.texts.load(revision)
+
+    def _accept(self, upload: Upload, received: Received, media_type: str) -> tuple[Document, bool]:
+        external_id = upload.external_id or upload.filename
+        document_id = make_document_id(upload.collection, external_id)
+        known = self._catalog.get(document_id)
+        if known and known.revision == received.revision and known.status is not Status.FAILED:
+            return known, False
+        if self._check_fingerprints(upload.collection) is None:
+            self._catalog.add_collection(self._describe(upload.collection))
+        self._pipeline.files.keep(received)
+        now = datetime.now(UTC)
+        document = Document(
+            id=document_id,
+            collection=upload.collection,
+            external_id=external_id,
+            filename=upload.filename,
+            media_type=media_type,
+            revision=received.revision,
+            num_bytes=received.num_bytes,
+            status=Status.QUEUED,
+            searchable_revision=known.searchable_revision if known else None,
+            num_pages=None,
+            num_chunks=None,
+            num_embedded=0,
+            error_code=None,
+            error_reason=None,
+            metadata=upload.metadata,
+            attempt=known.attempt + 1 if known else 1,
+            created_at=known.created_at if known else now,
+            updated_at=now,
+        )
+        queued = self._enqueue(document)
+        if known and known.revision != known.searchable_revision:
+            self._pipeline.forget_revision(known.revision)
+        return queued, True
+
+    def _enqueue(self, document: Document) -> Document:
+        queued = replace(
+            document,
+            status=Status.QUEUED,
+            error_code=None,
+            error_reason=None,
+            num_embedded=0,
+            updated_at=datetime.now(UTC),
+        )
+        self._catalog.put(queued)
+        self._jobs.enqueue(queued)
+        return queued
+
+    def _describe(self, collection: str) -> Collection:
+        embedder = self._pipeline.embedder
+        return Collection(
+            name=collection,
+            embedder=embedder.name,
+            embedder_fingerprint=embedder.fingerprint,
+            analyzer=self._analyzer,
+            chunker_fingerprint=self._pipeline.chunker.fingerprint,
+        )
+
+    def _check_fingerprints(self, name: str) -> Collection | None:
+        known = self._catalog.get_collection(name)
+        if known is None:
+            return None
+        self._pipeline.check_embedder(known)
+        if known.analyzer != self._analyzer:
+            raise CollectionMismatchError(
+                f"Collection {name!r} was indexed for language {known.analyzer!r}, this service "
+                f"runs {self._analyzer!r}. Set RETRIEVAL_LANGUAGE back, or use a new collection."
+            )
+        return known
+
+
+def _check_names(upload: Upload) -> None:
+    if not _COLLECTION_NAME.fullmatch(upload.collection):
+        raise InvalidRequestError(
+            f"{upload.collection[:80]!r} is no collection name: use 1 to 64 of a-z, 0-9, - and _, "
+            "beginning with a letter or digit."
+        )
+    for name in (upload.filename, upload.external_id or upload.filename):
+        if not name.strip() or len(name) > MAX_NAME_CHARACTERS or "\x00" in name:
+            raise InvalidRequestError(
+                f"File name and external_id need 1 to {MAX_NAME_CHARACTERS} characters."
+            )

@@ -1,0 +1,1 @@
+"""Parsers: the bytes of an uploaded file become canonical text, in processes that may be killed."""

@@ -1,0 +1,167 @@
+"""Writes the elements of a page, one after the other, as blocks of canonical text."""
+
+import re
+
+from lxml.html import HtmlElement
+
+from ingest.parsers.html_table import HtmlTable, is_layout_table
+from ingest.texts import CanonicalText, Heading
+
+BLOCK_SEPARATOR = "\n\n"
+
+
+def tag_set(names: str) -> frozenset[str]:
+    """Return the element names of a line of words."""
+    return frozenset(names.split())
+
+
+_LISTS = frozenset({"ul", "ol", "menu", "dir"})
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_CELLS = frozenset({"td", "th"})
+_BLOCKS = _HEADINGS | tag_set(
+    "address article aside blockquote body caption center dd details div dl dt fieldset figcaption "
+    "figure footer form header hr html legend li main nav p pre search section summary table tbody "
+    "tfoot thead tr"
+)
+_WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
+_AROUND_BREAK = re.compile(r" *\n *")
+_SPACES = re.compile(r"  +")
+_BREAKS = re.compile(r"\n{2,}")
+
+
+class HtmlWriter:
+    """Collects inline text until a block ends, then writes the block."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._headings: list[Heading] = []
+        self._inline: list[str] = []
+        self._preformatted = 0
+        # One counter for each open list: the next number, or None for a bulleted list.
+        self._lists: list[int | None] = []
+        self._item_mark = ""
+        self._wrote_item = False
+        self._tables: list[HtmlTable | None] = []
+
+    def open(self, element: HtmlElement) -> None:
+        """Begin an element and write its first text."""
+        tag = element.tag
+        if tag == "br":
+            self._inline.append("\n")
+        elif tag in _CELLS and self._table:
+            self._write_stray_text()
+        elif tag in _BLOCKS or tag in _LISTS or tag in _CELLS:
+            self._end_block()
+            self._open_block(element)
+        self.write(element.text)
+
+    def close(self, element: HtmlElement) -> None:
+        """End an element."""
+        tag = element.tag
+        if tag in _CELLS and self._table:
+            self._table.add_cell(self._take_inline(), is_header=tag == "th")
+        elif tag in _HEADINGS and not self._table:
+            self._write_heading(int(tag[1]))
+        elif tag in _BLOCKS or tag in _LISTS or tag in _CELLS:
+            self._end_block()
+            self._close_block(element)
+
+    def skip(self, element: HtmlElement) -> None:
+        """Leave an element out, but keep the blocks around it apart and what follows it."""
+        if element.tag in _BLOCKS:
+            self._end_block()
+        self.write(element.tail)
+
+    def write(self, text: str | None) -> None:
+        """Add text; white space collapses outside of `pre`."""
+        if text:
+            self._inline.append(text if self._preformatted else _WHITE_SPACE.sub(" ", text))
+
+    def finish(self) -> CanonicalText:
+        """Return what was written."""
+        self._end_block()
+        return CanonicalText("".join(self._parts), headings=tuple(self._headings))
+
+    @property
+    def _table(self) -> HtmlTable | None:
+        return self._tables[-1] if self._tables else None
+
+    def _open_block(self, element: HtmlElement) -> None:
+        tag = element.tag
+        if tag == "pre":
+            self._preformatted += 1
+        elif tag in _LISTS:
+            self._lists.append(_first_number(element))
+        elif tag == "li":
+            self._item_mark = self._next_item_mark()
+        elif tag == "table":
+            self._tables.append(None if is_layout_table(element) else HtmlTable())
+
+    def _close_block(self, element: HtmlElement) -> None:
+        tag = element.tag
+        if tag == "pre":
+            self._preformatted -= 1
+        elif tag in _LISTS:
+            self._lists.pop()
+            self._wrote_item = self._wrote_item and bool(self._lists)
+        elif tag == "li":
+            self._item_mark = ""
+        elif tag == "tr" and self._table:
+            self._table.end_row()
+        elif tag == "table":
+            self._write_stray_text()
+            table = self._tables.pop()
+            self._write_block(table.markdown() if table else "")
+
+    def _next_item_mark(self) -> str:
+        number = self._lists[-1] if self._lists else None
+        indent = "  " * (len(self._lists) - 1)
+        if number is None:
+            return f"{indent}- "
+        self._lists[-1] = number + 1
+        return f"{indent}{number}. "
+
+    def _take_inline(self) -> str:
+        text = "".join(self._inline)
+        self._inline.clear()
+        return text
+
+    def _write_stray_text(self) -> None:
+        """Write the caption and whatever else stands in a table outside of its cells."""
+        self._write_block(" ".join(self._take_inline().split()))
+
+    def _end_block(self) -> None:
+        if self._table:
+            self._inline.append(" ")
+            return
+        text = self._take_inline()
+        if self._preformatted:
+            self._write_block(text.strip("\n") if text.strip() else "")
+        else:
+            text = _SPACES.sub(" ", _AROUND_BREAK.sub("\n", text))
+            self._write_block(_BREAKS.sub("\n", text).strip())
+
+    def _write_heading(self, level: int) -> None:
+        title = " ".join(self._take_inline().split())
+        if title:
+            end = self._write_block(title)
+            self._headings.append(Heading(end - len(title), end, level, title))
+
+    def _write_block(self, text: str) -> int:
+        if text:
+            # The items of a list stand on consecutive lines.
+            separator = "\n" if self._lists and self._wrote_item else BLOCK_SEPARATOR
+            block = (separator if self._parts else "") + self._item_mark + text
+            self._parts.append(block)
+            self._length += len(block)
+            self._item_mark = ""
+            self._wrote_item = bool(self._lists)
+        return self._length
+
+
+def _first_number(element: HtmlElement) -> int | None:
+    if element.tag != "ol":
+        return None
+    start = element.get("start", "1")
+    return int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1

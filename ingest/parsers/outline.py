@@ -1,0 +1,111 @@
+"""PDF outlines: bookmarks become headings where their title stands on the page."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from pypdf import PdfReader
+from pypdf.generic import Destination
+
+from ingest.texts import Heading
+
+# What may stand before a title on its line: `2.1 `, `A. `, `Chapter 3: `.
+_NUMBERING = re.compile(r"(?:(?:\w+ )?[\dIVXLC]+(?:[.-]\d+)*|[A-Z])?\W*")
+_MAX_NUMBERING_CHARACTERS = 20
+_MAX_OCCURRENCES = 50
+
+
+def read_outline(reader: PdfReader) -> Iterator[tuple[int, int, str]]:
+    """Yield (level from 1, page index from 0, title) in outline order.
+
+    Raises:
+        PyPdfError: the outline is damaged; damaged files raise other errors, too.
+    """
+    pending: list[tuple[int, object]] = [(1, item) for item in reversed(reader.outline)]
+    while pending:
+        level, item = pending.pop()
+        if isinstance(item, list):
+            pending.extend((level + 1, child) for child in reversed(item))
+        elif isinstance(item, Destination):
+            page = _page_index(reader, item)
+            if page is not None and isinstance(item.title, str):
+                yield level, page, item.title
+
+
+def _page_index(reader: PdfReader, destination: Destination) -> int | None:
+    page = reader.get_destination_page_number(destination)
+    return page if isinstance(page, int) and 0 <= page < len(reader.pages) else None
+
+
+def locate_headings(
+    outline: Sequence[tuple[int, int, str]], texts: Sequence[str], page_starts: Sequence[int]
+) -> tuple[Heading, ...]:
+    """Return the outline entries whose title is found on their page, in text order.
+
+    Letter case and white space do not matter. The title must begin or end a line, so that a word
+    of running text is not taken for a heading.
+
+    Args:
+        outline: as `read_outline` yields it.
+        texts: the text of each page.
+        page_starts: the offset of each page in the canonical text.
+    """
+    headings: dict[int, Heading] = {}
+    pages: dict[int, _FoldedPage] = {}
+    for level, page, title in outline:
+        if page not in pages:
+            pages[page] = _FoldedPage(texts[page])
+        span = pages[page].find(title)
+        if span:
+            start, end = page_starts[page] + span[0], page_starts[page] + span[1]
+            headings.setdefault(start, Heading(start, end, level, " ".join(title.split())))
+    return tuple(heading for _, heading in sorted(headings.items()))
+
+
+class _FoldedPage:
+    """A page without white space and letter case, searched from top to bottom."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        folded = [(index, letter) for index, c in enumerate(text) for letter in _fold(c)]
+        self._offsets = [index for index, _ in folded]
+        self._letters = "".join(letter for _, letter in folded)
+        self._cursor = 0
+
+    def find(self, title: str) -> tuple[int, int] | None:
+        """Return the best span of the title, preferring what follows the last title found."""
+        needle = "".join(_fold(title))
+        if not needle:
+            return None
+        spans = self._spans(needle, self._cursor) or self._spans(needle, 0)
+        if not spans:
+            return None
+        _, start, position = min(spans)
+        self._cursor = position + len(needle)
+        return start, self._offsets[self._cursor - 1] + 1
+
+    def _spans(self, needle: str, cursor: int) -> list[tuple[int, int, int]]:
+        spans = []
+        for _ in range(_MAX_OCCURRENCES):
+            position = self._letters.find(needle, cursor)
+            if position < 0:
+                break
+            cursor = position + 1
+            start = self._offsets[position]
+            strangeness = self._strangeness(start, self._offsets[position + len(needle) - 1] + 1)
+            if strangeness is not None:
+                spans.append((strangeness, start, position))
+        return spans
+
+    def _strangeness(self, start: int, end: int) -> int | None:
+        line_start = self._text.rfind("\n", 0, start) + 1
+        line_end = self._text.find("\n", end)
+        begins_line = (
+            start - line_start <= _MAX_NUMBERING_CHARACTERS
+            and _NUMBERING.fullmatch(self._text, line_start, start) is not None
+        )
+        ends_line = not self._text[end : line_end if line_end >= 0 else None].strip()
+        return {2: 0, 1: 1}.get(begins_line + ends_line)
+
+
+def _fold(text: str) -> str:
+    return "".join(text.split()).casefold()

@@ -1,0 +1,44 @@
+"""What a worker process answers: a canonical text or a domain error as JSON.
+
+JSON instead of pickle, because the other side has just read a hostile file.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from ingest.errors import UnreadableFileError, UnsupportedTypeError
+from ingest.texts import CanonicalText, Heading
+
+Reply = dict[str, Any]
+_UNSUPPORTED = "unsupported"
+
+
+def success(text: CanonicalText) -> Reply:
+    """Return the reply that carries a text."""
+    return {"text": asdict(text)}
+
+
+def failure(error: UnreadableFileError | UnsupportedTypeError) -> Reply:
+    """Return the reply that carries an error."""
+    code = error.code if isinstance(error, UnreadableFileError) else _UNSUPPORTED
+    return {"code": code, "message": str(error)}
+
+
+def result(reply: Reply) -> CanonicalText:
+    """Return the text of a reply.
+
+    Raises:
+        UnreadableFileError: the reply carries this error.
+        UnsupportedTypeError: the reply carries this error.
+    """
+    if "text" not in reply:
+        if reply["code"] == _UNSUPPORTED:
+            raise UnsupportedTypeError(reply["message"])
+        raise UnreadableFileError(reply["code"], reply["message"])
+    fields = reply["text"]
+    return CanonicalText(
+        text=fields["text"],
+        page_starts=tuple(fields["page_starts"]),
+        headings=tuple(Heading(**heading) for heading in fields["headings"]),
+        unreadable_pages=tuple(fields["unreadable_pages"]),
+    )

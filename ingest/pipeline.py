@@ -1,0 +1,244 @@
+"""From stored bytes to searchable chunks: the steps of one job, each safe to repeat.
+
+A step leaves its result on disk (text, vectors), so a job that was killed goes on where it was.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Lock, RLock
+
+import numpy as np
+
+from ingest.catalog import Catalog
+from ingest.chunker import Chunker
+from ingest.documents import Collection, Document, Status
+from ingest.errors import IngestError
+from ingest.files import FileStore, TextStore
+from ingest.parsers.pool import ParserPool
+from ingest.texts import CanonicalText
+from retrieval.chunks import Chunk
+from retrieval.embedding import Embedder, Matrix
+from retrieval.errors import CollectionMismatchError
+from retrieval.index import IndexStore
+
+# Chunks embedded between two looks at the catalog; also the most work lost in a crash.
+EMBED_SLICE = 128
+
+
+class SupersededError(IngestError):
+    """The document was deleted or replaced while its job ran; there is nothing left to do."""
+
+
+class ServiceStopping(BaseException):
+    """The process is going down.
+
+    DBOS records exceptions as a job's result but lets this through,
+    so the job counts as interrupted and goes on at the next start.
+    """
+
+
+class IncompleteIndexError(RuntimeError):
+    """Chunks are missing that should be there; the step is worth repeating."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file may take: pages, and seconds in the parser."""
+
+    max_pages: int
+    parse_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The steps and what they need.
+
+    Attributes:
+        change: held while the catalog and the index change together.
+        embedding: held while the embedder works for a job; two at once would only slow each other.
+        stopping: set when jobs should break off.
+    """
+
+    catalog: Catalog
+    files: FileStore
+    texts: TextStore
+    parsers: ParserPool
+    chunker: Chunker
+    embedder: Embedder
+    store: IndexStore
+    work: Path
+    limits: Limits
+    change: RLock = field(default_factory=RLock)
+    embedding: Lock = field(default_factory=Lock)
+    stopping: Event = field(default_factory=Event)
+
+    def parse(self, document_id: str, revision: str) -> None:
+        """Make the canonical text."""
+        document = self._current(document_id, revision, status=Status.PARSING)
+        self._text(document)
+
+    def embed(self, document_id: str, revision: str) -> None:
+        """Cut the text and append the vectors of its chunks to a file, slice by slice."""
+        document = self._current(document_id, revision, status=Status.EMBEDDING)
+        text, chunks = self._chunks(document)
+        num_pages = len(text.page_starts) or None
+        self.catalog.update(document_id, revision, num_pages=num_pages, num_chunks=len(chunks))
+        self._embed_chunks(document, chunks)
+
+    def activate(self, document_id: str, revision: str) -> None:
+        """Put the chunks into the index, let them answer, and remove those of older revisions."""
+        document = self._current(document_id, revision)
+        text, chunks = self._chunks(document)
+        # Nothing to do, unless a setting changed since the vectors were made or they are gone.
+        self._embed_chunks(document, chunks)
+        with self.change:
+            document = self._current(document_id, revision, num_chunks=len(chunks))
+            vectors = self._read_vectors(self._vectors_path(document))
+            _check_complete(len(vectors), len(chunks))
+            index = self.store.open(document.collection)
+            index.upsert(chunks, vectors)
+            if index.count(document_id, revision) > len(chunks):  # some were cut by other settings
+                index.delete(document_id)
+                index.upsert(chunks, vectors)
+            _check_complete(index.count(document_id, revision), len(chunks))
+            index.delete(document_id, keep_revision=revision)
+            if document.searchable_revision not in {None, revision}:
+                self.forget_revision(str(document.searchable_revision), by=document_id)
+            self._current(document_id, revision, **_outcome(text, revision))
+        index.compact()
+        # Last: a job that is killed before this finds its vectors again.
+        self.discard_work(document_id, revision)
+
+    def fail(self, document_id: str, revision: str, code: str, reason: str) -> None:
+        """Record why a revision cannot be searched; an older one goes on answering."""
+        self.catalog.update(
+            document_id, revision, status=Status.FAILED, error_code=code, error_reason=reason
+        )
+        self.discard_work(document_id, revision)
+
+    def clean_up(self, document_id: str, revision: str) -> None:
+        """Remove what the job of a deleted or replaced revision left on disk."""
+        with self.change:
+            document = self.catalog.get(document_id)
+            if document is None or document.revision != revision:
+                self.discard_work(document_id, revision)
+                self.forget_revision(revision)
+
+    def forget_revision(self, revision: str, *, by: str | None = None) -> None:
+        """Remove the bytes and texts of a revision unless a document other than `by` uses it."""
+        if not self.catalog.uses_revision(revision, other_than=by):
+            self.files.delete(revision)
+            self.texts.delete(revision)
+
+    def discard_work(self, document_id: str, revision: str) -> None:
+        """Remove vectors that were made for a revision but never reached the index."""
+        for path in self.work.glob(f"{document_id}-{revision[:16]}-*"):
+            path.unlink(missing_ok=True)
+
+    def sweep_work(self, unfinished: Iterable[Document]) -> None:
+        """Remove what a killed process left half-done and no unfinished document goes on with."""
+        wanted = {f"{document.id}-{document.revision[:16]}" for document in unfinished}
+        for path in self.work.iterdir():
+            if path.name.rpartition("-")[0] not in wanted:
+                path.unlink()
+
+    def check_embedder(self, collection: Collection | None) -> None:
+        """Refuse to mix vectors.
+
+        Raises:
+            CollectionMismatchError: the collection was embedded with another embedder.
+        """
+        if collection and collection.embedder_fingerprint != self.embedder.fingerprint:
+            raise CollectionMismatchError(
+                f"Collection {collection.name!r} was embedded with {collection.embedder!r}, this "
+                f"service runs {self.embedder.name!r}; their vectors cannot be mixed. Set "
+                "RETRIEVAL_EMBEDDER back, or upload the documents to a new collection."
+            )
+
+    def _current(self, document_id: str, revision: str, **changes: object) -> Document:
+        if self.stopping.is_set():
+            raise ServiceStopping
+        document = self.catalog.get(document_id)
+        if document is None or document.revision != revision:
+            raise SupersededError(f"{document_id} was deleted or replaced.")
+        if changes and not self.catalog.update(document_id, revision, **changes):
+            raise SupersededError(f"{document_id} was deleted or replaced.")
+        return document
+
+    def _text(self, document: Document) -> CanonicalText:
+        text = self.texts.load(document.revision)
+        if text is None:
+            text = self.parsers.parse(
+                self.files.path(document.revision),
+                document.media_type,
+                max_pages=self.limits.max_pages,
+                timeout_seconds=self.limits.parse_timeout_seconds,
+            )
+            with self.change:  # what was deleted meanwhile must not come back
+                self._current(document.id, document.revision)
+                self.texts.save(document.revision, text)
+        return text
+
+    def _chunks(self, document: Document) -> tuple[CanonicalText, list[Chunk]]:
+        text = self._text(document)
+        return text, self.chunker.split(document.id, document.revision, text)
+
+    def _embed_chunks(self, document: Document, chunks: Sequence[Chunk]) -> None:
+        self.check_embedder(self.catalog.get_collection(document.collection))
+        done = 0
+        while done < len(chunks):
+            done = self._embed_slice(document, chunks)
+            self._current(document.id, document.revision, num_embedded=done)
+
+    def _embed_slice(self, document: Document, chunks: Sequence[Chunk]) -> int:
+        """Append the vectors of the next chunks; return how many chunks have theirs."""
+        path = self._vectors_path(document)
+        # Counted under the lock: when bytes were replaced and came back, two jobs do this at once.
+        with self.embedding:
+            done = len(self._read_vectors(path))
+            passages = [chunk.passage for chunk in chunks[done : done + EMBED_SLICE]]
+            vectors = self.embedder.embed_passages(passages)
+            with self.change:  # what was deleted meanwhile must not come back
+                self._current(document.id, document.revision)
+                with path.open("ab") as file:
+                    file.truncate(done * self.embedder.dimension * vectors.itemsize)
+                    file.write(vectors.tobytes())
+        return done + len(passages)
+
+    def _vectors_path(self, document: Document) -> Path:
+        makers = hashlib.sha256(f"{self.chunker.fingerprint} {self.embedder.fingerprint}".encode())
+        name = f"{document.id}-{document.revision[:16]}-{makers.hexdigest()[:16]}.f32"
+        return self.work / name
+
+    def _read_vectors(self, path: Path) -> Matrix:
+        """Return the complete rows of a vector file; a half-written last row is left out."""
+        dimension = self.embedder.dimension
+        num_rows = path.stat().st_size // (dimension * 4) if path.exists() else 0
+        if num_rows == 0:
+            return np.zeros((0, dimension), np.float32)
+        return np.memmap(path, dtype=np.float32, mode="r", shape=(num_rows, dimension))
+
+
+def _check_complete(found: int, expected: int) -> None:
+    if found != expected:
+        raise IncompleteIndexError(f"{found} of {expected} chunks are there; try again.")
+
+
+def _outcome(text: CanonicalText, revision: str) -> dict[str, object]:
+    outcome: dict[str, object] = {
+        "status": Status.SEARCHABLE,
+        "searchable_revision": revision,
+        "error_code": None,
+        "error_reason": None,
+    }
+    if text.unreadable_pages:
+        pages = ", ".join(str(number) for number in text.unreadable_pages[:20])
+        outcome |= {
+            "status": Status.PARTIAL,
+            "error_code": "unreadable_pages",
+            "error_reason": f"{len(text.unreadable_pages)} of {len(text.page_starts)} pages have "
+            f"no readable text: {pages}. The other pages are searchable.",
+        }
+    return outcome

@@ -1,0 +1,1 @@
+"""The chunks that answer a query: embedding, index, fusion, search."""

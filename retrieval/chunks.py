@@ -1,0 +1,60 @@
+"""The shared nouns: a chunk of a document, and a hit of a search."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HEADING_SEPARATOR = " > "
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of a document's canonical text, the unit that is embedded and found.
+
+    Attributes:
+        chunk_id: UUID as text.
+        document_id: document the span belongs to.
+        revision: SHA-256 of the document's bytes, hexadecimal.
+        start: first character in the canonical text.
+        end: one past the last character.
+        text: the canonical text from `start` to `end`, exactly.
+        headings: titles of the sections around the chunk, outermost first.
+        page_start: page of the first character, from 1; None when the format has no pages.
+        page_end: page of the last character, from 1.
+        token_count: tokens of `passage` for the embedder, special tokens left out.
+    """
+
+    chunk_id: str
+    document_id: str
+    revision: str
+    start: int
+    end: int
+    text: str
+    headings: tuple[str, ...]
+    page_start: int | None
+    page_end: int | None
+    token_count: int
+
+    @property
+    def heading_path(self) -> str:
+        """The headings on one line, or the empty string."""
+        return HEADING_SEPARATOR.join(self.headings)
+
+    @property
+    def passage(self) -> str:
+        """What is embedded and indexed: the heading path on a line of its own, then the text."""
+        return f"{self.heading_path}\n{self.text}" if self.headings else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A chunk found by a search. Higher scores are better; scores of two methods do not compare.
+
+    Attributes:
+        chunk: what was found.
+        score: the score that ranks this list.
+        scores: the score of each method that judged the chunk, by method name.
+    """
+
+    chunk: Chunk
+    score: float
+    scores: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,300 @@
+"""The embedded index: Qdrant's engine in this process, one shard per collection.
+
+On disk a collection is a folder with numbered generations of its shard and a file `current.json`
+that names the live one. Compaction writes the next generation in another process and swaps.
+"""
+
+import json
+import logging
+import shutil
+import subprocess
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import qdrant_edge as edge
+
+from retrieval.chunks import Chunk, Hit
+from retrieval.embedding import Matrix
+from retrieval.errors import IndexUnavailableError, StoreLockedError
+from retrieval.index import BATCH_SIZE, ChunkIndex
+from retrieval.payload import PASSAGE, VECTOR, from_payload, to_payload
+from retrieval.shard import create_shard
+
+# A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
+COMPACT_AFTER_CHUNKS = 10_000
+COMPACTION_TIMEOUT_SECONDS = 1800
+STATE_FILE = "current.json"
+logger = logging.getLogger(__name__)
+
+
+class EdgeStore:
+    """Collections as folders below one root."""
+
+    def __init__(self, root: Path, dimension: int, language: str) -> None:
+        self._root = root
+        self._dimension = dimension
+        self._language = language
+        self._indexes: dict[str, EdgeIndex] = {}
+        self._lock = Lock()
+
+    def open(self, collection: str) -> ChunkIndex:
+        """Return a collection's index, see `IndexStore`."""
+        with self._lock:
+            if collection not in self._indexes:
+                self._indexes[collection] = EdgeIndex(
+                    self._root / collection, self._dimension, self._language
+                )
+            return self._indexes[collection]
+
+    def drop(self, collection: str) -> None:
+        """Remove a collection, see `IndexStore`."""
+        with self._lock:
+            if (index := self._indexes.pop(collection, None)) is not None:
+                index.close()
+            shutil.rmtree(self._root / collection, ignore_errors=True)
+
+    def close(self) -> None:
+        """Close all shards."""
+        with self._lock:
+            for index in self._indexes.values():
+                index.close()
+            self._indexes.clear()
+
+
+class EdgeIndex:
+    """One collection. The engine holds the GIL in each call, so one lock costs no parallelism."""
+
+    def __init__(self, folder: Path, dimension: int, language: str) -> None:
+        """Open the live generation, or create the first.
+
+        Raises:
+            StoreLockedError: another process has it open.
+        """
+        self._folder = folder
+        self._lock = Lock()
+        self._compaction = Lock()
+        self._recorded: list[edge.UpdateOperation] | None = None
+        # What the shard was made with outlives a change of the settings: see `Library` for that.
+        self._state = _State.read(folder) or _State(dimension, language)
+        self._shard = self._open()
+
+    def upsert(self, chunks: Sequence[Chunk], vectors: Matrix) -> None:
+        """Add chunks, see `ChunkIndex`."""
+        for start in range(0, len(chunks), BATCH_SIZE):
+            batch = chunks[start : start + BATCH_SIZE]
+            rows = vectors[start : start + BATCH_SIZE].tolist()
+            points = [
+                edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk))
+                for chunk, row in zip(batch, rows, strict=True)
+            ]
+            self._update(edge.UpdateOperation.upsert_points(points))
+
+    def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
+        """Remove the chunks of a document, see `ChunkIndex`."""
+        keep: list[edge.ConditionType] = []
+        if keep_revision is not None:
+            keep.append(_equals("revision", keep_revision))
+        doomed = edge.Filter(must=[_equals("document_id", document_id)], must_not=keep)
+        if not self._count(doomed):
+            return
+        with self._lock:
+            state = self._state.with_deletion()
+            state.write(self._folder)
+            self._state = state
+        self._update(edge.UpdateOperation.delete_points_by_filter(doomed))
+
+    def search_dense(
+        self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Search by similarity, see `ChunkIndex`."""
+        return self._query(edge.Query.Nearest(vector.tolist(), using=VECTOR), limit, within)
+
+    def search_lexical(
+        self, query: str, limit: int, *, within: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Search by words, see `ChunkIndex`."""
+        return self._query(edge.TextQuery(PASSAGE, query), limit, within)
+
+    def count(self, document_id: str | None = None, revision: str | None = None) -> int:
+        """Count chunks, see `ChunkIndex`."""
+        wanted = {"document_id": document_id, "revision": revision}
+        conditions: list[edge.ConditionType] = [
+            _equals(key, value) for key, value in wanted.items() if value is not None
+        ]
+        return self._count(edge.Filter(must=conditions))
+
+    def compact(self) -> None:
+        """Rewrite the shard without deleted chunks if there are any, see `ChunkIndex`.
+
+        Searches and updates go on meanwhile; updates are repeated on the new shard. Also run when
+        many chunks were added, because an unoptimised shard is slow to open.
+        """
+        with self._compaction:
+            if not self._needs_compaction():
+                return
+            current = self._folder / str(self._state.generation)
+            target = self._folder / str(self._state.generation + 1)
+            snapshot = self._folder / "snapshot"
+            try:
+                with self._engine():
+                    self._shard.flush()
+                    deletions = self._state.deletions
+                    shutil.copytree(current, snapshot)
+                    self._recorded = []
+                self._rewrite(snapshot, target)
+                self._swap(target, deletions)
+            finally:
+                with self._lock:
+                    self._recorded = None
+                    live = str(self._state.generation)
+                _remove_other_folders(self._folder, keep=live)
+
+    def close(self) -> None:
+        """Write what is in memory and release the files."""
+        with self._compaction, self._lock:
+            self._shard.flush()
+            self._shard.close()
+
+    def _open(self) -> edge.EdgeShard:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / str(self._state.generation)
+        try:
+            if (self._folder / STATE_FILE).exists():
+                shard = edge.EdgeShard.load(str(path))
+            else:
+                # The state is written last, so without it this folder is half a shard.
+                shutil.rmtree(path, ignore_errors=True)
+                shard = create_shard(path, self._state.dimension, self._state.language)
+                self._state.write(self._folder)
+        except Exception as error:  # the engine raises nothing more specific
+            if "WouldBlock" in str(error):
+                raise StoreLockedError(
+                    f"The index in {self._folder} is open in another process. Stop that process "
+                    "or use its address with --url."
+                ) from error
+            raise IndexUnavailableError(f"The index in {path} does not open: {error}") from error
+        _remove_other_folders(self._folder, keep=path.name)
+        return shard
+
+    @contextmanager
+    def _engine(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                yield
+            except Exception as error:  # the engine raises nothing more specific
+                raise IndexUnavailableError(
+                    f"The index in {self._folder} does not answer: {error}"
+                ) from error
+
+    def _update(self, operation: edge.UpdateOperation) -> None:
+        with self._engine():
+            self._shard.update(operation)
+            if self._recorded is not None:
+                self._recorded.append(operation)
+
+    def _query(
+        self,
+        query: edge.Query | edge.TextQuery,
+        limit: int,
+        within: Collection[str] | None,
+    ) -> list[Hit]:
+        only = None if within is None else edge.Filter(must=[edge.HasIdCondition(set(within))])
+        request = edge.QueryRequest(query=query, limit=limit, filter=only, with_payload=True)
+        with self._engine():
+            points = self._shard.query(request)
+        hits = [Hit(from_payload(str(p.id), p.payload or {}), float(p.score)) for p in points]
+        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+
+    def _count(self, condition: edge.Filter) -> int:
+        with self._engine():
+            return self._shard.count(edge.CountRequest(filter=condition, exact=True))
+
+    def _needs_compaction(self) -> bool:
+        grown = self.count() - self._state.compacted_chunks
+        return self._state.deletions > 0 or grown > COMPACT_AFTER_CHUNKS
+
+    def _rewrite(self, source: Path, target: Path) -> None:
+        command = [sys.executable, "-m", "retrieval.shard", str(source), str(target)]
+        command += [str(self._state.dimension), self._state.language]
+        try:
+            subprocess.run(  # noqa: S603 - our own module with our own paths
+                command, check=True, capture_output=True, timeout=COMPACTION_TIMEOUT_SECONDS
+            )
+        except subprocess.SubprocessError as error:
+            output = getattr(error, "stderr", None) or b""
+            raise IndexUnavailableError(
+                f"The index in {self._folder} could not be rewritten: {error} "
+                f"{output.decode(errors='replace')[-500:]}"
+            ) from error
+
+    def _swap(self, target: Path, deletions: int) -> None:
+        shard = edge.EdgeShard.load(str(target))
+        with self._engine():
+            try:
+                for operation in self._recorded or ():
+                    shard.update(operation)
+                shard.flush()
+                state = self._state.compacted(
+                    chunks=shard.info().points_count,
+                    deletions_left=self._state.deletions - deletions,
+                )
+                state.write(self._folder)
+            except BaseException:
+                shard.close()
+                raise
+            old, self._shard, self._state = self._shard, shard, state
+            old.close()
+        logger.info("compacted", extra={"collection": self._folder.name})
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What `current.json` says: how the shard was made, which is live, and what happened since."""
+
+    dimension: int
+    language: str
+    generation: int = 1
+    compacted_chunks: int = 0
+    deletions: int = 0
+
+    @classmethod
+    def read(cls, folder: Path) -> "_State | None":
+        path = folder / STATE_FILE
+        return cls(**json.loads(path.read_text())) if path.exists() else None
+
+    def write(self, folder: Path) -> None:
+        new = folder / f"{STATE_FILE}.new"
+        new.write_text(json.dumps(asdict(self)))
+        new.replace(folder / STATE_FILE)
+
+    def with_deletion(self) -> "_State":
+        return replace(self, deletions=self.deletions + 1)
+
+    def compacted(self, chunks: int, deletions_left: int) -> "_State":
+        return replace(
+            self,
+            generation=self.generation + 1,
+            compacted_chunks=chunks,
+            deletions=deletions_left,
+        )
+
+
+def open_existing(folder: Path) -> EdgeIndex | None:
+    """Open the index in a folder as it was made, or return None when there is none."""
+    state = _State.read(folder)
+    return None if state is None else EdgeIndex(folder, state.dimension, state.language)
+
+
+def _equals(key: str, value: Any) -> edge.FieldCondition:
+    return edge.FieldCondition(key, match=edge.MatchValue(value))
+
+
+def _remove_other_folders(folder: Path, keep: str) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != keep:
+            shutil.rmtree(path)

@@ -1,0 +1,66 @@
+"""What Suffice asks of a chunk index; adapters: edge.py (embedded) and qdrant.py (server)."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from retrieval.chunks import Chunk, Hit
+from retrieval.embedding import Matrix
+
+# Qdrant's recommendation is 64-256 points; larger batches stall other threads for longer.
+BATCH_SIZE = 256
+
+
+class ChunkIndex(Protocol):
+    """The chunks of one collection with their vectors. Safe to call from several threads."""
+
+    def upsert(self, chunks: Sequence[Chunk], vectors: Matrix) -> None:
+        """Add chunks, replacing those of the same id.
+
+        Args:
+            chunks: n chunks.
+            vectors: (n, dimension) float32 of unit norm, in the order of `chunks`.
+        """
+
+    def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
+        """Remove the chunks of a document, except those of `keep_revision`."""
+
+    def search_dense(
+        self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Return the chunks most similar to a query vector, best first, score = cosine.
+
+        Args:
+            vector: (dimension,) of unit norm.
+            limit: most hits to return.
+            within: ids of the only chunks to consider.
+        """
+
+    def search_lexical(
+        self, query: str, limit: int, *, within: Collection[str] | None = None
+    ) -> list[Hit]:
+        """Return the chunks with the highest BM25 score, best first; without a common term, none.
+
+        Args:
+            query: the user's words.
+            limit: most hits to return.
+            within: ids of the only chunks to consider.
+        """
+
+    def count(self, document_id: str | None = None, revision: str | None = None) -> int:
+        """Count the chunks of the collection, of a document, or of one of its revisions."""
+
+    def compact(self) -> None:
+        """Rewrite the storage so that no deleted text stays on disk; return when that is so."""
+
+
+class IndexStore(Protocol):
+    """All collections of one engine."""
+
+    def open(self, collection: str) -> ChunkIndex:
+        """Return a collection's index, creating an empty one when there is none."""
+
+    def drop(self, collection: str) -> None:
+        """Remove a collection with all its chunks."""
+
+    def close(self) -> None:
+        """Release files and connections."""

@@ -1,0 +1,58 @@
+"""Settings of retrieval, read from RETRIEVAL_* variables."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Language = Literal[
+    "none",
+    "danish",
+    "dutch",
+    "english",
+    "finnish",
+    "french",
+    "german",
+    "hungarian",
+    "italian",
+    "norwegian",
+    "portuguese",
+    "romanian",
+    "russian",
+    "spanish",
+    "swedish",
+    "turkish",
+]
+
+
+class RetrievalSettings(BaseSettings):
+    """How chunks are embedded, indexed and found."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RETRIEVAL_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    embedder: str = Field(
+        default="sentence-transformers/all-MiniLM-L6-v2",
+        description="Sentence-transformers model: a folder or a hub name.",
+    )
+    device: str | None = Field(
+        default=None, description="Torch device of the embedder, such as cpu or cuda; unset: best."
+    )
+    language: Language = Field(
+        default="english",
+        description="Stemmer and stop words of the lexical index; none switches both off.",
+    )
+    num_candidates: int = Field(
+        default=100, ge=1, le=1000, description="Hits taken from each of the two searches."
+    )
+    dense_weight: float = Field(
+        default=0.5, ge=0, le=1, description="Share of the dense score in the hybrid score."
+    )
+    qdrant_url: str | None = Field(
+        default=None,
+        description="Qdrant server (1.20 or newer) to use instead of the embedded index.",
+    )
+    qdrant_api_key: SecretStr | None = Field(
+        default=None, description="Key of the Qdrant server, if it asks for one."
+    )

@@ -1,0 +1,92 @@
+"""Making, reading and rewriting Qdrant Edge shards; imports nothing heavy.
+
+Run as a program it copies the live points of one shard into a new one and optimises that:
+`python -m retrieval.shard SOURCE TARGET DIMENSION LANGUAGE`. The engine holds the GIL for as long
+as it optimises, so this runs in a process of its own.
+"""
+
+import ctypes
+import signal
+import sys
+from pathlib import Path
+
+import qdrant_edge as edge
+
+from retrieval.payload import PASSAGE, VECTOR
+
+PAGE_SIZE = 256
+_PR_SET_PDEATHSIG = 1
+
+
+def create_shard(path: Path, dimension: int, language: str) -> edge.EdgeShard:
+    """Create an empty shard for chunks.
+
+    m=0 means no graph: search is exact with any filter, 2 ms at 100k chunks, and building takes
+    seconds instead of minutes. The text index scores with BM25 (k1 1.2, b 0.75).
+
+    Args:
+        path: folder, which must not hold a shard yet.
+        dimension: length of the vectors.
+        language: stemmer and stop words, or `none`.
+    """
+    config = edge.EdgeConfig(
+        vectors={VECTOR: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Dot)},
+        hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
+    )
+    path.mkdir(parents=True, exist_ok=True)
+    shard = edge.EdgeShard.create(str(path), config)
+    for field, schema in (
+        ("document_id", edge.KeywordIndexParams()),
+        ("revision", edge.KeywordIndexParams()),
+        (PASSAGE, _text_index(language)),
+    ):
+        shard.update(edge.UpdateOperation.create_field_index(field, schema))
+    return shard
+
+
+def _text_index(language: str) -> edge.TextIndexParams:
+    stemmer: edge.SnowballParams | edge.DisabledStemmer = edge.DisabledStemmer()
+    stopwords = edge.StopwordsSet(languages=set(), custom=set())
+    if language != "none":
+        name = language.capitalize()
+        stemmer = edge.SnowballParams(getattr(edge.SnowballLanguage, name))
+        stopwords = edge.StopwordsSet(languages={getattr(edge.Language, name)}, custom=set())
+    return edge.TextIndexParams(
+        tokenizer=edge.TokenizerType.Word,
+        lowercase=True,
+        ascii_folding=True,
+        stemmer=stemmer,
+        stopwords=stopwords,
+        scoring=edge.TextScoringParams(),
+    )
+
+
+def rewrite_shard(source: Path, target: Path, dimension: int, language: str) -> None:
+    """Copy the live points of a closed shard into a new, optimised one."""
+    old = edge.EdgeShard.load(str(source))
+    new = create_shard(target, dimension, language)
+    offset: edge.PointId | None = None
+    while True:
+        records, offset = old.scroll(
+            edge.ScrollRequest(limit=PAGE_SIZE, offset=offset, with_payload=True, with_vector=True)
+        )
+        points = [edge.Point(record.id, record.vector or {}, record.payload) for record in records]
+        if points:
+            new.update(edge.UpdateOperation.upsert_points(points))
+        if offset is None:
+            break
+    new.flush()
+    new.optimize()
+    new.close()
+    old.close()
+
+
+def _die_with_parent() -> None:
+    # A service that was killed and started again must not find its old helper writing there.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _die_with_parent()
+    rewrite_shard(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

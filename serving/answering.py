@@ -1,0 +1,112 @@
+"""Question in, cited answer out: search, context, generation, citations."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from ingest.library import Library
+from retrieval.search import Searcher
+from serving.citations import Citation, cite
+from serving.context import Context, ContextItem, name_hits, num_tokens
+from serving.generation import Finish, Generator, Sampling, Task, Turn, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the caller asks.
+
+    Attributes:
+        text: the question.
+        history: earlier turns.
+        collection: where to look.
+        top_k: chunks to retrieve.
+        sampling: how to generate.
+    """
+
+    text: str
+    history: Sequence[Turn]
+    collection: str
+    top_k: int
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What is known when an answer is complete.
+
+    Attributes:
+        finish_reason: `stop` or `length`.
+        citations: one for each resolved marker, in order.
+        usage: tokens.
+        num_chunks: chunks in the context.
+        context_tokens: their tokens, by the embedder's tokenizer.
+        model: which model wrote the answer.
+        timings: seconds of each stage.
+    """
+
+    finish_reason: str
+    citations: list[Citation]
+    usage: Usage
+    num_chunks: int
+    context_tokens: int
+    model: str
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_grounded(self) -> bool:
+        """Whether the answer rests on the documents at all."""
+        return bool(self.citations)
+
+
+class Answerer:
+    """Answers questions from the library."""
+
+    def __init__(self, library: Library, searcher: Searcher, generator: Generator) -> None:
+        self._library = library
+        self._searcher = searcher
+        self._generator = generator
+
+    async def answer(self, question: Question) -> AsyncIterator[str | Conclusion]:
+        """Yield the answer in pieces, then its Conclusion."""
+        started = perf_counter()
+        context = await asyncio.to_thread(self._retrieve, question)
+        retrieved = perf_counter()
+        pieces: list[str] = []
+        finish = Finish("stop", Usage(0, 0))
+        task = Task(question.text, context, question.history, question.sampling)
+        async for piece in self._generator.generate(task):
+            if isinstance(piece, Finish):
+                finish = piece
+            else:
+                pieces.append(piece)
+                yield piece
+        yield Conclusion(
+            finish_reason=finish.reason,
+            citations=await asyncio.to_thread(cite, "".join(pieces), context, self._page_of),
+            usage=finish.usage,
+            num_chunks=len(context),
+            context_tokens=num_tokens(context),
+            model=await self._generator.model_name(),
+            timings={
+                "retrieval_seconds": retrieved - started,
+                "generation_seconds": perf_counter() - retrieved,
+            },
+        )
+
+    async def check(self) -> None:
+        """Raise a ServingError when the model cannot be reached."""
+        await self._generator.check()
+
+    def _retrieve(self, question: Question) -> Context:
+        index = self._library.open_index(question.collection)
+        hits = self._searcher.search(index, question.text, question.top_k).hits
+        named = name_hits(self._library, hits)
+        return [
+            ContextItem(number, hit.chunk, filename, hit.score)
+            for number, (hit, filename) in enumerate(named, start=1)
+        ]
+
+    def _page_of(self, document_id: str, revision: str, offset: int) -> int | None:
+        text = self._library.revision_text(revision)
+        return None if text is None else text.page_at(offset)

@@ -1,0 +1,85 @@
+"""The ASGI application: routes, authentication, and errors in one shape."""
+
+import logging
+import secrets
+from importlib.metadata import version
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from serving.errors import (
+    RETRY_AFTER_SECONDS,
+    STATUS,
+    InvalidRequestError,
+    UnauthorizedError,
+    error_body,
+)
+from serving.routes import chat, documents, health, search
+from serving.service import Service
+
+logger = logging.getLogger(__name__)
+HOW_TO_UPLOAD = (
+    "Send each document as a part `file` with a file name in multipart/form-data, as "
+    "`curl -F file=@report.pdf` does."
+)
+
+
+def create_app(service: Service) -> FastAPI:
+    """Build the application that answers from an open service."""
+    app = FastAPI(title="Suffice", version=version("suffice"))
+    app.state.service = service
+    app.include_router(health.router)
+    for module in (documents, search, chat):
+        app.include_router(module.router, dependencies=[Depends(check_key)])
+    for kind in STATUS:
+        app.add_exception_handler(kind, _answer_error)
+    app.add_exception_handler(Exception, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_validation_error)
+    app.add_exception_handler(HTTPException, _answer_http_error)
+    return app
+
+
+def check_key(request: Request) -> None:
+    """Refuse a request without the key, if the service has one."""
+    key = request.app.state.service.settings.serving.api_key
+    if key is None:
+        return
+    given = request.headers.get("authorization", "").removeprefix("Bearer ")
+    if not secrets.compare_digest(given.encode(), key.get_secret_value().encode()):
+        raise UnauthorizedError("Send the service's key as: Authorization: Bearer KEY.")
+
+
+def _answer_error(_request: Request, error: Exception) -> JSONResponse:
+    status, body = error_body(error)
+    if status == 500:  # noqa: PLR2004 - HTTP
+        logger.error("request failed", exc_info=error)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None  # noqa: PLR2004
+    return JSONResponse(body, status, headers)
+
+
+def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Turn FastAPI's report into one sentence with the name of the field."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "json_invalid":
+        return _answer_error(request, InvalidRequestError(f"The body is no valid JSON: {message}."))
+    field = ".".join(str(part) for part in first["loc"][1:]) or None
+    if first["loc"][:2] == ("body", "file"):
+        return _answer_error(request, InvalidRequestError(HOW_TO_UPLOAD, "file"))
+    if field:
+        message = f"{field}: {message}"
+    elif first["type"] != "value_error":
+        message = "The body must be a JSON object, sent with Content-Type: application/json."
+    return _answer_error(request, InvalidRequestError(message, field))
+
+
+def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    kind = "not_found_error" if error.status_code == 404 else "invalid_request_error"  # noqa: PLR2004
+    body = {"message": str(error.detail), "type": kind, "param": None, "code": None}
+    return JSONResponse({"error": body}, error.status_code, error.headers)

@@ -1,0 +1,109 @@
+"""Citations: `[3]` in an answer becomes the sentence of context item 3 that supports it."""
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from retrieval.sentences import sentence_spans
+from serving.context import Context, ContextItem
+
+MARKER = re.compile(r"\[(\d{1,3})\]")
+# Markers side by side stand behind the same claim.
+_GROUP = re.compile(r"(?:\[\d{1,3}\][\s,;]*)+")
+_WORD = re.compile(r"\w+")
+# Share of words (F1) from which a further sentence belongs to the quote.
+MATCH = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A verbatim quote behind a marker.
+
+    Attributes:
+        marker: as it stands in the answer, such as `[3]`.
+        revision: of the document, SHA-256.
+        quote: canonical text of the document from `start` to `end`, exactly.
+        page: of the first character of the quote, from 1; None without pages.
+        text_start: where the marker begins in the answer.
+        text_end: one past its last character.
+    """
+
+    marker: str
+    document_id: str
+    revision: str
+    filename: str
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    text_start: int
+    text_end: int
+
+
+class PageFinder(Protocol):
+    """Tells the page of a character of a document's canonical text."""
+
+    def __call__(self, document_id: str, revision: str, offset: int) -> int | None:
+        """Return the page number, from 1, or None for a format without pages."""
+
+
+def cite(answer: str, context: Context, page_of: PageFinder) -> list[Citation]:
+    """Resolve the markers of an answer; one that names no context item is left out."""
+    items = {item.number: item for item in context}
+    citations = []
+    claim_start = 0
+    for group in _GROUP.finditer(answer):
+        claim = answer[claim_start : group.start()].rpartition("\n\n")[2]
+        claim_start = group.end()
+        for marker in MARKER.finditer(answer, group.start(), group.end()):
+            if item := items.get(int(marker.group(1))):
+                citations.append(_citation(marker, item, claim, page_of))
+    return citations
+
+
+def _citation(
+    marker: re.Match[str], item: ContextItem, claim: str, page_of: PageFinder
+) -> Citation:
+    chunk = item.chunk
+    start, end = find_quote(chunk.text, claim)
+    return Citation(
+        marker=marker.group(),
+        document_id=chunk.document_id,
+        revision=chunk.revision,
+        filename=item.filename,
+        page=page_of(chunk.document_id, chunk.revision, chunk.start + start),
+        start=chunk.start + start,
+        end=chunk.start + end,
+        quote=chunk.text[start:end],
+        text_start=marker.start(),
+        text_end=marker.end(),
+    )
+
+
+def find_quote(text: str, claim: str) -> tuple[int, int]:
+    """Return the span of the sentences of a text that match a claim best.
+
+    Each sentence of the claim looks for the sentence that shares most words with it (F1, the first
+    one wins). The quote is the best match with those of its neighbours that were matched, too.
+    """
+    spans = sentence_spans(text) or [(0, len(text))]
+    sentences = [_words(text[slice(*span)]) for span in spans]
+    matched: dict[int, float] = {}
+    for start, end in sentence_spans(claim):
+        overlaps = [_overlap(sentence, _words(claim[start:end])) for sentence in sentences]
+        best = max(range(len(spans)), key=overlaps.__getitem__)
+        matched[best] = max(overlaps[best], matched.get(best, 0.0))
+    first = last = max(matched, key=lambda i: matched[i], default=0)
+    while matched.get(first - 1, 0.0) >= MATCH:
+        first -= 1
+    while matched.get(last + 1, 0.0) >= MATCH:
+        last += 1
+    return spans[first][0], spans[last][1]
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.lower()))
+
+
+def _overlap(these: set[str], others: set[str]) -> float:
+    return 2 * len(these & others) / max(1, len(these) + len(others))

@@ -1,0 +1,82 @@
+"""Errors of serving, and the one table that maps every error to an HTTP status.
+
+ServingError
+├── InvalidRequestError        the request cannot be served as it is      -> 400
+├── UnauthorizedError          the key is missing or wrong                -> 401
+├── ModelUnavailableError      the language model did not answer          -> 503
+├── ModelFailedError           the language model answered with nonsense  -> 502
+├── ExposedWithoutKeyError     listening beyond loopback needs a key      (at start)
+└── AddressInUseError          the port is taken                          (at start)
+"""
+
+from ingest import errors as ingest_errors
+from retrieval import errors as retrieval_errors
+
+
+class ServingError(Exception):
+    """Base class of what serving raises; the message says what to do."""
+
+
+class InvalidRequestError(ServingError):
+    """The request cannot be served as it is.
+
+    Attributes:
+        param: the offending field.
+    """
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class UnauthorizedError(ServingError):
+    """The key is missing or wrong."""
+
+
+class ModelUnavailableError(ServingError):
+    """The language model did not answer."""
+
+
+class ModelFailedError(ServingError):
+    """The language model answered, but not in a usable way."""
+
+
+class ExposedWithoutKeyError(ServingError):
+    """Listening beyond loopback needs a key."""
+
+
+class AddressInUseError(ServingError):
+    """The address cannot be listened on."""
+
+
+# status, OpenAI error type, code; the first class that matches counts.
+STATUS: dict[type[Exception], tuple[int, str, str]] = {
+    InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
+    ingest_errors.InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
+    ingest_errors.EmptyUploadError: (400, "invalid_request_error", "empty_file"),
+    UnauthorizedError: (401, "authentication_error", "invalid_api_key"),
+    ingest_errors.DocumentNotFoundError: (404, "not_found_error", "document_not_found"),
+    ingest_errors.CollectionNotFoundError: (404, "not_found_error", "collection_not_found"),
+    retrieval_errors.CollectionMismatchError: (409, "conflict_error", "collection_mismatch"),
+    ingest_errors.UploadTooLargeError: (413, "invalid_request_error", "file_too_large"),
+    ingest_errors.UnsupportedTypeError: (415, "invalid_request_error", "unsupported_type"),
+    ingest_errors.UnreadableFileError: (422, "invalid_request_error", "unreadable_file"),
+    ModelFailedError: (502, "server_error", "model_failed"),
+    ModelUnavailableError: (503, "server_error", "model_unavailable"),
+    retrieval_errors.IndexUnavailableError: (503, "server_error", "index_unavailable"),
+}
+RETRY_AFTER_SECONDS = 5
+
+
+def error_body(error: Exception) -> tuple[int, dict[str, object]]:
+    """Return the HTTP status and the body, in OpenAI's shape, for any error."""
+    for kind, (status, error_type, code) in STATUS.items():
+        if isinstance(error, kind):
+            param = getattr(error, "param", None)
+            return status, _shape(str(error), error_type, param, code)
+    message = "Something failed inside the service; its log has the details."
+    return 500, _shape(message, "server_error", None, "internal_error")
+
+
+def _shape(message: str, error_type: str, param: str | None, code: str) -> dict[str, object]:
+    return {"error": {"message": message, "type": error_type, "param": param, "code": code}}

@@ -1,0 +1,143 @@
+"""The extractive answerer: needs no language model, answers with sentences of the documents."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from retrieval.embedding import Embedder
+from retrieval.sentences import sentence_spans
+from serving.context import Context, ContextItem, num_tokens
+from serving.generation import NO_ANSWER, Finish, Task, Usage
+
+# Weights and counts were chosen on half of the documents of examples/ (benchmarks/extractive.py).
+CHUNK_WEIGHT = 0.3
+MAX_PASSAGES = 4
+SHORTLIST = 24
+MIN_WORDS = 4
+_WORD = re.compile(r"\w+")
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A sentence with its neighbours.
+
+    Attributes:
+        item: the context item it stands in.
+        span: where in the chunk's text, sentence and neighbours.
+        sentence: where in the chunk's text, the sentence alone.
+    """
+
+    item: ContextItem
+    span: Span
+    sentence: Span
+
+    @property
+    def text(self) -> str:
+        """The passage on one line."""
+        return " ".join(self.item.chunk.text[slice(*self.span)].split())
+
+    @property
+    def titled_sentence(self) -> str:
+        """The sentence below its headings, which often name what it speaks of."""
+        sentence = self.item.chunk.text[slice(*self.sentence)]
+        return f"{self.item.chunk.heading_path}\n{sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A passage, its support (similarity to the question, up to 1), and what it is ranked by."""
+
+    passage: Passage
+    support: float
+    rank_score: float
+
+
+class ExtractiveGenerator:
+    """Answers with the passages of the context that best answer the question, word for word."""
+
+    def __init__(self, embedder: Embedder, threshold: float) -> None:
+        """Set up.
+
+        Args:
+            embedder: judges how close a passage is to the question.
+            threshold: support of the best passage below which there is no answer.
+        """
+        self._embedder = embedder
+        self._threshold = threshold
+
+    async def model_name(self) -> str:
+        """Return the name the answers are given under."""
+        return "extractive"
+
+    async def check(self) -> None:
+        """Return at once: there is nothing to reach."""
+
+    async def generate(self, task: Task) -> AsyncIterator[str | Finish]:
+        """Yield one cited passage at a time, or say that the documents have no answer."""
+        ranked = await asyncio.to_thread(rank_passages, self._embedder, task.question, task.context)
+        pieces = [NO_ANSWER]
+        if max((scored.support for scored in ranked), default=0.0) >= self._threshold:
+            pieces = [
+                f"{passage.text} [{passage.item.number}]" for passage in choose_passages(ranked)
+            ]
+        for position, piece in enumerate(pieces):
+            yield f"\n\n{piece}" if position else piece
+        yield Finish("stop", self._usage(task, "\n\n".join(pieces)))
+
+    def _usage(self, task: Task, answer: str) -> Usage:
+        """Count what was read and written, by the embedder's tokenizer."""
+        question_tokens = len(self._embedder.token_offsets(task.question))
+        return Usage(
+            prompt_tokens=num_tokens(task.context) + question_tokens,
+            completion_tokens=len(self._embedder.token_offsets(answer)),
+        )
+
+
+def rank_passages(embedder: Embedder, question: str, context: Context) -> list[Scored]:
+    """Return the passages most likely to answer, best first, at most `SHORTLIST`.
+
+    A first look ranks single sentences below their headings; a second one also weighs the
+    sentences around. How well the whole chunk was found counts as well.
+    """
+    passages = [passage for item in context for passage in _passages(item)]
+    if not passages:
+        return []
+    query = embedder.embed_query(question)
+    sentence = embedder.embed_passages([p.titled_sentence for p in passages]) @ query
+    chunk = [CHUNK_WEIGHT * passage.item.score for passage in passages]
+    shortlist = sorted(range(len(passages)), key=lambda i: -(sentence[i] + chunk[i]))[:SHORTLIST]
+    around = embedder.embed_passages([passages[i].text for i in shortlist]) @ query
+    scored = []
+    for i, similarity in zip(shortlist, around, strict=True):
+        support = float(sentence[i] + similarity) / 2
+        scored.append(Scored(passages[i], support, support + chunk[i]))
+    return sorted(scored, key=lambda one: -one.rank_score)
+
+
+def choose_passages(ranked: Sequence[Scored]) -> list[Passage]:
+    """Take the best passages whose sentence no earlier one shows already."""
+    chosen: list[Passage] = []
+    for scored in ranked:
+        if not any(_contains(passage, scored.passage) for passage in chosen):
+            chosen.append(scored.passage)
+        if len(chosen) == MAX_PASSAGES:
+            break
+    return chosen
+
+
+def _contains(passage: Passage, other: Passage) -> bool:
+    start, end = passage.span
+    return passage.item is other.item and start <= other.sentence[0] and other.sentence[1] <= end
+
+
+def _passages(item: ContextItem) -> list[Passage]:
+    """Return a passage around each sentence that is long enough to say something."""
+    text = item.chunk.text
+    spans = [s for s in sentence_spans(text) if len(_WORD.findall(text[slice(*s)])) >= MIN_WORDS]
+    return [
+        Passage(item, (spans[max(0, i - 1)][0], spans[min(len(spans) - 1, i + 1)][1]), sentence)
+        for i, sentence in enumerate(spans)
+    ]

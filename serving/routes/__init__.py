@@ -1,0 +1,1 @@
+"""HTTP routes: each handler calls one domain function."""

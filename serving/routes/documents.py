@@ -1,0 +1,164 @@
+"""Everything below /v1/documents, and GET /v1/collections."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Annotated, Any, BinaryIO
+
+from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from pydantic_core import from_json
+
+from ingest.documents import Status
+from ingest.errors import DocumentNotFoundError
+from ingest.library import Upload
+from serving.errors import InvalidRequestError
+from serving.routes.dependencies import RunningService
+from serving.schemas import CollectionView, DocumentView
+
+router = APIRouter()
+PIECE_BYTES = 1 << 20
+EVENT_INTERVAL_SECONDS = 0.3
+
+
+@router.post("/v1/documents")
+def upload(
+    service: RunningService,
+    file: Annotated[list[UploadFile], File()],
+    collection: Annotated[str, Form()] = "default",
+    external_id: Annotated[str | None, Form()] = None,
+    metadata: Annotated[str, Form()] = "{}",
+) -> JSONResponse:
+    """Accept files: 202 when one of them is queued, 200 when all are known already."""
+    if external_id is not None and len(file) > 1:
+        raise InvalidRequestError("external_id names one document; send one file.", "external_id")
+    parsed = _parse_metadata(metadata)
+    views, is_any_new = [], False
+    for part in file:
+        added = Upload(part.filename or "", _pieces(part.file), collection, external_id, parsed)
+        document, is_new = service.library.add(added)
+        views.append(DocumentView.of(document).model_dump(mode="json"))
+        is_any_new = is_any_new or is_new
+    return JSONResponse({"documents": views}, 202 if is_any_new else 200)
+
+
+@router.get("/v1/documents")
+def list_documents(
+    service: RunningService,
+    collection: str | None = None,
+    status: Status | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> dict[str, Any]:
+    """List documents in order of their ids; `next_cursor` asks for the next page."""
+    found = service.library.list_documents(collection, status, cursor, limit)
+    return {
+        "documents": [DocumentView.of(document) for document in found],
+        "next_cursor": found[-1].id if len(found) == limit else None,
+    }
+
+
+@router.get("/v1/documents/{document_id}")
+def show(document_id: str, service: RunningService) -> DocumentView:
+    """Show one document."""
+    return DocumentView.of(service.library.get(document_id))
+
+
+@router.get("/v1/documents/{document_id}/events")
+def events(document_id: str, service: RunningService) -> StreamingResponse:
+    """Send the document, as server-sent events, at each change until its state is final."""
+    service.library.get(document_id)
+
+    async def changes() -> AsyncIterator[str]:
+        last = None
+        while True:
+            try:
+                document = await asyncio.to_thread(service.library.get, document_id)
+            except DocumentNotFoundError:
+                return
+            view = DocumentView.of(document)
+            if view != last:
+                yield f"data: {view.model_dump_json()}\n\n"
+            if document.status.is_final:
+                return
+            last = view
+            await asyncio.sleep(EVENT_INTERVAL_SECONDS)
+
+    return StreamingResponse(changes(), media_type="text/event-stream")
+
+
+@router.post("/v1/documents/{document_id}/retry", status_code=202)
+def retry(document_id: str, service: RunningService) -> DocumentView:
+    """Queue a failed document again."""
+    return DocumentView.of(service.library.retry(document_id))
+
+
+@router.delete("/v1/documents/{document_id}")
+def delete(document_id: str, service: RunningService) -> dict[str, Any]:
+    """Remove a document from index, disk and catalog before answering."""
+    service.library.delete(document_id)
+    return {"id": document_id, "deleted": True}
+
+
+@router.get("/v1/documents/{document_id}/content")
+def content(document_id: str, service: RunningService) -> FileResponse:
+    """Return the original bytes, as a download so that no browser runs an uploaded page."""
+    document = service.library.get(document_id)
+    disposition = "inline" if document.media_type == "application/pdf" else "attachment"
+    return FileResponse(
+        service.library.content(document),
+        media_type=document.media_type,
+        filename=document.filename,
+        content_disposition_type=disposition,
+        headers={"X-Content-Type-Options": "nosniff"},
+    )
+
+
+@router.get("/v1/documents/{document_id}/text")
+def text(
+    document_id: str,
+    service: RunningService,
+    start: Annotated[int, Query(ge=0)] = 0,
+    end: Annotated[int | None, Query(ge=0)] = None,
+) -> dict[str, Any]:
+    """Return a slice of the canonical text, which all offsets refer to."""
+    canonical = service.library.text(service.library.get(document_id))
+    length = len(canonical.text)
+    stop = length if end is None else min(end, length)
+    return {
+        "text": canonical.text[start:stop],
+        "start": min(start, stop),
+        "end": stop,
+        "length": length,
+        "page": canonical.page_at(start),
+    }
+
+
+@router.get("/v1/collections")
+def collections(service: RunningService) -> dict[str, Any]:
+    """List the collections with what their chunks were made with."""
+    library = service.library
+    return {
+        "collections": [
+            CollectionView.of(collection, library.num_chunks(collection.name))
+            for collection in library.collections()
+        ]
+    }
+
+
+def _parse_metadata(text: str) -> dict[str, Any]:
+    try:
+        # Stricter than `json`: no NaN, half surrogate pairs or endless nesting, which cannot be
+        # written as JSON again.
+        value = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidRequestError(f"metadata is no valid JSON: {error}.", "metadata") from error
+    if not isinstance(value, dict):
+        raise InvalidRequestError(
+            'metadata must be a JSON object, such as {"year": 2026}.', "metadata"
+        )
+    return value
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    while piece := file.read(PIECE_BYTES):
+        yield piece

@@ -1,0 +1,207 @@
+"""What goes over the wire."""
+
+import json
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ingest.documents import Collection, Document, Status
+from retrieval.chunks import Hit
+from retrieval.search import Mode
+
+MAX_TOP_K = 200
+
+
+class Request(BaseModel):
+    """A request body; unknown fields are errors, never silently dropped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_unicode(cls, body: Any) -> Any:
+        """Refuse what JSON can write and UTF-8 cannot."""
+        try:
+            json.dumps(body, ensure_ascii=False, default=repr).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("The text holds half of a surrogate pair; send Unicode.") from error
+        return body
+
+
+class SearchRequest(Request):
+    """Body of POST /v1/search."""
+
+    query: str
+    collection: str = "default"
+    top_k: int = Field(default=10, ge=1, le=MAX_TOP_K)
+    mode: Mode = Mode.HYBRID
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[dict[str, Any]] | None = None
+
+    @property
+    def text(self) -> str:
+        """The message as plain text."""
+        if isinstance(self.content, list):
+            return "\n".join(str(part.get("text", "")) for part in self.content)
+        return self.content or ""
+
+
+class StreamOptions(Request):
+    """OpenAI's stream_options."""
+
+    include_usage: bool = False
+
+
+class SufficeOptions(Request):
+    """Our extension of the chat request."""
+
+    collection: str = "default"
+    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
+
+
+class ChatRequest(Request):
+    """Body of POST /v1/chat/completions."""
+
+    model: str = "suffice"
+    messages: list[Message] = Field(min_length=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    n: Literal[1] = 1
+    user: str | None = None
+    suffice: SufficeOptions = SufficeOptions()
+
+
+class Progress(BaseModel):
+    """How far ingestion got."""
+
+    pages: int | None
+    chunks: int | None
+    embedded: int
+
+
+class DocumentError(BaseModel):
+    """Why a document failed or is only partly searchable."""
+
+    code: str
+    reason: str | None
+
+
+class DocumentView(BaseModel):
+    """A document as the API shows it."""
+
+    id: str
+    collection: str
+    external_id: str
+    filename: str
+    media_type: str
+    status: Status
+    revision: str
+    searchable_revision: str | None
+    bytes: int
+    num_chunks: int | None
+    progress: Progress
+    error: DocumentError | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, document: Document) -> "DocumentView":
+        """Show a document."""
+        error = None
+        if document.error_code is not None:
+            error = DocumentError(code=document.error_code, reason=document.error_reason)
+        return cls(
+            id=document.id,
+            collection=document.collection,
+            external_id=document.external_id,
+            filename=document.filename,
+            media_type=document.media_type,
+            status=document.status,
+            revision=document.revision,
+            searchable_revision=document.searchable_revision,
+            bytes=document.num_bytes,
+            num_chunks=document.num_chunks,
+            progress=Progress(
+                pages=document.num_pages,
+                chunks=document.num_chunks,
+                embedded=document.num_embedded,
+            ),
+            error=error,
+            metadata=dict(document.metadata),
+            created_at=document.created_at,
+            updated_at=document.updated_at,
+        )
+
+
+class CollectionView(BaseModel):
+    """A collection as the API shows it."""
+
+    name: str
+    num_documents: int
+    num_chunks: int
+    embedder: str
+    fingerprints: dict[str, str]
+
+    @classmethod
+    def of(cls, collection: Collection, num_chunks: int) -> "CollectionView":
+        """Show a collection."""
+        return cls(
+            name=collection.name,
+            num_documents=collection.num_documents,
+            num_chunks=num_chunks,
+            embedder=collection.embedder,
+            fingerprints={
+                "embedder": collection.embedder_fingerprint,
+                "chunker": collection.chunker_fingerprint,
+                "analyzer": collection.analyzer,
+            },
+        )
+
+
+class HitView(BaseModel):
+    """A hit as the API shows it."""
+
+    chunk_id: str
+    document_id: str
+    filename: str
+    page_start: int | None
+    page_end: int | None
+    start: int
+    end: int
+    heading: str
+    text: str
+    token_count: int
+    score: float
+    scores: dict[str, float]
+
+    @classmethod
+    def of(cls, hit: Hit, filename: str) -> "HitView":
+        """Show a hit."""
+        chunk = hit.chunk
+        return cls(
+            chunk_id=chunk.chunk_id,
+            document_id=chunk.document_id,
+            filename=filename,
+            page_start=chunk.page_start,
+            page_end=chunk.page_end,
+            start=chunk.start,
+            end=chunk.end,
+            heading=chunk.heading_path,
+            text=chunk.text,
+            token_count=chunk.token_count,
+            score=hit.score,
+            scores=dict(hit.scores),
+        )

@@ -1,0 +1,112 @@
+"""Running the application with uvicorn, in the foreground or in a thread."""
+
+import ipaddress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from queue import Queue
+from socket import socket
+
+import uvicorn
+
+from retrieval.embedding import Embedder
+from serving.app import create_app
+from serving.errors import AddressInUseError, ExposedWithoutKeyError
+from serving.service import Service, Settings, open_service
+from serving.settings import ServingSettings
+
+START_TIMEOUT_SECONDS = 30
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that writes down its address in the home folder once it listens."""
+
+    def __init__(self, service: Service, on_start: Callable[[str], None]) -> None:
+        """Set up.
+
+        Args:
+            service: what to serve, already open.
+            on_start: called with the address once the server listens.
+        """
+        self._service = service
+        self._on_start = on_start
+        serving = service.settings.serving
+        super().__init__(
+            uvicorn.Config(
+                create_app(service),
+                host=serving.host,
+                port=serving.port,
+                log_level="warning",
+                timeout_graceful_shutdown=5,
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the server answers, once it has started."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        host = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Listen, then say where."""
+        await super().startup(sockets)
+        if self.started:
+            self._service.home.announce(self.url)
+            self._on_start(self.url)
+
+
+def run(settings: Settings, on_start: Callable[[str], None]) -> None:
+    """Serve until a signal stops it.
+
+    Raises:
+        ExposedWithoutKeyError: the host is not loopback and there is no key.
+        AddressInUseError: the port is taken.
+    """
+    _check_exposure(settings.serving)
+    with open_service(settings) as service:
+        server = Server(service, on_start)
+        try:
+            server.run()
+        except SystemExit as error:  # uvicorn's way to say that it cannot listen
+            raise AddressInUseError(
+                f"{settings.serving.host}:{settings.serving.port} cannot be listened on. Stop what "
+                "uses it, or choose another with --port."
+            ) from error
+
+
+@contextmanager
+def run_in_thread(settings: Settings, embedder: Embedder | None = None) -> Iterator[str]:
+    """Serve on loopback, on any free port, in a thread; yield the address.
+
+    Args:
+        settings: of all packages.
+        embedder: used instead of the one that the settings name.
+    """
+    serving = settings.serving.model_copy(update={"host": "127.0.0.1", "port": 0})
+    started: Queue[str] = Queue()
+    with open_service(replace(settings, serving=serving), embedder) as service:
+        server = Server(service, on_start=started.put)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            yield started.get(timeout=START_TIMEOUT_SECONDS)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _check_exposure(serving: ServingSettings) -> None:
+    if serving.api_key is None and not _is_loopback(serving.host):
+        raise ExposedWithoutKeyError(
+            f"{serving.host} can be reached from other machines, so a key is needed: set "
+            "SERVING_API_KEY, or listen on 127.0.0.1."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,129 @@
+"""The composition root: builds everything once from settings and takes it down again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.catalog import Catalog
+from ingest.chunker import Chunker
+from ingest.files import FileStore, TextStore
+from ingest.home import Home
+from ingest.jobs import Jobs
+from ingest.library import Library
+from ingest.parsers.pool import ParserPool
+from ingest.pipeline import Limits, Pipeline
+from ingest.settings import IngestSettings
+from retrieval.edge import EdgeStore
+from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.index import IndexStore
+from retrieval.qdrant import QdrantStore, connect
+from retrieval.search import Searcher
+from retrieval.settings import RetrievalSettings
+from serving.answering import Answerer
+from serving.extractive import ExtractiveGenerator
+from serving.generation import Generator
+from serving.openai_server import OpenAIGenerator
+from serving.settings import ServingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one service."""
+
+    home: Path
+    retrieval: RetrievalSettings
+    ingest: IngestSettings
+    serving: ServingSettings
+
+    @classmethod
+    def read(cls, home: Path) -> "Settings":
+        """Read the environment and the .env file."""
+        return cls(home, RetrievalSettings(), IngestSettings(), ServingSettings())
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the routes need."""
+
+    settings: Settings
+    home: Home
+    library: Library
+    searcher: Searcher
+    answerer: Answerer
+
+
+@contextmanager
+def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterator[Service]:
+    """Own the home folder and run its jobs for as long as the context lasts.
+
+    Args:
+        settings: of all packages.
+        embedder: used instead of the one that the settings name.
+
+    Raises:
+        StoreLockedError: another process owns the home folder.
+        EmbedderUnavailableError: the embedder cannot be loaded.
+        IndexUnavailableError: the Qdrant server does not answer.
+    """
+    with Home(settings.home) as home:
+        if embedder is None:
+            embedder = SentenceTransformerEmbedder(
+                settings.retrieval.embedder, settings.retrieval.device
+            )
+        pipeline = _build_pipeline(settings, home, embedder)
+        database_url = settings.ingest.database_url or home.database_url("jobs")
+        jobs = Jobs(pipeline, database_url)
+        library = Library(
+            pipeline, jobs, settings.retrieval.language, settings.ingest.max_upload_bytes
+        )
+        searcher = Searcher(
+            embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
+        )
+        answerer = Answerer(library, searcher, _build_generator(settings.serving, embedder))
+        jobs.start()
+        try:
+            yield Service(settings, home, library, searcher, answerer)
+        finally:
+            jobs.stop()
+            pipeline.parsers.close()
+            pipeline.store.close()
+            pipeline.catalog.close()
+
+
+def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipeline:
+    ingest = settings.ingest
+    return Pipeline(
+        catalog=Catalog(ingest.database_url or home.database_url("catalog")),
+        files=FileStore(home.files, home.work),
+        texts=TextStore(home.texts),
+        parsers=ParserPool(max_workers=1),
+        chunker=Chunker(
+            max_tokens=min(ingest.chunk_tokens, embedder.max_tokens),
+            tokenize=embedder.token_offsets,
+        ),
+        embedder=embedder,
+        store=_build_store(settings.retrieval, home, embedder),
+        work=home.work,
+        limits=Limits(ingest.max_pages, ingest.parse_timeout_seconds),
+    )
+
+
+def _build_store(settings: RetrievalSettings, home: Home, embedder: Embedder) -> IndexStore:
+    if settings.qdrant_url is None:
+        return EdgeStore(home.index, embedder.dimension, settings.language)
+    key = settings.qdrant_api_key
+    client = connect(settings.qdrant_url, key.get_secret_value() if key else None)
+    return QdrantStore(client, embedder.dimension, settings.language)
+
+
+def _build_generator(settings: ServingSettings, embedder: Embedder) -> Generator:
+    if settings.llm_url is None:
+        return ExtractiveGenerator(embedder, settings.refusal_threshold)
+    key = settings.llm_api_key
+    return OpenAIGenerator(
+        settings.llm_url,
+        settings.llm_model,
+        key.get_secret_value() if key else None,
+        settings.llm_timeout_seconds,
+    )

@@ -1,0 +1,43 @@
+"""The `suffice` command.
+
+Whatever takes long to import (torch, httpx, pydantic) is imported inside the commands that use it,
+so that `suffice --help` is instant.
+"""
+
+import sys
+
+import typer
+
+from eval.errors import EvalError
+from ingest.errors import IngestError
+from retrieval.errors import RetrievalError
+from serving.errors import ServingError
+from suffice.commands import ask, doctor, documents, evaluate, ingest, search, serve
+from suffice.errors import SufficeError
+from suffice.options import error_console
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app.command()(serve.serve)
+app.command()(ingest.ingest)
+app.command()(search.search)
+app.command()(ask.ask)
+app.add_typer(documents.app, name="documents")
+app.add_typer(evaluate.app, name="eval")
+app.command()(doctor.doctor)
+
+
+@app.callback()
+def check() -> None:
+    """Answers from your own documents, with exact citations and no more context than needed."""
+    from suffice.settings import check_settings  # noqa: PLC0415 - see above
+
+    check_settings()
+
+
+def main() -> None:
+    """Run the command; an expected error is one line on standard error and exit code 1."""
+    try:
+        app()
+    except (EvalError, IngestError, RetrievalError, ServingError, SufficeError) as error:
+        error_console.print(str(error), style="red", markup=False)
+        sys.exit(1)

@@ -1,0 +1,45 @@
+"""`suffice ask`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from suffice.options import Collection, Json, Url, console, print_json, service
+
+if TYPE_CHECKING:
+    from suffice.client import Client
+
+
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    collection: Collection = "default",
+    top_k: Annotated[int | None, typer.Option(help="Chunks in the context.")] = None,
+    json_output: Json = False,
+    url: Url = None,
+) -> None:
+    """Answer a question with citations."""
+    with service(url) as client:
+        if json_output:
+            print_json(client.ask(question, collection, top_k))
+        else:
+            print_answer(client, question, collection, top_k)
+
+
+def print_answer(
+    client: "Client", question: str, collection: str, top_k: int | None = None
+) -> list[dict[str, Any]]:
+    """Print an answer as it is written, then its citations; return these."""
+    citations: list[dict[str, Any]] = []
+    for chunk in client.stream(question, collection, top_k):
+        for choice in chunk["choices"]:
+            console.print(escape(choice["delta"].get("content") or ""), end="")
+            annotations = choice["delta"].get("annotations", [])
+            citations += [annotation["file_citation"] for annotation in annotations]
+    console.print()
+    for citation in citations:
+        page = f", page {citation['page']}" if citation["page"] else ""
+        place = f"{citation['filename']}{page}, characters {citation['start']}-{citation['end']}"
+        quote = " ".join(citation["quote"].split())
+        console.print(f"  {escape(citation['marker'])} [bold]{escape(place)}[/]: {escape(quote)}")
+    return citations

@@ -1,0 +1,93 @@
+"""`suffice eval`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from suffice.options import Collection, Json, Url, console, error_console, print_json, service
+
+if TYPE_CHECKING:
+    from eval.progress import Progress
+
+app = typer.Typer(help="Measure retrieval.", no_args_is_help=True)
+Folder = Annotated[
+    Path | None,
+    typer.Option(help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv."),
+]
+File = Annotated[
+    Path | None, typer.Option(help="Questions with evidence spans, one JSON object per line.")
+]
+Chunked = Annotated[bool, typer.Option(help="With --dataset: cut documents as the service does.")]
+
+
+@app.callback()
+def measure() -> None:
+    """Measure retrieval."""
+
+
+@app.command()
+def run(
+    dataset: Folder = None,
+    questions: File = None,
+    chunked: Chunked = False,
+    collection: Collection = "default",
+    json_output: Json = False,
+    url: Url = None,
+) -> None:
+    """Measure ranking on a public data set, or how few chunks your own questions need."""
+    if (dataset is None) == (questions is None):
+        raise typer.BadParameter("Give either --dataset or --questions.")
+    if dataset is not None:
+        _run_dataset(dataset, chunked=chunked, json_output=json_output)
+    elif questions is not None:
+        _run_questions(questions, collection, url, json_output=json_output)
+
+
+def _run_dataset(folder: Path, *, chunked: bool, json_output: bool) -> None:
+    from suffice.evaluation import rank_dataset  # noqa: PLC0415 - heavy, see cli.py
+
+    with _progress_bar() as progress:
+        report = rank_dataset(folder, chunked=chunked, progress=progress)
+    if json_output:
+        print_json(report.to_json())
+        return
+    measures = list(next(iter(report.modes.values())))
+    table = Table("mode", *measures, title=f"{report.dataset}: {report.num_queries} queries")
+    for mode, values in report.modes.items():
+        table.add_row(mode, *(f"{values[measure]:.4f}" for measure in measures))
+    console.print(table)
+    console.print(
+        f"{report.num_cut} of {report.num_documents} documents are longer than the embedder "
+        f"{report.embedder} reads and were cut for it."
+    )
+
+
+def _run_questions(path: Path, collection: str, url: str | None, *, json_output: bool) -> None:
+    from suffice.evaluation import measure_chunk_count, print_chunk_count  # noqa: PLC0415 - heavy
+
+    with service(url) as client, _progress_bar() as progress:
+        measured = measure_chunk_count(client, path, collection, progress)
+    if json_output:
+        print_json(measured.to_json())
+    else:
+        print_chunk_count(measured)
+
+
+@contextmanager
+def _progress_bar() -> Iterator["Progress"]:
+    """Yield a progress callback that draws a bar on standard error."""
+    from rich.progress import Progress as Bar  # noqa: PLC0415 - heavy, see cli.py
+
+    with Bar(console=error_console, transient=True) as bar:
+        tasks: dict[str, int] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=total)
+            bar.update(tasks[step], completed=done)  # type: ignore[arg-type]
+
+        yield show

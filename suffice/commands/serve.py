@@ -1,0 +1,27 @@
+"""`suffice serve`."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from suffice.options import console
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; default: SERVING_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; default: SERVING_PORT.")] = None,
+) -> None:
+    """Run the service until Ctrl-C."""
+    from serving.server import run  # noqa: PLC0415 - heavy, see cli.py
+    from serving.service import Settings  # noqa: PLC0415
+    from suffice.settings import SufficeSettings  # noqa: PLC0415
+
+    settings = Settings.read(SufficeSettings().home)
+    given = {"host": host, "port": port}
+    changes = {name: value for name, value in given.items() if value is not None}
+    serving = settings.serving.model_copy(update=changes)
+    run(
+        replace(settings, serving=serving),
+        on_start=lambda url: console.print(f"Suffice answers at {url} (API: {url}/docs)"),
+    )

@@ -1,0 +1,33 @@
+"""Which service a command talks to: a given one, the one that owns the home folder, or its own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ingest.home import Home
+from suffice.client import Client
+from suffice.settings import SufficeSettings
+
+
+@contextmanager
+def open_client(settings: SufficeSettings) -> Iterator[Client]:
+    """Yield a client.
+
+    Without an address, and with no service running on the home folder, a service is started that
+    lives as long as the context.
+    """
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    url = settings.url or Home(settings.home).service_url()
+    if url is not None:
+        with Client(url, key) as client:
+            yield client
+        return
+    from serving.server import run_in_thread  # noqa: PLC0415 - torch takes seconds
+    from serving.service import Settings  # noqa: PLC0415
+
+    service = Settings.read(settings.home)
+    own_key = service.serving.api_key
+    with (
+        run_in_thread(service) as own_url,
+        Client(own_url, own_key.get_secret_value() if own_key else None) as client,
+    ):
+        yield client

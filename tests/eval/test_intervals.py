@@ -1,0 +1,44 @@
+"""Questions of one cluster are one observation."""
+
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from eval.intervals import MeanInterval, cluster_t_interval
+
+T_975_WITH_2_DEGREES = 4.302652729911275
+
+
+def test_values_are_the_formulas() -> None:
+    interval = cluster_t_interval([0.0, 1.0, 1.0, 0.5], ["a", "a", "b", "c"])
+    # Cluster means 0.5, 1 and 0.5: their mean is 2/3 and their variance 1/12.
+    reach = T_975_WITH_2_DEGREES * sqrt(1 / 12 / 3)
+    assert interval is not None
+    assert (interval.mean, interval.low, interval.high) == pytest.approx(
+        (2 / 3, 2 / 3 - reach, 2 / 3 + reach)
+    )
+    assert interval.num_clusters == 3
+
+
+def test_values_that_agree_leave_no_doubt() -> None:
+    assert cluster_t_interval([0.5, 0.5], ["a", "b"]) == MeanInterval(0.5, 0.5, 0.5, 2)
+
+
+@pytest.mark.parametrize("clusters", [[], ["a"], ["a", "a"]])
+def test_fewer_than_two_clusters_say_nothing(clusters: list[str]) -> None:
+    assert cluster_t_interval([1.0] * len(clusters), clusters) is None
+
+
+def test_coverage_with_dependent_questions() -> None:
+    random = np.random.default_rng(7)
+    num_runs, num_clusters, cluster_size = 1000, 20, 10
+    clusters = [str(cluster) for cluster in range(num_clusters) for _ in range(cluster_size)]
+    held = 0
+    for _ in range(num_runs):
+        shared = np.repeat(random.normal(0, 0.5, num_clusters), cluster_size)
+        values = shared + random.normal(0, 0.87, num_clusters * cluster_size)
+        interval = cluster_t_interval(values.tolist(), clusters)
+        assert interval is not None
+        held += interval.low <= 0 <= interval.high
+    assert 0.93 <= held / num_runs <= 0.97

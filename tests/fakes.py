@@ -1,0 +1,60 @@
+"""Fakes that keep the contract of what they stand for, without models or a network."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from threading import Event
+
+import numpy as np
+
+from retrieval.embedding import Matrix
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+class HashEmbedder:
+    """An `Embedder`: each word has a fixed random direction, a text is the sum of its words.
+
+    Texts that share words are similar, texts that share none are not; the same text always has
+    the same vector, in every process.
+    """
+
+    def __init__(
+        self, name: str = "hash-embedder", fingerprint: str = "hash-1", dimension: int = 64
+    ) -> None:
+        self.name = name
+        self.fingerprint = fingerprint
+        self.dimension = dimension
+        self.max_tokens = 254
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        rows = [self.embed_query(text) for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)
+
+    def embed_query(self, text: str) -> Matrix:
+        words = re.findall(r"\w+", text.lower()) or [""]
+        vector = np.sum([self._direction(word) for word in words], axis=0)
+        return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        return [match.span() for match in _TOKEN.finditer(text)]
+
+    def _direction(self, word: str) -> Matrix:
+        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
+        values = np.random.default_rng(seed).standard_normal(self.dimension)
+        return values.astype(np.float32)
+
+
+class GatedEmbedder(HashEmbedder):
+    """Holds passages back until `gate` is set; `reached` tells that some are waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = Event()
+        self.reached = Event()
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        self.reached.set()
+        if not self.gate.wait(timeout=30):
+            raise TimeoutError("nobody opened the gate")
+        return super().embed_passages(texts)

@@ -1,0 +1,115 @@
+"""A whole service on a folder of its own, with a fake embedder."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from ingest.documents import Document
+from ingest.library import Library, Upload
+from ingest.settings import IngestSettings
+from retrieval.embedding import Embedder
+from retrieval.search import Mode, Searcher
+from retrieval.settings import Language, RetrievalSettings
+from serving.service import Service, Settings, open_service
+from serving.settings import ServingSettings
+from tests.fakes import HashEmbedder
+
+TIMEOUT_SECONDS = 30
+
+
+class Shelf:
+    """A library as its users see it."""
+
+    def __init__(self, library: Library, searcher: Searcher, home: Path) -> None:
+        self.library = library
+        self.home = home
+        self._searcher = searcher
+
+    def add(self, name: str, content: bytes | str, collection: str = "default") -> Document:
+        return self.upload(name, content, collection)[0]
+
+    def upload(
+        self, name: str, content: bytes | str, collection: str = "default"
+    ) -> tuple[Document, bool]:
+        data = content.encode() if isinstance(content, str) else content
+        return self.library.add(Upload(name, [data], collection, None, {}))
+
+    def add_and_wait(
+        self, name: str, content: bytes | str, collection: str = "default"
+    ) -> Document:
+        return self.wait(self.add(name, content, collection))
+
+    def wait(self, document: Document) -> Document:
+        """Wait for the job to end and to tidy up."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while not (found := self.library.get(document.id)).status.is_final or self.work():
+            assert time.monotonic() < deadline, f"{found} {self.work()}"
+            time.sleep(0.02)
+        return found
+
+    def find(self, word: str, collection: str = "default") -> list[str]:
+        """Return the names of the documents with a word, in order of their names."""
+        index = self.library.open_index(collection)
+        hits = self._searcher.search(index, word, 100, Mode.LEXICAL).hits
+        return sorted({self.library.get(hit.chunk.document_id).filename for hit in hits})
+
+    def work(self) -> list[str]:
+        return sorted(path.name for path in (self.home / "work").iterdir())
+
+    def files_with(self, word: str) -> list[str]:
+        """Return the files of the home folder, databases and all, whose bytes contain a word."""
+        return sorted(
+            str(path.relative_to(self.home))
+            for path in self.home.rglob("*")
+            if path.is_file() and word.encode() in path.read_bytes()
+        )
+
+    def wait_until_gone(self, word: str) -> None:
+        """Wait for the compaction that follows a replacement."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while found := self.files_with(word):
+            assert time.monotonic() < deadline, found
+            time.sleep(0.05)
+
+
+OpenShelf = Callable[..., AbstractContextManager[Shelf]]
+
+
+@contextmanager
+def service_on(
+    home: Path, embedder: Embedder, language: Language = "english", chunk_tokens: int = 200
+) -> Iterator[Service]:
+    settings = Settings(
+        home,
+        RetrievalSettings(language=language),
+        IngestSettings(
+            chunk_tokens=chunk_tokens, max_pages=50, max_upload_bytes=1_000_000, database_url=None
+        ),
+        ServingSettings(),
+    )
+    with open_service(settings, embedder) as service:
+        yield service
+
+
+@pytest.fixture
+def open_shelf(tmp_path: Path) -> OpenShelf:
+    """Open the service of this test, again and again."""
+
+    @contextmanager
+    def open_one(
+        embedder: Embedder | None = None, language: Language = "english", chunk_tokens: int = 200
+    ) -> Iterator[Shelf]:
+        home = tmp_path / "home"
+        with service_on(home, embedder or HashEmbedder(), language, chunk_tokens) as service:
+            yield Shelf(service.library, service.searcher, home)
+
+    return open_one
+
+
+@pytest.fixture
+def shelf(open_shelf: OpenShelf) -> Iterator[Shelf]:
+    with open_shelf() as shelf:
+        yield shelf

@@ -1,0 +1,198 @@
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from ingest.catalog import Catalog
+from ingest.catalog import metadata as tables
+from ingest.documents import Collection, Document, Status, make_document_id
+
+COLLECTION = Collection("default", "model", "fingerprint", "english", "structure-1")
+DOCUMENT = Document(
+    id=make_document_id("default", "a.pdf"),
+    collection="default",
+    external_id="a.pdf",
+    filename="Größe 漢字.pdf",
+    media_type="application/pdf",
+    revision="a" * 64,
+    num_bytes=2**40,
+    status=Status.QUEUED,
+    searchable_revision=None,
+    num_pages=None,
+    num_chunks=None,
+    num_embedded=0,
+    error_code=None,
+    error_reason=None,
+    metadata={"author": "Ä", "nested": {"tags": [1, 2.5, None, True]}},
+    attempt=1,
+    created_at=datetime(2026, 11, 23, 12, 30, 1, 123456, tzinfo=UTC),
+    updated_at=datetime(2026, 11, 23, 12, 30, 1, 123456, tzinfo=UTC),
+)
+
+
+def document(name: str, **changes: object) -> Document:
+    identity = {"id": make_document_id("default", name), "external_id": name}
+    return replace(DOCUMENT, **{**identity, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/catalog.sqlite"
+
+
+@pytest.fixture
+def catalog(url: str) -> Iterator[Catalog]:
+    catalog = Catalog(url)
+    yield catalog
+    catalog.close()
+
+
+def test_a_document_comes_back_exactly(catalog: Catalog, url: str) -> None:
+    assert catalog.get(DOCUMENT.id) is None
+    catalog.put(DOCUMENT)
+    assert catalog.get(DOCUMENT.id) == DOCUMENT
+    again = Catalog(url)
+    assert again.get(DOCUMENT.id) == DOCUMENT
+    assert again.get(DOCUMENT.id).job_id == DOCUMENT.job_id  # type: ignore[union-attr]
+    again.close()
+
+
+def test_the_migrations_make_the_tables_of_the_code(catalog: Catalog, url: str) -> None:
+    engine = sa.create_engine(url)
+    inspector = sa.inspect(engine)
+    for name, table in tables.tables.items():
+        made = {column["name"]: column["nullable"] for column in inspector.get_columns(name)}
+        assert made == {column.name: column.nullable for column in table.columns}
+        indexed = {index["column_names"][0] for index in inspector.get_indexes(name)}
+        assert indexed == {column.name for column in table.columns if column.index}
+    engine.dispose()
+
+
+def test_put_replaces_the_row_of_the_same_id(catalog: Catalog) -> None:
+    catalog.put(DOCUMENT)
+    changed = replace(DOCUMENT, revision="b" * 64, attempt=2, searchable_revision="a" * 64)
+    catalog.put(changed)
+    assert catalog.get(DOCUMENT.id) == changed
+    assert len(catalog.list_documents()) == 1
+
+
+def test_update_changes_only_the_revision_it_means(catalog: Catalog) -> None:
+    catalog.put(DOCUMENT)
+    assert catalog.update(DOCUMENT.id, "a" * 64, status=Status.PARSING, num_pages=3)
+    assert not catalog.update(DOCUMENT.id, "b" * 64, status=Status.FAILED)
+    assert not catalog.update("unknown", "a" * 64, status=Status.FAILED)
+    found = catalog.get(DOCUMENT.id)
+    assert found
+    assert (found.status, found.num_pages) == (Status.PARSING, 3)
+    assert found.updated_at > DOCUMENT.updated_at
+
+
+def test_pages_of_the_list_hold_each_document_once(catalog: Catalog) -> None:
+    documents = sorted((document(f"{n}.txt") for n in range(7)), key=lambda d: d.id)
+    for one in documents:
+        catalog.put(one)
+    found: list[Document] = []
+    while page := catalog.list_documents(after=found[-1].id if found else None, limit=3):
+        found += page
+    assert found == documents
+
+
+def test_the_list_can_be_filtered(catalog: Catalog) -> None:
+    catalog.put(document("a"))
+    catalog.put(document("b", status=Status.FAILED))
+    catalog.put(document("c", collection="other", status=Status.FAILED))
+
+    def names(**filters: object) -> list[str]:
+        found = catalog.list_documents(**filters)  # type: ignore[arg-type]
+        return sorted(one.external_id for one in found)
+
+    assert names(collection="default") == ["a", "b"]
+    assert names(status=Status.FAILED) == ["b", "c"]
+    assert names(collection="other", status=Status.FAILED) == ["c"]
+    assert names(collection="other", status=Status.QUEUED) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "unfinished"),
+    [
+        (Status.QUEUED, True),
+        (Status.PARSING, True),
+        (Status.EMBEDDING, True),
+        (Status.SEARCHABLE, False),
+        (Status.PARTIAL, False),
+        (Status.FAILED, False),
+    ],
+)
+def test_unfinished_documents(catalog: Catalog, status: Status, unfinished: bool) -> None:
+    catalog.put(replace(DOCUMENT, status=status))
+    assert bool(catalog.list_unfinished()) is unfinished
+
+
+def test_a_revision_is_used_while_it_is_wanted_or_answers(catalog: Catalog) -> None:
+    catalog.put(document("a", revision="new", searchable_revision="old"))
+    catalog.put(document("b", revision="new"))
+    assert catalog.uses_revision("new")
+    assert catalog.uses_revision("old")
+    assert not catalog.uses_revision("older")
+    a = make_document_id("default", "a")
+    assert catalog.uses_revision("new", other_than=a)
+    assert not catalog.uses_revision("old", other_than=a)
+    catalog.delete(a)
+    assert not catalog.uses_revision("old")
+
+
+def test_collections_count_their_documents(catalog: Catalog) -> None:
+    catalog.add_collection(COLLECTION)
+    catalog.add_collection(replace(COLLECTION, name="a-empty"))
+    catalog.put(document("a"))
+    catalog.put(document("b"))
+    assert catalog.list_collections() == [
+        replace(COLLECTION, name="a-empty"),
+        replace(COLLECTION, num_documents=2),
+    ]
+    assert catalog.get_collection("default") == replace(COLLECTION, num_documents=2)
+    catalog.delete_collection("default")
+    assert catalog.get_collection("default") is None
+
+
+def test_a_deleted_row_is_not_on_disk(catalog: Catalog, tmp_path: Path) -> None:
+    catalog.put(document("xyzzy-kept"))
+    catalog.put(document("plugh.txt", filename="plugh.txt", metadata={"note": "plugh"}))
+    catalog.update(make_document_id("default", "plugh.txt"), "a" * 64, error_reason="plugh")
+    catalog.delete(make_document_id("default", "plugh.txt"))
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"plugh" not in content
+    assert b"xyzzy-kept" in content
+
+
+def test_threads_may_write_at_once(catalog: Catalog) -> None:
+    def write(number: int) -> None:
+        name = f"{number % 4}-{number}"
+        catalog.put(document(name))
+        for count in range(5):
+            assert catalog.update(make_document_id("default", name), "a" * 64, num_embedded=count)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(32)))
+    assert [one.num_embedded for one in catalog.list_documents()] == [4] * 32
+
+
+def test_ids_are_stable_and_of_their_collection() -> None:
+    assert make_document_id("default", "a.pdf") == "ec10bfbd-b829-57b1-a269-b8b2a6da9f60"
+    assert make_document_id("other", "a.pdf") != make_document_id("default", "a.pdf")
+
+
+def test_each_attempt_is_a_job_of_its_own() -> None:
+    later = DOCUMENT.created_at + timedelta(microseconds=1)
+    jobs = {
+        DOCUMENT.job_id,
+        replace(DOCUMENT, attempt=2).job_id,
+        replace(DOCUMENT, revision="b" * 64).job_id,
+        # Deleted and uploaded again.
+        replace(DOCUMENT, created_at=later).job_id,
+    }
+    assert len(jobs) == 4

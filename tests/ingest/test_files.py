@@ -1,0 +1,146 @@
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ingest.errors import EmptyUploadError, UploadTooLargeError
+from ingest.files import FileStore, TextStore
+from ingest.texts import CanonicalText, Heading
+
+TEXT = CanonicalText(
+    "Größe 漢字\n\n🎉 second page\u2028",
+    page_starts=(0, 10),
+    headings=(Heading(0, 5, 1, "Größe"), Heading(10, 11, 2, "🎉")),
+    unreadable_pages=(3,),
+)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path, work: Path) -> FileStore:
+    return FileStore(tmp_path / "files", work)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> TextStore:
+    (tmp_path / "texts").mkdir()
+    return TextStore(tmp_path / "texts")
+
+
+def kept_files(tmp_path: Path) -> list[Path]:
+    return [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
+
+
+def test_an_upload_is_hashed_and_kept(files: FileStore, work: Path) -> None:
+    received = files.receive([b"%PDF", b"", b"-1.7 body"], 100)
+    assert received.revision == hashlib.sha256(b"%PDF-1.7 body").hexdigest()
+    assert received.num_bytes == 13
+    assert received.head == b"%PDF-1.7 body"
+    files.keep(received)
+    assert files.path(received.revision).read_bytes() == b"%PDF-1.7 body"
+    assert list(work.iterdir()) == []
+
+
+def test_the_head_does_not_depend_on_the_pieces(files: FileStore) -> None:
+    data = bytes(range(256)) * 40
+    whole = files.receive([data], len(data))
+    in_pieces = files.receive((data[n : n + 7] for n in range(0, len(data), 7)), len(data))
+    assert whole.head == in_pieces.head == data[:4096]
+
+
+def test_the_same_bytes_are_kept_once(files: FileStore, tmp_path: Path) -> None:
+    for _ in range(2):
+        files.keep(files.receive([b"same"], 10))
+    assert len(kept_files(tmp_path)) == 1
+
+
+def test_deleting_is_final_and_can_be_repeated(files: FileStore, tmp_path: Path) -> None:
+    received = files.receive([b"bytes"], 10)
+    files.keep(received)
+    files.delete(received.revision)
+    files.delete(received.revision)
+    assert kept_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("pieces", [[], [b""], [b"", b""]])
+def test_an_empty_upload_is_refused(files: FileStore, work: Path, pieces: list[bytes]) -> None:
+    with pytest.raises(EmptyUploadError):
+        files.receive(pieces, 10)
+    assert list(work.iterdir()) == []
+
+
+def test_the_limit_is_the_last_size_accepted(files: FileStore, work: Path) -> None:
+    files.keep(files.receive([b"12345", b"67890"], 10))
+    with pytest.raises(UploadTooLargeError, match=r"limit of 10 bytes.*INGEST_MAX_UPLOAD_BYTES"):
+        files.receive([b"12345", b"67890", b"1"], 10)
+    assert list(work.iterdir()) == []
+
+
+def test_what_is_over_the_limit_is_not_read_on(files: FileStore) -> None:
+    def endless() -> Iterator[bytes]:
+        yield b"12345678"
+        yield b"90123456"
+        pytest.fail("read on")
+
+    with pytest.raises(UploadTooLargeError):
+        files.receive(endless(), 10)
+
+
+def test_a_broken_connection_leaves_nothing(files: FileStore, work: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"first"
+        raise ConnectionError("client went away")
+
+    with pytest.raises(ConnectionError):
+        files.receive(broken(), 100)
+    assert list(work.iterdir()) == []
+
+
+def test_a_text_comes_back_exactly(texts: TextStore, tmp_path: Path) -> None:
+    assert texts.load("a" * 64) is None
+    texts.save("a" * 64, TEXT)
+    assert texts.load("a" * 64) == TEXT
+    assert TextStore(tmp_path / "texts").load("a" * 64) == TEXT
+
+
+def test_a_deleted_text_is_gone_from_memory_and_disk(texts: TextStore, tmp_path: Path) -> None:
+    for revision in ("a" * 64, "b" * 64):
+        texts.save(revision, TEXT)
+        texts.load(revision)
+    texts.delete("a" * 64)
+    texts.delete("a" * 64)
+    assert texts.load("a" * 64) is None
+    assert texts.load("b" * 64) == TEXT
+    assert [path.name[:1] for path in (tmp_path / "texts").iterdir()] == ["b"]
+
+
+def test_many_texts_do_not_fill_the_memory(texts: TextStore) -> None:
+    for number in range(70):
+        texts.save(f"{number:064}", CanonicalText(f"text {number}"))
+        texts.load(f"{number:064}")
+    assert [texts.load(f"{number:064}") for number in range(70)] == [
+        CanonicalText(f"text {number}") for number in range(70)
+    ]
+    assert len(texts._cache) == 64
+
+
+def test_threads_may_load_and_delete_one_text(texts: TextStore) -> None:
+    def work(number: int) -> None:
+        for _ in range(50):
+            if number % 2:
+                assert texts.load("a" * 64) in {None, TEXT}
+            else:
+                texts.save("a" * 64, TEXT) if number == 0 else texts.delete("a" * 64)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(work, range(6)))
+    texts.delete("a" * 64)
+    assert texts.load("a" * 64) is None

@@ -1,0 +1,362 @@
+"""The embedded index on disk: nothing acknowledged is lost, nothing deleted stays."""
+
+import json
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from retrieval import edge as edge_module
+from retrieval.chunks import Chunk
+from retrieval.edge import EdgeStore
+from retrieval.errors import IndexUnavailableError, StoreLockedError
+from retrieval.index import ChunkIndex
+from tests.fakes import HashEmbedder
+
+EMBEDDER = HashEmbedder()
+OpenStore = Callable[..., EdgeStore]
+
+
+def make_chunk(text: str, ordinal: int = 0, document: str = "doc") -> Chunk:
+    return Chunk(
+        chunk_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{document} {ordinal}")),
+        document_id=document,
+        revision="r",
+        start=0,
+        end=len(text),
+        text=text,
+        headings=(),
+        page_start=None,
+        page_end=None,
+        token_count=1,
+    )
+
+
+def add(index: ChunkIndex, *chunks: Chunk) -> None:
+    index.upsert(chunks, EMBEDDER.embed_passages([chunk.passage for chunk in chunks]))
+
+
+def files_with(folder: Path, word: str) -> list[str]:
+    """Return the files below a folder whose bytes contain a word."""
+    return sorted(
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and word.encode() in path.read_bytes()
+    )
+
+
+def folders(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "default").iterdir() if path.is_dir())
+
+
+@pytest.fixture
+def open_store(tmp_path: Path) -> Iterator[OpenStore]:
+    stores = []
+
+    def open_one(dimension: int = EMBEDDER.dimension, language: str = "english") -> EdgeStore:
+        stores.append(EdgeStore(tmp_path, dimension, language))
+        return stores[-1]
+
+    yield open_one
+    for store in stores:
+        store.close()
+
+
+def test_reopening_keeps_everything(open_store: OpenStore) -> None:
+    store = open_store()
+    add(store.open("default"), *(make_chunk(f"cat number{n}", n) for n in range(300)))
+    add(store.open("default"), make_chunk("a dog", 0, "other"))
+    store.open("default").delete("other")
+    before = store.open("default").search_lexical("cats number7", 300)
+    store.close()
+    index = open_store().open("default")
+    assert index.count() == 300
+    assert index.search_lexical("cats number7", 300) == before
+    assert index.search_dense(EMBEDDER.embed_query("number7"), 1)[0].chunk == before[0].chunk
+    add(index, make_chunk("still writable", 999))
+    assert index.count() == 301
+
+
+def test_a_store_open_elsewhere_is_locked(open_store: OpenStore) -> None:
+    first, second = open_store(), open_store()
+    add(first.open("default"), make_chunk("cat"))
+    with pytest.raises(StoreLockedError, match="open in another process"):
+        second.open("default")
+    assert first.open("default").count() == 1
+    first.close()
+    assert second.open("default").count() == 1
+
+
+def test_a_closed_index_says_so(open_store: OpenStore) -> None:
+    store = open_store()
+    index = store.open("default")
+    store.drop("default")
+    with pytest.raises(IndexUnavailableError):
+        index.search_lexical("cat", 1)
+    with pytest.raises(IndexUnavailableError):
+        add(index, make_chunk("cat"))
+
+
+def test_wrong_vectors_are_refused(open_store: OpenStore) -> None:
+    index = open_store().open("default")
+    with pytest.raises(IndexUnavailableError, match="dimension"):
+        index.upsert([make_chunk("cat")], HashEmbedder(dimension=8).embed_passages(["cat"]))
+
+
+def test_compaction_removes_deleted_text_from_disk(open_store: OpenStore, tmp_path: Path) -> None:
+    index = open_store().open("default")
+    add(index, *(make_chunk(f"xyzzymarker secret{n}", n, "doomed") for n in range(50)))
+    add(index, *(make_chunk(f"plugh harmless{n}", n, "kept") for n in range(50)))
+    assert files_with(tmp_path, "xyzzymarker")
+    index.delete("doomed")
+    index.compact()
+    assert files_with(tmp_path, "xyzzymarker") == []
+    assert files_with(tmp_path, "secret7") == []
+    assert index.count() == 50
+    assert len(index.search_lexical("plugh", 100)) == 50
+    assert folders(tmp_path) == ["2"]
+
+
+def test_compaction_without_deletions_does_nothing(open_store: OpenStore, tmp_path: Path) -> None:
+    index = open_store().open("default")
+    add(index, make_chunk("cat"))
+    index.delete("unknown")
+    index.compact()
+    assert folders(tmp_path) == ["1"]
+
+
+def test_a_compacted_index_reopens(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    for generation in (2, 3):
+        index = store.open("default")
+        add(index, make_chunk("kept", 0, "kept"), make_chunk("gone", 0, "gone"))
+        index.delete("gone")
+        index.compact()
+        assert folders(tmp_path) == [str(generation)]
+    store.close()
+    assert open_store().open("default").count() == 1
+
+
+def test_searches_and_writes_go_on_during_compaction(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    index = store.open("default")
+    add(index, *(make_chunk(f"cat number{n}", n) for n in range(3000)))
+    add(index, make_chunk("xyzzymarker", 0, "doomed"), make_chunk("plughmarker", 0, "later"))
+    index.delete("doomed")
+    compaction = threading.Thread(target=index.compact)
+    compaction.start()
+    num_searches = num_written = 0
+    while compaction.is_alive():
+        assert len(index.search_lexical("cat", 5)) == 5
+        assert index.search_lexical("xyzzymarker", 5) == []
+        add(index, make_chunk(f"meanwhile written{num_written}", num_written, "new"))
+        num_written += 1
+        if num_written == 3:
+            index.delete("later")
+        num_searches += 2
+    compaction.join()
+    assert num_searches > 10
+    assert index.count() == 3000 + num_written
+    assert index.count("new") == num_written
+    assert index.count("later") == 0
+    assert files_with(tmp_path, "xyzzymarker") == []
+    # Deleted while the compaction ran, so the next one removes it.
+    index.compact()
+    assert files_with(tmp_path, "plughmarker") == []
+    store.close()
+    assert open_store().open("default").count("new") == num_written
+
+
+def test_two_compactions_at_once_leave_one_result(open_store: OpenStore, tmp_path: Path) -> None:
+    index = open_store().open("default")
+    add(index, make_chunk("kept", 0, "kept"), make_chunk("xyzzymarker", 0, "gone"))
+    index.delete("gone")
+    threads = [threading.Thread(target=index.compact) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert folders(tmp_path) == ["2"]
+    assert index.count() == 1
+
+
+def test_an_index_that_grew_is_compacted(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge_module, "COMPACT_AFTER_CHUNKS", 20)
+    store = open_store()
+    index = store.open("default")
+    add(index, *(make_chunk(f"cat {n}", n) for n in range(20)))
+    index.compact()
+    assert folders(tmp_path) == ["1"]
+    add(index, make_chunk("cat", 20))
+    index.compact()
+    assert folders(tmp_path) == ["2"]
+    add(index, *(make_chunk(f"cat {n}", n) for n in range(21, 41)))
+    index.compact()
+    assert folders(tmp_path) == ["2"]
+    store.close()
+    add(index := open_store().open("default"), make_chunk("cat", 41))
+    index.compact()
+    assert folders(tmp_path) == ["3"]
+    assert index.count() == 42
+
+
+def test_compaction_keeps_dimension_and_language_of_the_index(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    """Documents can be deleted while the settings do not fit their collection."""
+    store = open_store(language="english")
+    index = store.open("default")
+    add(index, make_chunk("running cats", 0, "kept"), make_chunk("gone", 0, "gone"))
+    store.close()
+    store = open_store(dimension=8, language="german")
+    store.open("default").delete("gone")
+    store.open("default").compact()
+    store.close()
+    index = open_store().open("default")
+    assert folders(tmp_path) == ["2"]
+    assert len(index.search_lexical("cat", 10)) == 1
+    assert len(index.search_dense(EMBEDDER.embed_query("cats"), 10)) == 1
+
+
+def test_leftovers_of_an_interrupted_compaction_are_removed(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store()
+    add(store.open("default"), make_chunk("cat"))
+    store.close()
+    for name in ("snapshot", "2"):
+        (tmp_path / "default" / name / "segments").mkdir(parents=True)
+        (tmp_path / "default" / name / "segments" / "part").write_bytes(b"half")
+    (tmp_path / "default" / "current.json.new").write_text("{")
+    assert open_store().open("default").count() == 1
+    assert folders(tmp_path) == ["1"]
+
+
+def test_a_half_made_index_is_made_anew(open_store: OpenStore, tmp_path: Path) -> None:
+    (tmp_path / "default" / "1").mkdir(parents=True)
+    index = open_store().open("default")
+    add(index, make_chunk("cat"))
+    assert len(index.search_lexical("cat", 10)) == 1
+
+
+def test_a_missing_generation_is_an_error_and_not_an_empty_index(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store()
+    add(store.open("default"), make_chunk("cat"))
+    store.close()
+    (tmp_path / "default" / "1").rename(tmp_path / "elsewhere")
+    with pytest.raises(IndexUnavailableError, match="does not open"):
+        open_store().open("default")
+
+
+def test_a_failed_compaction_changes_nothing(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    index = store.open("default")
+    add(index, make_chunk("cat", 0, "kept"), make_chunk("gone", 0, "gone"))
+    index.delete("gone")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(IndexUnavailableError, match="could not be rewritten"):
+            index.compact()
+    assert folders(tmp_path) == ["1"]
+    # A full disk, at the worst moment: when the new generation is to be made the live one.
+    (tmp_path / "default" / "current.json.new").symlink_to("/dev/full")
+    with pytest.raises(IndexUnavailableError, match="No space left"):
+        index.compact()
+    (tmp_path / "default" / "current.json.new").unlink()
+    assert folders(tmp_path) == ["1"]
+    add(index, make_chunk("dog", 1, "kept"))
+    store.close()
+    index = open_store().open("default")
+    assert index.count() == 2
+    index.compact()
+    assert folders(tmp_path) == ["2"]
+    assert index.count() == 2
+
+
+# One process imports everything and then forks, because the imports take seconds.
+SCRIPT = """
+import os, signal, sys, time
+from pathlib import Path
+from retrieval.edge import EdgeStore
+from tests.retrieval.test_edge import EMBEDDER, add, make_chunk
+
+
+def write(index, report):
+    for ordinal in range(100000):
+        add(index, make_chunk(f"cat number{ordinal}", ordinal))
+        report.write(f"{ordinal}\\n")
+
+
+def compact(index, report):
+    add(index, *(make_chunk(f"cat number{n}", n) for n in range(2000)))
+    for ordinal in range(100000):
+        add(index, make_chunk("doomed", 0, "doomed"))
+        index.delete("doomed")
+        report.write("1999\\n")
+        index.compact()
+
+
+root, work, seconds = Path(sys.argv[1]), {"write": write, "compact": compact}, sys.argv[2:]
+for name, delay in (argument.split("=") for argument in seconds):
+    readable, writable = os.pipe()
+    if (process := os.fork()) == 0:
+        with os.fdopen(writable, "w", buffering=1) as report:
+            store = EdgeStore(root / f"{name}={delay}", EMBEDDER.dimension, "english")
+            work[name](store.open("default"), report)
+    os.close(writable)
+    with os.fdopen(readable) as report:
+        first = report.readline()
+        time.sleep(float(delay))
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        lines = [first.strip(), *report.read().split("\\n")[:-1]]
+    print(f"{name}={delay}", lines[-1], flush=True)
+"""
+KILLS = ["write=0", "write=0.3", "compact=0.05", "compact=0.2", "compact=0.35", "compact=0.6"]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, int]]:
+    """Stores whose process was killed at work, each with the last ordinal it acknowledged."""
+    root = tmp_path_factory.mktemp("killed")
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(root), *KILLS],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    reports = (line.split() for line in done.stdout.splitlines())
+    return {name: (root / name, int(last)) for name, last in reports}
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_after_a_kill_every_acknowledged_chunk_is_there(
+    killed: dict[str, tuple[Path, int]], kill: str
+) -> None:
+    root, last = killed[kill]
+    store = EdgeStore(root, EMBEDDER.dimension, "english")
+    index = store.open("default")
+    generation = json.loads((root / "default" / "current.json").read_text())["generation"]
+    # The helper that compacts must not outlive its service and write on.
+    assert folders(root) == [str(generation)]
+    expected = {make_chunk("", ordinal).chunk_id for ordinal in range(last + 1)}
+    found = {hit.chunk.chunk_id for hit in index.search_lexical("cats", 10**6)}
+    assert expected <= found
+    assert index.count("doc") == len(found)
+    index.delete("doc")
+    add(index, make_chunk("kept", 0, "kept"))
+    index.compact()
+    assert index.count() == 1
+    assert folders(root) == [str(generation + 1)]
+    store.close()

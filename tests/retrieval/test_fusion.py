@@ -1,0 +1,73 @@
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.fusion import convex_combination
+
+IDS = st.text("abcde", min_size=1, max_size=3)
+COSINES = st.dictionaries(IDS, st.floats(-1, 1))
+BM25 = st.dictionaries(IDS, st.floats(0, 50))
+WEIGHTS = st.floats(0, 1)
+
+
+def test_scores_are_scaled_by_their_maximum_and_weighted() -> None:
+    fused = convex_combination({"a": 0.8, "b": 0.4, "c": 0.2}, {"b": 6.0, "c": 12.0}, 0.25)
+    assert fused == pytest.approx(
+        {
+            "c": 0.25 * 0.2 / 0.8 + 0.75 * 12 / 12,
+            "b": 0.25 * 0.4 / 0.8 + 0.75 * 6 / 12,
+            "a": 0.25 * 0.8 / 0.8,
+        }
+    )
+    assert list(fused) == ["c", "b", "a"]
+
+
+def test_a_score_does_not_depend_on_how_deep_the_lists_are() -> None:
+    dense, lexical = {"a": 0.8, "b": 0.4}, {"a": 3.0}
+    short = convex_combination(dense, lexical, 0.5)
+    deep = convex_combination({**dense, "z": 0.01}, {**lexical, "y": 0.01}, 0.5)
+    assert {key: deep[key] for key in short} == short
+
+
+def test_a_negative_similarity_counts_as_none() -> None:
+    assert convex_combination({"a": 0.5, "b": -0.5}, {"b": 2.0}, 0.5) == {"a": 0.5, "b": 0.5}
+    assert convex_combination({"a": -0.2, "b": -0.5}, {"b": 2.0}, 0.5) == {"b": 0.5, "a": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected"), [(1.0, {"a": 1.0, "b": 0.0}), (0.0, {"b": 1.0, "a": 0.0})]
+)
+def test_the_weight_can_switch_one_search_off(weight: float, expected: dict[str, float]) -> None:
+    fused = convex_combination({"a": 0.3}, {"b": 7.0}, weight)
+    assert list(fused.items()) == list(expected.items())
+
+
+def test_without_hits_there_is_nothing() -> None:
+    assert convex_combination({}, {}, 0.5) == {}
+    assert convex_combination({"a": 0.0}, {}, 0.5) == {"a": 0.0}
+
+
+@given(COSINES, BM25, WEIGHTS)
+def test_scores_are_from_0_to_1_best_first_ties_by_id(
+    dense: dict[str, float], lexical: dict[str, float], weight: float
+) -> None:
+    fused = convex_combination(dense, lexical, weight)
+    assert fused.keys() == dense.keys() | lexical.keys()
+    assert all(0 <= score <= 1 + 1e-12 for score in fused.values())
+    assert list(fused.items()) == sorted(fused.items(), key=lambda item: (-item[1], item[0]))
+
+
+@given(COSINES, BM25, WEIGHTS, st.randoms(use_true_random=False))
+def test_the_order_of_the_input_does_not_matter(
+    dense: dict[str, float],
+    lexical: dict[str, float],
+    weight: float,
+    chooser: Random,
+) -> None:
+    def shuffled(scores: dict[str, float]) -> dict[str, float]:
+        return dict(chooser.sample(list(scores.items()), len(scores)))
+
+    expected = list(convex_combination(dense, lexical, weight).items())
+    assert list(convex_combination(shuffled(dense), shuffled(lexical), weight).items()) == expected

@@ -1,0 +1,419 @@
+"""What every `ChunkIndex` must do, on the embedded engine and on Qdrant's own second one.
+
+The second is the local mode of qdrant-client, an independent implementation of the server's API.
+"""
+
+import math
+import random
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient, models
+from rank_bm25 import BM25Okapi
+
+from retrieval.chunks import Chunk, Hit
+from retrieval.edge import EdgeStore
+from retrieval.index import ChunkIndex, IndexStore
+from retrieval.qdrant import QdrantStore
+from tests.fakes import HashEmbedder
+
+EMBEDDER = HashEmbedder()
+OpenStore = Callable[[str], IndexStore]
+WORDS = [f"word{number}" for number in range(300)]
+REVISION = "a" * 64
+
+
+def make_chunk(
+    text: str, ordinal: int = 0, document: str = "doc", revision: str = REVISION
+) -> Chunk:
+    return Chunk(
+        chunk_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{document} {revision} {ordinal}")),
+        document_id=document,
+        revision=revision,
+        start=ordinal * 1000,
+        end=ordinal * 1000 + len(text),
+        text=text,
+        headings=(),
+        page_start=None,
+        page_end=None,
+        token_count=len(EMBEDDER.token_offsets(text)),
+    )
+
+
+def add(index: ChunkIndex, *chunks: Chunk) -> list[Chunk]:
+    index.upsert(chunks, EMBEDDER.embed_passages([chunk.passage for chunk in chunks]))
+    return list(chunks)
+
+
+def add_texts(index: ChunkIndex, *texts: str) -> list[Chunk]:
+    return add(index, *(make_chunk(text, ordinal) for ordinal, text in enumerate(texts)))
+
+
+def dense(index: ChunkIndex, query: str, limit: int = 10, **options: Any) -> list[Hit]:
+    return index.search_dense(EMBEDDER.embed_query(query), limit, **options)
+
+
+def texts_of(hits: Sequence[Hit]) -> list[str]:
+    return [hit.chunk.text for hit in hits]
+
+
+def random_corpus(size: int, seed: int) -> list[Chunk]:
+    """Return chunks whose words are distributed as in real text: few common ones, many rare."""
+    chooser = random.Random(seed)  # noqa: S311 - test data
+    weights = [1 / rank for rank in range(1, len(WORDS) + 1)]
+    return [
+        make_chunk(
+            " ".join(chooser.choices(WORDS, weights, k=chooser.randint(5, 60))),
+            ordinal,
+            document=f"doc{ordinal % 10}",
+        )
+        for ordinal in range(size)
+    ]
+
+
+def random_queries(number: int, seed: int) -> list[str]:
+    chooser = random.Random(seed)  # noqa: S311 - test data
+    return [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 5))) for _ in range(number)]
+
+
+class LocalClient(QdrantClient):
+    """Local mode refuses every text index but the default one, so it is asked for that."""
+
+    def create_payload_index(  # type: ignore[override]
+        self, collection_name: str, field_name: str, field_schema: Any = None, **options: Any
+    ) -> models.UpdateResult:
+        if isinstance(field_schema, models.TextIndexParams):
+            field_schema = models.TextIndexParams(type=models.TextIndexType.TEXT, scoring=True)
+        return super().create_payload_index(collection_name, field_name, field_schema, **options)
+
+
+@pytest.fixture(params=["edge", "qdrant"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """Open a store of the language given."""
+    stores: list[IndexStore] = []
+
+    def open_one(language: str) -> IndexStore:
+        store: IndexStore
+        if request.param == "edge":
+            store = EdgeStore(tmp_path / language, EMBEDDER.dimension, language)
+        else:
+            store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, language)
+        stores.append(store)
+        return store
+
+    with warnings.catch_warnings():
+        # Local mode says that it needs no payload indexes.
+        warnings.filterwarnings("ignore", message="Payload indexes have no effect")
+        yield open_one
+    for store in stores:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> IndexStore:
+    return open_store("none")
+
+
+@pytest.fixture
+def index(store: IndexStore) -> ChunkIndex:
+    return store.open("default")
+
+
+def test_an_empty_index_finds_nothing(index: ChunkIndex) -> None:
+    assert dense(index, "anything") == []
+    assert index.search_lexical("anything", 10) == []
+    assert index.count() == 0
+    index.delete("no such document")
+    index.compact()
+    assert index.count() == 0
+
+
+def test_upserting_nothing_is_allowed(index: ChunkIndex) -> None:
+    index.upsert([], EMBEDDER.embed_passages([]))
+    assert index.count() == 0
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        pytest.param(make_chunk("plain text"), id="plain"),
+        pytest.param(make_chunk("Größe 漢字 🎉 e\u0301 \u202e fin\n\n\ttab "), id="unicode"),
+        pytest.param(make_chunk("a\\b 'c' \"d\" %s {x} \x7f"), id="specials"),
+        pytest.param(
+            Chunk(str(uuid.uuid4()), "d", REVISION, 7, 11, "körp", ("Ä > B", "🎉", ""), 3, 4, 9),
+            id="headings-and-pages",
+        ),
+        pytest.param(
+            Chunk(str(uuid.uuid4()), "d", REVISION, 2**33, 2**33 + 3, "far", ("H",), 1, 1, 2),
+            id="large-offsets",
+        ),
+    ],
+)
+def test_a_chunk_comes_back_exactly(index: ChunkIndex, chunk: Chunk) -> None:
+    add(index, chunk)
+    [hit] = dense(index, chunk.passage)
+    assert hit.chunk == chunk
+    assert hit.score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_upsert_replaces_the_chunk_of_the_same_id(index: ChunkIndex) -> None:
+    add_texts(index, "old words here")
+    add_texts(index, "new text there")
+    assert index.count() == 1
+    assert index.search_lexical("old", 10) == []
+    assert texts_of(index.search_lexical("new", 10)) == ["new text there"]
+    assert texts_of(dense(index, "old words here")) == ["new text there"]
+
+
+def test_more_than_one_batch_is_stored(index: ChunkIndex) -> None:
+    add_texts(index, *(f"text number{ordinal}" for ordinal in range(600)))
+    assert index.count() == 600
+    assert texts_of(index.search_lexical("number0 number300 number599", 3)) == [
+        hit.chunk.text
+        for hit in sorted(
+            index.search_lexical("number599 number0 number300", 3), key=lambda h: h.chunk.chunk_id
+        )
+    ]
+
+
+def test_dense_hits_are_ordered_by_cosine(index: ChunkIndex) -> None:
+    chunks = add_texts(index, "cat dog", "cat dog bird fish", "bird fish", "moon")
+    query = EMBEDDER.embed_query("cat dog")
+    cosines = {chunk.text: float(EMBEDDER.embed_query(chunk.text) @ query) for chunk in chunks}
+    hits = dense(index, "cat dog")
+    assert texts_of(hits) == sorted(cosines, key=lambda text: -cosines[text])
+    assert [hit.score for hit in hits] == pytest.approx(
+        sorted(cosines.values(), reverse=True), abs=1e-5
+    )
+    assert texts_of(dense(index, "cat dog", limit=1)) == ["cat dog"]
+
+
+def test_lexical_hits_share_a_word_with_the_query(index: ChunkIndex) -> None:
+    add_texts(index, "cat", "cat dog and more words", "DOG! (dog)", "moon")
+    assert texts_of(index.search_lexical("Dog", 10)) == ["DOG! (dog)", "cat dog and more words"]
+    assert texts_of(index.search_lexical("cat unknown", 10)) == ["cat", "cat dog and more words"]
+    assert texts_of(index.search_lexical("cat", 1)) == ["cat"]
+
+
+@pytest.mark.parametrize("query", ["zebra", "", " ", "?!", "zebra giraffe"])
+def test_without_a_known_word_lexical_search_finds_nothing(index: ChunkIndex, query: str) -> None:
+    add_texts(index, "cat dog", "moon")
+    assert index.search_lexical(query, 10) == []
+
+
+def test_headings_are_found_by_words(index: ChunkIndex) -> None:
+    add(index, Chunk(str(uuid.uuid4()), "d", REVISION, 0, 4, "body", ("Outer", "Inner"), 1, 1, 3))
+    assert texts_of(index.search_lexical("inner", 10)) == ["body"]
+
+
+@pytest.mark.parametrize("method", ["dense", "lexical"])
+def test_within_restricts_the_search_and_keeps_scores(index: ChunkIndex, method: str) -> None:
+    def search(within: set[str] | None) -> list[Hit]:
+        if method == "dense":
+            return dense(index, "cat", within=within)
+        return index.search_lexical("cat", 10, within=within)
+
+    chunks = add_texts(index, "cat one", "cat two", "cat three", "moon")
+    everywhere = {hit.chunk.chunk_id: hit.score for hit in search(None)}
+    within = {chunks[1].chunk_id, chunks[3].chunk_id, str(uuid.uuid4())}
+    found = {hit.chunk.chunk_id: hit.score for hit in search(within)}
+    assert found == {key: everywhere[key] for key in within & everywhere.keys()}
+    assert search(set()) == []
+
+
+def test_count_by_document_and_revision(index: ChunkIndex) -> None:
+    add(
+        index,
+        make_chunk("one", 0, "a", "r1"),
+        make_chunk("two", 1, "a", "r1"),
+        make_chunk("three", 0, "a", "r2"),
+        make_chunk("four", 0, "b", "r1"),
+    )
+    assert index.count() == 4
+    assert index.count("a") == 3
+    assert index.count("a", "r1") == 2
+    assert index.count(revision="r1") == 3
+    assert index.count("b", "r2") == 0
+    assert index.count("unknown") == 0
+
+
+def test_delete_removes_one_document(index: ChunkIndex) -> None:
+    add(index, make_chunk("cat one", 0, "a"), make_chunk("cat two", 0, "b"))
+    index.delete("a")
+    assert texts_of(index.search_lexical("cat", 10)) == ["cat two"]
+    assert texts_of(dense(index, "cat one")) == ["cat two"]
+    assert index.count("a") == 0
+    index.delete("a")
+    assert index.count() == 1
+
+
+def test_delete_keeps_a_revision(index: ChunkIndex) -> None:
+    add(
+        index,
+        make_chunk("cat old", 0, "a", "old"),
+        make_chunk("cat new", 0, "a", "new"),
+        make_chunk("cat other", 0, "b", "old"),
+    )
+    index.delete("a", keep_revision="new")
+    assert sorted(texts_of(index.search_lexical("cat", 10))) == ["cat new", "cat other"]
+    index.delete("a", keep_revision="neither")
+    assert texts_of(index.search_lexical("cat", 10)) == ["cat other"]
+
+
+def test_ties_are_in_the_order_of_ids(index: ChunkIndex) -> None:
+    chunks = add(index, *(make_chunk("same text", 0, f"doc{number}") for number in range(20)))
+    ids = sorted(chunk.chunk_id for chunk in chunks)
+    assert [hit.chunk.chunk_id for hit in dense(index, "same", 20)] == ids
+    assert [hit.chunk.chunk_id for hit in index.search_lexical("same", 20)] == ids
+
+
+def test_collections_are_apart(store: IndexStore) -> None:
+    add_texts(store.open("a"), "cat in a")
+    add_texts(store.open("b"), "cat in b")
+    assert texts_of(store.open("a").search_lexical("cat", 10)) == ["cat in a"]
+    assert texts_of(store.open("b").search_lexical("cat", 10)) == ["cat in b"]
+
+
+def test_a_dropped_collection_is_empty_when_opened_again(store: IndexStore) -> None:
+    add_texts(store.open("a"), "cat in a")
+    add_texts(store.open("b"), "cat in b")
+    store.drop("a")
+    store.drop("never opened")
+    assert store.open("a").count() == 0
+    assert store.open("b").count() == 1
+    add_texts(store.open("a"), "a new cat")
+    assert texts_of(store.open("a").search_lexical("cat", 10)) == ["a new cat"]
+
+
+def test_a_query_of_stop_words_finds_nothing(tmp_path: Path) -> None:
+    """Only on the engine: local mode knows no stop words."""
+    store = EdgeStore(tmp_path, EMBEDDER.dimension, "english")
+    index = store.open("default")
+    add_texts(index, "the cat is on the mat", "running runners ran")
+    assert index.search_lexical("the is on", 10) == []
+    assert texts_of(index.search_lexical("the cats", 10)) == ["the cat is on the mat"]
+    assert texts_of(index.search_lexical("run", 10)) == ["running runners ran"]
+    store.close()
+
+
+@pytest.mark.parametrize("language", ["english", "german", "russian", "turkish", "none"])
+def test_every_language_can_be_opened(open_store: OpenStore, language: str) -> None:
+    index = open_store(language).open("default")
+    add_texts(index, "zebra")
+    assert texts_of(index.search_lexical("zebra", 10)) == ["zebra"]
+
+
+def test_accents_do_not_matter(tmp_path: Path) -> None:
+    """Only on the engine: local mode does not fold."""
+    store = EdgeStore(tmp_path, EMBEDDER.dimension, "none")
+    add_texts(store.open("default"), "café über")
+    assert texts_of(store.open("default").search_lexical("cafe uber", 10)) == ["café über"]
+    store.close()
+
+
+def test_many_threads_write_and_read(tmp_path: Path) -> None:
+    """Only on the engine: local mode is not made for threads, a server is."""
+    store = EdgeStore(tmp_path, EMBEDDER.dimension, "none")
+    index = store.open("default")
+
+    def write(writer: int) -> None:
+        for ordinal in range(25):
+            add(index, make_chunk(f"text{ordinal} by{writer}", ordinal, f"doc{writer}"))
+            if ordinal % 5 == 4:
+                index.delete(f"scratch{writer}")
+                add(index, make_chunk("scratch", ordinal, f"scratch{writer}"))
+
+    def read(reader: int) -> int:
+        return sum(
+            len(dense(index, f"text{n}", 5)) + len(index.search_lexical(f"by{reader}", 5))
+            for n in range(25)
+        )
+
+    with ThreadPoolExecutor(8) as threads:
+        writes = [threads.submit(write, number) for number in range(4)]
+        reads = [threads.submit(read, number) for number in range(4)]
+        for writing in writes:
+            writing.result()
+        assert all(reading.result() >= 0 for reading in reads)
+    assert [index.count(f"doc{writer}") for writer in range(4)] == [25] * 4
+    assert [index.count(f"scratch{writer}") for writer in range(4)] == [1] * 4
+    assert len(index.search_lexical("by2", 100)) == 25
+    store.close()
+
+
+def test_both_adapters_agree_on_a_random_corpus(tmp_path: Path) -> None:
+    corpus = random_corpus(400, seed=1)
+    edge = EdgeStore(tmp_path, EMBEDDER.dimension, "none")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Payload indexes have no effect")
+        oracle = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, "none")
+        indexes = [edge.open("default"), oracle.open("default")]
+    for index in indexes:
+        add(index, *corpus)
+        index.delete("doc3")
+    for query in random_queries(25, seed=2):
+        assert_same_ranking(*(dense(index, query, 360) for index in indexes))
+        assert_same_ranking(*(index.search_lexical(query, 360) for index in indexes))
+    edge.close()
+    oracle.close()
+
+
+def assert_same_ranking(ours: list[Hit], theirs: list[Hit]) -> None:
+    """The same ten, but for chunks whose scores differ by less than rounding."""
+    expected = {hit.chunk.chunk_id: hit.score for hit in theirs}
+    assert {hit.chunk.chunk_id for hit in ours} == expected.keys()
+    assert [hit.score for hit in ours[:10]] == pytest.approx(
+        [hit.score for hit in theirs[:10]], rel=1e-4, abs=1e-6
+    )
+    assert [hit.score for hit in ours] == pytest.approx(
+        [expected[hit.chunk.chunk_id] for hit in ours], rel=1e-4, abs=1e-6
+    )
+
+
+class Reference(BM25Okapi):  # type: ignore[misc]
+    """rank_bm25 with Lucene's idf, which is never negative."""
+
+    def _calc_idf(self, nd: dict[str, int]) -> None:
+        for word, df in nd.items():
+            self.idf[word] = math.log(1 + (self.corpus_size - df + 0.5) / (df + 0.5))
+
+
+def reference_scores(corpus: Sequence[Chunk], query: str) -> dict[str, float]:
+    reference = Reference([chunk.text.split() for chunk in corpus], k1=1.2, b=0.75)
+    scores = np.asarray(reference.get_scores(sorted(set(query.split()))))
+    return {
+        chunk.chunk_id: float(score)
+        for chunk, score in zip(corpus, scores, strict=True)
+        if score > 0
+    }
+
+
+def test_lexical_scores_are_bm25(index: ChunkIndex) -> None:
+    corpus = random_corpus(300, seed=3)
+    queries = [*random_queries(8, seed=4), "word7 word7 word7 word120"]
+
+    def check(expected_corpus: Sequence[Chunk]) -> None:
+        for query in queries:
+            hits = index.search_lexical(query, len(corpus))
+            expected = reference_scores(expected_corpus, query)
+            assert {hit.chunk.chunk_id: hit.score for hit in hits} == pytest.approx(
+                expected, rel=1e-4
+            )
+
+    add(index, *corpus)
+    check(corpus)
+    index.delete("doc0")
+    index.delete("doc7")
+    remaining = [chunk for chunk in corpus if chunk.document_id not in {"doc0", "doc7"}]
+    check(remaining)
+    index.compact()
+    check(remaining)
+    more = [make_chunk("word0 word5 word7 word120", 0, "late")]
+    add(index, *more)
+    check([*remaining, *more])

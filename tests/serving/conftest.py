@@ -1,0 +1,32 @@
+"""Fixtures of the tests over HTTP."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.serving.application import Application, run_application
+from tests.serving.documents import BEES, LIGHTHOUSE, ROPES, TIDES
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """A running service without documents, anew for each module."""
+    with run_application(tmp_path_factory.mktemp("home")) as application:
+        yield application
+
+
+@pytest.fixture(scope="module")
+def documents(application: Application) -> dict[str, str]:
+    """The id of each of four searchable documents in the collection `default`, by file name."""
+    contents = {
+        "bees.md": BEES,
+        "tides.html": TIDES,
+        "ropes.txt": ROPES,
+        "lighthouse.pdf": LIGHTHOUSE,
+    }
+    for name, content in contents.items():
+        application.upload(name, content)
+    found = application.http.get("/v1/documents").json()["documents"]
+    ids = {document["filename"]: document["id"] for document in found}
+    assert {application.wait(ids[name])["status"] for name in contents} == {"searchable"}
+    return ids

@@ -1,0 +1,181 @@
+"""A citation is a verbatim slice of a document, whatever the answer looks like."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.chunks import Chunk
+from serving.citations import Citation, cite, find_quote
+from serving.context import Context, ContextItem
+
+# What the chunks stand behind in their documents, so that offsets are not those of the chunk.
+OFFSET = 100
+PAGE_LENGTH = 50
+
+
+def make_item(number: int, text: str) -> ContextItem:
+    chunk = Chunk(
+        chunk_id=f"chunk-{number}",
+        document_id=f"document-{number}",
+        revision=f"revision-{number}",
+        start=OFFSET,
+        end=OFFSET + len(text),
+        text=text,
+        headings=(),
+        page_start=1,
+        page_end=1,
+        token_count=1,
+    )
+    return ContextItem(number, chunk, f"file-{number}.md", score=1.0)
+
+
+def make_context(*texts: str) -> list[ContextItem]:
+    return [make_item(number, text) for number, text in enumerate(texts, start=1)]
+
+
+def page_of(document_id: str, revision: str, offset: int) -> int | None:
+    """Number the pages of every document by its characters; document 2 has no pages."""
+    assert document_id.partition("-")[2] == revision.partition("-")[2]
+    return None if document_id == "document-2" else offset // PAGE_LENGTH + 1
+
+
+def cited(answer: str, context: Context) -> list[Citation]:
+    return cite(answer, context, page_of)
+
+
+def markers(citations: Sequence[Citation]) -> list[tuple[str, str]]:
+    return [(citation.marker, citation.document_id) for citation in citations]
+
+
+BEES = "Bees dance to talk. They sleep at night in the hive. Smoke calms them."
+TIDES = "The moon pulls the ocean. Tides come twice a day."
+
+
+def test_citation_tells_everything() -> None:
+    start = OFFSET + BEES.index("They")
+    assert cited("At night they sleep [1].", make_context(BEES)) == [
+        Citation(
+            marker="[1]",
+            document_id="document-1",
+            filename="file-1.md",
+            page=start // PAGE_LENGTH + 1,
+            start=start,
+            end=start + len("They sleep at night in the hive."),
+            quote="They sleep at night in the hive.",
+            text_start=20,
+            text_end=23,
+        )
+    ]
+
+
+def test_format_without_pages_has_none() -> None:
+    assert [c.page for c in cited("a [1] b [2]", make_context(BEES, TIDES))] == [3, None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param("", [], id="no answer"),
+        pytest.param("Bees sleep.", [], id="no marker"),
+        pytest.param("Bees sleep [1].", ["1"], id="one"),
+        pytest.param("Bees sleep [1][2].", ["1", "2"], id="side by side"),
+        pytest.param("Bees sleep [2], [1]; [2].", ["2", "1", "2"], id="list"),
+        pytest.param("[1] Bees sleep.", ["1"], id="marker first"),
+        pytest.param("[1]", ["1"], id="only a marker"),
+        pytest.param("Bees sleep [0].", [], id="zero"),
+        pytest.param("Bees sleep [3] or [99].", [], id="beyond the context"),
+        pytest.param("Bees sleep [1234].", [], id="four digits"),
+        pytest.param("Bees [sleep] [] [-1] [1.5] [ 1 ] (1) [1", [], id="no markers"),
+        pytest.param("[[1]]", ["1"], id="in brackets"),
+        pytest.param("[99][1]", ["1"], id="unknown beside known"),
+    ],
+)
+def test_marker(answer: str, expected: list[str]) -> None:
+    citations = cited(answer, make_context(BEES, TIDES))
+    assert markers(citations) == [(f"[{number}]", f"document-{number}") for number in expected]
+
+
+def test_empty_context_has_no_citations() -> None:
+    assert cited("Bees sleep [1].", []) == []
+
+
+def test_markers_side_by_side_stand_behind_the_same_claim() -> None:
+    context = make_context(BEES, "Nothing here. Insects sleep at night, too. Nor here.")
+    quotes = [citation.quote for citation in cited("They sleep at night [1][2].", context)]
+    assert quotes == ["They sleep at night in the hive.", "Insects sleep at night, too."]
+
+
+def test_claim_begins_behind_the_marker_before() -> None:
+    first, second = cited("Smoke calms them [1]. Bees dance to talk [1].", make_context(BEES))
+    assert (first.quote, second.quote) == ("Smoke calms them.", "Bees dance to talk.")
+
+
+def test_claim_begins_with_its_paragraph() -> None:
+    answer = "Smoke calms them, and this has no marker.\n\nBees dance to talk [1]."
+    (citation,) = cited(answer, make_context(BEES))
+    assert citation.quote == "Bees dance to talk."
+
+
+def test_quote_of_an_unlike_claim_is_the_first_sentence() -> None:
+    (citation,) = cited("Unrelated words entirely [1].", make_context(BEES))
+    assert citation.quote == "Bees dance to talk."
+
+
+@pytest.mark.parametrize(
+    ("claim", "quote"),
+    [
+        pytest.param("Tides come twice a day.", "Tides come twice a day.", id="equal"),
+        pytest.param(TIDES, TIDES, id="two sentences"),
+        pytest.param("The OCEAN is pulled by the moon", "The moon pulls the ocean.", id="reworded"),
+        pytest.param("", "The moon pulls the ocean.", id="no claim"),
+        pytest.param("...", "The moon pulls the ocean.", id="no words"),
+    ],
+)
+def test_find_quote(claim: str, quote: str) -> None:
+    start, end = find_quote(TIDES, claim)
+    assert TIDES[start:end] == quote
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n\n", "word", "...", "| a | b |\n|---|---|"])
+def test_quote_of_any_text_lies_in_it(text: str) -> None:
+    start, end = find_quote(text, "a word")
+    assert 0 <= start <= end <= len(text)
+
+
+ANSWERS = st.lists(
+    st.one_of(
+        st.text(max_size=20),
+        st.integers(0, 120).map(lambda number: f"[{number}]"),
+        st.sampled_from(["Bees sleep. ", "\n\n", "[", "]", ", ", "At night. ", "\u0663", "[\u0661]"]),
+    ),
+    max_size=12,
+).map("".join)
+TEXTS = st.lists(
+    st.one_of(st.text(max_size=30), st.sampled_from(["Bees sleep. ", "\n\n", "- item\n"])),
+    max_size=6,
+).map("".join)
+
+
+@given(ANSWERS, st.lists(TEXTS, max_size=4))
+def test_every_citation_is_exact(answer: str, texts: list[str]) -> None:
+    context = make_context(*texts)
+    citations = cited(answer, context)
+
+    assert [c.text_start for c in citations] == sorted(c.text_start for c in citations)
+    for citation in citations:
+        assert answer[citation.text_start : citation.text_end] == citation.marker
+        item = context[int(citation.marker[1:-1]) - 1]
+        document = "\0" * OFFSET + item.chunk.text
+        assert citation.document_id == item.chunk.document_id
+        assert OFFSET <= citation.start <= citation.end <= len(document)
+        assert document[citation.start : citation.end] == citation.quote
+        assert bool(citation.quote.strip()) == bool(item.chunk.text.strip())
+
+
+@given(st.lists(st.integers(0, 5), max_size=8))
+def test_each_marker_of_the_context_is_cited_once(numbers: list[int]) -> None:
+    answer = " ".join(f"Claim [{number}]." for number in numbers)
+    found = [citation.marker for citation in cited(answer, make_context(BEES, TIDES))]
+    assert found == [f"[{number}]" for number in numbers if number in {1, 2}]

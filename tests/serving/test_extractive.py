@@ -1,0 +1,138 @@
+"""The extractive answerer: word for word, cited, and silent where the documents are."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serving.citations import cite
+from serving.context import Context
+from serving.extractive import (
+    MAX_PASSAGES,
+    SHORTLIST,
+    ExtractiveGenerator,
+    choose_passages,
+    rank_passages,
+)
+from serving.generation import NO_ANSWER, Finish, Sampling, Task
+from tests.fakes import HashEmbedder
+from tests.serving.test_citations import make_context
+
+EMBEDDER = HashEmbedder(dimension=512)
+THRESHOLD = 0.3
+HIVE = "Bees sleep at night inside the hive. A queen lives for five years. Drones die in autumn."
+QUESTION = "How long does a queen live?"
+
+
+def answer(question: str, context: Context, threshold: float = THRESHOLD) -> list[str | Finish]:
+    async def collect() -> list[str | Finish]:
+        generator = ExtractiveGenerator(EMBEDDER, threshold)
+        task = Task(question, context, history=[], sampling=Sampling(max_tokens=100))
+        return [piece async for piece in generator.generate(task)]
+
+    return asyncio.run(collect())
+
+
+def text_of(pieces: Sequence[str | Finish]) -> str:
+    return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def test_answer_is_the_sentence_and_its_neighbours_with_a_marker() -> None:
+    *pieces, finish = answer("Which queen lives for five years?", make_context(HIVE))
+    assert pieces == [f"{HIVE} [1]"]
+    assert isinstance(finish, Finish)
+    assert finish.reason == "stop"
+
+
+def test_usage_counts_context_question_and_answer() -> None:
+    context = make_context(HIVE)  # counted as one token by make_context
+    *pieces, finish = answer(QUESTION, context)
+    assert isinstance(finish, Finish)
+    assert finish.usage.prompt_tokens == 1 + len(EMBEDDER.token_offsets(QUESTION))
+    assert finish.usage.completion_tokens == len(EMBEDDER.token_offsets(text_of(pieces)))
+    assert finish.usage.cached_tokens == 0
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pytest.param((), id="no context"),
+        pytest.param(("",), id="empty chunk"),
+        pytest.param(("Yes. No. Oh.",), id="no sentence long enough"),
+        pytest.param(("Granite erodes under steady rain over centuries.",), id="unrelated"),
+    ],
+)
+def test_without_support_it_says_so(texts: tuple[str, ...]) -> None:
+    *pieces, finish = answer(QUESTION, make_context(*texts))
+    assert pieces == [NO_ANSWER]
+    assert isinstance(finish, Finish)
+
+
+def test_threshold_decides() -> None:
+    context = make_context(HIVE)
+    best = rank_passages(EMBEDDER, QUESTION, context)[0]
+    above = np.nextafter(best.support, 1)
+    assert text_of(answer(QUESTION, context, threshold=best.support)) != NO_ANSWER
+    assert text_of(answer(QUESTION, context, threshold=float(above))) == NO_ANSWER
+
+
+def test_pieces_are_separate_paragraphs_of_different_items() -> None:
+    context = make_context("A queen can live long years.", "Long does any queen live, they say.")
+    pieces = answer(QUESTION, context)[:-1]
+    assert sorted(str(piece).strip()[-3:] for piece in pieces) == ["[1]", "[2]"]
+    assert [str(piece).startswith("\n\n") for piece in pieces] == [False, True]
+
+
+def test_passage_that_an_earlier_one_shows_is_left_out() -> None:
+    chosen = choose_passages(rank_passages(EMBEDDER, QUESTION, make_context(HIVE)))
+    assert len(chosen) == 1
+
+
+def test_answer_is_short_however_long_the_context() -> None:
+    context = make_context(*(f"Queen number {i} can live for years." for i in range(100)))
+    ranked = rank_passages(EMBEDDER, QUESTION, context)
+    assert len(ranked) == SHORTLIST
+    assert len(choose_passages(ranked)) == MAX_PASSAGES
+    scores = [scored.rank_score for scored in ranked]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_text_is_on_one_line() -> None:
+    context = make_context("A queen can live\nfor   long years\tin her hive.")
+    assert text_of(answer(QUESTION, context)) == (
+        "A queen can live for long years in her hive. [1]"
+    )
+
+
+def test_brackets_in_the_documents_make_no_false_citation() -> None:
+    """Documents carry numbers in brackets of their own, as papers do."""
+    context = make_context("A queen can live long years as [2] says.", "Unrelated granite erodes.")
+    text = text_of(answer(QUESTION, context))
+    citations = cite(text, context, lambda *_place: None)
+    assert {citation.document_id for citation in citations} == {"document-1"}
+
+
+SENTENCES = st.sampled_from(
+    ["A queen can live five years. ", "Bees sleep at night. ", "Oh. ", "\n\n", "- a b c d\n", "x "]
+)
+TEXTS = st.lists(st.one_of(SENTENCES, st.text(max_size=15)), max_size=6).map("".join)
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1, max_size=30), st.lists(TEXTS, max_size=3))
+def test_any_question_is_answered_from_the_context_or_refused(
+    question: str, texts: list[str]
+) -> None:
+    context = make_context(*texts)
+    text = text_of(answer(question, context, threshold=0.0))
+    if text == NO_ANSWER:
+        return
+    for citation in cite(text, context, lambda *_place: None):
+        chunk = context[int(citation.marker[1:-1]) - 1].chunk
+        assert citation.quote in chunk.text
+    words = " ".join(" ".join(item.chunk.text.split()) for item in context)
+    for piece in text.split("\n\n"):
+        assert piece.rpartition(" [")[0] in words

@@ -1,0 +1,176 @@
+"""POST /v1/search over HTTP."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.serving.application import Application, assert_refused
+
+pytestmark = pytest.mark.usefixtures("documents")
+QUESTION = "how many kilograms of honey does one hive give each year"
+
+
+def refused_body(application: Application, **body: Any) -> httpx.Response:
+    return application.http.post("/v1/search", json={"query": "honey", **body})
+
+
+@pytest.mark.parametrize(
+    ("mode", "methods"),
+    [
+        ("hybrid", {"dense", "lexical", "fused"}),
+        ("dense", {"dense"}),
+        ("lexical", {"lexical"}),
+    ],
+)
+def test_mode_decides_which_searches_score(
+    application: Application, mode: str, methods: set[str]
+) -> None:
+    best = application.search(QUESTION, mode=mode)[0]
+    assert best["filename"] == "bees.md"
+    assert best["heading"] == "Bees > Honey"
+    assert set(best["scores"]) == methods
+    ranking_method = "fused" if mode == "hybrid" else mode
+    assert best["score"] == best["scores"][ranking_method]
+
+
+def test_mode_is_hybrid_by_default(application: Application) -> None:
+    assert application.search(QUESTION) == application.search(QUESTION, mode="hybrid")
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+def test_scores_fall(application: Application, mode: str) -> None:
+    scores = [hit["score"] for hit in application.search("the moon and the lamp", mode=mode)]
+    assert len(scores) > 1
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_text_of_each_hit_is_the_slice_of_its_document(application: Application) -> None:
+    hits = application.search("the keeper, the moon, bees and ropes")
+    assert {hit["filename"] for hit in hits} == {
+        "bees.md",
+        "tides.html",
+        "ropes.txt",
+        "lighthouse.pdf",
+    }
+    for hit in hits:
+        place = {"start": hit["start"], "end": hit["end"]}
+        text = application.http.get(f"/v1/documents/{hit['document_id']}/text", params=place)
+        assert text.json()["text"] == hit["text"] != ""
+
+
+def test_pages_of_a_pdf_are_told(application: Application) -> None:
+    keeper = application.search("the keeper retired in 1974", mode="lexical")[0]
+    assert keeper["filename"] == "lighthouse.pdf"
+    assert 1 <= keeper["page_start"] <= keeper["page_end"] == 2
+
+
+def test_formats_without_pages_have_none(application: Application) -> None:
+    bees = application.search(QUESTION)[0]
+    assert (bees["page_start"], bees["page_end"]) == (None, None)
+
+
+def test_lexical_search_without_a_common_word_finds_nothing(application: Application) -> None:
+    assert application.search("quaternion", mode="lexical") == []
+
+
+def test_top_k_limits_the_hits(application: Application) -> None:
+    assert len(application.search("the moon", top_k=1)) == 1
+    assert len(application.search("the moon", top_k=200)) > 1
+
+
+def test_timings_are_told(application: Application) -> None:
+    body = application.http.post("/v1/search", json={"query": "honey"}).json()
+    assert set(body) == {"hits", "timings"}
+    assert all(seconds >= 0 for seconds in body["timings"].values())
+
+
+def test_same_query_gives_the_same_answer(application: Application) -> None:
+    assert application.search("the lamp") == application.search("the lamp")
+
+
+def test_any_text_is_a_query(application: Application) -> None:
+    for query in ('"', "*", "a:b OR (", "\x00", "\u202e\U0001f41d", "蜂", "x" * 8000):
+        application.search(query)
+
+
+def test_unknown_collection(application: Application) -> None:
+    response = refused_body(application, collection="nowhere")
+    assert_refused(
+        response, 404, "collection_not_found", None, "no collection 'nowhere'.*Upload a document"
+    )
+
+
+@pytest.mark.parametrize("query", ["", " \n\t"], ids=["no characters", "white space"])
+def test_empty_query(application: Application, query: str) -> None:
+    response = refused_body(application, query=query)
+    assert_refused(response, 400, "invalid_value", "query", "empty")
+
+
+def test_query_of_100_000_characters(application: Application) -> None:
+    response = refused_body(application, query="b" * 100_000)
+    assert_refused(
+        response, 400, "invalid_value", "query", r"100,000 characters, the limit is 8,000.*Shorten"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        pytest.param("top_k", 0, "greater than or equal to 1", id="top_k 0"),
+        pytest.param("top_k", 10**9, "less than or equal to 200", id="top_k 10^9"),
+        pytest.param("top_k", "x", "valid integer", id="top_k x"),
+        pytest.param("mode", "psychic", "'hybrid', 'dense' or 'lexical'", id="mode"),
+        pytest.param("query", None, "valid string", id="null query"),
+        pytest.param("query", 7, "valid string", id="number as query"),
+        pytest.param("limit", 3, "not permitted", id="unknown field"),
+    ],
+)
+def test_bad_field_is_named(
+    application: Application, field: str, value: object, says: str
+) -> None:
+    response = refused_body(application, **{field: value})
+    assert_refused(response, 400, "invalid_value", field, f"^{field}: .*{says}")
+
+
+def test_query_is_required(application: Application) -> None:
+    response = application.http.post("/v1/search", json={})
+    assert_refused(response, 400, "invalid_value", "query", "^query: Field required")
+
+
+@pytest.mark.parametrize(
+    "content", ['{"query": ', "honey"], ids=["cut", "word"]
+)
+def test_body_that_is_no_json(application: Application, content: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = application.http.post("/v1/search", content=content, headers=headers)
+    assert_refused(response, 400, "invalid_value", None, "JSON")
+
+
+@pytest.mark.parametrize("content", ["[]", '"honey"', "null", ""])
+def test_body_that_is_no_object(application: Application, content: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = application.http.post("/v1/search", content=content, headers=headers)
+    assert_refused(response, 400, "invalid_value", None, "JSON object")
+
+
+def test_broken_unicode(application: Application) -> None:
+    headers = {"Content-Type": "application/json"}
+    for content in (rb'{"query": "bees \ud83d"}', b'{"query": "bees \xff"}'):
+        response = application.http.post("/v1/search", content=content, headers=headers)
+        assert response.status_code == 400, response.text
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_wrong_content_type(application: Application, content_type: str | None) -> None:
+    headers = {"Content-Type": content_type} if content_type else {}
+    response = application.http.post("/v1/search", content='{"query": "honey"}', headers=headers)
+    assert_refused(response, 400, "invalid_value", None, "Content-Type: application/json")
+
+
+def test_wrong_method(application: Application) -> None:
+    assert_refused(application.http.get("/v1/search"), 405, None, None, "Method Not Allowed")
+
+
+def test_unknown_path(application: Application) -> None:
+    assert_refused(application.http.get("/v1/sarch"), 404, None, None, "Not Found")

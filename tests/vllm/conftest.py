@@ -1,0 +1,134 @@
+"""A real vLLM on the CPU, serving a tiny model with random weights."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+API_KEY = "secret"
+MODEL = "tiny"
+CONTEXT_TOKENS = 2048
+START_SECONDS = 180
+PYTHON = Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"
+
+# One process fewer, no fixed cores, no compilation at the first request, nothing sent anywhere.
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "OMP_NUM_THREADS": "1",
+    "TORCHDYNAMO_DISABLE": "1",
+}
+FLAGS = [
+    "--enforce-eager",
+    "--max-num-seqs=8",
+    "--kv-cache-memory-bytes=67108864",
+    "--block-size=32",
+    "--enable-prompt-tokens-details",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class VllmServer:
+    """A running vLLM; its process leads a group that holds the engine, too."""
+
+    root: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        """What SERVING_LLM_URL would be."""
+        return f"{self.root}/v1"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to all its processes."""
+        os.killpg(self.process.pid, number)
+
+    def metric(self, name: str) -> float:
+        """Read a counter or gauge."""
+        for line in httpx.get(f"{self.root}/metrics").text.splitlines():
+            if line.startswith(f"{name}{{"):
+                return float(line.rsplit(" ", 1)[1])
+        raise KeyError(name)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the model; skips where there is no vLLM."""
+    if not PYTHON.exists():
+        pytest.skip("no vLLM here; `make vllm-env` installs it")
+    folder = tmp_path_factory.mktemp("vllm") / "model"
+    script = Path(__file__).with_name("make_tiny_model.py")
+    subprocess.run([PYTHON, script, folder], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vllm(tiny_model: Path) -> Iterator[VllmServer]:
+    """The server that the tests share."""
+    with run_vllm(tiny_model) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_vllm(tiny_model: Path) -> Iterator[VllmServer]:
+    """A server for one test, which may kill it."""
+    with run_vllm(tiny_model) as server:
+        yield server
+
+
+@contextmanager
+def run_vllm(model: Path) -> Iterator[VllmServer]:
+    """Start a server on a free port, wait until it is ready, and kill it at the end."""
+    port = _free_port()
+    command = [
+        *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)),
+        *("--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(port)),
+        *("--max-model-len", str(CONTEXT_TOKENS), "--api-key", API_KEY, *FLAGS),
+    ]
+    log = model.parent / f"vllm-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **ENVIRONMENT},
+            start_new_session=True,
+        )
+    server = VllmServer(f"http://127.0.0.1:{port}", process)
+    try:
+        _wait(server, log)
+        yield server
+    finally:
+        if process.poll() is None:
+            server.signal(signal.SIGKILL)
+        process.wait()
+
+
+def _wait(server: VllmServer, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            if httpx.get(f"{server.root}/health").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.5)
+    pytest.fail(f"vLLM did not start:\n{log.read_text(errors='replace')[-3000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,148 @@
+"""The generator keeps its contract against a real vLLM, whatever the model says."""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+import pytest
+
+from retrieval.chunks import Chunk
+from serving.context import ContextItem
+from serving.errors import InvalidRequestError, ModelFailedError, ModelUnavailableError
+from serving.generation import Finish, Sampling, Task
+from serving.openai_server import OpenAIGenerator
+from tests.vllm.conftest import API_KEY, MODEL, VllmServer
+
+pytestmark = pytest.mark.vllm
+T = TypeVar("T")
+SILENCE_SECONDS = 3.0
+LONG_ANSWER = 1500
+
+
+def make_task(excerpt: str = "Bees sleep at night.", max_tokens: int = 16) -> Task:
+    chunk = Chunk("c", "d", "r", 0, len(excerpt), excerpt, (), None, None, 5)
+    return Task(
+        question="When do bees sleep?",
+        context=[ContextItem(1, chunk, "bees.md", score=1.0)],
+        history=[],
+        sampling=Sampling(max_tokens=max_tokens, temperature=0.0, seed=1),
+    )
+
+
+def answer_to(generator: OpenAIGenerator, task: Task) -> AsyncGenerator[str | Finish, None]:
+    answer = generator.generate(task)
+    assert isinstance(answer, AsyncGenerator)
+    return answer
+
+
+async def collect(generator: OpenAIGenerator, task: Task) -> list[str | Finish]:
+    return [piece async for piece in generator.generate(task)]
+
+
+def run(
+    server: VllmServer,
+    use: Callable[[OpenAIGenerator], Awaitable[T]],
+    model: str | None = None,
+    key: str = API_KEY,
+) -> T:
+    """Use a generator of a server and close it."""
+
+    async def go() -> T:
+        generator = OpenAIGenerator(server.url, model, key, SILENCE_SECONDS)
+        try:
+            return await use(generator)
+        finally:
+            await generator.close()
+
+    return asyncio.run(go())
+
+
+def test_answer_streams_and_ends_with_the_servers_own_count_of_tokens(vllm: VllmServer) -> None:
+    names = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
+    before = [vllm.metric(name) for name in names]
+
+    *pieces, finish = run(vllm, lambda generator: collect(generator, make_task()))
+
+    assert len(pieces) > 1
+    assert all(isinstance(piece, str) and piece for piece in pieces)
+    assert isinstance(finish, Finish)
+    assert finish.reason == "length"
+    counted = [vllm.metric(name) - old for name, old in zip(names, before, strict=True)]
+    assert [finish.usage.prompt_tokens, finish.usage.completion_tokens] == counted
+
+
+def test_repeated_prompt_comes_from_the_servers_cache(vllm: VllmServer) -> None:
+    task = make_task(excerpt="Bumblebees nest in the ground. " * 20)
+    run(vllm, lambda generator: collect(generator, task))
+    *_, finish = run(vllm, lambda generator: collect(generator, task))
+
+    assert isinstance(finish, Finish)
+    assert 0 < finish.usage.cached_tokens < finish.usage.prompt_tokens
+
+
+def test_model_name_is_the_one_the_server_lists(vllm: VllmServer) -> None:
+    assert run(vllm, lambda generator: generator.model_name()) == MODEL
+
+
+def test_prompt_that_is_too_long_is_the_callers_fault(vllm: VllmServer) -> None:
+    with pytest.raises(InvalidRequestError, match=r"maximum context length is 2048.*top_k"):
+        run(vllm, lambda generator: collect(generator, make_task(excerpt="bee " * 5000)))
+
+
+def test_wrong_key_names_the_setting(vllm: VllmServer) -> None:
+    with pytest.raises(ModelFailedError, match=r"401.*SERVING_LLM_API_KEY"):
+        run(vllm, lambda generator: collect(generator, make_task()), key="wrong")
+
+
+def test_unknown_model_names_the_setting(vllm: VllmServer) -> None:
+    with pytest.raises(ModelFailedError, match=r"`nope` does not exist.*SERVING_LLM_MODEL"):
+        run(vllm, lambda generator: collect(generator, make_task()), model="nope")
+
+
+def test_closing_the_answer_stops_the_server(vllm: VllmServer) -> None:
+    async def leave(generator: OpenAIGenerator) -> None:
+        async with aclosing(answer_to(generator, make_task(max_tokens=LONG_ANSWER))) as answer:
+            await anext(answer)
+            assert vllm.metric("vllm:num_requests_running") == 1
+
+    before = vllm.metric("vllm:generation_tokens_total")
+    run(vllm, leave)
+
+    deadline = time.monotonic() + 5
+    while vllm.metric("vllm:num_requests_running") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert vllm.metric("vllm:num_requests_running") == 0
+    assert vllm.metric("vllm:generation_tokens_total") - before < LONG_ANSWER
+
+
+def interrupt(server: VllmServer, number: signal.Signals) -> float:
+    """Send a signal in the middle of an answer; return the seconds until the error."""
+
+    async def go(generator: OpenAIGenerator) -> float:
+        async with aclosing(answer_to(generator, make_task(max_tokens=LONG_ANSWER))) as answer:
+            await anext(answer)
+            server.signal(number)
+            started = time.monotonic()
+            with pytest.raises((ModelFailedError, ModelUnavailableError)):
+                async for _ in answer:
+                    pass
+            return time.monotonic() - started
+
+    return run(server, go)
+
+
+def test_server_that_falls_silent_fails_the_answer_after_the_timeout(vllm: VllmServer) -> None:
+    try:
+        seconds = interrupt(vllm, signal.SIGSTOP)
+    finally:
+        vllm.signal(signal.SIGCONT)
+    assert SILENCE_SECONDS <= seconds < 2 * SILENCE_SECONDS
+
+
+def test_killed_server_fails_the_answer_and_then_is_unavailable(mortal_vllm: VllmServer) -> None:
+    assert interrupt(mortal_vllm, signal.SIGKILL) < SILENCE_SECONDS
+    with pytest.raises(ModelUnavailableError, match="SERVING_LLM_URL"):
+        run(mortal_vllm, lambda generator: collect(generator, make_task()))
