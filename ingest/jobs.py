@@ -3,7 +3,7 @@
 import logging
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
-from dbos._error import DBOSMaxStepRetriesExceeded
+from dbos import error as dbos_error
 
 from ingest.documents import Document, Status
 from ingest.errors import IngestError, UnreadableFileError
@@ -86,7 +86,9 @@ def ingest_document(document_id: str, revision: str) -> None:
         _pipeline().fail(document_id, revision, error.code, str(error))
     except Exception as error:  # the worker's loop: a document fails, the worker goes on
         logger.exception("ingestion failed", extra={"document_id": document_id})
-        cause = error.errors[-1] if isinstance(error, DBOSMaxStepRetriesExceeded) else error
+        cause = (
+            error.errors[-1] if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else error
+        )
         reason = f"{type(cause).__name__}: {cause}. The log has the details; then retry."
         _pipeline().fail(document_id, revision, "internal", reason)
     finally:

@@ -23,6 +23,8 @@ from retrieval.errors import CollectionMismatchError
 from retrieval.index import ChunkIndex
 
 _COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+# NUL, and lone halves of a surrogate pair.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_NAME_CHARACTERS = 500
 
 
@@ -245,7 +247,12 @@ def _check_names(upload: Upload) -> None:
             "beginning with a letter or digit."
         )
     for name in (upload.filename, upload.external_id or upload.filename):
-        if not name.strip() or len(name) > MAX_NAME_CHARACTERS or "\x00" in name:
+        if (
+            not name.strip()
+            or len(name) > MAX_NAME_CHARACTERS
+            or _UNSTORABLE.search(name) is not None
+        ):
             raise InvalidRequestError(
-                f"File name and external_id need 1 to {MAX_NAME_CHARACTERS} characters."
+                f"File name and external_id need 1 to {MAX_NAME_CHARACTERS} characters, "
+                "all of them valid Unicode."
             )

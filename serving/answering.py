@@ -98,6 +98,10 @@ class Answerer:
         """Raise a ServingError when the model cannot be reached."""
         await self._generator.check()
 
+    async def close(self) -> None:
+        """Close the connections to the model; called in the event loop that used them."""
+        await self._generator.close()
+
     def _retrieve(self, question: Question) -> Context:
         index = self._library.open_index(question.collection)
         hits = self._searcher.search(index, question.text, question.top_k).hits

@@ -4,10 +4,11 @@ import logging
 import secrets
 from importlib.metadata import version
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.errors import (
     RETRY_AFTER_SECONDS,
@@ -32,7 +33,9 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     app.include_router(health.router)
     for module in (documents, search, chat):
-        app.include_router(module.router, dependencies=[Depends(check_key)])
+        app.include_router(module.router)
+    if key := service.settings.serving.api_key:
+        app.add_middleware(KeyCheck, key=key.get_secret_value().encode())
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(Exception, _answer_error)
@@ -41,14 +44,26 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-def check_key(request: Request) -> None:
-    """Refuse a request without the key, if the service has one."""
-    key = request.app.state.service.settings.serving.api_key
-    if key is None:
-        return
-    given = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if not secrets.compare_digest(given.encode(), key.get_secret_value().encode()):
-        raise UnauthorizedError("Send the service's key as: Authorization: Bearer KEY.")
+class KeyCheck:
+    """Refuses calls without the key, before anything of their body is read."""
+
+    def __init__(self, app: ASGIApp, key: bytes) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, or answer 401."""
+        if scope["type"] == "http" and scope["path"].startswith("/v1") and not self._has_key(scope):
+            status, body = error_body(
+                UnauthorizedError("Send the service's key as: Authorization: Bearer KEY.")
+            )
+            await JSONResponse(body, status)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _has_key(self, scope: Scope) -> bool:
+        scheme, _, given = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
+        return scheme.lower() == b"bearer" and secrets.compare_digest(given, self._key)
 
 
 def _answer_error(_request: Request, error: Exception) -> JSONResponse:

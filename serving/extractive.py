@@ -3,19 +3,21 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retrieval.embedding import Embedder
 from retrieval.sentences import sentence_spans
+from serving.citations import MARKER
 from serving.context import Context, ContextItem, num_tokens
 from serving.generation import NO_ANSWER, Finish, Task, Usage
 
 # Weights and counts were chosen on half of the documents of examples/ (benchmarks/extractive.py).
 CHUNK_WEIGHT = 0.3
-MAX_PASSAGES = 4
-SHORTLIST = 24
+MAX_PASSAGES = 5
+SHORTLIST = 16
 MIN_WORDS = 4
 _WORD = re.compile(r"\w+")
+_WRAP = re.compile(r"[ \t]*\n\s*(?!\s|\||[-*•] |\d+[.)] )")
 
 Span = tuple[int, int]
 
@@ -36,8 +38,14 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """The passage on one line."""
-        return " ".join(self.item.chunk.text[slice(*self.span)].split())
+        """The passage without line wraps; list items and table rows keep their lines."""
+        return _WRAP.sub(" ", self.item.chunk.text[slice(*self.span)])
+
+    @property
+    def cited_text(self) -> str:
+        """The passage and its marker; the document's own `[2]` must not pass for one."""
+        text = MARKER.sub(r"(\1)", self.text)
+        return f"{text} [{self.item.number}]"
 
     @property
     def titled_sentence(self) -> str:
@@ -75,14 +83,15 @@ class ExtractiveGenerator:
     async def check(self) -> None:
         """Return at once: there is nothing to reach."""
 
+    async def close(self) -> None:
+        """Return at once: nothing is held."""
+
     async def generate(self, task: Task) -> AsyncIterator[str | Finish]:
         """Yield one cited passage at a time, or say that the documents have no answer."""
         ranked = await asyncio.to_thread(rank_passages, self._embedder, task.question, task.context)
         pieces = [NO_ANSWER]
         if max((scored.support for scored in ranked), default=0.0) >= self._threshold:
-            pieces = [
-                f"{passage.text} [{passage.item.number}]" for passage in choose_passages(ranked)
-            ]
+            pieces = [passage.cited_text for passage in choose_passages(ranked)]
         for position, piece in enumerate(pieces):
             yield f"\n\n{piece}" if position else piece
         yield Finish("stop", self._usage(task, "\n\n".join(pieces)))
@@ -118,19 +127,36 @@ def rank_passages(embedder: Embedder, question: str, context: Context) -> list[S
 
 
 def choose_passages(ranked: Sequence[Scored]) -> list[Passage]:
-    """Take the best passages whose sentence no earlier one shows already."""
+    """Take the best passages; none repeats text that an earlier one shows."""
     chosen: list[Passage] = []
     for scored in ranked:
-        if not any(_contains(passage, scored.passage) for passage in chosen):
-            chosen.append(scored.passage)
+        passage = scored.passage
+        for earlier in chosen:
+            passage = _without(passage, earlier)
+        start, end = passage.span
+        if start <= passage.sentence[0] and passage.sentence[1] <= end:
+            chosen.append(passage)
         if len(chosen) == MAX_PASSAGES:
             break
     return chosen
 
 
-def _contains(passage: Passage, other: Passage) -> bool:
+def _without(passage: Passage, earlier: Passage) -> Passage:
+    """Cut off what an earlier passage of the same chunk shows; its own sentence may go with it."""
     start, end = passage.span
-    return passage.item is other.item and start <= other.sentence[0] and other.sentence[1] <= end
+    if passage.item is not earlier.item or end <= earlier.span[0] or earlier.span[1] <= start:
+        return passage
+    if earlier.span[0] <= start:
+        start = min(end, _skip_space(passage.item.chunk.text, earlier.span[1]))
+    else:
+        end = earlier.span[0]
+    return replace(passage, span=(start, end))
+
+
+def _skip_space(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
 
 
 def _passages(item: ContextItem) -> list[Passage]:

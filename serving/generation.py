@@ -76,6 +76,9 @@ class Generator(Protocol):
             ModelUnavailableError, ModelFailedError: it cannot.
         """
 
+    async def close(self) -> None:
+        """Give up what is held to reach the model."""
+
     def generate(self, task: Task) -> AsyncIterator[str | Finish]:
         """Yield the answer in pieces, then one Finish.
 

@@ -56,16 +56,23 @@ class Server(uvicorn.Server):
             self._service.home.announce(self.url)
             self._on_start(self.url)
 
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Stop, then close what the answers needed."""
+        await super().shutdown(sockets)
+        await self._service.answerer.close()
 
-def run(settings: Settings, on_start: Callable[[str], None]) -> None:
-    """Serve until a signal stops it.
+
+def run(
+    settings: Settings, on_start: Callable[[str], None], embedder: Embedder | None = None
+) -> None:
+    """Serve until a signal stops it; `embedder` is used instead of the one the settings name.
 
     Raises:
         ExposedWithoutKeyError: the host is not loopback and there is no key.
         AddressInUseError: the port is taken.
     """
     _check_exposure(settings.serving)
-    with open_service(settings) as service:
+    with open_service(settings, embedder) as service:
         server = Server(service, on_start)
         try:
             server.run()

@@ -24,7 +24,7 @@ class ServingSettings(BaseSettings):
         default=8000, ge=1, description="Longest question or query accepted, in characters."
     )
     refusal_threshold: float = Field(
-        default=0.5,
+        default=0.38,
         ge=0,
         le=1,
         description="Extractive answers below this support say that the documents have no answer.",

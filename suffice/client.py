@@ -22,7 +22,10 @@ class Client:
     def __init__(self, url: str, api_key: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._url = url
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS)
+        try:
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS)
+        except httpx.InvalidURL as error:
+            raise self._unreachable(error) from error
 
     def __enter__(self) -> Self:
         """Return itself; the context closes the connections."""
@@ -134,10 +137,13 @@ class Client:
             raise self._unreachable(error) from error
         if response.is_error:
             raise _service_error(response)
-        answer: dict[str, Any] = response.json()
+        try:
+            answer: dict[str, Any] = response.json()
+        except ValueError as error:  # something else listens there
+            raise self._unreachable(error) from error
         return answer
 
-    def _unreachable(self, error: httpx.HTTPError) -> ServiceError:
+    def _unreachable(self, error: Exception) -> ServiceError:
         return ServiceError(f"No Suffice service answers at {self._url} ({error}).")
 
 

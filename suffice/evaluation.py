@@ -136,9 +136,14 @@ def _hint(report: ChunkCountReport) -> str:
         if saved > 0
         else f"k={default_k}, which is served now, is not more than that"
     )
+    deeper = (
+        f" The evidence still grows at k={report.best_k}, the largest that was tried."
+        if report.best_k == len(report.points)
+        else ""
+    )
     return (
         f"[bold]k={k}[/] ({report.tokens(k):.0f} tokens) finds at most 0.03 less evidence than the "
-        f"best, k={report.best_k}, over {report.num_questions} questions; {against}.\n"
+        f"best, k={report.best_k}, over {report.num_questions} questions; {against}.{deeper}\n"
         "A first hint, not certified: it was chosen and measured on the same questions. Tokens are "
         "counted by the embedder's tokenizer."
     )

@@ -26,6 +26,7 @@ class HashEmbedder:
         self.fingerprint = fingerprint
         self.dimension = dimension
         self.max_tokens = 254
+        self._directions: dict[str, Matrix] = {}
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
         rows = [self.embed_query(text) for text in texts]
@@ -40,18 +41,25 @@ class HashEmbedder:
         return [match.span() for match in _TOKEN.finditer(text)]
 
     def _direction(self, word: str) -> Matrix:
-        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
-        values = np.random.default_rng(seed).standard_normal(self.dimension)
-        return values.astype(np.float32)
+        if word not in self._directions:
+            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
+            values = np.random.default_rng(seed).standard_normal(self.dimension)
+            self._directions[word] = values.astype(np.float32)
+        return self._directions[word]
 
 
 class GatedEmbedder(HashEmbedder):
-    """Holds passages back until `gate` is set; `reached` tells that some are waiting."""
+    """Holds passages back while its gate is closed; `reached` tells that some are waiting."""
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = Event()
+        self.gate.set()
         self.reached = Event()
+
+    def close(self) -> None:
+        self.gate.clear()
+        self.reached.clear()
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
         self.reached.set()

@@ -94,11 +94,13 @@ intervals = st.tuples(st.integers(0, LENGTH - 1), st.integers(1, 20)).map(
 )
 documents = st.sampled_from("ab")
 gold_spans = st.builds(
-    lambda place, document: gold(place[0], place[1], document), intervals, documents
+    lambda place, document: gold(place[0], place[1], document=document), intervals, documents
 )
 single_facts = st.lists(st.tuples(gold_spans), min_size=1, max_size=4)
 chunks = st.lists(
-    st.builds(lambda place, document: chunk(place[0], place[1], document), intervals, documents),
+    st.builds(
+        lambda place, document: chunk(place[0], place[1], document=document), intervals, documents
+    ),
     max_size=8,
 )
 

@@ -1,13 +1,15 @@
 """A whole service on a folder of its own, with a fake embedder."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from dbos import error as dbos_error
 
-from ingest.documents import Document
+from ingest.documents import Document, Status
 from ingest.library import Library, Upload
 from ingest.settings import IngestSettings
 from retrieval.embedding import Embedder
@@ -16,8 +18,17 @@ from retrieval.settings import Language, RetrievalSettings
 from serving.service import Service, Settings, open_service
 from serving.settings import ServingSettings
 from tests.fakes import HashEmbedder
+from tests.ingest.parsers.test_pdf import pdf, writer_with
 
 TIMEOUT_SECONDS = 30
+# More chunks than one slice of embedding.
+LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} and of nothing else." for n in range(1500))
+
+
+def encrypted_pdf() -> bytes:
+    writer = writer_with(["The secret page"])
+    writer.encrypt("password", algorithm="AES-256")
+    return pdf(writer)
 
 
 class Shelf:
@@ -110,6 +121,23 @@ def open_shelf(tmp_path: Path) -> OpenShelf:
 
 
 @pytest.fixture
-def shelf(open_shelf: OpenShelf) -> Iterator[Shelf]:
-    with open_shelf() as shelf:
-        yield shelf
+def no_errors_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    yield
+    worst = [r for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
+    # DBOS logs that a job was deleted while it ran.
+    kinds = [record.exc_info[0] if record.exc_info else None for record in worst]
+    assert [kind for kind in kinds if kind is not dbos_error.DBOSNonExistentWorkflowError] == []
+
+
+def assert_searchable_once(shelf: Shelf, document: Document) -> None:
+    """Every chunk is there once, each with its own vector."""
+    found = shelf.wait(document)
+    assert found.status is Status.SEARCHABLE
+    index = shelf.library.open_index(document.collection)
+    assert index.count() == found.num_chunks
+    embedder = HashEmbedder()
+    for word in ("thing0", "thing777", "thing1499"):
+        [hit] = index.search_lexical(word, 5)
+        [nearest] = index.search_dense(embedder.embed_query(hit.chunk.passage), 1)
+        assert nearest.chunk == hit.chunk
+        assert nearest.score == pytest.approx(1, abs=1e-4)

@@ -1,13 +1,14 @@
-"""Documents from upload to deletion, through the real jobs, parsers and index."""
+"""Documents from upload to deletion, through the real jobs, parsers and index.
 
-import logging
+One service serves all tests of this module; each test begins and ends without documents.
+"""
+
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from ingest import jobs as jobs_module
-from ingest.documents import Document, Status
+from ingest.documents import Status
 from ingest.errors import (
     CollectionNotFoundError,
     DocumentNotFoundError,
@@ -17,25 +18,34 @@ from ingest.errors import (
     UploadTooLargeError,
 )
 from ingest.library import Upload
-from retrieval.errors import CollectionMismatchError
-from tests.fakes import GatedEmbedder, HashEmbedder
-from tests.ingest.conftest import OpenShelf, Shelf
+from tests.fakes import GatedEmbedder
+from tests.ingest.conftest import LONG, Shelf, assert_searchable_once, encrypted_pdf, service_on
 from tests.ingest.parsers.test_pdf import pdf, writer_with
 
-LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} and of nothing else." for n in range(2000))
+pytestmark = pytest.mark.usefixtures("no_errors_in_the_log")
 
 
-@pytest.fixture(autouse=True)
-def no_errors_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    yield
-    worst = [r for r in caplog.get_records("call") if r.levelno >= logging.ERROR]
-    assert [record.getMessage() for record in worst] == []
+@pytest.fixture(scope="module")
+def embedder() -> GatedEmbedder:
+    return GatedEmbedder()
 
 
-def encrypted_pdf() -> bytes:
-    writer = writer_with(["The secret page"])
-    writer.encrypt("password", algorithm="AES-256")
-    return pdf(writer)
+@pytest.fixture(scope="module")
+def only_shelf(
+    tmp_path_factory: pytest.TempPathFactory, embedder: GatedEmbedder
+) -> Iterator[Shelf]:
+    home = tmp_path_factory.mktemp("home")
+    with service_on(home, embedder) as service:
+        yield Shelf(service.library, service.searcher, home)
+
+
+@pytest.fixture
+def shelf(only_shelf: Shelf, embedder: GatedEmbedder) -> Iterator[Shelf]:
+    yield only_shelf
+    embedder.gate.set()
+    for document in only_shelf.library.list_documents(None, None, None, 100):
+        only_shelf.wait(document)
+        only_shelf.library.delete(document.id)
 
 
 def test_an_upload_becomes_searchable(shelf: Shelf) -> None:
@@ -87,29 +97,27 @@ def test_changed_bytes_replace_the_old_ones_everywhere(shelf: Shelf) -> None:
     assert shelf.find("frobnicator") == ["a.txt"]
     assert shelf.find("xyzzy") == []
     shelf.wait_until_gone("xyzzy")
-    assert shelf.files_with(first.revision) == []
+    assert not shelf.library._pipeline.files.path(first.revision).exists()
     assert shelf.library.get(kept.id) == kept
     assert shelf.find("plugh") == ["other.txt"]
 
 
-def test_the_old_revision_answers_until_the_new_one_can(open_shelf: OpenShelf) -> None:
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        embedder.gate.set()
-        first = shelf.add_and_wait("a.txt", "The xyzzy is blue.")
-        embedder.gate.clear()
-        embedder.reached.clear()
-        shelf.add("a.txt", "The frobnicator is red.")
-        assert embedder.reached.wait(20)
-        underway = shelf.library.get(first.id)
-        assert underway.status is Status.EMBEDDING
-        assert underway.searchable_revision == first.revision
-        assert shelf.find("xyzzy") == ["a.txt"]
-        assert b"xyzzy" in shelf.library.content(underway).read_bytes()
-        assert "xyzzy" in str(shelf.library.text(underway))
-        embedder.gate.set()
-        shelf.wait(underway)
-        assert (shelf.find("xyzzy"), shelf.find("frobnicator")) == ([], ["a.txt"])
+def test_the_old_revision_answers_until_the_new_one_can(
+    shelf: Shelf, embedder: GatedEmbedder
+) -> None:
+    first = shelf.add_and_wait("a.txt", "The xyzzy is blue.")
+    embedder.close()
+    shelf.add("a.txt", "The frobnicator is red.")
+    assert embedder.reached.wait(20)
+    underway = shelf.library.get(first.id)
+    assert underway.status is Status.EMBEDDING
+    assert underway.searchable_revision == first.revision
+    assert shelf.find("xyzzy") == ["a.txt"]
+    assert b"xyzzy" in shelf.library.content(underway).read_bytes()
+    assert "xyzzy" in str(shelf.library.text(underway))
+    embedder.gate.set()
+    shelf.wait(underway)
+    assert (shelf.find("xyzzy"), shelf.find("frobnicator")) == ([], ["a.txt"])
 
 
 @pytest.mark.parametrize(
@@ -217,174 +225,44 @@ def test_deleting_what_is_not_there(shelf: Shelf) -> None:
             call("no-such-id")
 
 
-def test_deletion_while_the_job_runs(open_shelf: OpenShelf) -> None:
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        document = shelf.add("a.txt", "The xyzzy text. " * 20)
-        assert embedder.reached.wait(20)
-        shelf.library.delete(document.id)
-        assert shelf.files_with("xyzzy") == []
-        embedder.gate.set()
-        # The queue goes on, and nothing of the deleted document comes back.
-        shelf.add_and_wait("b.txt", "The plugh text.")
-        assert shelf.find("xyzzy") == []
-        assert shelf.files_with("xyzzy") == []
-        assert shelf.work() == []
-    with open_shelf() as shelf:
-        assert shelf.files_with("xyzzy") == []
-        assert [d.filename for d in shelf.library.list_documents(None, None, None, 9)] == ["b.txt"]
+def test_deletion_and_upload_of_the_same_bytes_while_the_job_runs(
+    shelf: Shelf, embedder: GatedEmbedder
+) -> None:
+    embedder.close()
+    document = shelf.add("a.txt", LONG)
+    assert embedder.reached.wait(20)
+    shelf.library.delete(document.id)
+    again = shelf.add("a.txt", LONG)
+    embedder.gate.set()
+    assert_searchable_once(shelf, again)
 
 
-def test_deletion_and_upload_of_the_same_bytes_while_the_job_runs(open_shelf: OpenShelf) -> None:
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
-        shelf.library.delete(document.id)
-        again = shelf.add("a.txt", LONG)
-        embedder.gate.set()
-        assert_searchable_once(shelf, again)
+def test_replacement_while_the_job_runs(shelf: Shelf, embedder: GatedEmbedder) -> None:
+    embedder.close()
+    old = shelf.add("a.txt", "The xyzzy text. " * 20)
+    assert embedder.reached.wait(20)
+    new = shelf.add("a.txt", "The plugh text.")
+    embedder.gate.set()
+    document = shelf.wait(new)
+    assert (document.status, document.searchable_revision) == (Status.SEARCHABLE, new.revision)
+    assert (shelf.find("xyzzy"), shelf.find("plugh")) == ([], ["a.txt"])
+    shelf.wait_until_gone("xyzzy")
+    assert not shelf.library._pipeline.files.path(old.revision).exists()
 
 
-def test_replacement_while_the_job_runs(open_shelf: OpenShelf) -> None:
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        old = shelf.add("a.txt", "The xyzzy text. " * 20)
-        assert embedder.reached.wait(20)
-        new = shelf.add("a.txt", "The plugh text.")
-        embedder.gate.set()
-        document = shelf.wait(new)
-        assert (document.status, document.searchable_revision) == (Status.SEARCHABLE, new.revision)
-        assert (shelf.find("xyzzy"), shelf.find("plugh")) == ([], ["a.txt"])
-        shelf.wait_until_gone("xyzzy")
-        assert not shelf.library._pipeline.files.path(old.revision).exists()
-
-
-def test_replacement_and_return_while_the_job_runs(open_shelf: OpenShelf) -> None:
+def test_replacement_and_return_while_the_job_runs(shelf: Shelf, embedder: GatedEmbedder) -> None:
     """Two jobs of the same revision run at once; their vectors must not mix."""
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
-        shelf.add("a.txt", "Something else.")
-        back = shelf.add("a.txt", LONG)
-        embedder.gate.set()
-        assert_searchable_once(shelf, back)
-
-
-def assert_searchable_once(shelf: Shelf, document: Document) -> None:
-    """Every chunk is there once, each with its own vector."""
-    found = shelf.wait(document)
-    assert found.status is Status.SEARCHABLE
-    index = shelf.library.open_index(document.collection)
-    assert index.count() == found.num_chunks
-    embedder = HashEmbedder()
-    for word in ("thing0", "thing777", "thing1999"):
-        [hit] = index.search_lexical(word, 5)
-        [nearest] = index.search_dense(embedder.embed_query(hit.chunk.passage), 1)
-        assert nearest.chunk == hit.chunk
-        assert nearest.score == pytest.approx(1, abs=1e-4)
+    embedder.close()
+    shelf.add("a.txt", LONG)
+    assert embedder.reached.wait(20)
+    shelf.add("a.txt", "Something else.")
+    back = shelf.add("a.txt", LONG)
+    embedder.gate.set()
+    assert_searchable_once(shelf, back)
 
 
 def test_a_document_of_many_slices_is_embedded_whole(shelf: Shelf) -> None:
     assert_searchable_once(shelf, shelf.add("long.txt", LONG))
-
-
-def test_a_job_goes_on_after_a_restart(open_shelf: OpenShelf) -> None:
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
-        embedder.gate.set()
-    with open_shelf() as shelf:
-        assert_searchable_once(shelf, document)
-
-
-def test_a_job_that_outlives_the_stop_goes_on_after_a_restart(
-    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jobs_module, "STOP_TIMEOUT_SECONDS", 0.2)
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        document = shelf.add("a.txt", "The xyzzy text.")
-        assert embedder.reached.wait(20)
-    embedder.gate.set()
-    time.sleep(0.5)
-    with open_shelf() as shelf:
-        assert shelf.wait(document).status is Status.SEARCHABLE
-
-
-def test_a_job_goes_on_with_other_chunks_after_a_restart(open_shelf: OpenShelf) -> None:
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
-        embedder.gate.set()
-    with open_shelf(chunk_tokens=64) as shelf:
-        assert_searchable_once(shelf, document)
-
-
-def test_chunks_of_other_settings_are_replaced(open_shelf: OpenShelf) -> None:
-    with open_shelf() as shelf:
-        document = shelf.add_and_wait("a.txt", LONG)
-        shelf.add_and_wait("a.txt", encrypted_pdf())
-    with open_shelf(chunk_tokens=64) as shelf:
-        back = shelf.add("a.txt", LONG)
-        assert_searchable_once(shelf, back)
-        assert shelf.library.get(back.id).num_chunks != document.num_chunks
-
-
-def test_vectors_of_two_embedders_are_never_mixed(open_shelf: OpenShelf) -> None:
-    with open_shelf() as shelf:
-        kept = shelf.add_and_wait("a.txt", "The xyzzy text.")
-        gone = shelf.add_and_wait("b.txt", "The plugh text.")
-    other = HashEmbedder("other-model", "hash-2", dimension=32)
-    with open_shelf(other) as shelf:
-        for use in (
-            lambda: shelf.add("c.txt", "text"),
-            lambda: shelf.library.open_index("default"),
-        ):
-            with pytest.raises(CollectionMismatchError, match="RETRIEVAL_EMBEDDER") as caught:
-                use()
-            assert "'hash-embedder'" in str(caught.value)
-            assert "'other-model'" in str(caught.value)
-        assert shelf.add_and_wait("a.txt", "text", "new").status is Status.SEARCHABLE
-        shelf.library.delete(gone.id)
-        assert shelf.files_with("plugh") == []
-    with open_shelf() as shelf:
-        assert shelf.find("xyzzy") == ["a.txt"]
-        assert shelf.library.get(kept.id) == kept
-
-
-def test_a_queued_job_is_not_run_with_another_embedder(
-    open_shelf: OpenShelf, caplog: pytest.LogCaptureFixture
-) -> None:
-    embedder = GatedEmbedder()
-    with open_shelf(embedder) as shelf:
-        document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
-        embedder.gate.set()
-    with open_shelf(HashEmbedder("other-model", "hash-2")) as shelf:
-        failed = shelf.wait(document)
-        assert failed.status is Status.FAILED
-        assert "RETRIEVAL_EMBEDDER" in str(failed.error_reason)
-        with pytest.raises(CollectionMismatchError):
-            shelf.library.retry(document.id)
-    with open_shelf() as shelf:
-        assert_searchable_once(shelf, shelf.library.retry(document.id))
-    caplog.clear()
-
-
-def test_an_index_of_another_language_is_not_used(open_shelf: OpenShelf) -> None:
-    with open_shelf(language="english") as shelf:
-        shelf.add_and_wait("a.txt", "The cats.")
-    with open_shelf(language="german") as shelf:
-        with pytest.raises(CollectionMismatchError, match="RETRIEVAL_LANGUAGE"):
-            shelf.library.open_index("default")
-        with pytest.raises(CollectionMismatchError, match=r"'english'.*'german'"):
-            shelf.add("b.txt", "Katzen")
-    with open_shelf(language="english") as shelf:
-        assert shelf.find("cat") == ["a.txt"]
 
 
 def test_an_unknown_collection(shelf: Shelf) -> None:
@@ -403,21 +281,16 @@ def test_collections_are_apart(shelf: Shelf) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "name", ["", "A", "-a", "_a", "a b", "../a", "a/b", "ä", "a" * 65, "a\n", ".", "a.b"]
-)
-def test_bad_collection_names(shelf: Shelf, name: str) -> None:
-    with pytest.raises(InvalidRequestError, match="collection name"):
-        shelf.add("a.txt", "text", name)
+def test_bad_names_are_refused(shelf: Shelf) -> None:
+    for name in ("", "A", "-a", "_a", "a b", "../a", "a/b", "ä", "a" * 65, "a\n", ".", "a.b"):
+        with pytest.raises(InvalidRequestError, match="collection name"):
+            shelf.add("a.txt", "text", name)
+    for name in ("", "  ", "a" * 501, "a\x00b", "a\ud800b"):
+        with pytest.raises(InvalidRequestError, match="1 to 500 characters"):
+            shelf.add(name, "text")
+        with pytest.raises(InvalidRequestError, match="1 to 500 characters"):
+            shelf.library.add(Upload("a.txt", [b"text"], "default", name or " ", {}))
     assert shelf.library.collections() == []
-
-
-@pytest.mark.parametrize("name", ["", "  ", "a" * 501, "a\x00b", "a\ud800b"])
-def test_bad_file_names(shelf: Shelf, name: str) -> None:
-    with pytest.raises(InvalidRequestError, match="1 to 500 characters"):
-        shelf.add(name, "text")
-    with pytest.raises(InvalidRequestError, match="1 to 500 characters"):
-        shelf.library.add(Upload("a.txt", [b"text"], "default", name or " ", {}))
 
 
 def test_refused_files_leave_nothing(shelf: Shelf) -> None:
@@ -429,18 +302,9 @@ def test_refused_files_leave_nothing(shelf: Shelf) -> None:
         with pytest.raises(error):
             shelf.add("a.bin", content)
     assert shelf.work() == []
-    assert list((shelf.home / "files").iterdir()) == []
+    assert [path for path in (shelf.home / "files").rglob("*") if path.is_file()] == []
     assert shelf.library.collections() == []
     assert shelf.library.list_documents(None, None, None, 10) == []
-
-
-def test_what_a_killed_process_left_is_swept(open_shelf: OpenShelf) -> None:
-    with open_shelf() as shelf:
-        pass
-    (shelf.home / "work" / "upload-abc_d").write_bytes(b"xyzzy")
-    (shelf.home / "work" / "no-such-document-0123456789abcdef-0123.f32").write_bytes(b"xyzzy")
-    with open_shelf() as shelf:
-        assert shelf.work() == []
 
 
 def test_names_of_any_script_are_kept(shelf: Shelf) -> None:

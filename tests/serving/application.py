@@ -78,13 +78,13 @@ class Application:
 
 
 def make_settings(home: Path, **serving: Any) -> Settings:
-    """Return settings that depend on nothing around the test."""
+    """Return settings that depend on nothing around the test, such as a .env file."""
     return Settings(
         home,
-        RetrievalSettings(_env_file=None),
-        IngestSettings(_env_file=None, max_upload_bytes=MAX_UPLOAD_BYTES, chunk_tokens=32),
-        ServingSettings(
-            _env_file=None, port=0, refusal_threshold=REFUSAL_THRESHOLD, **serving
+        RetrievalSettings.model_construct(),
+        IngestSettings.model_construct(max_upload_bytes=MAX_UPLOAD_BYTES, chunk_tokens=32),
+        ServingSettings.model_construct(
+            **{"port": 0, "refusal_threshold": REFUSAL_THRESHOLD, **serving}
         ),
     )
 

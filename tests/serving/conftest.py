@@ -18,7 +18,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 @pytest.fixture(scope="module")
 def documents(application: Application) -> dict[str, str]:
     """The id of each of four searchable documents in the collection `default`, by file name."""
-    contents = {
+    contents: dict[str, str | bytes] = {
         "bees.md": BEES,
         "tides.html": TIDES,
         "ropes.txt": ROPES,

@@ -24,7 +24,8 @@ TIDES = """\
 """
 ROPES = "A bowline never slips under load.\n\nA sheet bend joins two ropes of different size.\n"
 LIGHTHOUSE_PAGES = (
-    "The lighthouse was built from granite in 1891.\nIts lamp burned rapeseed oil.",
+    "The lighthouse was built from granite in 1891.\nIts lamp burned rapeseed oil.\n"
+    "Ships could see this light from thirty miles away.",
     "The keeper retired in 1974 after forty years.\nSince then a timer switches the lamp.",
 )
 
@@ -60,7 +61,6 @@ def make_zip() -> bytes:
     with ZipFile(buffer, "w") as archive:
         archive.writestr("notes.txt", "Bees sleep at night.")
     return buffer.getvalue()
-
 
 
 def _write(pages: Sequence[str]) -> PdfWriter:

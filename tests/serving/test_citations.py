@@ -59,6 +59,7 @@ def test_citation_tells_everything() -> None:
         Citation(
             marker="[1]",
             document_id="document-1",
+            revision="revision-1",
             filename="file-1.md",
             page=start // PAGE_LENGTH + 1,
             start=start,
@@ -148,7 +149,9 @@ ANSWERS = st.lists(
     st.one_of(
         st.text(max_size=20),
         st.integers(0, 120).map(lambda number: f"[{number}]"),
-        st.sampled_from(["Bees sleep. ", "\n\n", "[", "]", ", ", "At night. ", "\u0663", "[\u0661]"]),
+        st.sampled_from(
+            ["Bees sleep. ", "\n\n", "[", "]", ", ", "At night. ", "\u0663", "[\u0661]"]
+        ),
     ),
     max_size=12,
 ).map("".join)

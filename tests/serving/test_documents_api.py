@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -43,7 +44,9 @@ CALLS_OF_ONE_DOCUMENT = [
 def kept_files(application: Application) -> list[Path]:
     """Return the uploads that are on disk, finished or not."""
     home = application.service.home
-    return [path for folder in (home.files, home.work) for path in folder.rglob("*") if path.is_file()]
+    return [
+        path for folder in (home.files, home.work) for path in folder.rglob("*") if path.is_file()
+    ]
 
 
 def list_names(application: Application, **params: str | int) -> list[str]:
@@ -206,7 +209,9 @@ def test_list_is_paged(application: Application) -> None:
 
     found, cursor, sizes = [], None, []
     while True:
-        params = {"collection": "pages", "limit": 2, **({"cursor": cursor} if cursor else {})}
+        params: dict[str, str | int] = {"collection": "pages", "limit": 2}
+        if cursor:
+            params["cursor"] = cursor
         page = application.http.get("/v1/documents", params=params).json()
         found += [document["filename"] for document in page["documents"]]
         sizes.append(len(page["documents"]))
@@ -228,7 +233,7 @@ def test_events_show_each_change_until_the_last(application: Application) -> Non
     assert statuses[-1] == "searchable"
     assert not FINAL_STATES & set(statuses[:-1])
     assert events[-1] == application.wait(accepted["id"])
-    assert all(earlier != later for earlier, later in zip(events, events[1:], strict=False))
+    assert all(earlier != later for earlier, later in pairwise(events))
 
 
 def test_events_of_a_finished_document_are_one(application: Application) -> None:
@@ -333,7 +338,13 @@ def test_deleted_document_is_gone_when_the_call_returns(application: Application
     assert not any(document["revision"] in path.name for path in kept_files(application))
     home = application.service.home
     # The other collections are left out: 64 MB each.
-    places = [home.files, home.texts, home.work, home.index / "deletion", *home.path.glob("*.sqlite*")]
+    places = [
+        home.files,
+        home.texts,
+        home.work,
+        home.index / "deletion",
+        *home.path.glob("*.sqlite*"),
+    ]
     paths = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
     assert [path for path in paths if b"Okapis" in path.read_bytes()] == []
     again = application.http.delete(f"/v1/documents/{document['id']}")
@@ -376,7 +387,7 @@ def test_last_document_takes_its_collection_along(application: Application) -> N
         pytest.param("n" * 501, b"text", 400, "invalid_value", "1 to 500 characters", id="name"),
     ],
 )
-def test_refused_file_leaves_nothing_behind(  # noqa: PLR0917
+def test_refused_file_leaves_nothing_behind(
     application: Application, name: str, content: bytes, status: int, code: str, says: str
 ) -> None:
     before = kept_files(application)
@@ -423,7 +434,7 @@ def test_file_without_words_is_refused_or_failed(application: Application) -> No
 
 def test_no_file_part(application: Application) -> None:
     for arguments in ({"data": {"collection": "x"}}, {"files": {"upload": ("a.txt", b"text")}}, {}):
-        response = application.http.post("/v1/documents", **arguments)  # type: ignore[arg-type]
+        response = application.http.post("/v1/documents", **arguments)
         assert_refused(response, 400, "invalid_value", "file", "multipart")
 
 

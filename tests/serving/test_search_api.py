@@ -126,9 +126,7 @@ def test_query_of_100_000_characters(application: Application) -> None:
         pytest.param("limit", 3, "not permitted", id="unknown field"),
     ],
 )
-def test_bad_field_is_named(
-    application: Application, field: str, value: object, says: str
-) -> None:
+def test_bad_field_is_named(application: Application, field: str, value: object, says: str) -> None:
     response = refused_body(application, **{field: value})
     assert_refused(response, 400, "invalid_value", field, f"^{field}: .*{says}")
 
@@ -138,9 +136,7 @@ def test_query_is_required(application: Application) -> None:
     assert_refused(response, 400, "invalid_value", "query", "^query: Field required")
 
 
-@pytest.mark.parametrize(
-    "content", ['{"query": ', "honey"], ids=["cut", "word"]
-)
+@pytest.mark.parametrize("content", ['{"query": ', "honey"], ids=["cut", "word"])
 def test_body_that_is_no_json(application: Application, content: str) -> None:
     headers = {"Content-Type": "application/json"}
     response = application.http.post("/v1/search", content=content, headers=headers)

@@ -23,7 +23,7 @@ CALLS = sorted(
     for module in (chat, documents, health, search)
     for route in module.router.routes
     if isinstance(route, APIRoute)
-    for method in route.methods
+    for method in route.methods or ()
 )
 
 

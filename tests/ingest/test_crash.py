@@ -1,0 +1,211 @@
+"""A service killed at any point of a job: restarted, it ends every job, and each only once.
+
+One helper process imports everything and forks a service for each point, because the imports take
+seconds. What a service stops at is a real method of it, held just before or after its work.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.files import FileStore
+from ingest.parsers.pool import ParserPool
+from ingest.pipeline import Pipeline
+from retrieval.edge import EdgeIndex
+from tests.fakes import HashEmbedder
+from tests.ingest.conftest import Shelf, service_on
+
+NUM_DOCUMENTS = 3
+LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} in long.txt." for n in range(1500))
+OLD, NEW = "The xyzzy is blue.", "The plugh is red."
+# point -> (class, method, which call of it, hold before or after its work)
+POINTS: dict[str, tuple[type[Any], str, int, str]] = {
+    "queued": (ParserPool, "parse", 2, "before"),
+    "embedding": (HashEmbedder, "embed_passages", 3, "before"),
+    "activating": (EdgeIndex, "upsert", 1, "after"),
+    "removed-old": (EdgeIndex, "delete", 1, "after"),
+    "compacting": (EdgeIndex, "compact", 1, "before"),
+    "compacted": (EdgeIndex, "compact", 1, "after"),
+    "tidied": (Pipeline, "discard_work", 1, "after"),
+    "uploading": (FileStore, "keep", 3, "before"),
+}
+STOPPED = "sigterm"
+
+
+def hold(point: str, reached: Callable[[], object]) -> None:
+    """Make this process stop for good at a point."""
+    owner, method, number, when = POINTS[point]
+    original = getattr(owner, method)
+    calls = iter(range(1, 1000))
+
+    def held(*args: Any, **options: Any) -> Any:
+        is_here = next(calls) == number
+        if is_here and when == "before":
+            reached()
+            time.sleep(600)
+        answer = original(*args, **options)
+        if is_here and when == "after":
+            reached()
+            time.sleep(600)
+        return answer
+
+    setattr(owner, method, held)
+
+
+def upload_all(shelf: Shelf) -> None:
+    shelf.add("replaced.txt", NEW)
+    shelf.add("long.txt", LONG)
+    shelf.add("third.txt", "The third text.")
+
+
+def make_template(home: Path) -> dict[str, Any]:
+    """Make a home with a searchable document, to start from."""
+    with service_on(home, HashEmbedder()) as service:
+        shelf = Shelf(service.library, service.searcher, home)
+        return {"status": shelf.add_and_wait("replaced.txt", OLD).status}
+
+
+def run_until(home: Path, point: str) -> None:
+    """Start a service, kill it at the point."""
+    readable, writable = os.pipe()
+    if (process := os.fork()) == 0:
+        with service_on(home, HashEmbedder()) as service:
+            hold(point, lambda: os.write(writable, b"!"))
+            upload_all(Shelf(service.library, service.searcher, home))
+            time.sleep(600)
+    os.close(writable)
+    os.read(readable, 1)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def run_until_stopped(home: Path) -> dict[str, Any]:
+    """Start a service whose embedder is slow, stop it with SIGTERM in the middle."""
+    readable, writable = os.pipe()
+
+    class SlowEmbedder(HashEmbedder):
+        def embed_passages(self, texts: Any) -> Any:
+            os.write(writable, b"!")
+            time.sleep(0.5)
+            return super().embed_passages(texts)
+
+    if (process := os.fork()) == 0:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        with service_on(home, SlowEmbedder()) as service:
+            upload_all(Shelf(service.library, service.searcher, home))
+            time.sleep(600)
+    os.close(writable)
+    for _ in range(4):
+        os.read(readable, 1)
+    started = time.monotonic()
+    os.kill(process, signal.SIGTERM)
+    _, code = os.waitpid(process, 0)
+    return {"code": code, "seconds": time.monotonic() - started}
+
+
+def restart(home: Path, missing: bool) -> dict[str, Any]:
+    """Start a service on what is left and report what becomes of it."""
+    before = sum(path.stat().st_size for path in home.glob("work/*.f32"))
+    with service_on(home, HashEmbedder()) as service:
+        shelf = Shelf(service.library, service.searcher, home)
+        if missing:  # the upload under way was never acknowledged
+            shelf.add("third.txt", "The third text.")
+        documents = shelf.library.list_documents(None, None, None, 10)
+        documents = [shelf.wait(document) for document in documents]
+        shelf.wait_until_gone("xyzzy")
+        index = shelf.library.open_index("default")
+        embedder = HashEmbedder()
+        nearest = [
+            index.search_dense(embedder.embed_query(hit.chunk.passage), 1)[0].chunk == hit.chunk
+            for n in (0, 700, 1499)
+            for hit in index.search_lexical(f"thing{n}", 2)
+        ]
+        return {
+            "statuses": {document.filename: document.status for document in documents},
+            "num_chunks": sum(document.num_chunks or 0 for document in documents),
+            "indexed": index.count(),
+            "found": [shelf.find(word) for word in ("xyzzy", "plugh", "thing1499", "third")],
+            "nearest": nearest,
+            "work": shelf.work(),
+            "num_files": len([path for path in home.glob("files/*/*") if path.is_file()]),
+            "num_texts": len(list(home.glob("texts/*"))),
+            "kept_bytes": before,
+        }
+
+
+def in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run in a process of its own, since one process is one service at a time."""
+    readable, writable = os.pipe()
+    if os.fork() == 0:
+        with os.fdopen(writable, "w") as report:
+            json.dump(work(), report)
+        os._exit(0)
+    os.close(writable)
+    with os.fdopen(readable) as report:
+        content = report.read()
+    os.wait()
+    answer: dict[str, Any] = json.loads(content or "{}")
+    return answer
+
+
+def main(root: Path) -> None:
+    """Run all scenarios, print one line of JSON for each."""
+    in_child(partial(make_template, root / "template"))
+    for point in (*POINTS, STOPPED):
+        home = Path(shutil.copytree(root / "template", root / point))
+        stopped = run_until_stopped(home) if point == STOPPED else {}
+        if point in POINTS:
+            run_until(home, point)
+        report = in_child(partial(restart, home, missing=point == "uploading"))
+        print(json.dumps({"point": point, **stopped, **report}), flush=True)  # noqa: T201
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    root = tmp_path_factory.mktemp("crashes")
+    script = (
+        "import sys, pathlib; from tests.ingest import test_crash;"
+        "test_crash.main(pathlib.Path(sys.argv[1]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(root)],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        timeout=250,
+        check=True,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    return {line.pop("point"): line for line in lines}
+
+
+@pytest.mark.parametrize("point", [*POINTS, STOPPED])
+def test_every_job_ends_after_a_restart(reports: dict[str, dict[str, Any]], point: str) -> None:
+    report = reports[point]
+    assert report["statuses"] == {
+        "replaced.txt": "searchable",
+        "long.txt": "searchable",
+        "third.txt": "searchable",
+    }
+    assert report["found"] == [[], ["replaced.txt"], ["long.txt"], ["third.txt"]]
+    assert report["indexed"] == report["num_chunks"]
+    assert report["nearest"] == [True] * 3
+    assert report["work"] == []
+    assert (report["num_files"], report["num_texts"]) == (NUM_DOCUMENTS, NUM_DOCUMENTS)
+
+
+def test_a_stopped_service_ends_soon_and_keeps_what_it_embedded(
+    reports: dict[str, dict[str, Any]],
+) -> None:
+    assert reports[STOPPED]["code"] == 0
+    assert reports[STOPPED]["seconds"] < 10
+    assert reports[STOPPED]["kept_bytes"] > 0

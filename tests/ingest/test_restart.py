@@ -1,0 +1,142 @@
+"""Documents across restarts of the service, also with other settings."""
+
+import time
+
+import pytest
+
+from ingest import jobs as jobs_module
+from ingest.documents import Status
+from retrieval.errors import CollectionMismatchError
+from tests.fakes import GatedEmbedder, HashEmbedder
+from tests.ingest.conftest import LONG, OpenShelf, assert_searchable_once, encrypted_pdf
+
+pytestmark = pytest.mark.usefixtures("no_errors_in_the_log")
+
+
+def test_deletion_while_the_job_runs(open_shelf: OpenShelf) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add("a.txt", "The xyzzy text. " * 20)
+        assert embedder.reached.wait(20)
+        shelf.library.delete(document.id)
+        assert shelf.files_with("xyzzy") == []
+        embedder.gate.set()
+        # The queue goes on, and nothing of the deleted document comes back.
+        shelf.add_and_wait("b.txt", "The plugh text.")
+        assert shelf.find("xyzzy") == []
+        assert shelf.files_with("xyzzy") == []
+        assert shelf.work() == []
+    with open_shelf() as shelf:
+        assert shelf.files_with("xyzzy") == []
+        assert [d.filename for d in shelf.library.list_documents(None, None, None, 9)] == ["b.txt"]
+
+
+def test_a_job_goes_on_after_a_restart(open_shelf: OpenShelf) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add("a.txt", LONG)
+        assert embedder.reached.wait(20)
+        embedder.gate.set()
+    with open_shelf() as shelf:
+        assert_searchable_once(shelf, document)
+
+
+def test_a_job_that_outlives_the_stop_goes_on_after_a_restart(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs_module, "STOP_TIMEOUT_SECONDS", 0.2)
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add("a.txt", "The xyzzy text.")
+        assert embedder.reached.wait(20)
+    embedder.gate.set()
+    time.sleep(0.5)
+    with open_shelf() as shelf:
+        assert shelf.wait(document).status is Status.SEARCHABLE
+
+
+def test_a_job_goes_on_with_other_chunks_after_a_restart(open_shelf: OpenShelf) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add("a.txt", LONG)
+        assert embedder.reached.wait(20)
+        embedder.gate.set()
+    with open_shelf(chunk_tokens=64) as shelf:
+        assert_searchable_once(shelf, document)
+
+
+def test_chunks_of_other_settings_are_replaced(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        document = shelf.add_and_wait("a.txt", LONG)
+        shelf.add_and_wait("a.txt", encrypted_pdf())
+    with open_shelf(chunk_tokens=64) as shelf:
+        back = shelf.add("a.txt", LONG)
+        assert_searchable_once(shelf, back)
+        assert shelf.library.get(back.id).num_chunks != document.num_chunks
+
+
+def test_vectors_of_two_embedders_are_never_mixed(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        kept = shelf.add_and_wait("a.txt", "The xyzzy text.")
+        gone = shelf.add_and_wait("b.txt", "The plugh text.")
+    other = HashEmbedder("other-model", "hash-2", dimension=32)
+    with open_shelf(other) as shelf:
+        for use in (
+            lambda: shelf.add("c.txt", "text"),
+            lambda: shelf.library.open_index("default"),
+        ):
+            with pytest.raises(CollectionMismatchError, match="RETRIEVAL_EMBEDDER") as caught:
+                use()
+            assert "'hash-embedder'" in str(caught.value)
+            assert "'other-model'" in str(caught.value)
+        assert shelf.add_and_wait("a.txt", "text", "new").status is Status.SEARCHABLE
+        shelf.library.delete(gone.id)
+        assert shelf.files_with("plugh") == []
+    with open_shelf() as shelf:
+        assert shelf.find("xyzzy") == ["a.txt"]
+        assert shelf.library.get(kept.id) == kept
+
+
+def test_a_queued_job_is_not_run_with_another_embedder(
+    open_shelf: OpenShelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add("a.txt", LONG)
+        assert embedder.reached.wait(20)
+        embedder.gate.set()
+    with open_shelf(HashEmbedder("other-model", "hash-2")) as shelf:
+        failed = shelf.wait(document)
+        assert failed.status is Status.FAILED
+        assert "RETRIEVAL_EMBEDDER" in str(failed.error_reason)
+        with pytest.raises(CollectionMismatchError):
+            shelf.library.retry(document.id)
+    with open_shelf() as shelf:
+        assert_searchable_once(shelf, shelf.library.retry(document.id))
+    caplog.clear()
+
+
+def test_an_index_of_another_language_is_not_used(open_shelf: OpenShelf) -> None:
+    with open_shelf(language="english") as shelf:
+        shelf.add_and_wait("a.txt", "The cats.")
+    with open_shelf(language="german") as shelf:
+        with pytest.raises(CollectionMismatchError, match="RETRIEVAL_LANGUAGE"):
+            shelf.library.open_index("default")
+        with pytest.raises(CollectionMismatchError, match=r"'english'.*'german'"):
+            shelf.add("b.txt", "Katzen")
+    with open_shelf(language="english") as shelf:
+        assert shelf.find("cat") == ["a.txt"]
+
+
+def test_what_a_killed_process_left_is_swept(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        pass
+    (shelf.home / "work" / "upload-abc_d").write_bytes(b"xyzzy")
+    (shelf.home / "work" / "no-such-document-0123456789abcdef-0123.f32").write_bytes(b"xyzzy")
+    with open_shelf() as shelf:
+        assert shelf.work() == []

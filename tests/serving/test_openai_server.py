@@ -1,0 +1,455 @@
+"""Answers written by a language model behind an OpenAI-compatible server, well or sick."""
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest.home import Home
+from serving.answering import Answerer
+from serving.openai_server import OpenAIGenerator
+from tests.serving.application import Application, assert_refused, serve
+from tests.serving.upstream import (
+    DONE,
+    LONG_SECONDS,
+    MODEL,
+    START,
+    USAGE,
+    Reply,
+    Upstream,
+    chunk,
+    error_reply,
+    event,
+    json_reply,
+    run_upstream,
+    stream_reply,
+)
+
+SILENCE_SECONDS = 1.0
+QUESTION = "How many kilograms of honey does one hive give each year?"
+HTML = Reply([b"<html><body>It works!</body></html>"], content_type="text/html")
+
+
+@pytest.fixture(scope="module")
+def running_upstream() -> Iterator[Upstream]:
+    with run_upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(running_upstream: Upstream) -> Upstream:
+    running_upstream.reset()
+    return running_upstream
+
+
+def serve_with_model(
+    application: Application, home: Path, url: str, model: str | None = None
+) -> Iterator[Application]:
+    """Serve the library of an application, with answers from a language model."""
+    service = application.service
+    generator = OpenAIGenerator(url, model, "upstream-key", SILENCE_SECONDS)
+    answerer = Answerer(service.library, service.searcher, generator)
+    with serve(replace(service, answerer=answerer, home=Home(home))) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def served(
+    application: Application,
+    documents: dict[str, str],
+    running_upstream: Upstream,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Application]:
+    assert documents
+    yield from serve_with_model(
+        application, tmp_path_factory.mktemp("served"), running_upstream.url, MODEL
+    )
+
+
+@pytest.fixture
+def unlisted(
+    application: Application, documents: dict[str, str], upstream: Upstream, tmp_path: Path
+) -> Iterator[Application]:
+    """A service that has to ask the server for its models."""
+    assert documents
+    yield from serve_with_model(application, tmp_path, upstream.url)
+
+
+@pytest.fixture
+def orphaned(
+    application: Application, documents: dict[str, str], tmp_path: Path
+) -> Iterator[Application]:
+    """A service whose language model does not run."""
+    assert documents
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    yield from serve_with_model(application, tmp_path, f"http://127.0.0.1:{port}/v1", MODEL)
+
+
+# ---- health
+
+
+def test_markers_become_citations(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply("A hive gives twenty kilograms", " of honey each year [", "1].")
+    body = served.ask(QUESTION).json()
+
+    answer = "A hive gives twenty kilograms of honey each year [1]."
+    message = body["choices"][0]["message"]
+    assert message["content"] == answer
+    (annotation,) = message["annotations"]
+    citation = annotation["file_citation"]
+    assert citation["filename"] == "bees.md"
+    assert citation["quote"] == "One hive gives twenty kilograms of honey each year."
+    assert answer[citation["text_start"] : citation["text_end"]] == citation["marker"] == "[1]"
+    place = {"start": citation["start"], "end": citation["end"]}
+    text = served.http.get(f"/v1/documents/{citation['document_id']}/text", params=place)
+    assert text.json()["text"] == citation["quote"]
+    assert body["usage"] == {
+        "prompt_tokens": 40,
+        "completion_tokens": 12,
+        "total_tokens": 52,
+        "prompt_tokens_details": {"cached_tokens": 32},
+    }
+    assert (body["suffice"]["answered_by"], body["suffice"]["grounded"]) == (MODEL, "yes")
+
+
+def test_stream_is_passed_on_piece_by_piece(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply("Twenty", " kilograms", " [1].")
+    first, *pieces, last = served.stream(QUESTION)
+    assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    contents = [piece["choices"][0]["delta"]["content"] for piece in pieces]
+    assert contents == ["Twenty", " kilograms", " [1]."]
+    assert last["choices"][0]["finish_reason"] == "stop"
+    assert len(last["choices"][0]["delta"]["annotations"]) == 1
+
+
+def test_prompt_holds_numbered_excerpts_then_the_question(
+    served: Application, upstream: Upstream
+) -> None:
+    messages = [
+        {"role": "system", "content": "Answer like a pirate."},
+        {"role": "user", "content": "Do bees sleep?"},
+        {"role": "assistant", "content": "Yes [1]."},
+        {"role": "user", "content": QUESTION},
+    ]
+    body = {"messages": messages, "temperature": 0, "seed": 7, "stop": "END", "max_tokens": 9}
+    served.http.post("/v1/chat/completions", json={**body, "suffice": {"top_k": 2}})
+
+    (request,) = upstream.requests
+    asked = {
+        name: request.get(name) for name in ("model", "stream", "stream_options", "max_tokens")
+    }
+    assert asked == {
+        "model": MODEL,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": 9,
+    }
+    assert (request["temperature"], request["seed"], request["stop"]) == (0, 7, ["END"])
+    assert "top_p" not in request
+    system, *history, last = request["messages"]
+    assert system["role"] == "system"
+    assert system["content"].endswith("\n\nAnswer like a pirate.")
+    assert history == messages[1:3]
+    assert last["content"].startswith("Excerpts:\n\n[1] bees.md\nBees > Honey\n")
+    assert "\n\n[2] " in last["content"]
+    assert "[3]" not in last["content"]
+    assert last["content"].endswith(f"\n\nQuestion: {QUESTION}")
+    assert upstream.authorizations == ["Bearer upstream-key"]
+
+
+def test_answer_without_markers_is_not_grounded(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply("The documents do not contain an answer to this question.")
+    body = served.ask(QUESTION).json()
+    assert body["choices"][0]["message"]["annotations"] == []
+    assert body["suffice"]["grounded"] == "no"
+
+
+def test_markers_beyond_the_context_are_no_citations(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.chat = stream_reply("Twenty [0] [99] [1].")
+    annotations = served.ask(QUESTION).json()["choices"][0]["message"]["annotations"]
+    assert [annotation["file_citation"]["marker"] for annotation in annotations] == ["[1]"]
+
+
+def test_thinking_and_null_content_are_left_out(served: Application, upstream: Upstream) -> None:
+    upstream.chat = Reply(
+        [
+            START,
+            chunk({"reasoning": "The user wants"}),
+            chunk({"reasoning": " honey [1].", "content": None}),
+            chunk({"content": "Twenty"}),
+            chunk({"content": None}),
+            chunk({}),
+            chunk({"content": " [1]."}, "stop"),
+            USAGE,
+            DONE,
+        ]
+    )
+    body = served.ask(QUESTION).json()
+    assert body["choices"][0]["message"]["content"] == "Twenty [1]."
+
+
+def test_length_is_told(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply("Twenty kilo", finish_reason="length")
+    assert served.ask(QUESTION).json()["choices"][0]["finish_reason"] == "length"
+
+
+def test_server_without_usage_or_details(served: Application, upstream: Upstream) -> None:
+    upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), DONE])
+    assert served.ask(QUESTION).json()["usage"]["total_tokens"] == 0
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+    upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE])
+    assert served.ask(QUESTION).json()["usage"]["prompt_tokens_details"] == {"cached_tokens": 0}
+
+
+def test_first_listed_model_is_asked_if_none_is_configured(
+    unlisted: Application, upstream: Upstream
+) -> None:
+    assert unlisted.ask(QUESTION).json()["suffice"]["answered_by"] == MODEL
+    assert upstream.requests[0]["model"] == MODEL
+
+
+# ---- refusals: the status still tells
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize(
+    ("reply", "status", "code", "says"),
+    [
+        pytest.param(
+            error_reply(
+                400,
+                "This model's maximum context length is 2048 tokens. However, your prompt contains "
+                "at least 2049 input tokens. (parameter=input_tokens, value=2049)",
+                "BadRequestError",
+                "input_tokens",
+            ),
+            400,
+            "invalid_value",
+            "maximum context length is 2048.*lower top_k",
+            id="context too long",
+        ),
+        pytest.param(
+            json_reply({"error": "Unauthorized"}, 401),
+            502,
+            "model_failed",
+            "SERVING_LLM_API_KEY",
+            id="wrong key",
+        ),
+        pytest.param(
+            error_reply(404, "The model `nope` does not exist.", "NotFoundError", "model"),
+            502,
+            "model_failed",
+            "`nope` does not exist.*SERVING_LLM_MODEL",
+            id="unknown model",
+        ),
+        pytest.param(
+            json_reply({"detail": "Not Found"}, 404),
+            502,
+            "model_failed",
+            "SERVING_LLM_URL",
+            id="unknown route",
+        ),
+        pytest.param(
+            error_reply(500, "EngineCore encountered an issue.", "InternalServerError"),
+            503,
+            "model_unavailable",
+            "EngineCore encountered an issue",
+            id="internal error",
+        ),
+        pytest.param(
+            error_reply(
+                503,
+                "The engine is currently busy and cannot accept new requests.",
+                "Service Unavailable",
+            ),
+            503,
+            "model_unavailable",
+            "currently busy",
+            id="overload",
+        ),
+        pytest.param(
+            error_reply(429, "Slow down.", "rate_limit_error"),
+            503,
+            "model_unavailable",
+            "Slow down",
+            id="rate limit",
+        ),
+        pytest.param(HTML, 502, "model_failed", "model at|server at", id="HTML"),
+        pytest.param(
+            json_reply({"hello": "world"}), 502, "model_failed", "model at|server at", id="JSON"
+        ),
+        *(
+            pytest.param(
+                Reply([part, DONE]), 502, "model_failed", "model at|server at", id=f"event {name}"
+            )
+            for name, part in {
+                "no completion": event({"hello": "world"}),
+                "list": event([1, 2]),
+                "text": event("text"),
+                "number": event(7),
+                "null": event(None),
+                "no choices": event({"choices": None}),
+                "text as choices": event({"choices": "abc"}),
+                "null choice": event({"choices": [None]}),
+                "object as choices": event({"choices": {"a": 1}}),
+                "number as content": chunk({"content": 7}, "stop"),
+                "text as usage": chunk({}, None, usage="much"),
+                "no JSON": b"data: {not json\n\n",
+                "no UTF-8": b"data: \xff\xfe\n\n",
+            }.items()
+        ),
+        pytest.param(Reply([]), 502, "model_failed", "model at|server at", id="nothing"),
+        pytest.param(Reply([START, DONE]), 502, "model_failed", "broke off", id="no finish_reason"),
+        pytest.param(
+            Reply([event({"error": {"message": "EngineCore died.", "code": 500}}), DONE]),
+            502,
+            "model_failed",
+            "EngineCore died",
+            id="error event",
+        ),
+    ],
+)
+def test_sick_server(
+    served: Application,
+    upstream: Upstream,
+    reply: Reply,
+    status: int,
+    code: str,
+    says: str,
+    *,
+    stream: bool,
+) -> None:
+    upstream.chat = reply
+    response = served.ask(QUESTION, stream=stream)
+    assert_refused(response, status, code, None, says)
+    assert ("retry-after" in response.headers) == (status == 503)
+
+
+def test_server_that_says_nothing_at_all(served: Application, upstream: Upstream) -> None:
+    upstream.chat = Reply([START, LONG_SECONDS])
+    started = time.monotonic()
+    response = served.ask(QUESTION)
+    assert response.status_code == 503
+    assert_refused(response, 503, "model_unavailable", None, "silent for 1 s")
+    assert SILENCE_SECONDS <= time.monotonic() - started < 5 * SILENCE_SECONDS
+    assert upstream.left.wait(timeout=5)
+
+
+def test_server_that_is_down(orphaned: Application) -> None:
+    for stream in (False, True):
+        response = orphaned.ask(QUESTION, stream=stream)
+        assert_refused(response, 503, "model_unavailable", None, "SERVING_LLM_URL")
+        assert int(response.headers["retry-after"]) > 0
+
+
+# ---- failures in the middle: only the stream can tell
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "says"),
+    [
+        pytest.param([], "model_failed", "broke off", id="ends without a word"),
+        pytest.param([DONE], "model_failed", "broke off", id="no finish_reason"),
+        pytest.param([LONG_SECONDS], "model_unavailable", "silent for 1 s", id="hangs"),
+        pytest.param(
+            [event({"error": {"message": "EngineCore died.", "code": 500}}), DONE],
+            "model_failed",
+            "EngineCore died",
+            id="error event",
+        ),
+        pytest.param([b"data: {not json\n\n"], "model_failed", "server at", id="garbage"),
+    ],
+)
+def test_answer_that_breaks_off(
+    served: Application, upstream: Upstream, ending: list[bytes | float], code: str, says: str
+) -> None:
+    upstream.chat = Reply([START, chunk({"content": "Twenty"}), *ending])
+    *pieces, last = served.stream(QUESTION)
+    assert pieces[-1]["choices"][0]["delta"] == {"content": "Twenty"}
+    assert set(last) == {"error"}
+    assert set(last["error"]) == {"message", "type", "param", "code"}
+    assert (last["error"]["type"], last["error"]["code"]) == ("server_error", code)
+    assert says in last["error"]["message"]
+    assert all("suffice" not in piece for piece in pieces)
+
+
+def test_cut_connection(served: Application, upstream: Upstream) -> None:
+    upstream.chat = Reply([START, chunk({"content": "Twenty"})], breaks_off=True)
+    *_, last = served.stream(QUESTION)
+    assert last["error"]["code"] in {"model_failed", "model_unavailable"}
+
+
+def test_answer_that_breaks_off_without_streaming_has_a_status(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.chat = Reply([START, chunk({"content": "Twenty"}), DONE])
+    assert_refused(served.ask(QUESTION), 502, "model_failed", None, "broke off.*Ask again")
+
+
+def test_client_that_leaves_stops_the_server(served: Application, upstream: Upstream) -> None:
+    pieces = [part for _ in range(100) for part in (chunk({"content": "Twenty "}), 0.05)]
+    upstream.chat = Reply([START, *pieces])
+    messages = [{"role": "user", "content": QUESTION}]
+    body = {"messages": messages, "stream": True}
+    with served.http.stream("POST", "/v1/chat/completions", json=body) as response:
+        for line in response.iter_lines():
+            if "Twenty" in line:
+                break
+    assert upstream.left.wait(timeout=5)
+
+    upstream.chat = stream_reply("Twenty [1].")
+    assert served.ask(QUESTION).status_code == 200
+
+
+# ---- readiness
+
+
+def test_ready(served: Application, unlisted: Application) -> None:
+    for application in (served, unlisted):
+        response = application.http.get("/readyz")
+        assert response.status_code == 200
+        assert response.json() == {"ready": True, "parts": {"model": "ok"}}
+
+
+@pytest.mark.parametrize(
+    ("models", "says"),
+    [
+        pytest.param(json_reply({"object": "list", "data": []}), "lists no model", id="none"),
+        pytest.param(
+            json_reply({"data": [{"id": "other", "object": "model"}]}),
+            "no model 'tiny'; it has other. Set SERVING_LLM_MODEL",
+            id="another",
+        ),
+        pytest.param(json_reply({"error": "Unauthorized"}, 401), "SERVING_LLM_API_KEY", id="key"),
+        pytest.param(error_reply(503, "Busy.", "Service Unavailable"), "Busy", id="busy"),
+        pytest.param(HTML, "SERVING_LLM_URL", id="HTML"),
+        pytest.param(json_reply({"hello": "world"}), "SERVING_LLM_URL", id="JSON"),
+        pytest.param(json_reply({"data": None}), "SERVING_LLM_URL", id="null"),
+        pytest.param(json_reply({"data": ["tiny"]}), "SERVING_LLM_URL", id="texts"),
+        pytest.param(json_reply([]), "SERVING_LLM_URL", id="array"),
+    ],
+)
+def test_not_ready(served: Application, upstream: Upstream, models: Reply, says: str) -> None:
+    upstream.models = models
+    response = served.http.get("/readyz")
+    assert response.status_code == 503, response.text
+    assert int(response.headers["retry-after"]) > 0
+    assert response.json()["ready"] is False
+    assert says in response.json()["parts"]["model"]
+    assert served.http.get("/healthz").status_code == 200
+
+
+def test_not_ready_when_the_server_is_down(orphaned: Application) -> None:
+    response = orphaned.http.get("/readyz")
+    assert (response.status_code, response.json()["ready"]) == (503, False)
+    assert "SERVING_LLM_URL" in response.json()["parts"]["model"]
+
+
+def test_search_needs_no_language_model(orphaned: Application) -> None:
+    assert orphaned.search(QUESTION)[0]["filename"] == "bees.md"
