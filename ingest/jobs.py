@@ -14,8 +14,8 @@ QUEUE = "ingestion"
 # Raise when the steps of the workflow change. A version DBOS makes up from the code would strand
 # queued jobs at every change of the code.
 WORKFLOW_VERSION = "1"
-# One job is parsed while another is embedded.
-CONCURRENT_JOBS = 2
+# One is embedded; the others are parsed meanwhile, so that the embedder never waits.
+CONCURRENT_JOBS = 4
 STOP_TIMEOUT_SECONDS = 15
 logger = logging.getLogger(__name__)
 

@@ -26,6 +26,8 @@ from retrieval.index import IndexStore
 # Chunks embedded between two looks at the catalog; also the most work lost in a crash.
 EMBED_SLICE = 128
 
+CutText = tuple[CanonicalText, list[Chunk]]
+
 
 class SupersededError(IngestError):
     """The document was deleted or replaced while its job ran; there is nothing left to do."""
@@ -59,6 +61,7 @@ class Pipeline:
         change: held while the catalog and the index change together.
         embedding: held while the embedder works for a job; two at once would only slow each other.
         stopping: set when jobs should break off.
+        cut: chunks of documents between embedding and activation, by id and revision.
     """
 
     catalog: Catalog
@@ -73,6 +76,7 @@ class Pipeline:
     change: RLock = field(default_factory=RLock)
     embedding: Lock = field(default_factory=Lock)
     stopping: Event = field(default_factory=Event)
+    cut: dict[tuple[str, str], CutText] = field(default_factory=dict)
 
     def parse(self, document_id: str, revision: str) -> None:
         """Make the canonical text."""
@@ -82,7 +86,7 @@ class Pipeline:
     def embed(self, document_id: str, revision: str) -> None:
         """Cut the text and append the vectors of its chunks to a file, slice by slice."""
         document = self._current(document_id, revision, status=Status.EMBEDDING)
-        text, chunks = self._chunks(document)
+        text, chunks = self.cut[document_id, revision] = self._chunks(document)
         num_pages = len(text.page_starts) or None
         self.catalog.update(document_id, revision, num_pages=num_pages, num_chunks=len(chunks))
         self._embed_chunks(document, chunks)
@@ -90,7 +94,7 @@ class Pipeline:
     def activate(self, document_id: str, revision: str) -> None:
         """Put the chunks into the index, let them answer, and remove those of older revisions."""
         document = self._current(document_id, revision)
-        text, chunks = self._chunks(document)
+        text, chunks = self.cut.get((document_id, revision)) or self._chunks(document)
         # Nothing to do, unless a setting changed since the vectors were made or they are gone.
         self._embed_chunks(document, chunks)
         with self.change:
@@ -119,7 +123,8 @@ class Pipeline:
         self.discard_work(document_id, revision)
 
     def clean_up(self, document_id: str, revision: str) -> None:
-        """Remove what the job of a deleted or replaced revision left on disk."""
+        """Remove what the job of a deleted or replaced revision left."""
+        self.cut.pop((document_id, revision), None)
         with self.change:
             document = self.catalog.get(document_id)
             if document is None or document.revision != revision:
@@ -181,13 +186,13 @@ class Pipeline:
                 self.texts.save(document.revision, text)
         return text
 
-    def _chunks(self, document: Document) -> tuple[CanonicalText, list[Chunk]]:
+    def _chunks(self, document: Document) -> CutText:
         text = self._text(document)
         return text, self.chunker.split(document.id, document.revision, text)
 
     def _embed_chunks(self, document: Document, chunks: Sequence[Chunk]) -> None:
         self.check_embedder(self.catalog.get_collection(document.collection))
-        done = 0
+        done = len(self._read_vectors(self._vectors_path(document)))
         while done < len(chunks):
             done = self._embed_slice(document, chunks)
             self._current(document.id, document.revision, num_embedded=done)

@@ -58,6 +58,13 @@ class EdgeStore:
                 index.close()
             shutil.rmtree(self._root / collection, ignore_errors=True)
 
+    def recover(self) -> None:
+        """Erase what was deleted before a crash, see `IndexStore`."""
+        for folder in self._root.iterdir():
+            state = _State.read(folder)
+            if state and state.deletions:
+                self.open(folder.name).compact()
+
     def close(self) -> None:
         """Close all shards."""
         with self._lock:

@@ -62,5 +62,8 @@ class IndexStore(Protocol):
     def drop(self, collection: str) -> None:
         """Remove a collection with all its chunks."""
 
+    def recover(self) -> None:
+        """Finish the compactions that a killed process left undone."""
+
     def close(self) -> None:
         """Release files and connections."""

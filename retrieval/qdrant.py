@@ -34,6 +34,9 @@ class QdrantStore:
         """Remove a collection, see `IndexStore`."""
         _answer(lambda: self._client.delete_collection(collection))
 
+    def recover(self) -> None:
+        """Leave it to the server, see `IndexStore`."""
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()

@@ -81,6 +81,7 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
         )
         answerer = Answerer(library, searcher, _build_generator(settings.serving, embedder))
+        pipeline.store.recover()
         jobs.start()
         try:
             yield Service(settings, home, library, searcher, answerer)

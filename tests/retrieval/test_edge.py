@@ -121,6 +121,20 @@ def test_compaction_removes_deleted_text_from_disk(open_store: OpenStore, tmp_pa
     assert folders(tmp_path) == ["2"]
 
 
+def test_recovery_erases_what_was_deleted_before_a_crash(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    first = open_store()
+    add(first.open("default"), make_chunk("quagga", 0, "old"), make_chunk("cat", 0, "kept"))
+    first.open("default").delete("old")
+    first.close()  # the process ends before the compaction
+    assert files_with(tmp_path, "quagga")
+    second = open_store()
+    second.recover()
+    assert files_with(tmp_path, "quagga") == []
+    assert second.open("default").count() == 1
+
+
 def test_compaction_without_deletions_does_nothing(open_store: OpenStore, tmp_path: Path) -> None:
     index = open_store().open("default")
     add(index, make_chunk("cat"))
