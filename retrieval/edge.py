@@ -9,7 +9,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,10 +18,10 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from retrieval.chunks import Chunk, Hit
+from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError, StoreLockedError
-from retrieval.index import BATCH_SIZE, ChunkIndex
+from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
 from retrieval.payload import PASSAGE, VECTOR, from_payload, to_payload
 from retrieval.shard import create_shard
 
@@ -115,17 +115,23 @@ class EdgeIndex:
             self._state = state
         self._update(edge.UpdateOperation.delete_points_by_filter(doomed))
 
-    def search_dense(
+    def rank_dense(
         self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
+    ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
         return self._query(edge.Query.Nearest(vector.tolist(), using=VECTOR), limit, within)
 
-    def search_lexical(
+    def rank_lexical(
         self, query: str, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
+    ) -> Ranking:
         """Search by words, see `ChunkIndex`."""
         return self._query(edge.TextQuery(PASSAGE, query), limit, within)
+
+    def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
+        """Return chunks by id, see `ChunkIndex`."""
+        with self._engine():
+            records = self._shard.retrieve(list(chunk_ids), True, False)
+        return {str(r.id): from_payload(str(r.id), r.payload or {}) for r in records}
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
         """Count chunks, see `ChunkIndex`."""
@@ -209,13 +215,12 @@ class EdgeIndex:
         query: edge.Query | edge.TextQuery,
         limit: int,
         within: Collection[str] | None,
-    ) -> list[Hit]:
+    ) -> Ranking:
         only = None if within is None else edge.Filter(must=[edge.HasIdCondition(set(within))])
-        request = edge.QueryRequest(query=query, limit=limit, filter=only, with_payload=True)
+        request = edge.QueryRequest(query=query, limit=limit, filter=only, with_payload=False)
         with self._engine():
             points = self._shard.query(request)
-        hits = [Hit(from_payload(str(p.id), p.payload or {}), float(p.score)) for p in points]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+        return make_ranking((str(point.id), float(point.score)) for point in points)
 
     def _count(self, condition: edge.Filter) -> int:
         with self._engine():

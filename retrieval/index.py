@@ -1,13 +1,22 @@
 """What Suffice asks of a chunk index; adapters: edge.py (embedded) and qdrant.py (server)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from retrieval.chunks import Chunk, Hit
+from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 
 # Qdrant's recommendation is 64-256 points; larger batches stall other threads for longer.
 BATCH_SIZE = 256
+
+# Chunk id -> score, best first, equal scores in order of ids. Most of what is ranked is never
+# shown, so the chunks themselves are fetched later.
+Ranking = dict[str, float]
+
+
+def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
+    """Put pairs of chunk id and score into order."""
+    return dict(sorted(scores, key=lambda pair: (-pair[1], pair[0])))
 
 
 class ChunkIndex(Protocol):
@@ -24,27 +33,30 @@ class ChunkIndex(Protocol):
     def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
         """Remove the chunks of a document, except those of `keep_revision`."""
 
-    def search_dense(
+    def rank_dense(
         self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
-        """Return the chunks most similar to a query vector, best first, score = cosine.
+    ) -> Ranking:
+        """Return the chunks most similar to a query vector; scores are cosines.
 
         Args:
             vector: (dimension,) of unit norm.
-            limit: most hits to return.
+            limit: most chunks to return.
             within: ids of the only chunks to consider.
         """
 
-    def search_lexical(
+    def rank_lexical(
         self, query: str, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
-        """Return the chunks with the highest BM25 score, best first; without a common term, none.
+    ) -> Ranking:
+        """Return the chunks with the highest BM25 scores; without a common word, none.
 
         Args:
             query: the user's words.
-            limit: most hits to return.
+            limit: most chunks to return.
             within: ids of the only chunks to consider.
         """
+
+    def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
+        """Return chunks by id; one that was deleted meanwhile is left out."""
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
         """Count the chunks of the collection, of a document, or of one of its revisions."""

@@ -1,15 +1,15 @@
 """The index on a Qdrant server, 1.20 or newer: one Qdrant collection per Suffice collection."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
-from retrieval.chunks import Chunk, Hit
+from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError
-from retrieval.index import BATCH_SIZE, ChunkIndex
+from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
 from retrieval.payload import PASSAGE, VECTOR, from_payload, to_payload
 
 MINIMUM_VERSION = (1, 20)
@@ -86,17 +86,23 @@ class QdrantIndex:
         doomed = models.Filter(must=[_equals("document_id", document_id)], must_not=keep)
         _answer(lambda: self._client.delete(self._collection, doomed, wait=True))
 
-    def search_dense(
+    def rank_dense(
         self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
+    ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
         return self._query(vector.tolist(), VECTOR, limit, within)
 
-    def search_lexical(
+    def rank_lexical(
         self, query: str, limit: int, *, within: Collection[str] | None = None
-    ) -> list[Hit]:
+    ) -> Ranking:
         """Search by words, see `ChunkIndex`."""
         return self._query(models.TextQuery(text=query), PASSAGE, limit, within)
+
+    def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
+        """Return chunks by id, see `ChunkIndex`."""
+        ids = list(chunk_ids)
+        records = _answer(lambda: self._client.retrieve(self._collection, ids, with_payload=True))
+        return {str(r.id): from_payload(str(r.id), r.payload or {}) for r in records}
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
         """Count chunks, see `ChunkIndex`."""
@@ -115,19 +121,21 @@ class QdrantIndex:
     def _upsert(self, points: list[models.PointStruct]) -> None:
         _answer(lambda: self._client.upsert(self._collection, points, wait=True))
 
-    def _query(
-        self, query: Any, using: str, limit: int, within: Collection[str] | None
-    ) -> list[Hit]:
+    def _query(self, query: Any, using: str, limit: int, within: Collection[str] | None) -> Ranking:
         only = None
         if within is not None:
             only = models.Filter(must=[models.HasIdCondition(has_id=sorted(within))])
         points = _answer(
             lambda: self._client.query_points(
-                self._collection, query=query, using=using, query_filter=only, limit=limit
+                self._collection,
+                query=query,
+                using=using,
+                query_filter=only,
+                limit=limit,
+                with_payload=False,
             )
         ).points
-        hits = [Hit(from_payload(str(p.id), p.payload or {}), p.score) for p in points]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.chunk.chunk_id))
+        return make_ranking((str(point.id), point.score) for point in points)
 
 
 def connect(url: str, api_key: str | None) -> QdrantClient:

@@ -1,14 +1,14 @@
 """Hybrid search: dense and lexical hits of one collection, fused."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 
 from retrieval.chunks import Hit
 from retrieval.embedding import Embedder, Matrix
 from retrieval.fusion import convex_combination
-from retrieval.index import ChunkIndex
+from retrieval.index import ChunkIndex, Ranking
 
 
 class Mode(StrEnum):
@@ -64,36 +64,31 @@ class Searcher:
         """Search with a query that is already embedded; `vector` may be None in lexical mode."""
         depth = max(top_k, self.num_candidates)
         if mode is Mode.LEXICAL or vector is None:
-            return _label(index.search_lexical(query, top_k), "lexical")
-        if mode is Mode.DENSE:
-            return _label(index.search_dense(vector, top_k), "dense")
-        dense = index.search_dense(vector, depth)
-        lexical = index.search_lexical(query, depth)
-        # Each search also scores what only the other found, so that no chunk is fused blindly.
-        dense += index.search_dense(vector, depth, within=_only_in(lexical, dense))
-        lexical += index.search_lexical(query, depth, within=_only_in(dense, lexical))
-        return self._fuse(dense, lexical)[:top_k]
-
-    def _fuse(self, dense: Sequence[Hit], lexical: Sequence[Hit]) -> list[Hit]:
-        scores = {
-            "dense": {hit.chunk.chunk_id: hit.score for hit in dense},
-            "lexical": {hit.chunk.chunk_id: hit.score for hit in lexical},
-        }
-        scores["fused"] = convex_combination(scores["dense"], scores["lexical"], self.dense_weight)
-        chunks = {hit.chunk.chunk_id: hit.chunk for hit in (*dense, *lexical)}
-        return [
-            Hit(
-                chunks[chunk_id],
-                score,
-                {method: known[chunk_id] for method, known in scores.items() if chunk_id in known},
-            )
-            for chunk_id, score in scores["fused"].items()
-        ]
+            scores = {"lexical": index.rank_lexical(query, top_k)}
+        elif mode is Mode.DENSE:
+            scores = {"dense": index.rank_dense(vector, top_k)}
+        else:
+            dense = index.rank_dense(vector, depth)
+            lexical = index.rank_lexical(query, depth)
+            # Each search also scores what only the other found: no chunk is fused blindly.
+            dense |= index.rank_dense(vector, depth, within=lexical.keys() - dense.keys())
+            lexical |= index.rank_lexical(query, depth, within=dense.keys() - lexical.keys())
+            fused = convex_combination(dense, lexical, self.dense_weight)
+            scores = {"fused": fused, "dense": dense, "lexical": lexical}
+        return _to_hits(index, scores, top_k)
 
 
-def _only_in(these: Sequence[Hit], others: Sequence[Hit]) -> set[str]:
-    return {hit.chunk.chunk_id for hit in these} - {hit.chunk.chunk_id for hit in others}
-
-
-def _label(hits: Sequence[Hit], method: str) -> list[Hit]:
-    return [replace(hit, scores={method: hit.score}) for hit in hits]
+def _to_hits(index: ChunkIndex, scores: Mapping[str, Ranking], top_k: int) -> list[Hit]:
+    """Fetch the first chunks of the first ranking, with the scores of all."""
+    leading = next(iter(scores.values()))
+    best = list(leading)[:top_k]
+    chunks = index.fetch(best)
+    return [
+        Hit(
+            chunks[chunk_id],
+            leading[chunk_id],
+            {method: known[chunk_id] for method, known in scores.items() if chunk_id in known},
+        )
+        for chunk_id in best
+        if chunk_id in chunks
+    ]

@@ -13,6 +13,7 @@ from retrieval.chunks import Chunk
 from retrieval.index import BATCH_SIZE, ChunkIndex
 from retrieval.search import Mode, Searcher
 from tests.fakes import HashEmbedder
+from tests.rankings import search_lexical
 
 CORPUS = """
 {"_id": "ships", "title": "Ships", "text": "Vessels of steel float on water."}
@@ -83,9 +84,9 @@ def test_title_and_text_are_one_passage(
     dataset: Dataset, searcher: Searcher, index: ChunkIndex
 ) -> None:
     evaluate_dataset(dataset, searcher, index)
-    (hit,) = index.search_lexical("granite", 10)
+    (hit,) = search_lexical(index, "granite", 10)
     assert hit.chunk.passage == "Stones Granite sinks."
-    assert index.search_lexical("clouds", 10)[0].chunk.document_id == "clouds"
+    assert search_lexical(index, "clouds", 10)[0].chunk.document_id == "clouds"
 
 
 @pytest.mark.parametrize(("num_words", "num_cut"), [(253, 0), (254, 1)])

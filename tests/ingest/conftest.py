@@ -19,6 +19,7 @@ from serving.service import Service, Settings, open_service
 from serving.settings import ServingSettings
 from tests.fakes import HashEmbedder
 from tests.ingest.parsers.test_pdf import pdf, writer_with
+from tests.rankings import search_dense, search_lexical
 
 TIMEOUT_SECONDS = 30
 # More chunks than one slice of embedding.
@@ -137,7 +138,7 @@ def assert_searchable_once(shelf: Shelf, document: Document) -> None:
     assert index.count() == found.num_chunks
     embedder = HashEmbedder()
     for word in ("thing0", "thing777", "thing1499"):
-        [hit] = index.search_lexical(word, 5)
-        [nearest] = index.search_dense(embedder.embed_query(hit.chunk.passage), 1)
+        [hit] = search_lexical(index, word, 5)
+        [nearest] = search_dense(index, embedder.embed_query(hit.chunk.passage), 1)
         assert nearest.chunk == hit.chunk
         assert nearest.score == pytest.approx(1, abs=1e-4)

@@ -24,6 +24,7 @@ from ingest.pipeline import Pipeline
 from retrieval.edge import EdgeIndex
 from tests.fakes import HashEmbedder
 from tests.ingest.conftest import Shelf, service_on
+from tests.rankings import search_dense, search_lexical
 
 NUM_DOCUMENTS = 3
 LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} in long.txt." for n in range(1500))
@@ -126,9 +127,9 @@ def restart(home: Path, missing: bool) -> dict[str, Any]:
         index = shelf.library.open_index("default")
         embedder = HashEmbedder()
         nearest = [
-            index.search_dense(embedder.embed_query(hit.chunk.passage), 1)[0].chunk == hit.chunk
+            search_dense(index, embedder.embed_query(hit.chunk.passage), 1)[0].chunk == hit.chunk
             for n in (0, 700, 1499)
-            for hit in index.search_lexical(f"thing{n}", 2)
+            for hit in search_lexical(index, f"thing{n}", 2)
         ]
         return {
             "statuses": {document.filename: document.status for document in documents},

@@ -21,6 +21,7 @@ from ingest.library import Upload
 from tests.fakes import GatedEmbedder
 from tests.ingest.conftest import LONG, Shelf, assert_searchable_once, encrypted_pdf, service_on
 from tests.ingest.parsers.test_pdf import pdf, writer_with
+from tests.rankings import search_lexical
 
 pytestmark = pytest.mark.usefixtures("no_errors_in_the_log")
 
@@ -60,7 +61,7 @@ def test_an_upload_becomes_searchable(shelf: Shelf) -> None:
     assert shelf.library.content(document).read_bytes() == b"# Title\n\nThe xyzzy is blue."
     text = shelf.library.text(document)
     assert text
-    [hit] = shelf.library.open_index("default").search_lexical("xyzzy", 5)
+    [hit] = search_lexical(shelf.library.open_index("default"), "xyzzy", 5)
     assert hit.chunk.text == text.text[hit.chunk.start : hit.chunk.end]
     assert hit.chunk.headings == ("Title",)
     assert shelf.library.num_chunks("default") == 1

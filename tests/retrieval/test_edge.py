@@ -16,6 +16,7 @@ from retrieval.edge import EdgeStore
 from retrieval.errors import IndexUnavailableError, StoreLockedError
 from retrieval.index import ChunkIndex
 from tests.fakes import HashEmbedder
+from tests.rankings import search_dense, search_lexical
 
 EMBEDDER = HashEmbedder()
 OpenStore = Callable[..., EdgeStore]
@@ -71,12 +72,12 @@ def test_reopening_keeps_everything(open_store: OpenStore) -> None:
     add(store.open("default"), *(make_chunk(f"cat number{n}", n) for n in range(300)))
     add(store.open("default"), make_chunk("a dog", 0, "other"))
     store.open("default").delete("other")
-    before = store.open("default").search_lexical("cats number7", 300)
+    before = search_lexical(store.open("default"), "cats number7", 300)
     store.close()
     index = open_store().open("default")
     assert index.count() == 300
-    assert index.search_lexical("cats number7", 300) == before
-    assert index.search_dense(EMBEDDER.embed_query("number7"), 1)[0].chunk == before[0].chunk
+    assert search_lexical(index, "cats number7", 300) == before
+    assert search_dense(index, EMBEDDER.embed_query("number7"), 1)[0].chunk == before[0].chunk
     add(index, make_chunk("still writable", 999))
     assert index.count() == 301
 
@@ -96,7 +97,7 @@ def test_a_closed_index_says_so(open_store: OpenStore) -> None:
     index = store.open("default")
     store.drop("default")
     with pytest.raises(IndexUnavailableError):
-        index.search_lexical("cat", 1)
+        search_lexical(index, "cat", 1)
     with pytest.raises(IndexUnavailableError):
         add(index, make_chunk("cat"))
 
@@ -117,7 +118,7 @@ def test_compaction_removes_deleted_text_from_disk(open_store: OpenStore, tmp_pa
     assert files_with(tmp_path, "xyzzymarker") == []
     assert files_with(tmp_path, "secret7") == []
     assert index.count() == 50
-    assert len(index.search_lexical("plugh", 100)) == 50
+    assert len(search_lexical(index, "plugh", 100)) == 50
     assert folders(tmp_path) == ["2"]
 
 
@@ -165,8 +166,8 @@ def test_searches_and_writes_go_on_during_compaction(open_store: OpenStore, tmp_
     compaction.start()
     num_searches = num_written = 0
     while compaction.is_alive():
-        assert len(index.search_lexical("cat", 5)) == 5
-        assert index.search_lexical("xyzzymarker", 5) == []
+        assert len(search_lexical(index, "cat", 5)) == 5
+        assert search_lexical(index, "xyzzymarker", 5) == []
         add(index, make_chunk(f"meanwhile written{num_written}", num_written, "new"))
         num_written += 1
         if num_written == 3:
@@ -234,8 +235,8 @@ def test_compaction_keeps_dimension_and_language_of_the_index(
     store.close()
     index = open_store().open("default")
     assert folders(tmp_path) == ["2"]
-    assert len(index.search_lexical("cat", 10)) == 1
-    assert len(index.search_dense(EMBEDDER.embed_query("cats"), 10)) == 1
+    assert len(search_lexical(index, "cat", 10)) == 1
+    assert len(search_dense(index, EMBEDDER.embed_query("cats"), 10)) == 1
 
 
 def test_leftovers_of_an_interrupted_compaction_are_removed(
@@ -256,7 +257,7 @@ def test_a_half_made_index_is_made_anew(open_store: OpenStore, tmp_path: Path) -
     (tmp_path / "default" / "1").mkdir(parents=True)
     index = open_store().open("default")
     add(index, make_chunk("cat"))
-    assert len(index.search_lexical("cat", 10)) == 1
+    assert len(search_lexical(index, "cat", 10)) == 1
 
 
 def test_a_missing_generation_is_an_error_and_not_an_empty_index(
@@ -365,7 +366,7 @@ def test_after_a_kill_every_acknowledged_chunk_is_there(
     # The helper that compacts must not outlive its service and write on.
     assert folders(root) == [str(generation)]
     expected = {make_chunk("", ordinal).chunk_id for ordinal in range(last + 1)}
-    found = {hit.chunk.chunk_id for hit in index.search_lexical("cats", 10**6)}
+    found = {hit.chunk.chunk_id for hit in search_lexical(index, "cats", 10**6)}
     assert expected <= found
     assert index.count("doc") == len(found)
     index.delete("doc")

@@ -22,6 +22,7 @@ from retrieval.edge import EdgeStore
 from retrieval.index import ChunkIndex, IndexStore
 from retrieval.qdrant import QdrantStore
 from tests.fakes import HashEmbedder
+from tests.rankings import search_dense, search_lexical
 
 EMBEDDER = HashEmbedder()
 OpenStore = Callable[[str], IndexStore]
@@ -56,7 +57,7 @@ def add_texts(index: ChunkIndex, *texts: str) -> list[Chunk]:
 
 
 def dense(index: ChunkIndex, query: str, limit: int = 10, **options: Any) -> list[Hit]:
-    return index.search_dense(EMBEDDER.embed_query(query), limit, **options)
+    return search_dense(index, EMBEDDER.embed_query(query), limit, **options)
 
 
 def texts_of(hits: Sequence[Hit]) -> list[str]:
@@ -127,7 +128,7 @@ def index(store: IndexStore) -> ChunkIndex:
 
 def test_an_empty_index_finds_nothing(index: ChunkIndex) -> None:
     assert dense(index, "anything") == []
-    assert index.search_lexical("anything", 10) == []
+    assert search_lexical(index, "anything", 10) == []
     assert index.count() == 0
     index.delete("no such document")
     index.compact()
@@ -166,18 +167,18 @@ def test_upsert_replaces_the_chunk_of_the_same_id(index: ChunkIndex) -> None:
     add_texts(index, "old words here")
     add_texts(index, "new text there")
     assert index.count() == 1
-    assert index.search_lexical("old", 10) == []
-    assert texts_of(index.search_lexical("new", 10)) == ["new text there"]
+    assert search_lexical(index, "old", 10) == []
+    assert texts_of(search_lexical(index, "new", 10)) == ["new text there"]
     assert texts_of(dense(index, "old words here")) == ["new text there"]
 
 
 def test_more_than_one_batch_is_stored(index: ChunkIndex) -> None:
     add_texts(index, *(f"text number{ordinal}" for ordinal in range(600)))
     assert index.count() == 600
-    assert texts_of(index.search_lexical("number0 number300 number599", 3)) == [
+    assert texts_of(search_lexical(index, "number0 number300 number599", 3)) == [
         hit.chunk.text
         for hit in sorted(
-            index.search_lexical("number599 number0 number300", 3), key=lambda h: h.chunk.chunk_id
+            search_lexical(index, "number599 number0 number300", 3), key=lambda h: h.chunk.chunk_id
         )
     ]
 
@@ -196,20 +197,20 @@ def test_dense_hits_are_ordered_by_cosine(index: ChunkIndex) -> None:
 
 def test_lexical_hits_share_a_word_with_the_query(index: ChunkIndex) -> None:
     add_texts(index, "cat", "cat dog and more words", "DOG! (dog)", "moon")
-    assert texts_of(index.search_lexical("Dog", 10)) == ["DOG! (dog)", "cat dog and more words"]
-    assert texts_of(index.search_lexical("cat unknown", 10)) == ["cat", "cat dog and more words"]
-    assert texts_of(index.search_lexical("cat", 1)) == ["cat"]
+    assert texts_of(search_lexical(index, "Dog", 10)) == ["DOG! (dog)", "cat dog and more words"]
+    assert texts_of(search_lexical(index, "cat unknown", 10)) == ["cat", "cat dog and more words"]
+    assert texts_of(search_lexical(index, "cat", 1)) == ["cat"]
 
 
 @pytest.mark.parametrize("query", ["zebra", "", " ", "?!", "zebra giraffe"])
 def test_without_a_known_word_lexical_search_finds_nothing(index: ChunkIndex, query: str) -> None:
     add_texts(index, "cat dog", "moon")
-    assert index.search_lexical(query, 10) == []
+    assert search_lexical(index, query, 10) == []
 
 
 def test_headings_are_found_by_words(index: ChunkIndex) -> None:
     add(index, Chunk(str(uuid.uuid4()), "d", REVISION, 0, 4, "body", ("Outer", "Inner"), 1, 1, 3))
-    assert texts_of(index.search_lexical("inner", 10)) == ["body"]
+    assert texts_of(search_lexical(index, "inner", 10)) == ["body"]
 
 
 @pytest.mark.parametrize("method", ["dense", "lexical"])
@@ -217,7 +218,7 @@ def test_within_restricts_the_search_and_keeps_scores(index: ChunkIndex, method:
     def search(within: set[str] | None) -> list[Hit]:
         if method == "dense":
             return dense(index, "cat", within=within)
-        return index.search_lexical("cat", 10, within=within)
+        return search_lexical(index, "cat", 10, within=within)
 
     chunks = add_texts(index, "cat one", "cat two", "cat three", "moon")
     everywhere = {hit.chunk.chunk_id: hit.score for hit in search(None)}
@@ -246,7 +247,7 @@ def test_count_by_document_and_revision(index: ChunkIndex) -> None:
 def test_delete_removes_one_document(index: ChunkIndex) -> None:
     add(index, make_chunk("cat one", 0, "a"), make_chunk("cat two", 0, "b"))
     index.delete("a")
-    assert texts_of(index.search_lexical("cat", 10)) == ["cat two"]
+    assert texts_of(search_lexical(index, "cat", 10)) == ["cat two"]
     assert texts_of(dense(index, "cat one")) == ["cat two"]
     assert index.count("a") == 0
     index.delete("a")
@@ -261,23 +262,23 @@ def test_delete_keeps_a_revision(index: ChunkIndex) -> None:
         make_chunk("cat other", 0, "b", "old"),
     )
     index.delete("a", keep_revision="new")
-    assert sorted(texts_of(index.search_lexical("cat", 10))) == ["cat new", "cat other"]
+    assert sorted(texts_of(search_lexical(index, "cat", 10))) == ["cat new", "cat other"]
     index.delete("a", keep_revision="neither")
-    assert texts_of(index.search_lexical("cat", 10)) == ["cat other"]
+    assert texts_of(search_lexical(index, "cat", 10)) == ["cat other"]
 
 
 def test_ties_are_in_the_order_of_ids(index: ChunkIndex) -> None:
     chunks = add(index, *(make_chunk("same text", 0, f"doc{number}") for number in range(20)))
     ids = sorted(chunk.chunk_id for chunk in chunks)
     assert [hit.chunk.chunk_id for hit in dense(index, "same", 20)] == ids
-    assert [hit.chunk.chunk_id for hit in index.search_lexical("same", 20)] == ids
+    assert [hit.chunk.chunk_id for hit in search_lexical(index, "same", 20)] == ids
 
 
 def test_collections_are_apart(store: IndexStore) -> None:
     add_texts(store.open("a"), "cat in a")
     add_texts(store.open("b"), "cat in b")
-    assert texts_of(store.open("a").search_lexical("cat", 10)) == ["cat in a"]
-    assert texts_of(store.open("b").search_lexical("cat", 10)) == ["cat in b"]
+    assert texts_of(search_lexical(store.open("a"), "cat", 10)) == ["cat in a"]
+    assert texts_of(search_lexical(store.open("b"), "cat", 10)) == ["cat in b"]
 
 
 def test_a_dropped_collection_is_empty_when_opened_again(store: IndexStore) -> None:
@@ -288,7 +289,7 @@ def test_a_dropped_collection_is_empty_when_opened_again(store: IndexStore) -> N
     assert store.open("a").count() == 0
     assert store.open("b").count() == 1
     add_texts(store.open("a"), "a new cat")
-    assert texts_of(store.open("a").search_lexical("cat", 10)) == ["a new cat"]
+    assert texts_of(search_lexical(store.open("a"), "cat", 10)) == ["a new cat"]
 
 
 def test_a_query_of_stop_words_finds_nothing(tmp_path: Path) -> None:
@@ -296,9 +297,9 @@ def test_a_query_of_stop_words_finds_nothing(tmp_path: Path) -> None:
     store = EdgeStore(tmp_path, EMBEDDER.dimension, "english")
     index = store.open("default")
     add_texts(index, "the cat is on the mat", "running runners ran")
-    assert index.search_lexical("the is on", 10) == []
-    assert texts_of(index.search_lexical("the cats", 10)) == ["the cat is on the mat"]
-    assert texts_of(index.search_lexical("run", 10)) == ["running runners ran"]
+    assert search_lexical(index, "the is on", 10) == []
+    assert texts_of(search_lexical(index, "the cats", 10)) == ["the cat is on the mat"]
+    assert texts_of(search_lexical(index, "run", 10)) == ["running runners ran"]
     store.close()
 
 
@@ -306,14 +307,14 @@ def test_a_query_of_stop_words_finds_nothing(tmp_path: Path) -> None:
 def test_every_language_can_be_opened(open_store: OpenStore, language: str) -> None:
     index = open_store(language).open("default")
     add_texts(index, "zebra")
-    assert texts_of(index.search_lexical("zebra", 10)) == ["zebra"]
+    assert texts_of(search_lexical(index, "zebra", 10)) == ["zebra"]
 
 
 def test_accents_do_not_matter(tmp_path: Path) -> None:
     """Only on the engine: local mode does not fold."""
     store = EdgeStore(tmp_path, EMBEDDER.dimension, "none")
     add_texts(store.open("default"), "café über")
-    assert texts_of(store.open("default").search_lexical("cafe uber", 10)) == ["café über"]
+    assert texts_of(search_lexical(store.open("default"), "cafe uber", 10)) == ["café über"]
     store.close()
 
 
@@ -331,7 +332,7 @@ def test_many_threads_write_and_read(tmp_path: Path) -> None:
 
     def read(reader: int) -> int:
         return sum(
-            len(dense(index, f"text{n}", 5)) + len(index.search_lexical(f"by{reader}", 5))
+            len(dense(index, f"text{n}", 5)) + len(search_lexical(index, f"by{reader}", 5))
             for n in range(25)
         )
 
@@ -343,7 +344,7 @@ def test_many_threads_write_and_read(tmp_path: Path) -> None:
         assert all(reading.result() >= 0 for reading in reads)
     assert [index.count(f"doc{writer}") for writer in range(4)] == [25] * 4
     assert [index.count(f"scratch{writer}") for writer in range(4)] == [1] * 4
-    assert len(index.search_lexical("by2", 100)) == 25
+    assert len(search_lexical(index, "by2", 100)) == 25
     store.close()
 
 
@@ -359,7 +360,7 @@ def test_both_adapters_agree_on_a_random_corpus(tmp_path: Path) -> None:
         index.delete("doc3")
     for query in random_queries(25, seed=2):
         assert_same_ranking(*(dense(index, query, 360) for index in indexes))
-        assert_same_ranking(*(index.search_lexical(query, 360) for index in indexes))
+        assert_same_ranking(*(search_lexical(index, query, 360) for index in indexes))
     edge.close()
     oracle.close()
 
@@ -400,7 +401,7 @@ def test_lexical_scores_are_bm25(index: ChunkIndex) -> None:
 
     def check(expected_corpus: Sequence[Chunk]) -> None:
         for query in queries:
-            hits = index.search_lexical(query, len(corpus))
+            hits = search_lexical(index, query, len(corpus))
             expected = reference_scores(expected_corpus, query)
             assert {hit.chunk.chunk_id: hit.score for hit in hits} == pytest.approx(
                 expected, rel=1e-4

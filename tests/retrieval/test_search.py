@@ -11,6 +11,7 @@ from retrieval.edge import EdgeStore
 from retrieval.index import ChunkIndex
 from retrieval.search import Mode, Searcher
 from tests.fakes import HashEmbedder
+from tests.rankings import search_dense, search_lexical
 
 EMBEDDER = HashEmbedder()
 TEXTS = [
@@ -56,9 +57,9 @@ def searcher(num_candidates: int = 5, dense_weight: float = 0.5) -> Searcher:
 def test_one_method_ranks_as_its_index_does(index: ChunkIndex, mode: Mode) -> None:
     hits = searcher().search(index, "cats and mice", 4, mode).hits
     if mode is Mode.DENSE:
-        expected = index.search_dense(EMBEDDER.embed_query("cats and mice"), 4)
+        expected = search_dense(index, EMBEDDER.embed_query("cats and mice"), 4)
     else:
-        expected = index.search_lexical("cats and mice", 4)
+        expected = search_lexical(index, "cats and mice", 4)
     assert [(hit.chunk, hit.score) for hit in hits] == [(hit.chunk, hit.score) for hit in expected]
     assert [hit.scores for hit in hits] == [{mode.value: hit.score} for hit in expected]
 
@@ -68,9 +69,9 @@ def test_hybrid_hits_know_every_score(index: ChunkIndex) -> None:
     query = "cats chase the moon cheese"
     dense = {
         hit.chunk.chunk_id: hit.score
-        for hit in index.search_dense(EMBEDDER.embed_query(query), len(TEXTS))
+        for hit in search_dense(index, EMBEDDER.embed_query(query), len(TEXTS))
     }
-    lexical = {hit.chunk.chunk_id: hit.score for hit in index.search_lexical(query, len(TEXTS))}
+    lexical = {hit.chunk.chunk_id: hit.score for hit in search_lexical(index, query, len(TEXTS))}
     for num_candidates in (1, 3, 10):
         hits = searcher(num_candidates).search(index, query, 3).hits
         assert len(hits) == 3

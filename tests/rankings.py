@@ -1,0 +1,24 @@
+"""Rankings of an index as hits, which tests read more easily than ids."""
+
+from collections.abc import Collection
+
+from retrieval.chunks import Hit
+from retrieval.embedding import Matrix
+from retrieval.index import ChunkIndex, Ranking
+
+
+def search_dense(
+    index: ChunkIndex, vector: Matrix, limit: int, *, within: Collection[str] | None = None
+) -> list[Hit]:
+    return _to_hits(index, index.rank_dense(vector, limit, within=within))
+
+
+def search_lexical(
+    index: ChunkIndex, query: str, limit: int, *, within: Collection[str] | None = None
+) -> list[Hit]:
+    return _to_hits(index, index.rank_lexical(query, limit, within=within))
+
+
+def _to_hits(index: ChunkIndex, ranking: Ranking) -> list[Hit]:
+    chunks = index.fetch(ranking)
+    return [Hit(chunks[chunk_id], score) for chunk_id, score in ranking.items()]
