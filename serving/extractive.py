@@ -162,8 +162,13 @@ def _skip_space(text: str, position: int) -> int:
 def _passages(item: ContextItem) -> list[Passage]:
     """Return a passage around each sentence that is long enough to say something."""
     text = item.chunk.text
-    spans = [s for s in sentence_spans(text) if len(_WORD.findall(text[slice(*s)])) >= MIN_WORDS]
+    spans = [span for span in sentence_spans(text) if _says_something(item, text[slice(*span)])]
     return [
         Passage(item, (spans[max(0, i - 1)][0], spans[min(len(spans) - 1, i + 1)][1]), sentence)
         for i, sentence in enumerate(spans)
     ]
+
+
+def _says_something(item: ContextItem, sentence: str) -> bool:
+    is_title = sentence.strip("# ") in item.chunk.headings
+    return not is_title and len(_WORD.findall(sentence)) >= MIN_WORDS

@@ -25,7 +25,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 QUESTIONS = (
     "Why does a document keep its id when its content changes?",
     "What happens to jobs that were running when the process was killed?",
-    "Why do output tokens cost more than prompt tokens?",
+    "How is a break-even point between a rented GPU and an API worked out?",
 )
 UNANSWERABLE = "What is the population of Lisbon?"
 START_TIMEOUT_SECONDS = 120
