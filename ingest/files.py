@@ -99,9 +99,10 @@ class TextStore:
     def save(self, revision: str, text: CanonicalText) -> None:
         """Store a text; a crash leaves the old state or the new one, nothing between."""
         path = self._path(revision)
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(asdict(text), ensure_ascii=False), encoding="utf-8")
-        new.replace(path)
+        handle, new = tempfile.mkstemp(dir=self._root, prefix="new-")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(text), file, ensure_ascii=False)
+        Path(new).replace(path)
 
     def load(self, revision: str) -> CanonicalText | None:
         """Return a text, or None when this parser version has not made it yet."""

@@ -106,7 +106,7 @@ def run_until_stopped(home: Path) -> dict[str, Any]:
             upload_all(Shelf(service.library, service.searcher, home))
             time.sleep(600)
     os.close(writable)
-    for _ in range(4):
+    for _ in range(NUM_DOCUMENTS):
         os.read(readable, 1)
     started = time.monotonic()
     os.kill(process, signal.SIGTERM)

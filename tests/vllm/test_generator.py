@@ -93,7 +93,7 @@ def test_prompt_that_is_too_long_is_the_callers_fault(vllm: VllmServer) -> None:
 
 
 def test_wrong_key_names_the_setting(vllm: VllmServer) -> None:
-    with pytest.raises(ModelFailedError, match=r"401.*SERVING_LLM_API_KEY"):
+    with pytest.raises(ModelFailedError, match=r"refuses the key.*SERVING_LLM_API_KEY"):
         run(vllm, lambda generator: collect(generator, make_task()), key="wrong")
 
 
