@@ -39,14 +39,13 @@ def _check_files(home: Home, documents: list[Document]) -> Iterator[str]:
 def _check_index(home: Home, documents: list[Document]) -> Iterator[str]:
     for collection in sorted({document.collection for document in documents}):
         index = open_existing(home.index / collection)
-        if index is None:
-            continue
         for document in documents:
             if document.collection == collection and document.status.is_searchable:
-                found = index.count(document.id, document.searchable_revision)
+                found = index.count(document.id, document.searchable_revision) if index else 0
                 if found != document.num_chunks:
                     yield (
                         f"The index holds {found} of {document.num_chunks} chunks of "
                         f"{document.filename} ({document.id}): delete it and upload it again."
                     )
-        index.close()
+        if index:
+            index.close()

@@ -11,7 +11,7 @@ from serving.citations import MARKER
 from serving.context import Context, ContextItem, num_tokens
 from serving.generation import NO_ANSWER, Finish, Task, Usage
 
-# Weights and counts were chosen on half of the documents of examples/ (benchmarks/extractive.py).
+# Weights and counts were chosen by measuring on examples/ (docs/benchmarks.md).
 CHUNK_WEIGHT = 0.3
 MAX_PASSAGES = 5
 SHORTLIST = 16
