@@ -11,17 +11,19 @@ from retrieval.edge import open_existing
 LISTED_DOCUMENTS = 1_000_000
 
 
-def inspect(home: Home, database_url: str | None) -> list[str]:
+def inspect(home: Home, database_url: str | None, *, has_index: bool) -> list[str]:
     """Return what does not agree, in words; an empty list means that all is well.
 
     Args:
         home: owned by the caller, so that no service is using it.
         database_url: of the catalog; None is the one in the home folder.
+        has_index: whether the index is in the home folder and not on a Qdrant server.
     """
     catalog = Catalog(database_url or home.database_url("catalog"))
     try:
         documents = catalog.list_documents(limit=LISTED_DOCUMENTS)
-        return [*_check_files(home, documents), *_check_index(home, documents)]
+        problems = list(_check_files(home, documents))
+        return [*problems, *_check_index(home, documents)] if has_index else problems
     finally:
         catalog.close()
 

@@ -135,7 +135,9 @@ def _check_store(settings: SufficeSettings, ingest: IngestSettings) -> str:
 
     try:
         with home:
-            problems = inspect(home, ingest.database_url)
+            problems = inspect(
+                home, ingest.database_url, has_index=RetrievalSettings().qdrant_url is None
+            )
     except StoreLockedError as error:
         raise UnhealthyError(str(error)) from error
     if problems:
