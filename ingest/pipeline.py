@@ -94,24 +94,9 @@ class Pipeline:
     def activate(self, document_id: str, revision: str) -> None:
         """Put the chunks into the index, let them answer, and remove those of older revisions."""
         document = self._current(document_id, revision)
-        text, chunks = self.cut.get((document_id, revision)) or self._chunks(document)
-        # Nothing to do, unless a setting changed since the vectors were made or they are gone.
-        self._embed_chunks(document, chunks)
-        with self.change:
-            document = self._current(document_id, revision, num_chunks=len(chunks))
-            vectors = self._read_vectors(self._vectors_path(document))
-            _check_complete(len(vectors), len(chunks))
-            index = self.store.open(document.collection)
-            index.upsert(chunks, vectors)
-            if index.count(document_id, revision) > len(chunks):  # some were cut by other settings
-                index.delete(document_id)
-                index.upsert(chunks, vectors)
-            _check_complete(index.count(document_id, revision), len(chunks))
-            index.delete(document_id, keep_revision=revision)
-            if document.searchable_revision not in {None, revision}:
-                self.forget_revision(str(document.searchable_revision), by=document_id)
-            self._current(document_id, revision, **_outcome(text, revision))
-        index.compact()
+        if not document.status.is_searchable:  # else a crash came between here and the tidying
+            self._put_into_index(document)
+        self.store.open(document.collection).compact()
         # Last: a job that is killed before this finds its vectors again.
         self.discard_work(document_id, revision)
 
@@ -211,6 +196,26 @@ class Pipeline:
                     file.truncate(done * self.embedder.dimension * vectors.itemsize)
                     file.write(vectors.tobytes())
         return done + len(passages)
+
+    def _put_into_index(self, document: Document) -> None:
+        document_id, revision = document.id, document.revision
+        text, chunks = self.cut.get((document_id, revision)) or self._chunks(document)
+        # Nothing to do, unless a setting changed since the vectors were made or they are gone.
+        self._embed_chunks(document, chunks)
+        with self.change:
+            document = self._current(document_id, revision, num_chunks=len(chunks))
+            vectors = self._read_vectors(self._vectors_path(document))
+            _check_complete(len(vectors), len(chunks))
+            index = self.store.open(document.collection)
+            index.upsert(chunks, vectors)
+            if index.count(document_id, revision) > len(chunks):  # some were cut by other settings
+                index.delete(document_id)
+                index.upsert(chunks, vectors)
+            _check_complete(index.count(document_id, revision), len(chunks))
+            index.delete(document_id, keep_revision=revision)
+            if document.searchable_revision not in {None, revision}:
+                self.forget_revision(str(document.searchable_revision), by=document_id)
+            self._current(document_id, revision, **_outcome(text, revision))
 
     def _vectors_path(self, document: Document) -> Path:
         makers = hashlib.sha256(f"{self.chunker.fingerprint} {self.embedder.fingerprint}".encode())

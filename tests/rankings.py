@@ -21,4 +21,7 @@ def search_lexical(
 
 def _to_hits(index: ChunkIndex, ranking: Ranking) -> list[Hit]:
     chunks = index.fetch(ranking)
-    return [Hit(chunks[chunk_id], score) for chunk_id, score in ranking.items()]
+    # Another thread may have deleted a chunk since it was ranked.
+    return [
+        Hit(chunks[chunk_id], score) for chunk_id, score in ranking.items() if chunk_id in chunks
+    ]
