@@ -60,7 +60,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@# Compiles what a service imports, a fifth of all files: the first start is as fast as others.
 	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import alembic, dbos, fastapi, openai, \
-		qdrant_client, qdrant_edge, sentence_transformers, uvicorn'
+		qdrant_client, qdrant_edge, sentence_transformers, suffice.cli, uvicorn'
 	@touch $@
 
 $(VLLM_STAMP): $(STAMP) tests/vllm/overrides.txt

@@ -71,14 +71,16 @@ def _measure_service(home: Path, queries: list[str]) -> dict[str, float]:
     command = [sys.executable, "-m", "suffice", "serve", "--port", "0"]
     environment = {**os.environ, "SUFFICE_HOME": str(home)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:  # noqa: S603
-        while (url := Home(home).read_address()) is None:
-            time.sleep(0.05)
-        with Client(url) as client:
-            client.search(queries[0])
-            ready_seconds = time.perf_counter() - started
-            timings = [client.search(query, top_k=10)["timings"] for query in queries]
-        memory = _resident_bytes(process.pid)
-        process.terminate()
+        try:
+            while (url := Home(home).read_address()) is None:
+                time.sleep(0.05)
+            with Client(url) as client:
+                client.search(queries[0])
+                ready_seconds = time.perf_counter() - started
+                timings = [client.search(query, top_k=10)["timings"] for query in queries]
+            memory = _resident_bytes(process.pid)
+        finally:
+            process.terminate()
     search = sorted(timing["search_seconds"] * 1000 for timing in timings)
     embed = sorted(timing["embed_seconds"] * 1000 for timing in timings)
     return {

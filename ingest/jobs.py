@@ -1,11 +1,13 @@
 """Durable jobs: each upload is a DBOS workflow, so what was accepted is finished after a crash."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos import error as dbos_error
 
-from ingest.documents import Document, Status
+from ingest.documents import Document
 from ingest.errors import IngestError, UnreadableFileError
 from ingest.pipeline import Pipeline, ServiceStopping, SupersededError
 from retrieval.errors import RetrievalError
@@ -52,10 +54,7 @@ class Jobs:
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""
         self._pipeline.stopping.set()
-        is_busy = any(
-            document.status is not Status.QUEUED
-            for document in self._pipeline.catalog.list_unfinished()
-        )
+        is_busy = bool(DBOS.list_workflows(status="PENDING", limit=1))
         DBOS.destroy(workflow_completion_timeout_sec=STOP_TIMEOUT_SECONDS if is_busy else 0)
         _running.clear()
 
@@ -77,9 +76,10 @@ class Jobs:
 def ingest_document(document_id: str, revision: str) -> None:
     """Make one revision searchable, or record why not."""
     try:
-        parse_document(document_id, revision)
-        embed_document(document_id, revision)
-        activate_document(document_id, revision)
+        with _working():
+            parse_document(document_id, revision)
+            embed_document(document_id, revision)
+            activate_document(document_id, revision)
     except SupersededError:
         logger.info("superseded", extra={"document_id": document_id})
     except UnreadableFileError as error:
@@ -102,6 +102,21 @@ def _pipeline() -> Pipeline:
     return _running[0]
 
 
+@contextmanager
+def _working() -> Iterator[Pipeline]:
+    """Yield the pipeline; an error while the service stops is the stop's, not the document's.
+
+    What a job needs goes away then, DBOS included, and DBOS keeps the error of a step for good.
+    """
+    pipeline = _pipeline()
+    try:
+        yield pipeline
+    except Exception as error:
+        if pipeline.stopping.is_set():
+            raise ServiceStopping from error
+        raise
+
+
 def _may_pass(error: BaseException) -> bool:
     return not isinstance(error, IngestError | RetrievalError)
 
@@ -109,16 +124,19 @@ def _may_pass(error: BaseException) -> bool:
 @DBOS.step(retries_allowed=True, max_attempts=3, should_retry=_may_pass)
 def parse_document(document_id: str, revision: str) -> None:
     """First step: bytes to canonical text."""
-    _pipeline().parse(document_id, revision)
+    with _working() as pipeline:
+        pipeline.parse(document_id, revision)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, should_retry=_may_pass)
 def embed_document(document_id: str, revision: str) -> None:
     """Second step: text to chunks and vectors."""
-    _pipeline().embed(document_id, revision)
+    with _working() as pipeline:
+        pipeline.embed(document_id, revision)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, should_retry=_may_pass)
 def activate_document(document_id: str, revision: str) -> None:
     """Third step: chunks and vectors into the index."""
-    _pipeline().activate(document_id, revision)
+    with _working() as pipeline:
+        pipeline.activate(document_id, revision)

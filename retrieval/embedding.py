@@ -5,6 +5,7 @@ import importlib.util
 import json
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,19 @@ BATCH_SIZE = 32
 # What the fingerprint reads of a weight file: at most 64 MiB, spread evenly.
 NUM_SAMPLES = 1024
 SAMPLE_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class TokenVectors:
+    """The tokens of one text as the model read them, special tokens left out.
+
+    Attributes:
+        offsets: (start, end) character of each of the n tokens, in order; what was cut is missing.
+        vectors: (n, dimension) float32, rows of L2 norm 1.
+    """
+
+    offsets: list[tuple[int, int]]
+    vectors: Matrix
 
 
 class Embedder(Protocol):
@@ -60,6 +74,12 @@ class Embedder(Protocol):
 
     def embed_query(self, text: str) -> Matrix:
         """Embed a query: (dimension,) float32 of L2 norm 1."""
+
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """Embed each token of each passage in its context; for late interaction."""
+
+    def embed_query_tokens(self, text: str) -> TokenVectors:
+        """Embed each token of a query in its context."""
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """Return start and end character of each token of a text, special tokens left out."""
@@ -120,9 +140,37 @@ class SentenceTransformerEmbedder:
         )
         return np.asarray(vector, dtype=np.float32)
 
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """Embed the tokens of passages, see `Embedder`."""
+        rows = self._model.encode_document(
+            list(texts),
+            prompt="",  # a prompt would stand between the text and its offsets
+            batch_size=BATCH_SIZE,
+            output_value="token_embeddings",
+            show_progress_bar=False,
+        )
+        return [self._token_vectors(text, row) for text, row in zip(texts, rows, strict=True)]
+
+    def embed_query_tokens(self, text: str) -> TokenVectors:
+        """Embed the tokens of a query, see `Embedder`."""
+        [rows] = self._model.encode_query(
+            [text], prompt="", output_value="token_embeddings", show_progress_bar=False
+        )
+        assert isinstance(rows, torch.Tensor)  # noqa: S101 - the stubs do not know output_value
+        return self._token_vectors(text, rows)
+
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the character span of each token, see `Embedder`."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
+
+    def _token_vectors(self, text: str, rows: torch.Tensor) -> TokenVectors:
+        encoding = self._tokenizer.encode(text)
+        tokens = [i for i, mask in enumerate(encoding.special_tokens_mask[: len(rows)]) if not mask]
+        if len(encoding) > len(rows):
+            tokens = tokens[:-1]  # of a text that was cut, the last row is an end mark
+        vectors = np.asarray(rows.cpu(), dtype=np.float32)[tokens]
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return TokenVectors([encoding.offsets[i] for i in tokens], vectors / norms)
 
 
 def find_model(name: str) -> Path:

@@ -44,7 +44,7 @@ class RetrievalSettings(BaseSettings):
         description="Stemmer and stop words of the lexical index; none switches both off.",
     )
     num_candidates: int = Field(
-        default=100, ge=1, le=1000, description="Hits taken from each of the two searches."
+        default=30, ge=1, le=1000, description="Hits taken from each of the two searches."
     )
     dense_weight: float = Field(
         default=0.5, ge=0, le=1, description="Share of the dense score in the hybrid score."

@@ -1,20 +1,25 @@
 """The extractive answerer: needs no language model, answers with sentences of the documents."""
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
-from retrieval.embedding import Embedder
+import numpy as np
+
+from retrieval.embedding import Embedder, Matrix, TokenVectors
+from retrieval.late_interaction import compare
 from retrieval.sentences import sentence_spans
 from serving.citations import MARKER
 from serving.context import Context, ContextItem, num_tokens
 from serving.generation import NO_ANSWER, Finish, Task, Usage
 
-# Weights and counts were chosen by measuring on examples/ (docs/benchmarks.md).
-CHUNK_WEIGHT = 0.3
-MAX_PASSAGES = 5
-SHORTLIST = 16
+# Weight, count and share were chosen by measuring on examples/ (docs/benchmarks.md).
+CHUNK_WEIGHT = 0.15
+MAX_PASSAGES = 6
+# Share of the question's tokens, those that match worst, on which the support is judged.
+WORST_SHARE = 0.25
 MIN_WORDS = 4
 _WORD = re.compile(r"\w+")
 _WRAP = re.compile(r"[ \t]*\n\s*(?!\s|\||[-*•] |\d+[.)] )")
@@ -47,20 +52,18 @@ class Passage:
         text = MARKER.sub(r"(\1)", self.text)
         return f"{text} [{self.item.number}]"
 
-    @property
-    def titled_sentence(self) -> str:
-        """The sentence below its headings, which often name what it speaks of."""
-        sentence = self.item.chunk.text[slice(*self.sentence)]
-        return f"{self.item.chunk.heading_path}\n{sentence}"
-
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """A passage, its support (similarity to the question, up to 1), and what it is ranked by."""
+class Ranking:
+    """What a context has to say to a question.
 
-    passage: Passage
+    Attributes:
+        passages: best first.
+        support: from 0 to 1, how well the chunk that speaks of all of the question does so.
+    """
+
+    passages: list[Passage]
     support: float
-    rank_score: float
 
 
 class ExtractiveGenerator:
@@ -71,7 +74,7 @@ class ExtractiveGenerator:
 
         Args:
             embedder: judges how close a passage is to the question.
-            threshold: support of the best passage below which there is no answer.
+            threshold: support of the context below which there is no answer.
         """
         self._embedder = embedder
         self._threshold = threshold
@@ -88,10 +91,12 @@ class ExtractiveGenerator:
 
     async def generate(self, task: Task) -> AsyncIterator[str | Finish]:
         """Yield one cited passage at a time, or say that the documents have no answer."""
-        ranked = await asyncio.to_thread(rank_passages, self._embedder, task.question, task.context)
+        ranking = await asyncio.to_thread(
+            rank_passages, self._embedder, task.question, task.context
+        )
         pieces = [NO_ANSWER]
-        if max((scored.support for scored in ranked), default=0.0) >= self._threshold:
-            pieces = [passage.cited_text for passage in choose_passages(ranked)]
+        if ranking.passages and ranking.support >= self._threshold:
+            pieces = [passage.cited_text for passage in choose_passages(ranking.passages)]
         for position, piece in enumerate(pieces):
             yield f"\n\n{piece}" if position else piece
         yield Finish("stop", self._usage(task, "\n\n".join(pieces)))
@@ -105,32 +110,39 @@ class ExtractiveGenerator:
         )
 
 
-def rank_passages(embedder: Embedder, question: str, context: Context) -> list[Scored]:
-    """Return the passages most likely to answer, best first, at most `SHORTLIST`.
+def rank_passages(embedder: Embedder, question: str, context: Context) -> Ranking:
+    """Rank the passages of a context by late interaction with the question.
 
-    A first look ranks single sentences below their headings; a second one also weighs the
-    sentences around. How well the whole chunk was found counts as well.
+    A passage scores by how well it matches the tokens of the question, its sentence alone and with
+    its neighbours in equal parts; how well the whole chunk was found counts as well. The support is
+    judged by the tokens that match worst: a question about something that is mentioned nowhere
+    shares all its other words with many texts.
     """
-    passages = [passage for item in context for passage in _passages(item)]
-    if not passages:
-        return []
-    query = embedder.embed_query(question)
-    sentence = embedder.embed_passages([p.titled_sentence for p in passages]) @ query
-    chunk = [CHUNK_WEIGHT * passage.item.score for passage in passages]
-    shortlist = sorted(range(len(passages)), key=lambda i: -(sentence[i] + chunk[i]))[:SHORTLIST]
-    around = embedder.embed_passages([passages[i].text for i in shortlist]) @ query
-    scored = []
-    for i, similarity in zip(shortlist, around, strict=True):
-        support = float(sentence[i] + similarity) / 2
-        scored.append(Scored(passages[i], support, support + chunk[i]))
-    return sorted(scored, key=lambda one: -one.rank_score)
+    query = _words_only(question, embedder.embed_query_tokens(question))
+    if not query.offsets:
+        return Ranking([], 0.0)
+    chunks = embedder.embed_passage_tokens([item.chunk.passage for item in context])
+    scored: list[tuple[float, Passage]] = []
+    support = 0.0
+    for item, tokens in zip(context, chunks, strict=True):
+        similarity = compare(query, tokens)
+        text_start = len(item.chunk.passage) - len(item.chunk.text)
+        support = max(support, _worst(similarity.best_matches(0, len(item.chunk.passage))))
+        for passage in _passages(item):
+            matches = [
+                similarity.best_matches(text_start + start, text_start + end).mean()
+                for start, end in (passage.sentence, passage.span)
+            ]
+            scored.append((float(np.mean(matches)) + CHUNK_WEIGHT * item.score, passage))
+    scored.sort(key=lambda pair: -pair[0])
+    return Ranking([passage for _, passage in scored], support)
 
 
-def choose_passages(ranked: Sequence[Scored]) -> list[Passage]:
+def choose_passages(ranked: Sequence[Passage]) -> list[Passage]:
     """Take the best passages; none repeats text that an earlier one shows."""
     chosen: list[Passage] = []
-    for scored in ranked:
-        passage = scored.passage
+    for candidate in ranked:
+        passage = candidate
         for earlier in chosen:
             passage = _without(passage, earlier)
         start, end = passage.span
@@ -139,6 +151,22 @@ def choose_passages(ranked: Sequence[Scored]) -> list[Passage]:
         if len(chosen) == MAX_PASSAGES:
             break
     return chosen
+
+
+def _words_only(text: str, tokens: TokenVectors) -> TokenVectors:
+    """Leave punctuation out, unless there is nothing else."""
+    words = [i for i, (start, end) in enumerate(tokens.offsets) if _WORD.search(text[start:end])]
+    if not words:
+        return tokens
+    return TokenVectors([tokens.offsets[i] for i in words], tokens.vectors[words])
+
+
+def _worst(matches: Matrix) -> float:
+    """Return the mean of the lowest `WORST_SHARE` of the matches, 0 when there are none."""
+    if not len(matches):
+        return 0.0
+    lowest = np.sort(matches)[: math.ceil(len(matches) * WORST_SHARE)]
+    return float(lowest.mean())
 
 
 def _without(passage: Passage, earlier: Passage) -> Passage:

@@ -1,6 +1,8 @@
 """Running the application with uvicorn, in the foreground or in a thread."""
 
 import ipaddress
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,11 +74,16 @@ def run(
         AddressInUseError: the port is taken.
     """
     _check_exposure(settings.serving)
+    # uvicorn raises the signal again after its own part; the default would kill us in the middle.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_service(settings, embedder) as service:
         server = Server(service, on_start)
         try:
             server.run()
-        except SystemExit as error:  # uvicorn's way to say that it cannot listen
+        except SystemExit as error:
+            if error.code == 0:
+                raise
+            # uvicorn's way to say that it cannot listen
             raise AddressInUseError(
                 f"{settings.serving.host}:{settings.serving.port} cannot be listened on. Stop what "
                 "uses it, or choose another with --port."

@@ -18,13 +18,13 @@ class ServingSettings(BaseSettings):
         description="Key that callers send as a bearer token; needed unless host is loopback.",
     )
     top_k: int = Field(
-        default=8, ge=1, le=200, description="Chunks retrieved for an answer, unless asked for."
+        default=10, ge=1, le=200, description="Chunks retrieved for an answer, unless asked for."
     )
     max_question_characters: int = Field(
         default=8000, ge=1, description="Longest question or query accepted, in characters."
     )
     refusal_threshold: float = Field(
-        default=0.38,
+        default=0.29,
         ge=0,
         le=1,
         description="Extractive answers below this support say that the documents have no answer.",

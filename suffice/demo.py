@@ -20,6 +20,7 @@ from suffice.commands.ask import print_answer
 from suffice.errors import DemoError
 from suffice.evaluation import measure_chunk_count, print_chunk_count
 from suffice.options import console
+from suffice.settings import variables
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 QUESTIONS = (
@@ -45,10 +46,21 @@ def main() -> None:
 
 @contextmanager
 def _serve(home: Path) -> Iterator[str]:
-    """Run `suffice serve` as a process of its own on any free port; yield its address."""
+    """Run `suffice serve` as a process of its own on any free port; yield its address.
+
+    It has the default settings, so that nothing of the demo gets into the user's own stores.
+    """
     command = [sys.executable, "-m", "suffice", "serve", "--port", "0"]
-    environment = {**os.environ, "SUFFICE_HOME": str(home)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:  # noqa: S603
+    settings = {name for name, _, _ in variables()}
+    environment = {
+        name: value for name, value in os.environ.items() if name.upper() not in settings
+    }
+    with subprocess.Popen(  # noqa: S603 - our own module
+        command,
+        cwd=home,  # without a .env
+        env={**environment, "SUFFICE_HOME": str(home)},
+        stdout=subprocess.DEVNULL,
+    ) as process:
         try:
             yield _wait_for_address(home, process)
         finally:

@@ -7,7 +7,7 @@ from threading import Event
 
 import numpy as np
 
-from retrieval.embedding import Matrix
+from retrieval.embedding import Matrix, TokenVectors
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -16,7 +16,7 @@ class HashEmbedder:
     """An `Embedder`: each word has a fixed random direction, a text is the sum of its words.
 
     Texts that share words are similar, texts that share none are not; the same text always has
-    the same vector, in every process.
+    the same vector, in every process. Half of a token is its word, half the text around it.
     """
 
     def __init__(
@@ -36,6 +36,16 @@ class HashEmbedder:
         words = re.findall(r"\w+", text.lower()) or [""]
         vector = np.sum([self._direction(word) for word in words], axis=0)
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        return [self.embed_query_tokens(text) for text in texts]
+
+    def embed_query_tokens(self, text: str) -> TokenVectors:
+        offsets = self.token_offsets(text)
+        context = self.embed_query(text)
+        words = self.embed_passages([text[start:end] for start, end in offsets])
+        vectors = words + context
+        return TokenVectors(offsets, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         return [match.span() for match in _TOKEN.finditer(text)]

@@ -82,7 +82,8 @@ def _progress_bar() -> Iterator["Progress"]:
     """Yield a progress callback that draws a bar on standard error."""
     from rich.progress import Progress as Bar  # noqa: PLC0415 - heavy, see cli.py
 
-    with Bar(console=error_console, transient=True) as bar:
+    quiet = not error_console.is_terminal  # a log file gets an empty line otherwise
+    with Bar(console=error_console, transient=True, disable=quiet) as bar:
         tasks: dict[str, int] = {}
 
         def show(step: str, done: int, total: int) -> None:

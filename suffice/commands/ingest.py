@@ -1,6 +1,7 @@
 """`suffice ingest`."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,15 +24,17 @@ def ingest(
     """Upload files and wait until they can be searched. Exit code 1 when one of them cannot."""
     from rich.progress import track  # noqa: PLC0415 - heavy, see cli.py
 
+    show = partial(
+        track, console=error_console, transient=True, disable=not error_console.is_terminal
+    )
     files = list(_files(paths))
     with service(url) as client:
         uploads = [
-            _upload(client, path, name, collection)
-            for path, name in track(files, "Uploading", console=error_console, transient=True)
+            _upload(client, path, name, collection) for path, name in show(files, "Uploading")
         ]
         documents = [
             client.wait(upload["id"]) if "id" in upload else upload
-            for upload in track(uploads, "Ingesting", console=error_console, transient=True)
+            for upload in show(uploads, "Ingesting")
         ]
     if json_output:
         print_json({"documents": documents})

@@ -1,12 +1,15 @@
 """Documents across restarts of the service, also with other settings."""
 
 import time
+from collections.abc import Sequence
+from threading import Timer
 
 import pytest
 
 from ingest import jobs as jobs_module
 from ingest.documents import Status
-from retrieval.errors import CollectionMismatchError
+from retrieval.embedding import Matrix
+from retrieval.errors import CollectionMismatchError, IndexUnavailableError
 from tests.fakes import GatedEmbedder, HashEmbedder
 from tests.ingest.conftest import LONG, OpenShelf, assert_searchable_once, encrypted_pdf
 
@@ -54,6 +57,28 @@ def test_a_job_that_outlives_the_stop_goes_on_after_a_restart(
         assert embedder.reached.wait(20)
     embedder.gate.set()
     time.sleep(0.5)
+    with open_shelf() as shelf:
+        assert shelf.wait(document).status is Status.SEARCHABLE
+
+
+class BreakingEmbedder(GatedEmbedder):
+    """Fails as soon as the gate is open, like an engine that was closed meanwhile."""
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        super().embed_passages(texts)
+        raise IndexUnavailableError("closed")
+
+
+def test_a_job_that_fails_because_the_service_stops_goes_on_after_a_restart(
+    open_shelf: OpenShelf,
+) -> None:
+    embedder = BreakingEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add("a.txt", "The xyzzy text.")
+        assert embedder.reached.wait(20)
+        # Opened while the service is waiting for the job.
+        Timer(0.5, embedder.gate.set).start()
     with open_shelf() as shelf:
         assert shelf.wait(document).status is Status.SEARCHABLE
 

@@ -63,6 +63,25 @@ def test_vectors_are_unit_float32_rows_in_order(embedder: SentenceTransformerEmb
     assert embedder.embed_passages([]).shape == (0, 384)
 
 
+def test_token_vectors_are_what_the_sentence_vector_is_the_mean_of(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    """Special tokens take part in the mean, so it is near, not equal."""
+    texts = ["Bees sleep in the hive.", UNICODE, "long " * 600]
+    for text, tokens in zip(texts, embedder.embed_passage_tokens(texts), strict=True):
+        assert tokens.offsets == embedder.token_offsets(text)[: embedder.max_tokens]
+        assert tokens.vectors.shape == (len(tokens.offsets), 384)
+        assert tokens.vectors.dtype == np.float32
+        assert np.linalg.norm(tokens.vectors, axis=1) == pytest.approx(1, abs=1e-5)
+        mean = tokens.vectors.mean(axis=0)
+        similarity = mean @ embedder.embed_passages([text])[0] / np.linalg.norm(mean)
+        assert similarity > 0.9
+        query = embedder.embed_query_tokens(text)
+        assert query.offsets == tokens.offsets
+        assert query.vectors == pytest.approx(tokens.vectors, abs=1e-5)
+    assert embedder.embed_query_tokens("").offsets == []
+
+
 def test_threads_get_the_same_vectors(embedder: SentenceTransformerEmbedder) -> None:
     texts = [f"text number {n} " * (1 + n % 3) for n in range(16)]
     expected = [embedder.embed_query(text) for text in texts]

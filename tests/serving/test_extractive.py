@@ -13,8 +13,8 @@ from serving.citations import cite
 from serving.context import Context
 from serving.extractive import (
     MAX_PASSAGES,
-    SHORTLIST,
     ExtractiveGenerator,
+    Passage,
     choose_passages,
     rank_passages,
 )
@@ -39,6 +39,10 @@ def answer(question: str, context: Context, threshold: float = THRESHOLD) -> lis
 
 def text_of(pieces: Sequence[str | Finish]) -> str:
     return "".join(piece for piece in pieces if isinstance(piece, str))
+
+
+def rank(question: str, context: Context) -> list[Passage]:
+    return rank_passages(EMBEDDER, question, context).passages
 
 
 def test_answer_is_the_sentence_and_its_neighbours_with_a_marker() -> None:
@@ -72,11 +76,15 @@ def test_without_support_it_says_so(texts: tuple[str, ...]) -> None:
     assert isinstance(finish, Finish)
 
 
+def test_question_without_a_token_has_no_answer() -> None:
+    assert text_of(answer("", make_context(HIVE), threshold=0)) == NO_ANSWER
+
+
 def test_threshold_decides() -> None:
     context = make_context(HIVE)
-    best = rank_passages(EMBEDDER, QUESTION, context)[0]
-    above = np.nextafter(best.support, 1)
-    assert text_of(answer(QUESTION, context, threshold=best.support)) != NO_ANSWER
+    support = rank_passages(EMBEDDER, QUESTION, context).support
+    above = np.nextafter(support, 1)
+    assert text_of(answer(QUESTION, context, threshold=support)) != NO_ANSWER
     assert text_of(answer(QUESTION, context, threshold=float(above))) == NO_ANSWER
 
 
@@ -88,17 +96,42 @@ def test_pieces_are_separate_paragraphs_of_different_items() -> None:
 
 
 def test_passage_that_an_earlier_one_shows_is_left_out() -> None:
-    chosen = choose_passages(rank_passages(EMBEDDER, QUESTION, make_context(HIVE)))
+    chosen = choose_passages(rank_passages(EMBEDDER, QUESTION, make_context(HIVE)).passages)
     assert len(chosen) == 1
 
 
 def test_answer_is_short_however_long_the_context() -> None:
     context = make_context(*(f"Queen number {i} can live for years." for i in range(100)))
-    ranked = rank_passages(EMBEDDER, QUESTION, context)
-    assert len(ranked) == SHORTLIST
+    ranked = rank_passages(EMBEDDER, QUESTION, context).passages
+    assert len(ranked) == len(context)
     assert len(choose_passages(ranked)) == MAX_PASSAGES
-    scores = [scored.rank_score for scored in ranked]
-    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_best_match_comes_first() -> None:
+    context = make_context(
+        "Bees sleep at night in winter.", "A queen can live long, they say.", HIVE
+    )
+    assert choose_passages(rank(QUESTION, context))[0].item.number == 2
+
+
+def test_support_is_judged_by_what_the_context_says_least_about() -> None:
+    """Where one word in four is unknown, it alone decides."""
+    context = make_context("A queen lives for five years.")
+    question = "queen lives five furlongs"
+    said = EMBEDDER.embed_query_tokens(context[0].chunk.passage)
+    unknown = EMBEDDER.embed_query_tokens(question).vectors[-1]
+    support = rank_passages(EMBEDDER, question, context).support
+    assert support == pytest.approx(float((said.vectors @ unknown).max()), abs=1e-5)
+    assert support < rank_passages(EMBEDDER, "queen lives five years", context).support
+
+
+def test_support_needs_one_chunk_that_speaks_of_it_all() -> None:
+    question = "queen lives five years"
+    together = rank_passages(EMBEDDER, question, make_context("A queen lives for five years."))
+    apart = rank_passages(
+        EMBEDDER, question, make_context("A queen lives in the hive.", "Five years passed by.")
+    )
+    assert apart.support < together.support
 
 
 def test_wrapped_lines_are_joined_and_list_items_are_not() -> None:

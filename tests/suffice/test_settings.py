@@ -15,15 +15,6 @@ from suffice.settings import (
 )
 
 
-@pytest.fixture(autouse=True)
-def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder without .env, and an environment without settings."""
-    for name, _, _ in variables():
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_defaults() -> None:
     assert SufficeSettings() == SufficeSettings(home=Path(".suffice"), url=None, api_key=None)
 

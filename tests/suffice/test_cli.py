@@ -1,0 +1,278 @@
+"""Each command as a user types it, against a running service."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.home import Home
+from suffice.cli import main
+from tests.serving.application import Application, run_application
+from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
+
+QUESTION = "How many kilograms of honey does one hive give each year?"
+EVIDENCE = "One hive gives twenty kilograms of honey each year."
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Suffice = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    """A service with two documents."""
+    with run_application(tmp_path_factory.mktemp("home")) as application:
+        application.ingest("bees.md", BEES)
+        application.ingest("lighthouse.pdf", LIGHTHOUSE)
+        yield application
+
+
+@pytest.fixture
+def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Suffice:
+    """Run `suffice` with the settings of the environment."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["suffice", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        printed = capsys.readouterr()
+        code = caught.value.code or 0
+        assert isinstance(code, int)
+        return Outcome(code, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def suffice(application: Application, offline: Suffice, monkeypatch: pytest.MonkeyPatch) -> Suffice:
+    """Run `suffice` against the service."""
+    monkeypatch.setenv("SUFFICE_URL", application.url)
+    return offline
+
+
+def write_tree(folder: Path, contents: dict[str, bytes | str]) -> None:
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_ingest_folder_names_documents_by_their_paths(suffice: Suffice, tmp_path: Path) -> None:
+    contents = {"library/a.md": BEES, "library/deep/b.txt": "Oak.", "library/.hidden": "Elm."}
+    write_tree(tmp_path, dict(contents))
+    outcome = suffice("ingest", "library", "--collection", "tree", "--json")
+    assert outcome.code == 0
+    documents = outcome.json()["documents"]
+    assert [(d["external_id"], d["status"]) for d in documents] == [
+        ("a.md", "searchable"),
+        ("deep/b.txt", "searchable"),
+    ]
+
+
+def test_ingest_tells_why_a_file_failed_and_takes_the_others(
+    suffice: Suffice, tmp_path: Path
+) -> None:
+    write_tree(tmp_path, {"x/empty.txt": "", "x/good.txt": "Oak.", "x/scan.pdf": make_scan()})
+    outcome = suffice("ingest", "x", "--collection", "mixed")
+    assert outcome.code == 1
+    rows = {
+        name: line
+        for line in outcome.out.splitlines()
+        for name in ("empty", "good", "scan")
+        if f" {name}." in line
+    }
+    assert "failed" in rows["empty"]
+    assert "empty" in rows["empty"].replace("empty.txt", "")
+    assert "searchable" in rows["good"]
+    assert "failed" in rows["scan"]
+    assert "text" in rows["scan"]
+
+
+def test_ingest_of_a_missing_path_is_a_usage_error(suffice: Suffice) -> None:
+    outcome = suffice("ingest", "nowhere.pdf")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "nowhere.pdf" in outcome.err
+
+
+def test_search_shows_place_scores_and_text(suffice: Suffice) -> None:
+    first, text, *_ = suffice("search", "granite lighthouse", "--top-k", 1).out.splitlines()
+    assert first.startswith("1. lighthouse.pdf, page 1  fused 1.000  dense 0.")
+    assert "lexical " in first
+    assert text.strip().startswith(LIGHTHOUSE_PAGES[0].splitlines()[0])
+
+
+def test_search_in_one_mode_as_json(suffice: Suffice) -> None:
+    [hit] = suffice("search", "granite", "--mode", "lexical", "--top-k", 1, "--json").json()["hits"]
+    assert list(hit["scores"]) == ["lexical"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("search", "bees", "--collection", "nowhere"), "no collection 'nowhere'"),
+        (("search", "bees", "--mode", "psychic"), "mode"),
+        (("search", "bees", "--top-k", "0"), "top_k"),
+        (("search", " "), "query"),
+        (("ask", "bees", "--collection", "nowhere"), "no collection 'nowhere'"),
+        (("documents", "show", "nonsense"), "There is no document"),
+        (("documents", "delete", "nonsense"), "There is no document"),
+        (("documents", "list", "--status", "lost"), "status"),
+        (("search", "bees", "--url", "http://127.0.0.1:1"), "No Suffice service answers at"),
+        (("eval", "run", "--questions", "none.jsonl"), "none.jsonl"),
+        (("eval", "run", "--dataset", "none"), "none is no folder"),
+    ],
+)
+def test_error_is_one_line_on_standard_error(
+    suffice: Suffice, arguments: Sequence[str], says: str
+) -> None:
+    outcome = suffice(*arguments)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert says in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("eval", "run"),
+        ("eval", "run", "--dataset", "x", "--questions", "y"),
+        ("search", "bees", "--top-k", "many"),
+        ("guess",),
+    ],
+)
+def test_wrong_command_line(offline: Suffice, arguments: Sequence[str]) -> None:
+    assert offline(*arguments).code == 2
+
+
+def test_misspelt_setting_is_refused(offline: Suffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVING_PROT", "1")
+    outcome = offline("documents", "list")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err.startswith("SERVING_PROT: no such setting.")
+
+
+def test_answer_with_its_citations(suffice: Suffice) -> None:
+    answer, citation = suffice("ask", QUESTION, "--top-k", 1).out.strip().split("\n  [1] ")
+    assert EVIDENCE in answer
+    assert answer.endswith(" [1]")
+    place, quote = citation.split(": ", 1)
+    assert place.startswith("bees.md, characters ")
+    start, end = map(int, place.rpartition(" ")[2].split("-"))
+    assert quote == " ".join(BEES[start:end].split())
+
+
+def test_answer_as_json(suffice: Suffice) -> None:
+    message = suffice("ask", QUESTION, "--json").json()["choices"][0]["message"]
+    assert EVIDENCE in message["content"]
+    assert message["annotations"][0]["file_citation"]["filename"] == "bees.md"
+
+
+def test_unanswerable_question(suffice: Suffice) -> None:
+    outcome = suffice("ask", "Who painted Guernica?")
+    assert outcome.code == 0
+    assert outcome.out.startswith("The documents do not contain")
+    assert "characters" not in outcome.out
+
+
+def test_documents_from_list_to_delete(suffice: Suffice, tmp_path: Path) -> None:
+    (tmp_path / "scan.pdf").write_bytes(make_scan())
+    assert suffice("ingest", "scan.pdf", "--collection", "life").code == 1
+    listed = suffice("documents", "list", "--collection", "life", "--json").json()["documents"]
+    document_id = listed[0]["id"]
+    table = suffice("documents", "list", "--status", "failed").out
+    assert document_id in table
+    assert "scan.pdf" in table
+    assert suffice("documents", "show", document_id).json() == listed[0]
+    retried = suffice("documents", "retry", document_id)
+    assert (retried.code, retried.out.split()[:2]) == (1, [document_id, "failed"])
+    assert suffice("documents", "delete", document_id).out == f"deleted {document_id}\n"
+    assert suffice("documents", "list", "--collection", "life", "--json").json() == {
+        "documents": []
+    }
+
+
+def test_chunk_count_of_questions(suffice: Suffice, tmp_path: Path) -> None:
+    start = BEES.index(EVIDENCE)
+    span = {"doc": "bees.md", "start": start, "end": start + len(EVIDENCE), "text": EVIDENCE}
+    question = {"id": "q1", "question": QUESTION, "facts": [[span]], "answerable": True}
+    path = write_lines(tmp_path / "questions.jsonl", [question])
+    report = suffice("eval", "run", "--questions", path, "--json").json()
+    assert (report["num_questions"], report["smallest_k"]) == (1, 1)
+    assert report["points"][0]["recall"] == 1.0
+    assert report["spans"] == {"kept": 1, "moved": 0, "fuzzy": 0, "dropped": 0}
+    shown = suffice("eval", "run", "--questions", path).out
+    assert f"k=1 ({report['points'][0]['tokens']:.0f} tokens) finds at most 0.03 less" in shown
+    assert "not certified" in shown
+
+
+def test_ranking_of_a_dataset(offline: Suffice, tmp_path: Path) -> None:
+    """Of three documents one answers: every mode finds it, at rank 1."""
+    texts = {"b": "Bees make honey in a hive.", "t": "The moon pulls the tides.", "o": "An oak."}
+    write_lines(
+        tmp_path / "set/corpus.jsonl",
+        [{"_id": name, "title": "", "text": text} for name, text in texts.items()],
+    )
+    write_lines(tmp_path / "set/queries.jsonl", [{"_id": "q", "text": "who makes honey"}])
+    (tmp_path / "set/qrels").mkdir()
+    (tmp_path / "set/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tb\t1\n")
+    report = offline("eval", "run", "--dataset", "set", "--json").json()
+    assert (report["dataset"], report["num_queries"], report["num_cut"]) == ("set", 1, 0)
+    perfect = {"nDCG@10": 1.0, "R@10": 1.0, "R@100": 1.0, "RR@10": 1.0}
+    assert report["modes"] == {"dense": perfect, "lexical": perfect, "hybrid": perfect}
+    shown = offline("eval", "run", "--dataset", "set", "--chunked").out
+    assert "set: 1 queries" in shown
+    assert "0 of 3 documents are longer than the embedder" in shown
+
+
+def test_service_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """Without a running service a command runs its own; one that runs is used, and is the only."""
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "suffice", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    (tmp_path / "bees.md").write_text(BEES)
+    ingested = command("ingest", "bees.md", "--json")
+    assert ingested.returncode == 0, ingested.stderr
+    serving = [sys.executable, "-m", "suffice", "serve", "--port", "0"]
+    with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        url = Home(Path(".suffice")).read_address() or server.stdout.readline().split()[3]
+        second = command("serve", "--port", "0")
+        assert second.returncode == 1
+        assert url in second.stderr
+        asked = command("ask", QUESTION)
+        server.terminate()
+        assert server.wait(timeout=30) == 0
+    assert Home(Path(".suffice")).read_address() is None
+    assert EVIDENCE in asked.stdout, asked.stderr
+    assert "[1] bees.md, characters" in asked.stdout

@@ -1,0 +1,103 @@
+"""What `suffice doctor` finds on sound and on broken homes."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from suffice import doctor
+from suffice.doctor import Finding, examine
+from suffice.settings import SufficeSettings
+from tests.serving.application import Application, run_application
+from tests.serving.documents import BEES
+from tests.serving.upstream import MODEL, run_upstream
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def application(home: Path) -> Iterator[Application]:
+    with run_application(home) as application:
+        yield application
+
+
+@pytest.fixture
+def dead_url() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        return f"http://127.0.0.1:{unused.getsockname()[1]}"
+
+
+def findings(home: Path) -> dict[str, Finding]:
+    return {finding.part: finding for finding in examine(SufficeSettings(home=home))}
+
+
+def store(home: Path) -> Finding:
+    return findings(home)["store"]
+
+
+def test_all_is_well_before_the_first_start(home: Path) -> None:
+    found = findings(home)
+    assert list(found) == ["python", "disk", "embedder", "gpu", "qdrant", "model", "store"]
+    assert all(finding.ok for finding in found.values()), found
+    assert "does not exist yet" in found["store"].message
+    assert not home.exists()
+
+
+def test_running_service_is_named(application: Application, home: Path) -> None:
+    assert store(home) == Finding(
+        "store", True, f"{home} is in use by the service at {application.url}"
+    )
+
+
+def test_store_with_documents(home: Path) -> None:
+    with run_application(home) as application:
+        application.ingest("bees.md", BEES)
+    assert store(home) == Finding("store", True, f"{home}: catalog and files agree")
+
+
+def test_damage_is_named_with_what_to_do(home: Path) -> None:
+    with run_application(home) as application:
+        document = application.ingest("bees.md", BEES)
+    for path in (home / "files").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    found = store(home)
+    assert not found.ok
+    assert f"The original of bees.md ({document['id']}) is missing: upload it" in found.message
+
+
+def test_full_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MINIMUM_FREE_BYTES", 1 << 62)
+    found = findings(home)["disk"]
+    assert not found.ok
+    assert "make room" in found.message
+
+
+def test_missing_embedder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRIEVAL_EMBEDDER", "./no-such-model")
+    found = findings(home)["embedder"]
+    assert not found.ok
+    assert "no-such-model" in found.message
+
+
+def test_endpoints_that_are_down(
+    home: Path, dead_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETRIEVAL_QDRANT_URL", dead_url)
+    monkeypatch.setenv("SERVING_LLM_URL", f"{dead_url}/v1")
+    found = findings(home)
+    assert not found["qdrant"].ok
+    assert "Check RETRIEVAL_QDRANT_URL" in found["qdrant"].message
+    assert not found["model"].ok
+    assert dead_url in found["model"].message
+
+
+def test_language_model_that_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with run_upstream() as upstream:
+        monkeypatch.setenv("SERVING_LLM_URL", upstream.url)
+        found = findings(home)["model"]
+    assert found == Finding("model", True, f"{MODEL} at {upstream.url}")
