@@ -23,7 +23,8 @@ test: lint ## All checks: lint, then the tests with their coverage
 		$(MAKE) --no-print-directory vllm-env || \
 		echo "No vLLM here (reason above): the tests that need it will be skipped."; \
 	fi
-	@$(BIN)/pytest --cov --cov-report=term:skip-covered
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+		--cov --cov-report=term:skip-covered
 
 serve: $(STAMP) ## Run the service on 127.0.0.1:8321 (settings: docs/settings.md)
 	@$(BIN)/suffice serve

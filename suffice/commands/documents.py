@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from suffice.options import Json, Url, console, print_json, service
 
@@ -24,7 +24,8 @@ def list_documents(
     if json_output:
         print_json({"documents": documents})
         return
-    table = Table("id", "collection", "document", "status", "chunks", "reason")
+    whole = Column("id", no_wrap=True, min_width=36)  # to be copied from a narrow terminal, too
+    table = Table(whole, "collection", "document", "status", "chunks", "reason")
     for document in documents:
         table.add_row(
             document["id"],

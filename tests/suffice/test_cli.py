@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ingest.home import Home
+from suffice import options
 from suffice.cli import main
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
@@ -46,7 +47,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 @pytest.fixture
 def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Suffice:
     """Run `suffice` with the settings of the environment."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(options.console, "width", 200)
 
     def run(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["suffice", *map(str, arguments)])
