@@ -18,6 +18,7 @@ import numpy as np
 
 from eval.anchoring import anchor
 from eval.questions import Question, load_questions
+from serving.citations import cite
 from serving.context import ContextItem, name_hits
 from serving.extractive import choose_passages, rank_passages
 from serving.server import run_in_thread
@@ -80,11 +81,12 @@ def _answer(service: Service, question: Question, names: dict[str, str]) -> Outc
         for number, (hit, filename) in enumerate(name_hits(service.library, hits), start=1)
     ]
     ranking = rank_passages(service.searcher.embedder, question.text, context)
+    answer = "\n\n".join(passage.cited_text for passage in choose_passages(ranking.passages))
     is_hit = any(
-        span.document == names[passage.item.chunk.document_id]
-        and span.start < passage.item.chunk.start + passage.span[1]
-        and span.end > passage.item.chunk.start + passage.span[0]
-        for passage in choose_passages(ranking.passages)
+        span.document == names[citation.document_id]
+        and span.start < citation.end
+        and span.end > citation.start
+        for citation in cite(answer, context, lambda *_: None)
         for fact in question.facts
         for span in fact
         if span.start is not None and span.end is not None

@@ -68,7 +68,7 @@ def _passages(
 ) -> list[str]:
     """Return the passages in the index, document by document as they were embedded."""
     settings = IngestSettings()
-    texts = TextStore(Home(home).texts)
+    texts = TextStore(Home(home).texts, Home(home).work)
     chunker = Chunker(
         max_tokens=min(settings.chunk_tokens, embedder.max_tokens), tokenize=embedder.token_offsets
     )

@@ -73,6 +73,8 @@ def _measure_service(home: Path, queries: list[str]) -> dict[str, float]:
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:  # noqa: S603
         try:
             while (url := Home(home).read_address()) is None:
+                if process.poll() is not None:
+                    raise RuntimeError(f"the service ended with {process.returncode}")
                 time.sleep(0.05)
             with Client(url) as client:
                 client.search(queries[0])

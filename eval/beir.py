@@ -49,10 +49,10 @@ class Dataset:
         name: name of the folder.
         num_documents: size of the corpus.
         queries: those with judgements, in the order of their file.
-        qrels: query id -> document id -> grade, for exactly these queries. A judged document that
-            is not in the corpus stays, as in trec_eval: it counts as relevant and not found.
-        num_unknown_queries: judged queries without a text, left out everywhere.
-        num_unknown_documents: judgements of a document that is not in the corpus.
+        qrels: query id -> document id -> grade. A judged query without a text and a judged document
+            that is not in the corpus stay, as in trec_eval: they count as not found.
+        num_missing_queries: judged queries without a text.
+        num_missing_documents: judgements of a document that is not in the corpus.
     """
 
     folder: Path
@@ -60,8 +60,8 @@ class Dataset:
     num_documents: int
     queries: tuple[Query, ...]
     qrels: Qrels
-    num_unknown_queries: int
-    num_unknown_documents: int
+    num_missing_queries: int
+    num_missing_documents: int
 
     def documents(self) -> Iterator[Document]:
         """Read the corpus, one document at a time, in the order of its file.
@@ -88,15 +88,16 @@ def load_dataset(folder: Path) -> Dataset:
     queries = tuple(_read_queries(folder / _QUERIES, judgements))
     if not queries:
         raise NoQuestionsError(f"No query of {folder / _QUERIES} is judged in {folder / _QRELS}.")
-    qrels = {query.query_id: judgements[query.query_id] for query in queries}
     return Dataset(
         folder=folder,
         name=folder.resolve().name,
         num_documents=len(document_ids),
         queries=queries,
-        qrels=qrels,
-        num_unknown_queries=len(judgements) - len(queries),
-        num_unknown_documents=sum(len(grades.keys() - document_ids) for grades in qrels.values()),
+        qrels=judgements,
+        num_missing_queries=len(judgements) - len(queries),
+        num_missing_documents=sum(
+            len(grades.keys() - document_ids) for grades in judgements.values()
+        ),
     )
 
 

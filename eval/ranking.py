@@ -46,6 +46,9 @@ class RankingReport:
     Attributes:
         dataset: name of the test collection.
         num_queries: judged queries, over which the means are taken.
+        num_missing_queries: those of them that have no text, and count as 0.
+        num_missing_documents: judgements of documents that the corpus lacks; they count as not
+            found.
         num_cut: documents with a passage longer than the embedder reads; lexical search read all.
         embedder: name of the model.
         modes: mode -> measure -> mean in [0, 1].
@@ -53,7 +56,9 @@ class RankingReport:
 
     dataset: str
     num_queries: int
+    num_missing_queries: int
     num_documents: int
+    num_missing_documents: int
     num_cut: int
     embedder: str
     modes: Mapping[str, Mapping[str, float]]
@@ -99,8 +104,10 @@ def evaluate_dataset(
         progress("queries", done, len(dataset.queries))
     return RankingReport(
         dataset=dataset.name,
-        num_queries=len(dataset.queries),
+        num_queries=len(dataset.qrels),
+        num_missing_queries=dataset.num_missing_queries,
         num_documents=dataset.num_documents,
+        num_missing_documents=dataset.num_missing_documents,
         num_cut=len(indexing.cut_document_ids),
         embedder=embedder.name,
         modes={str(mode): measure_rankings(dataset.qrels, rankings[mode]) for mode in MODES},

@@ -53,7 +53,7 @@ class Catalog:
 
     def __init__(self, database_url: str) -> None:
         """Connect and bring the tables up to date."""
-        self._engine = sa.create_engine(database_url)
+        self._engine = sa.create_engine(database_url, pool_pre_ping=True)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         if self._is_sqlite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)

@@ -91,15 +91,16 @@ def _check_size(size: int, max_bytes: int) -> None:
 class TextStore:
     """Canonical texts by revision, with the last used ones in memory."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, work: Path) -> None:
         self._root = root
+        self._work = work
         self._cache: OrderedDict[Path, CanonicalText] = OrderedDict()
         self._lock = Lock()
 
     def save(self, revision: str, text: CanonicalText) -> None:
         """Store a text; a crash leaves the old state or the new one, nothing between."""
         path = self._path(revision)
-        handle, new = tempfile.mkstemp(dir=self._root, prefix="new-")
+        handle, new = tempfile.mkstemp(dir=self._work, prefix="text-")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(asdict(text), file, ensure_ascii=False)
         Path(new).replace(path)

@@ -48,14 +48,7 @@ class Home:
         """
         for folder in (self.files, self.texts, self.index, self.work):
             folder.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout as error:
-            raise StoreLockedError(
-                f"{self.path} is in use by another Suffice process"
-                f"{self._whereabouts()}. Use that one with --url, stop it, or set SUFFICE_HOME to "
-                "another folder."
-            ) from error
+        self._acquire()
         # Left by a process that was killed.
         self._address.unlink(missing_ok=True)
         return self
@@ -69,6 +62,26 @@ class Home:
         """Give the folder back."""
         self._address.unlink(missing_ok=True)
         self._lock.release()
+
+    def check_free(self) -> None:
+        """Make sure that the folder can be owned.
+
+        Raises:
+            StoreLockedError: another process owns it.
+        """
+        if self.path.is_dir():
+            self._acquire()
+            self._lock.release()
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise StoreLockedError(
+                f"{self.path} is in use by another Suffice process"
+                f"{self._whereabouts()}. Use that one with --url, stop it, or set SUFFICE_HOME to "
+                "another folder."
+            ) from error
 
     @property
     def _address(self) -> Path:

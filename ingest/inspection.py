@@ -29,7 +29,7 @@ def inspect(home: Home, database_url: str | None, *, has_index: bool) -> list[st
 
 
 def _check_files(home: Home, documents: list[Document]) -> Iterator[str]:
-    files, texts = FileStore(home.files, home.work), TextStore(home.texts)
+    files, texts = FileStore(home.files, home.work), TextStore(home.texts, home.work)
     for document in documents:
         name = f"{document.filename} ({document.id})"
         if not files.path(document.revision).exists():

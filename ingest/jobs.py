@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from dbos import error as dbos_error
@@ -19,6 +20,7 @@ WORKFLOW_VERSION = "1"
 # One is embedded; the others are parsed meanwhile, so that the embedder never waits.
 CONCURRENT_JOBS = 4
 STOP_TIMEOUT_SECONDS = 15
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 logger = logging.getLogger(__name__)
 
 # DBOS finds workflows by their function and is itself one per process, so this is, too.
@@ -43,13 +45,14 @@ class Jobs:
             log_level="WARNING",
             enable_otlp=False,
         )
+        # Before the first job can write anything.
+        unfinished = self._pipeline.catalog.list_unfinished()
+        self._pipeline.sweep_work(unfinished)
         DBOS(config=config)
         DBOS.launch()
         DBOS.register_queue(QUEUE, worker_concurrency=CONCURRENT_JOBS, polling_interval_sec=0.2)
-        unfinished = self._pipeline.catalog.list_unfinished()
-        self._pipeline.sweep_work(unfinished)
         for document in unfinished:
-            self.enqueue(document)
+            self.enqueue(self._with_open_job(document))
 
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""
@@ -62,6 +65,20 @@ class Jobs:
         """Queue the ingestion of a document's revision; a second call changes nothing."""
         with SetWorkflowID(document.job_id):
             DBOS.enqueue_workflow(QUEUE, ingest_document, document.id, document.revision)
+
+    def _with_open_job(self, document: Document) -> Document:
+        """Give a document another attempt when its job has ended without leaving a result.
+
+        That happens when the catalog itself could not be written.
+        """
+        ended = DBOS.list_workflows(
+            workflow_ids=[document.job_id], status=ENDED, load_input=False, load_output=False
+        )
+        if not ended:
+            return document
+        again = replace(document, attempt=document.attempt + 1)
+        self._pipeline.catalog.put(again)
+        return again
 
     def forget(self, document: Document) -> None:
         """Remove what the job store knows of a document."""

@@ -150,8 +150,17 @@ class Library:
         return self._pipeline.store.open(collection)
 
     def content(self, document: Document) -> Path:
-        """Return the file with a document's original bytes."""
-        return self._pipeline.files.path(document.searchable_revision or document.revision)
+        """Return the file with a document's original bytes.
+
+        Raises:
+            DocumentNotFoundError: it is being deleted or replaced.
+        """
+        path = self._pipeline.files.path(document.searchable_revision or document.revision)
+        if not path.exists():
+            raise DocumentNotFoundError(
+                f"The file of document {document.id!r} is being replaced or deleted; ask again."
+            )
+        return path
 
     def text(self, document: Document) -> CanonicalText:
         """Return the canonical text that answers now.

@@ -4,6 +4,7 @@ A step leaves its result on disk (text, vectors), so a job that was killed goes 
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,12 @@ from ingest.parsers.pool import ParserPool
 from ingest.texts import CanonicalText
 from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, Matrix
-from retrieval.errors import CollectionMismatchError
+from retrieval.errors import CollectionMismatchError, IndexUnavailableError
 from retrieval.index import IndexStore
 
 # Chunks embedded between two looks at the catalog; also the most work lost in a crash.
 EMBED_SLICE = 128
+logger = logging.getLogger(__name__)
 
 CutText = tuple[CanonicalText, list[Chunk]]
 
@@ -96,7 +98,11 @@ class Pipeline:
         document = self._current(document_id, revision)
         if not document.status.is_searchable:  # else a crash came between here and the tidying
             self._put_into_index(document)
-        self.store.open(document.collection).compact()
+        try:
+            self.store.open(document.collection).compact()
+        except IndexUnavailableError:
+            # The document answers; what was replaced is erased by the next compaction or start.
+            logger.exception("not compacted", extra={"collection": document.collection})
         # Last: a job that is killed before this finds its vectors again.
         self.discard_work(document_id, revision)
 
@@ -132,7 +138,7 @@ class Pipeline:
         wanted = {f"{document.id}-{document.revision[:16]}" for document in unfinished}
         for path in self.work.iterdir():
             if path.name.rpartition("-")[0] not in wanted:
-                path.unlink()
+                path.unlink(missing_ok=True)
 
     def check_embedder(self, collection: Collection | None) -> None:
         """Refuse to mix vectors.
@@ -192,6 +198,8 @@ class Pipeline:
             vectors = self.embedder.embed_passages(passages)
             with self.change:  # what was deleted meanwhile must not come back
                 self._current(document.id, document.revision)
+                if (left := len(self._read_vectors(path))) < done:
+                    return left  # deleted, and uploaded anew: begin where the new job is
                 with path.open("ab") as file:
                     file.truncate(done * self.embedder.dimension * vectors.itemsize)
                     file.write(vectors.tobytes())

@@ -56,7 +56,8 @@ class EdgeStore:
         with self._lock:
             if (index := self._indexes.pop(collection, None)) is not None:
                 index.close()
-            shutil.rmtree(self._root / collection, ignore_errors=True)
+            if (folder := self._root / collection).exists():
+                shutil.rmtree(folder)
 
     def recover(self) -> None:
         """Erase what was deleted before a crash, see `IndexStore`."""
@@ -86,6 +87,7 @@ class EdgeIndex:
         self._lock = Lock()
         self._compaction = Lock()
         self._recorded: list[edge.UpdateOperation] | None = None
+        self._is_closed = False
         # What the shard was made with outlives a change of the settings: see `Library` for that.
         self._state = _State.read(folder) or _State(dimension, language)
         self._shard = self._open()
@@ -109,11 +111,12 @@ class EdgeIndex:
         doomed = edge.Filter(must=[_equals("document_id", document_id)], must_not=keep)
         if not self._count(doomed):
             return
-        with self._lock:
+        # One step: a compaction in between would count the deletion, but copy what it deletes.
+        with self._engine():
             state = self._state.with_deletion()
             state.write(self._folder)
             self._state = state
-        self._update(edge.UpdateOperation.delete_points_by_filter(doomed))
+            self._apply(edge.UpdateOperation.delete_points_by_filter(doomed))
 
     def rank_dense(
         self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
@@ -148,7 +151,7 @@ class EdgeIndex:
         many chunks were added, because an unoptimised shard is slow to open.
         """
         with self._compaction:
-            if not self._needs_compaction():
+            if self._is_closed or not self._needs_compaction():
                 return
             current = self._folder / str(self._state.generation)
             target = self._folder / str(self._state.generation + 1)
@@ -170,6 +173,7 @@ class EdgeIndex:
     def close(self) -> None:
         """Write what is in memory and release the files."""
         with self._compaction, self._lock:
+            self._is_closed = True
             self._shard.flush()
             self._shard.close()
 
@@ -206,9 +210,13 @@ class EdgeIndex:
 
     def _update(self, operation: edge.UpdateOperation) -> None:
         with self._engine():
-            self._shard.update(operation)
-            if self._recorded is not None:
-                self._recorded.append(operation)
+            self._apply(operation)
+
+    def _apply(self, operation: edge.UpdateOperation) -> None:
+        """Change the shard, and remember the change for the one that a compaction writes."""
+        self._shard.update(operation)
+        if self._recorded is not None:
+            self._recorded.append(operation)
 
     def _query(
         self,

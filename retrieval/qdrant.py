@@ -1,9 +1,11 @@
 """The index on a Qdrant server, 1.20 or newer: one Qdrant collection per Suffice collection."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from threading import Lock
 from typing import Any, TypeVar
 
 from qdrant_client import QdrantClient, models
+from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
 from retrieval.chunks import Chunk
@@ -23,16 +25,22 @@ class QdrantStore:
         self._client = client
         self._dimension = dimension
         self._language = language
+        self._prepared: set[str] = set()
+        self._lock = Lock()
 
     def open(self, collection: str) -> ChunkIndex:
         """Return a collection's index, see `IndexStore`."""
-        if not _answer(lambda: self._client.collection_exists(collection)):
-            self._create(collection)
+        with self._lock:
+            if collection not in self._prepared:
+                self._prepare(collection)
+                self._prepared.add(collection)
         return QdrantIndex(self._client, collection)
 
     def drop(self, collection: str) -> None:
         """Remove a collection, see `IndexStore`."""
-        _answer(lambda: self._client.delete_collection(collection))
+        with self._lock:
+            self._prepared.discard(collection)
+            _answer(lambda: self._client.delete_collection(collection))
 
     def recover(self) -> None:
         """Leave it to the server, see `IndexStore`."""
@@ -41,11 +49,13 @@ class QdrantStore:
         """Close the connection."""
         self._client.close()
 
-    def _create(self, collection: str) -> None:
+    def _prepare(self, collection: str) -> None:
+        """Create what is missing of a collection; a process may have died in the middle of it."""
         vectors = models.VectorParams(size=self._dimension, distance=models.Distance.DOT)
-        _answer(
-            lambda: self._client.create_collection(collection, vectors_config={VECTOR: vectors})
-        )
+        if not _answer(lambda: self._client.collection_exists(collection)):
+            _answer(
+                lambda: self._client.create_collection(collection, vectors_config={VECTOR: vectors})
+            )
         # Filter fields are indexed before the first point: a graph built earlier ignores them.
         schemas: dict[str, Any] = {
             "document_id": models.PayloadSchemaType.KEYWORD,
@@ -156,7 +166,7 @@ def connect(url: str, api_key: str | None) -> QdrantClient:
 def _answer(call: Callable[[], Answer]) -> Answer:
     try:
         return call()
-    except (ApiException, OSError) as error:
+    except (ApiException, QdrantException, OSError) as error:
         raise IndexUnavailableError(
             f"Qdrant did not answer: {error}. Check RETRIEVAL_QDRANT_URL and that it runs."
         ) from error

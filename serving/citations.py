@@ -1,6 +1,7 @@
 """Citations: `[3]` in an answer becomes the sentence of context item 3 that supports it."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +12,8 @@ MARKER = re.compile(r"\[(\d{1,3})\]")
 # Markers side by side stand behind the same claim.
 _GROUP = re.compile(r"(?:\[\d{1,3}\][\s,;]*)+")
 _WORD = re.compile(r"\w+")
+# How `re.escape` writes a number in round brackets.
+_NUMBER = re.compile(r"\\\((\d{1,3})\\\)")
 # Share of words (F1) from which a further sentence belongs to the quote.
 MATCH = 0.5
 
@@ -53,7 +56,7 @@ def cite(answer: str, context: Context, page_of: PageFinder) -> list[Citation]:
     citations = []
     claim_start = 0
     for group in _GROUP.finditer(answer):
-        claim = answer[claim_start : group.start()].rpartition("\n\n")[2]
+        claim = answer[claim_start : group.start()]
         claim_start = group.end()
         for marker in MARKER.finditer(answer, group.start(), group.end()):
             if item := items.get(int(marker.group(1))):
@@ -81,12 +84,32 @@ def _citation(
 
 
 def find_quote(text: str, claim: str) -> tuple[int, int]:
-    """Return the span of the sentences of a text that match a claim best.
+    """Return the span of the sentences of a text that a claim rests on.
 
-    Each sentence of the claim looks for the sentence that shares most words with it (F1, the first
-    one wins). The quote is the best match with those of its neighbours that were matched, too.
+    A claim, or else its last paragraph, that stands in the text word for word is quoted whole.
+    Otherwise each sentence of that paragraph looks for the sentence that shares most words with it
+    (F1, the first one wins), and the quote is the best match with those of its neighbours that were
+    matched, too.
     """
     spans = sentence_spans(text) or [(0, len(text))]
+    last_paragraph = claim.rpartition("\n\n")[2]
+    copied = _find_copy(text, claim) or _find_copy(text, last_paragraph)
+    if copied is not None:
+        start = max((start for start, _ in spans if start <= copied[0]), default=copied[0])
+        end = min((end for _, end in spans if end >= copied[1]), default=copied[1])
+        return start, end
+    return _best_match(text, spans, last_paragraph)
+
+
+def _find_copy(text: str, claim: str) -> tuple[int, int] | None:
+    """Find a claim word for word; line wraps may differ, and its `(2)` may stand for `[2]`."""
+    words = claim.lstrip(" .,;:").split()  # what may stand between it and the marker before
+    copy = r"\s+".join(_NUMBER.sub(r"[\[(]\1[\])]", re.escape(word)) for word in words)
+    match = re.search(rf"(?<!\w){copy}(?!\w)", text) if words else None
+    return match.span() if match else None
+
+
+def _best_match(text: str, spans: Sequence[tuple[int, int]], claim: str) -> tuple[int, int]:
     sentences = [_words(text[slice(*span)]) for span in spans]
     matched: dict[int, float] = {}
     for start, end in sentence_spans(claim):

@@ -34,21 +34,28 @@ class SearchRequest(Request):
 
     query: str
     collection: str = "default"
-    top_k: int = Field(default=10, ge=1, le=MAX_TOP_K)
+    top_k: int = Field(default=10, ge=1, le=MAX_TOP_K, strict=True)
     mode: Mode = Mode.HYBRID
+
+
+class TextPart(BaseModel):
+    """A part of a message; pictures and sounds are refused, because nothing here reads them."""
+
+    type: Literal["text"]
+    text: str
 
 
 class Message(BaseModel):
     """One turn of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[TextPart] | None = None
 
     @property
     def text(self) -> str:
         """The message as plain text."""
         if isinstance(self.content, list):
-            return "\n".join(str(part.get("text", "")) for part in self.content)
+            return "\n".join(part.text for part in self.content)
         return self.content or ""
 
 
@@ -62,7 +69,7 @@ class SufficeOptions(Request):
     """Our extension of the chat request."""
 
     collection: str = "default"
-    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K)
+    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
 
 
 class ChatRequest(Request):

@@ -1,7 +1,7 @@
 """The composition root: builds everything once from settings and takes it down again."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,15 +81,14 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
         )
         answerer = Answerer(library, searcher, _build_generator(settings.serving, embedder))
-        pipeline.store.recover()
-        jobs.start()
-        try:
+        with ExitStack() as closing:
+            closing.callback(pipeline.catalog.close)
+            closing.callback(pipeline.store.close)
+            closing.callback(pipeline.parsers.close)
+            pipeline.store.recover()
+            jobs.start()
+            closing.callback(jobs.stop)
             yield Service(settings, home, library, searcher, answerer)
-        finally:
-            jobs.stop()
-            pipeline.parsers.close()
-            pipeline.store.close()
-            pipeline.catalog.close()
 
 
 def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipeline:
@@ -97,7 +96,7 @@ def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipel
     return Pipeline(
         catalog=Catalog(ingest.database_url or home.database_url("catalog")),
         files=FileStore(home.files, home.work),
-        texts=TextStore(home.texts),
+        texts=TextStore(home.texts, home.work),
         parsers=ParserPool(max_workers=1),
         chunker=Chunker(
             max_tokens=min(ingest.chunk_tokens, embedder.max_tokens),

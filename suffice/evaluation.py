@@ -27,8 +27,6 @@ from serving.settings import ServingSettings
 from suffice.client import Client
 from suffice.options import console
 
-SHOWN_K = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20)
-
 
 def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingReport:
     """Evaluate ranking on a data set in BEIR layout, with the settings of the service.
@@ -116,10 +114,9 @@ def print_chunk_count(measured: MeasuredChunkCount) -> None:
     report, anchored = measured.report, measured.anchored
     table = Table("k", "tokens", "evidence found", "all evidence found", "precision")
     for point in report.points:
-        if point.k in SHOWN_K or point.k == report.smallest_k:
-            style = "bold green" if point.k == report.smallest_k else None
-            shares = (f"{v:.3f}" for v in (point.recall, point.sufficient, point.precision))
-            table.add_row(str(point.k), f"{point.tokens:.0f}", *shares, style=style)
+        style = "bold green" if point.k == report.smallest_k else None
+        shares = (f"{v:.3f}" for v in (point.recall, point.sufficient, point.precision))
+        table.add_row(str(point.k), f"{point.tokens:.0f}", *shares, style=style)
     console.print(table)
     coverage = "  ".join(f"{tokens}: {value:.3f}" for tokens, value in report.coverage.items())
     console.print(f"Evidence found within T tokens - {coverage}")
@@ -129,13 +126,7 @@ def print_chunk_count(measured: MeasuredChunkCount) -> None:
 
 
 def _hint(report: ChunkCountReport) -> str:
-    k, default_k = report.smallest_k, report.default_k
-    saved = report.share_saved(default_k)
-    against = (
-        f"{saved:.0%} fewer tokens than the {report.tokens(default_k):.0f} of k={default_k}"
-        if saved > 0
-        else f"k={default_k}, which is served now, is not more than that"
-    )
+    k = report.smallest_k
     deeper = (
         f" The evidence still grows at k={report.best_k}, the largest that was tried."
         if report.best_k == len(report.points)
@@ -143,7 +134,19 @@ def _hint(report: ChunkCountReport) -> str:
     )
     return (
         f"[bold]k={k}[/] ({report.tokens(k):.0f} tokens) finds at most 0.03 less evidence than the "
-        f"best, k={report.best_k}, over {report.num_questions} questions; {against}.{deeper}\n"
+        f"best, k={report.best_k}, over {report.num_questions} questions; "
+        f"{_against_default(report)}.{deeper}\n"
         "A first hint, not certified: it was chosen and measured on the same questions. Tokens are "
         "counted by the embedder's tokenizer."
+    )
+
+
+def _against_default(report: ChunkCountReport) -> str:
+    k = report.default_k
+    if report.smallest_k < k:
+        saved = report.share_saved(k)
+        return f"{saved:.0%} fewer tokens than the {report.tokens(k):.0f} of the default, k={k}"
+    lost = report.points[report.best_k - 1].recall - report.points[k - 1].recall
+    return (
+        f"the default, k={k}, finds {lost:.3f} less than the best in {report.tokens(k):.0f} tokens"
     )

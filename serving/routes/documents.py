@@ -1,6 +1,7 @@
 """Everything below /v1/documents, and GET /v1/collections."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, BinaryIO
 
@@ -31,6 +32,13 @@ def upload(
     """Accept files: 202 when one of them is queued, 200 when all are known already."""
     if external_id is not None and len(file) > 1:
         raise InvalidRequestError("external_id names one document; send one file.", "external_id")
+    names = [part.filename for part in file]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise InvalidRequestError(
+            f"Two files are named {repeated!r}, which would be one document. Send them one by one, "
+            "each with an external_id of its own.",
+            "file",
+        )
     parsed = _parse_metadata(metadata)
     views, is_any_new = [], False
     for part in file:
@@ -103,10 +111,13 @@ def delete(document_id: str, service: RunningService) -> dict[str, Any]:
 def content(document_id: str, service: RunningService) -> FileResponse:
     """Return the original bytes, as a download so that no browser runs an uploaded page."""
     document = service.library.get(document_id)
-    disposition = "inline" if document.media_type == "application/pdf" else "attachment"
+    # While a replacement is not searchable the old bytes are sent, of whatever type they are.
+    is_old = document.searchable_revision not in {None, document.revision}
+    media_type = "application/octet-stream" if is_old else document.media_type
+    disposition = "inline" if media_type == "application/pdf" else "attachment"
     return FileResponse(
         service.library.content(document),
-        media_type=document.media_type,
+        media_type=media_type,
         filename=document.filename,
         content_disposition_type=disposition,
         headers={"X-Content-Type-Options": "nosniff"},
@@ -150,6 +161,7 @@ def _parse_metadata(text: str) -> dict[str, Any]:
         # Stricter than `json`: no NaN, half surrogate pairs or endless nesting, which cannot be
         # written as JSON again.
         value = from_json(text, allow_inf_nan=False)
+        json.dumps(value, allow_nan=False)  # 1e400 is read as infinity
     except ValueError as error:
         raise InvalidRequestError(f"metadata is no valid JSON: {error}.", "metadata") from error
     if not isinstance(value, dict):

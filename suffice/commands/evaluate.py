@@ -64,6 +64,12 @@ def _run_dataset(folder: Path, *, chunked: bool, json_output: bool) -> None:
         f"{report.num_cut} of {report.num_documents} documents are longer than the embedder "
         f"{report.embedder} reads and were cut for it."
     )
+    if report.num_missing_queries or report.num_missing_documents:
+        console.print(
+            f"Counted as not found: {report.num_missing_queries} judged queries that are not in "
+            f"queries.jsonl, and {report.num_missing_documents} judged documents that are not in "
+            "corpus.jsonl."
+        )
 
 
 def _run_questions(path: Path, collection: str, url: str | None, *, json_output: bool) -> None:

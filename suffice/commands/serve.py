@@ -13,11 +13,16 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; default: SERVING_PORT.")] = None,
 ) -> None:
     """Run the service until Ctrl-C."""
-    from serving.server import run  # noqa: PLC0415 - heavy, see cli.py
-    from serving.service import Settings  # noqa: PLC0415
+    from ingest.home import Home  # noqa: PLC0415 - heavy, see cli.py
     from suffice.settings import SufficeSettings  # noqa: PLC0415
 
-    settings = Settings.read(SufficeSettings().home)
+    home = SufficeSettings().home
+    Home(home).check_free()  # before the imports that take seconds
+
+    from serving.server import run  # noqa: PLC0415
+    from serving.service import Settings  # noqa: PLC0415
+
+    settings = Settings.read(home)
     given = {"host": host, "port": port}
     changes = {name: value for name, value in given.items() if value is not None}
     serving = settings.serving.model_copy(update=changes)

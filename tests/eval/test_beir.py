@@ -37,8 +37,8 @@ def test_a_folder_is_read(folder: Path) -> None:
         num_documents=3,
         queries=(Query("q1", "What floats?"), Query("q2", "What sinks?")),
         qrels={"q1": {"d1": 1}, "q2": {"d2": 2, "d1": 0}},
-        num_unknown_queries=0,
-        num_unknown_documents=0,
+        num_missing_queries=0,
+        num_missing_documents=0,
     )
 
 
@@ -55,13 +55,13 @@ def test_passage_is_title_space_text(title: str, text: str, passage: str) -> Non
     assert Document("d", title, text).passage == passage
 
 
-def test_unknown_ids_are_counted(folder: Path) -> None:
+def test_judgements_of_what_is_missing_stay_and_are_counted(folder: Path) -> None:
     qrels = folder / "qrels" / "test.tsv"
     qrels.write_text(QRELS + "q1\tgone\t1\nnobody\td1\t1\n")
     dataset = load_dataset(folder)
-    assert (dataset.num_unknown_queries, dataset.num_unknown_documents) == (1, 1)
+    assert (dataset.num_missing_queries, dataset.num_missing_documents) == (1, 1)
     assert dataset.qrels["q1"] == {"d1": 1, "gone": 1}
-    assert "nobody" not in dataset.qrels
+    assert dataset.qrels["nobody"] == {"d1": 1}
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
@@ -120,4 +120,4 @@ def test_nothing_judged(folder: Path) -> None:
 def test_real_data(data_dir: Path, name: str, num_documents: int, num_queries: int) -> None:
     dataset = load_dataset(data_dir / name)
     assert (dataset.num_documents, len(dataset.queries)) == (num_documents, num_queries)
-    assert (dataset.num_unknown_queries, dataset.num_unknown_documents) == (0, 0)
+    assert (dataset.num_missing_queries, dataset.num_missing_documents) == (0, 0)

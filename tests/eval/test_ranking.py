@@ -61,7 +61,9 @@ def test_report(dataset: Dataset, searcher: Searcher, index: ChunkIndex) -> None
     assert report == {
         "dataset": dataset.name,
         "num_queries": 3,
+        "num_missing_queries": 0,
         "num_documents": 3,
+        "num_missing_documents": 0,
         "num_cut": 0,
         "embedder": "hash-embedder",
     }
@@ -72,6 +74,15 @@ def test_report(dataset: Dataset, searcher: Searcher, index: ChunkIndex) -> None
         "search_seconds",
     ]
     assert min(timings.values()) > 0
+
+
+def test_judged_query_without_a_text_counts_as_zero(
+    tmp_path: Path, searcher: Searcher, index: ChunkIndex
+) -> None:
+    dataset = write_dataset(tmp_path, CORPUS, QUERIES, QRELS + "q4\tships\t1\n")
+    report = evaluate_dataset(dataset, searcher, index)
+    assert (report.num_queries, report.num_missing_queries) == (4, 1)
+    assert report.modes["lexical"]["R@10"] == pytest.approx((1 + 1 + 0 + 0) / 4)
 
 
 def test_every_mode_ranks(dataset: Dataset, searcher: Searcher, index: ChunkIndex) -> None:

@@ -23,7 +23,7 @@ from tests.rankings import search_dense, search_lexical
 
 TIMEOUT_SECONDS = 30
 # More chunks than one slice of embedding.
-LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} and of nothing else." for n in range(1500))
+LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} and of nothing else." for n in range(4000))
 
 
 def encrypted_pdf() -> bytes:

@@ -32,7 +32,7 @@ def files(tmp_path: Path, work: Path) -> FileStore:
 @pytest.fixture
 def texts(tmp_path: Path) -> TextStore:
     (tmp_path / "texts").mkdir()
-    return TextStore(tmp_path / "texts")
+    return TextStore(tmp_path / "texts", tmp_path)
 
 
 def kept_files(tmp_path: Path) -> list[Path]:
@@ -108,7 +108,7 @@ def test_a_text_comes_back_exactly(texts: TextStore, tmp_path: Path) -> None:
     assert texts.load("a" * 64) is None
     texts.save("a" * 64, TEXT)
     assert texts.load("a" * 64) == TEXT
-    assert TextStore(tmp_path / "texts").load("a" * 64) == TEXT
+    assert TextStore(tmp_path / "texts", tmp_path).load("a" * 64) == TEXT
 
 
 def test_a_deleted_text_is_gone_from_memory_and_disk(texts: TextStore, tmp_path: Path) -> None:

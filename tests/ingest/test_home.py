@@ -50,8 +50,11 @@ def test_a_second_process_is_refused_and_told_whom_to_ask(tmp_path: Path) -> Non
         with pytest.raises(StoreLockedError, match=r"http://127\.0\.0\.1:8321.*--url") as caught:
             Home(tmp_path).__enter__()
         assert str(tmp_path) in str(caught.value)
+        with pytest.raises(StoreLockedError, match="--url"):
+            Home(tmp_path).check_free()
         assert Home(tmp_path).service_url() == "http://127.0.0.1:8321"
     assert Home(tmp_path).service_url() is None
+    Home(tmp_path).check_free()
     with Home(tmp_path):
         pass
 

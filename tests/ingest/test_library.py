@@ -226,10 +226,11 @@ def test_deleting_what_is_not_there(shelf: Shelf) -> None:
             call("no-such-id")
 
 
+@pytest.mark.parametrize("num_slices", [0, 1])
 def test_deletion_and_upload_of_the_same_bytes_while_the_job_runs(
-    shelf: Shelf, embedder: GatedEmbedder
+    shelf: Shelf, embedder: GatedEmbedder, num_slices: int
 ) -> None:
-    embedder.close()
+    embedder.close(after=num_slices)
     document = shelf.add("a.txt", LONG)
     assert embedder.reached.wait(20)
     shelf.library.delete(document.id)

@@ -83,6 +83,18 @@ def test_a_job_that_fails_because_the_service_stops_goes_on_after_a_restart(
         assert shelf.wait(document).status is Status.SEARCHABLE
 
 
+def test_a_job_that_ended_without_a_result_is_done_again(open_shelf: OpenShelf) -> None:
+    """As when the catalog could not be written at the end of the job."""
+    with open_shelf() as shelf:
+        document = shelf.add_and_wait("a.txt", "The xyzzy text.")
+        pipeline = shelf.library._pipeline
+        assert pipeline.catalog.update(document.id, document.revision, status=Status.EMBEDDING)
+    with open_shelf() as shelf:
+        again = shelf.wait(document)
+        assert (again.status, again.attempt) == (Status.SEARCHABLE, document.attempt + 1)
+        assert shelf.find("xyzzy") == ["a.txt"]
+
+
 def test_a_job_goes_on_with_other_chunks_after_a_restart(open_shelf: OpenShelf) -> None:
     embedder = GatedEmbedder()
     embedder.close()

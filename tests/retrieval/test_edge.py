@@ -102,6 +102,16 @@ def test_a_closed_index_says_so(open_store: OpenStore) -> None:
         add(index, make_chunk("cat"))
 
 
+def test_a_dropped_index_is_not_compacted(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    index = store.open("default")
+    add(index, make_chunk("cat", 0, "gone"))
+    index.delete("gone")
+    store.drop("default")
+    index.compact()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_wrong_vectors_are_refused(open_store: OpenStore) -> None:
     index = open_store().open("default")
     with pytest.raises(IndexUnavailableError, match="dimension"):

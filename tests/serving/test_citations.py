@@ -119,6 +119,25 @@ def test_claim_begins_with_its_paragraph() -> None:
     assert citation.quote == "Bees dance to talk."
 
 
+def test_copied_paragraphs_are_quoted_whole() -> None:
+    """Also a header that shares no word with the row the fuzzy match would take."""
+    table = "| Size | Price |\n|---|---|\n| small | 5 |\n\n"
+    answer = f"{table}See (2) for more. Prices rise. [1]"
+    text = f"{table}See [2] for more.\nPrices rise."
+    (citation,) = cited(answer, make_context(text))
+    assert citation.quote == text
+
+
+def test_copied_words_are_quoted_with_their_sentences() -> None:
+    (citation,) = cited("Well [9]. night in the hive. Smoke calms [1].", make_context(BEES))
+    assert citation.quote == "They sleep at night in the hive. Smoke calms them."
+
+
+def test_part_of_a_word_is_no_copy() -> None:
+    (citation,) = cited("the [1]", make_context("Theology is hard. They sing. See the sea."))
+    assert citation.quote == "See the sea."
+
+
 def test_quote_of_an_unlike_claim_is_the_first_sentence() -> None:
     (citation,) = cited("Unrelated words entirely [1].", make_context(BEES))
     assert citation.quote == "Bees dance to talk."

@@ -166,7 +166,10 @@ def test_old_content_answers_until_the_new_one_can(application: Application) -> 
     assert new["status"] == "failed"
     assert new["revision"] != new["searchable_revision"] == old["revision"]
     assert application.search("granite", collection="reports", mode="lexical") != []
-    assert application.http.get(f"/v1/documents/{old['id']}/content").content == LIGHTHOUSE
+    content = application.http.get(f"/v1/documents/{old['id']}/content")
+    assert content.content == LIGHTHOUSE
+    assert content.headers["content-type"] == "application/octet-stream"
+    assert content.headers["content-disposition"].startswith("attachment;")
     assert "granite" in read_text(application, old["id"])["text"]
 
 
@@ -472,6 +475,7 @@ def test_broken_form(application: Application) -> None:
         pytest.param('{"year": ', "no valid JSON", id="cut"),
         pytest.param("year=2026", "no valid JSON", id="no JSON"),
         pytest.param('{"share": NaN}', "no valid JSON", id="NaN"),
+        pytest.param('{"share": 1e400}', "no valid JSON", id="infinity"),
         pytest.param('{"half": "\\ud83d"}', "no valid JSON", id="half a surrogate pair"),
         pytest.param('{"a":' + "[" * 500 + "]" * 500 + "}", "no valid JSON", id="deep"),
         pytest.param("[1, 2]", "JSON object", id="array"),
@@ -489,6 +493,13 @@ def test_bad_metadata(application: Application, metadata: str, says: str) -> Non
 def test_bad_collection_name(application: Application, name: str) -> None:
     response = application.upload("x.txt", ROPES, collection=name)
     assert_refused(response, 400, "invalid_value", None, "use 1 to 64 of a-z, 0-9, - and _")
+
+
+def test_one_name_for_two_files(application: Application) -> None:
+    files = [("file", ("notes.md", text)) for text in (b"one", b"two")]
+    response = application.http.post("/v1/documents", files=files, data={"collection": "twins"})
+    assert_refused(response, 400, "invalid_value", "file", "'notes.md'.*one by one")
+    assert list_names(application, collection="twins") == []
 
 
 def test_one_external_id_for_two_files(application: Application) -> None:

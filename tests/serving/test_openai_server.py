@@ -207,6 +207,23 @@ def test_server_without_usage_or_details(served: Application, upstream: Upstream
     assert served.ask(QUESTION).json()["usage"]["prompt_tokens_details"] == {"cached_tokens": 0}
 
 
+def test_usage_of_the_wrong_type_counts_as_none(served: Application, upstream: Upstream) -> None:
+    usage = {"prompt_tokens": "many", "completion_tokens": 2, "total_tokens": None}
+    upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE])
+    assert served.ask(QUESTION).json()["usage"]["total_tokens"] == 2
+
+
+def test_half_a_surrogate_pair_is_replaced(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply("Twenty \ud83d", " kilograms.")
+    message = served.ask(QUESTION).json()["choices"][0]["message"]
+    assert message["content"] == "Twenty \ufffd kilograms."
+
+
+def test_unheard_of_finish_reason_is_a_stop(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply("Twenty.", finish_reason="repetition")
+    assert served.ask(QUESTION).json()["choices"][0]["finish_reason"] == "stop"
+
+
 def test_first_listed_model_is_asked_if_none_is_configured(
     unlisted: Application, upstream: Upstream
 ) -> None:
@@ -305,6 +322,13 @@ def test_first_listed_model_is_asked_if_none_is_configured(
             }.items()
         ),
         pytest.param(Reply([]), 502, "model_failed", "model at|server at", id="nothing"),
+        pytest.param(
+            Reply([START, chunk({"reasoning": "Hm."}), chunk({"content": " "}, "length"), DONE]),
+            502,
+            "model_failed",
+            "without an answer.*SERVING_MAX_ANSWER_TOKENS",
+            id="thinking alone",
+        ),
         pytest.param(Reply([START, DONE]), 502, "model_failed", "broke off", id="no finish_reason"),
         pytest.param(
             Reply([event({"error": {"message": "EngineCore died.", "code": 500}}), DONE]),

@@ -227,7 +227,11 @@ def test_chunk_count_of_questions(suffice: Suffice, tmp_path: Path) -> None:
     assert report["spans"] == {"kept": 1, "moved": 0, "fuzzy": 0, "dropped": 0}
     shown = suffice("eval", "run", "--questions", path).out
     assert f"k=1 ({report['points'][0]['tokens']:.0f} tokens) finds at most 0.03 less" in shown
+    assert "the default, k=10" in shown
     assert "not certified" in shown
+    assert [line.split()[1] for line in shown.splitlines() if "1.000" in line][:20] == [
+        str(k) for k in range(1, 21)
+    ]
 
 
 def test_ranking_of_a_dataset(offline: Suffice, tmp_path: Path) -> None:
@@ -267,13 +271,15 @@ def test_service_in_a_process_of_its_own(tmp_path: Path) -> None:
     serving = [sys.executable, "-m", "suffice", "serve", "--port", "0"]
     with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
-        url = Home(Path(".suffice")).read_address() or server.stdout.readline().split()[3]
-        second = command("serve", "--port", "0")
-        assert second.returncode == 1
-        assert url in second.stderr
-        asked = command("ask", QUESTION)
-        server.terminate()
+        try:
+            url = server.stdout.readline().split()[3]
+            second = command("serve", "--port", "0")
+            asked = command("ask", QUESTION)
+        finally:
+            server.terminate()
         assert server.wait(timeout=30) == 0
+    assert second.returncode == 1
+    assert url in second.stderr
     assert Home(Path(".suffice")).read_address() is None
     assert EVIDENCE in asked.stdout, asked.stderr
     assert "[1] bees.md, characters" in asked.stdout
