@@ -86,7 +86,7 @@ def _answer(service: Service, question: Question, names: dict[str, str]) -> Outc
         span.document == names[citation.document_id]
         and span.start < citation.end
         and span.end > citation.start
-        for citation in cite(answer, context, lambda *_: None)
+        for citation in cite(answer, context, lambda *_: (None, None))
         for fact in question.facts
         for span in fact
         if span.start is not None and span.end is not None

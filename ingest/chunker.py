@@ -69,6 +69,7 @@ class Chunker:
                 page_start=text.page_at(piece.start),
                 page_end=text.page_at(piece.end - 1),
                 token_count=piece.token_count,
+                place=text.place_at(piece.start),
             )
             for ordinal, piece in enumerate(splitting.pieces())
         ]

@@ -11,23 +11,20 @@ from pathlib import Path
 from threading import Lock
 
 from ingest.errors import EmptyUploadError, UploadTooLargeError
-from ingest.texts import CanonicalText, Heading
+from ingest.texts import CanonicalText
 
 # Raise when parsers give another text for the same bytes: texts of older versions are made anew.
-PARSER_VERSION = 1
+PARSER_VERSION = 2
 CACHED_TEXTS = 64
-# First bytes of an upload that tell its type.
-HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An upload on disk that is not yet kept: its path, SHA-256, size in bytes and first bytes."""
+    """An upload on disk that is not yet kept: its path, SHA-256 and size in bytes."""
 
     path: Path
     revision: str
     num_bytes: int
-    head: bytes
 
 
 class FileStore:
@@ -45,7 +42,7 @@ class FileStore:
             UploadTooLargeError: it has more than `max_bytes`.
         """
         digest = hashlib.sha256()
-        size, head = 0, b""
+        size = 0
         handle, name = tempfile.mkstemp(dir=self._work, prefix="upload-")
         path = Path(name)
         try:
@@ -55,7 +52,6 @@ class FileStore:
                     _check_size(size, max_bytes)
                     digest.update(piece)
                     file.write(piece)
-                    head += piece[: HEAD_BYTES - len(head)]
                 file.flush()
                 os.fsync(file.fileno())
             if size == 0:
@@ -63,7 +59,7 @@ class FileStore:
         except BaseException:
             path.unlink()
             raise
-        return Received(path, digest.hexdigest(), size, head)
+        return Received(path, digest.hexdigest(), size)
 
     def keep(self, received: Received) -> None:
         """Move an upload to its place."""
@@ -89,7 +85,10 @@ def _check_size(size: int, max_bytes: int) -> None:
 
 
 class TextStore:
-    """Canonical texts by revision, with the last used ones in memory."""
+    """Canonical texts by revision and media type, with the last used ones in memory.
+
+    The same bytes give another text as Markdown than as plain text.
+    """
 
     def __init__(self, root: Path, work: Path) -> None:
         self._root = root
@@ -97,25 +96,30 @@ class TextStore:
         self._cache: OrderedDict[Path, CanonicalText] = OrderedDict()
         self._lock = Lock()
 
-    def save(self, revision: str, text: CanonicalText) -> None:
+    def save(self, revision: str, media_type: str, text: CanonicalText) -> None:
         """Store a text; a crash leaves the old state or the new one, nothing between."""
-        path = self._path(revision)
+        path = self._path(revision, media_type)
         handle, new = tempfile.mkstemp(dir=self._work, prefix="text-")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(asdict(text), file, ensure_ascii=False)
         Path(new).replace(path)
 
-    def load(self, revision: str) -> CanonicalText | None:
-        """Return a text, or None when this parser version has not made it yet."""
-        path = self._path(revision)
+    def load(self, revision: str, media_type: str | None = None) -> CanonicalText | None:
+        """Return a text, or None when this parser version has not made it yet.
+
+        Without a media type it is one of those that the revision was read as, mostly the only one.
+        """
+        path = self._path(revision, media_type) if media_type else self._any_path(revision)
         with self._lock:
+            if path is None:
+                return None
             if path in self._cache:
                 self._cache.move_to_end(path)
                 return self._cache[path]
             # Read under the lock: otherwise a text deleted meanwhile would stay in memory.
             if not path.exists():
                 return None
-            text = _read_text(path)
+            text = CanonicalText.from_json(json.loads(path.read_text(encoding="utf-8")))
             self._cache[path] = text
             while len(self._cache) > CACHED_TEXTS:
                 self._cache.popitem(last=False)
@@ -128,15 +132,9 @@ class TextStore:
                 self._cache.pop(path, None)
                 path.unlink(missing_ok=True)
 
-    def _path(self, revision: str) -> Path:
-        return self._root / f"{revision}-{PARSER_VERSION}.json"
+    def _path(self, revision: str, media_type: str) -> Path:
+        kind = media_type.replace("/", "_")
+        return self._root / f"{revision}-{PARSER_VERSION}-{kind}.json"
 
-
-def _read_text(path: Path) -> CanonicalText:
-    record = json.loads(path.read_text(encoding="utf-8"))
-    return CanonicalText(
-        text=record["text"],
-        page_starts=tuple(record["page_starts"]),
-        headings=tuple(Heading(**heading) for heading in record["headings"]),
-        unreadable_pages=tuple(record["unreadable_pages"]),
-    )
+    def _any_path(self, revision: str) -> Path | None:
+        return min(self._root.glob(f"{revision}-{PARSER_VERSION}-*.json"), default=None)

@@ -74,7 +74,8 @@ class Library:
         self._check_fingerprints(upload.collection)
         received = self._pipeline.files.receive(upload.pieces, self._max_upload_bytes)
         try:
-            media_type = detect_media_type(received.head, upload.filename)
+            with received.path.open("rb") as file:
+                media_type = detect_media_type(file, upload.filename)
             with self._pipeline.change:
                 return self._accept(upload, received, media_type)
         finally:
@@ -169,16 +170,20 @@ class Library:
             UnreadableFileError: the file could not be read.
             DocumentNotFoundError: it was not parsed yet.
         """
-        text = self.revision_text(document.searchable_revision or document.revision)
+        revision = document.searchable_revision or document.revision
+        text = self.revision_text(document.id, revision)
         if text is not None:
             return text
         if document.status is Status.FAILED:
             raise UnreadableFileError(str(document.error_code), str(document.error_reason))
         raise DocumentNotFoundError(f"Document {document.id!r} has no text yet; see its status.")
 
-    def revision_text(self, revision: str) -> CanonicalText | None:
-        """Return the canonical text of a revision, or None when there is none."""
-        return self._pipeline.texts.load(revision)
+    def revision_text(self, document_id: str, revision: str) -> CanonicalText | None:
+        """Return the canonical text of a document's revision, or None when there is none."""
+        document = self._catalog.get(document_id)
+        # Of an older revision nobody knows the type.
+        media_type = document.media_type if document and document.revision == revision else None
+        return self._pipeline.texts.load(revision, media_type)
 
     def _accept(self, upload: Upload, received: Received, media_type: str) -> tuple[Document, bool]:
         external_id = upload.external_id or upload.filename

@@ -164,7 +164,7 @@ class Pipeline:
         return document
 
     def _text(self, document: Document) -> CanonicalText:
-        text = self.texts.load(document.revision)
+        text = self.texts.load(document.revision, document.media_type)
         if text is None:
             text = self.parsers.parse(
                 self.files.path(document.revision),
@@ -174,7 +174,7 @@ class Pipeline:
             )
             with self.change:  # what was deleted meanwhile must not come back
                 self._current(document.id, document.revision)
-                self.texts.save(document.revision, text)
+                self.texts.save(document.revision, document.media_type, text)
         return text
 
     def _chunks(self, document: Document) -> CutText:

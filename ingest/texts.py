@@ -1,7 +1,9 @@
 """Canonical text: the one string of a document revision that every offset refers to."""
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,26 +17,55 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """From `start` on the text stands where `label` says: `slide 4`, `sheet Prices, row 17`."""
+
+    start: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class CanonicalText:
-    r"""The text of one document revision with its page and heading maps.
+    r"""The text of one document revision with its page, heading and place maps.
 
     Attributes:
         text: Unicode, line ends are `\n`.
         page_starts: offset where each page begins, page 1 first; empty for formats without pages.
         headings: in text order.
         unreadable_pages: numbers of pages that carry no text, from 1 (scans).
+        places: in text order, for formats whose parts readers do not call pages.
     """
 
     text: str
     page_starts: tuple[int, ...] = ()
     headings: tuple[Heading, ...] = ()
     unreadable_pages: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "CanonicalText":
+        """Return the text that `dataclasses.asdict` was given."""
+        return cls(
+            text=fields["text"],
+            page_starts=tuple(fields["page_starts"]),
+            headings=tuple(Heading(**heading) for heading in fields["headings"]),
+            unreadable_pages=tuple(fields["unreadable_pages"]),
+            places=tuple(Place(**place) for place in fields["places"]),
+        )
 
     def page_at(self, offset: int) -> int | None:
         """Return the page number of a character, from 1, or None without pages."""
         if not self.page_starts:
             return None
         return max(1, bisect_right(self.page_starts, offset))
+
+    def place_at(self, offset: int) -> str | None:
+        """Return where a character stands, such as `page 12`, or None when there is no telling."""
+        after = bisect_right(self.places, offset, key=lambda place: place.start)
+        if after:
+            return self.places[after - 1].label
+        page = self.page_at(offset)
+        return None if page is None else f"page {page}"
 
     def heading_path(self, offset: int) -> tuple[str, ...]:
         """Return the titles of the sections that contain a character, outermost first."""

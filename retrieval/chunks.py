@@ -21,6 +21,8 @@ class Chunk:
         page_start: page of the first character, from 1; None when the format has no pages.
         page_end: page of the last character, from 1.
         token_count: tokens of `passage` for the embedder, special tokens left out.
+        place: where the first character stands, as a reader calls it, such as `page 12`, `slide 4`
+            or `sheet Prices, row 17`; None when there is no telling.
     """
 
     chunk_id: str
@@ -33,6 +35,7 @@ class Chunk:
     page_start: int | None
     page_end: int | None
     token_count: int
+    place: str | None = None
 
     @property
     def heading_path(self) -> str:

@@ -21,6 +21,7 @@ def to_payload(chunk: Chunk) -> dict[str, Any]:
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
         "token_count": chunk.token_count,
+        "place": chunk.place,
     }
 
 
@@ -38,4 +39,5 @@ def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
         page_start=payload["page_start"],
         page_end=payload["page_end"],
         token_count=payload["token_count"],
+        place=payload.get("place"),  # missing in what version 0.1 wrote
     )

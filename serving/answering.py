@@ -83,7 +83,7 @@ class Answerer:
                 yield piece
         yield Conclusion(
             finish_reason=finish.reason,
-            citations=await asyncio.to_thread(cite, "".join(pieces), context, self._page_of),
+            citations=await asyncio.to_thread(cite, "".join(pieces), context, self._locate),
             usage=finish.usage,
             num_chunks=len(context),
             context_tokens=num_tokens(context),
@@ -111,6 +111,8 @@ class Answerer:
             for number, (hit, filename) in enumerate(named, start=1)
         ]
 
-    def _page_of(self, document_id: str, revision: str, offset: int) -> int | None:
-        text = self._library.revision_text(revision)
-        return None if text is None else text.page_at(offset)
+    def _locate(
+        self, document_id: str, revision: str, offset: int
+    ) -> tuple[int | None, str | None]:
+        text = self._library.revision_text(document_id, revision)
+        return (None, None) if text is None else (text.page_at(offset), text.place_at(offset))

@@ -27,6 +27,8 @@ class Citation:
         revision: of the document, SHA-256.
         quote: canonical text of the document from `start` to `end`, exactly.
         page: of the first character of the quote, from 1; None without pages.
+        place: where the quote begins, such as `page 12` or `sheet Prices, row 17`; None when there
+            is no telling.
         text_start: where the marker begins in the answer.
         text_end: one past its last character.
     """
@@ -36,6 +38,7 @@ class Citation:
     revision: str
     filename: str
     page: int | None
+    place: str | None
     start: int
     end: int
     quote: str
@@ -43,14 +46,16 @@ class Citation:
     text_end: int
 
 
-class PageFinder(Protocol):
-    """Tells the page of a character of a document's canonical text."""
+class Locator(Protocol):
+    """Tells where a character of a document's canonical text stands."""
 
-    def __call__(self, document_id: str, revision: str, offset: int) -> int | None:
-        """Return the page number, from 1, or None for a format without pages."""
+    def __call__(
+        self, document_id: str, revision: str, offset: int
+    ) -> tuple[int | None, str | None]:
+        """Return page and place, see `Citation`."""
 
 
-def cite(answer: str, context: Context, page_of: PageFinder) -> list[Citation]:
+def cite(answer: str, context: Context, locate: Locator) -> list[Citation]:
     """Resolve the markers of an answer; one that names no context item is left out."""
     items = {item.number: item for item in context}
     citations = []
@@ -60,21 +65,21 @@ def cite(answer: str, context: Context, page_of: PageFinder) -> list[Citation]:
         claim_start = group.end()
         for marker in MARKER.finditer(answer, group.start(), group.end()):
             if item := items.get(int(marker.group(1))):
-                citations.append(_citation(marker, item, claim, page_of))
+                citations.append(_citation(marker, item, claim, locate))
     return citations
 
 
-def _citation(
-    marker: re.Match[str], item: ContextItem, claim: str, page_of: PageFinder
-) -> Citation:
+def _citation(marker: re.Match[str], item: ContextItem, claim: str, locate: Locator) -> Citation:
     chunk = item.chunk
     start, end = find_quote(chunk.text, claim)
+    page, place = locate(chunk.document_id, chunk.revision, chunk.start + start)
     return Citation(
         marker=marker.group(),
         document_id=chunk.document_id,
         revision=chunk.revision,
         filename=item.filename,
-        page=page_of(chunk.document_id, chunk.revision, chunk.start + start),
+        page=page,
+        place=place,
         start=chunk.start + start,
         end=chunk.start + end,
         quote=chunk.text[start:end],

@@ -184,6 +184,7 @@ class HitView(BaseModel):
     chunk_id: str
     document_id: str
     filename: str
+    place: str | None
     page_start: int | None
     page_end: int | None
     start: int
@@ -202,6 +203,7 @@ class HitView(BaseModel):
             chunk_id=chunk.chunk_id,
             document_id=chunk.document_id,
             filename=filename,
+            place=chunk.place,
             page_start=chunk.page_start,
             page_end=chunk.page_end,
             start=chunk.start,

@@ -9,12 +9,14 @@ from ingest.errors import UnreadableFileError
 
 # UTF-32 first: its little-endian mark begins with the one of UTF-16.
 _MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_SAMPLE_BYTES = 4096
+_MIN_ZERO_SHARE = 0.3
 _LINE_END = re.compile(r"\r\n?")
 # Browsers read these labels as windows-1252 (WHATWG Encoding Standard).
 _WINDOWS_1252 = frozenset({"iso-8859-1", "iso8859-1", "latin1", "latin-1", "ascii", "us-ascii"})
@@ -32,16 +34,22 @@ def decode(data: bytes, declared: str | None = None) -> str:
     Raises:
         UnreadableFileError: code `damaged`; no known encoding fits.
     """
-    text = _decode_marked(data)
-    if text is None:
-        text = _decode_unmarked(data, declared)
+    encoding = unicode_encoding(data)
+    text = data.decode(encoding, "replace") if encoding else _decode_unmarked(data, declared)
     return _LINE_END.sub("\n", text.removeprefix("\ufeff").replace("\0", ""))
 
 
-def _decode_marked(data: bytes) -> str | None:
+def unicode_encoding(data: bytes) -> str | None:
+    """Return the encoding that a byte order mark or, in UTF-16, the bytes themselves tell."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return data.decode(encoding, "replace")
+            return encoding
+    # Without a mark: of the two bytes of a Latin letter, digit or space one is zero.
+    first, second = data[0:_SAMPLE_BYTES:2], data[1:_SAMPLE_BYTES:2]
+    if first.count(0) == 0 and second.count(0) > _MIN_ZERO_SHARE * len(second):
+        return "utf-16-le"
+    if second.count(0) == 0 and first.count(0) > _MIN_ZERO_SHARE * len(first):
+        return "utf-16-be"
     return None
 
 

@@ -31,14 +31,19 @@ def parse_html(data: bytes) -> CanonicalText:
     Raises:
         UnreadableFileError: code `no_text`, or `damaged` when no known encoding fits.
     """
-    text = _render(_document(data))
-    if text is None:
+    text = read_html(data)
+    if not text.text:
         raise UnreadableFileError(
             "no_text",
             "The page holds no text of its own; it may be filled by a script. Save the page as it "
             "is shown in a browser, or as PDF, and upload that.",
         )
     return text
+
+
+def read_html(data: bytes) -> CanonicalText:
+    """Return the text of a page like `parse_html`; it may be empty."""
+    return _render(_document(data))
 
 
 def _document(data: bytes) -> HtmlElement | None:
@@ -54,9 +59,9 @@ def _document(data: bytes) -> HtmlElement | None:
         return None
 
 
-def _render(document: HtmlElement | None) -> CanonicalText | None:
+def _render(document: HtmlElement | None) -> CanonicalText:
     if document is None:
-        return None
+        return CanonicalText("")
     main = _only(document, "main") or _only(document, "article")
     attempts = [(main[0], _FRAME_OF_MAIN)] if main else []
     # Some generators put the whole page inside one form: better with its frame than without text.
@@ -65,7 +70,7 @@ def _render(document: HtmlElement | None) -> CanonicalText | None:
         text = _write(root, frame)
         if text.text:
             return _with_title(text, document)
-    return None
+    return CanonicalText("")
 
 
 def _only(document: HtmlElement, tag: str) -> list[HtmlElement]:

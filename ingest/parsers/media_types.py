@@ -1,24 +1,43 @@
-"""What kind of file this is, by its first bytes; the name only decides between kinds of text."""
+"""What kind of file this is, by its content; the name only decides between kinds of text."""
 
-import codecs
 import re
 from pathlib import PurePath
+from typing import BinaryIO
+from zipfile import ZipFile
+
+import olefile
 
 from ingest.errors import UnsupportedTypeError
+from ingest.parsers.archive import OLE_ERRORS, OLE_MAGIC, ZIP_ERRORS, ZIP_MAGIC
+from ingest.parsers.decoding import unicode_encoding
 
 PDF = "application/pdf"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+XLS = "application/vnd.ms-excel"
+ODT = "application/vnd.oasis.opendocument.text"
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+EPUB = "application/epub+zip"
+RTF = "application/rtf"
+MSG = "application/vnd.ms-outlook"
+EML = "message/rfc822"
 MARKDOWN = "text/markdown"
+RST = "text/x-rst"
+CSV = "text/csv"
 HTML = "text/html"
 PLAIN = "text/plain"
 
+SUPPORTED = (
+    "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx, xlsb, xls), OpenDocument (odt, ods), EPUB, "
+    "RTF, mail (eml, msg), HTML, Markdown, reStructuredText, CSV and plain text"
+)
+HEAD_BYTES = 4096
 # Readers accept the PDF header anywhere in the first 1024 bytes (ISO 32000-1, note 13 of annex H).
 _PDF_HEADER_WINDOW = 1024
-_UNICODE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _BINARY_MAGIC = (
-    b"PK\x03\x04",  # zip, and with it docx, xlsx, pptx, odt and epub
-    b"PK\x05\x06",
-    b"\xd0\xcf\x11\xe0",  # doc, xls, ppt, msg
-    b"{\\rtf",
+    b"PK\x05\x06",  # an empty zip
     b"\x89PNG",
     b"GIF8",
     b"\xff\xd8\xff",  # jpeg
@@ -29,9 +48,48 @@ _BINARY_MAGIC = (
     b"\xfd7zXZ",
     b"\x7fELF",
 )
+_RTF_MAGIC = b"{\\rtf"
+# The content type of the main part of an Office Open XML file (ECMA-376, part 1), templates and
+# files with macros included.
+_OFFICE_PARTS = {
+    re.compile(rb"wordprocessingml\.(?:document|template)\.main|ms-word\.\w+\.macroEnabled"): DOCX,
+    re.compile(
+        rb"presentationml\.(?:presentation|slideshow|template)\.main"
+        rb"|ms-powerpoint\.\w+\.macroEnabled"
+    ): PPTX,
+    re.compile(rb"ms-excel\.sheet\.binary"): XLSB,
+    re.compile(rb"spreadsheetml\.(?:sheet|template)\.main|ms-excel\.\w+\.macroEnabled"): XLSX,
+}
+_MAX_CONTENT_TYPES_BYTES = 1 << 20
+_MIMETYPES = {
+    ODT: ODT,
+    f"{ODT}-template": ODT,
+    ODS: ODS,
+    f"{ODS}-template": ODS,
+    EPUB: EPUB,
+}
+# Streams of an OLE file that tell what it is.
+_OLE_STREAMS = {"__properties_version1.0": MSG, "Workbook": XLS, "Book": XLS}
+# A locked Office file is an OLE file, whatever is inside; only its name tells that.
+_LOCKED_OFFICE = {".xlsx": XLSX, ".pptx": PPTX}
+_OLD_OFFICE = {"WordDocument": "DOCX", "PowerPoint Document": "PPTX"}
 _CONTROL_BYTES = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
 _MAX_CONTROL_SHARE = 0.01
-_SUFFIXES = {".md": MARKDOWN, ".markdown": MARKDOWN, ".html": HTML, ".htm": HTML, ".xhtml": HTML}
+_SUFFIXES = {
+    ".md": MARKDOWN,
+    ".markdown": MARKDOWN,
+    ".html": HTML,
+    ".htm": HTML,
+    ".xhtml": HTML,
+    ".rst": RST,
+    ".csv": CSV,
+    ".tsv": CSV,
+    ".tab": CSV,
+    ".eml": EML,
+}
+# A mail begins with fields, among them one that only mail programs write.
+_MAIL_FIELDS = re.compile(r"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)+")
+_MAIL_MARK = re.compile(r"^(?:message-id|mime-version|received|return-path):", re.I | re.M)
 _PROLOGUE = re.compile(r"\A(?:\s+|<\?xml[^>]*>|<!--.*?-->)*+", re.DOTALL)
 _DOCUMENT_TAG = re.compile(r"<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 _LEADING_TAG = re.compile(
@@ -40,46 +98,89 @@ _LEADING_TAG = re.compile(
 )
 
 
-def detect_media_type(head: bytes, filename: str) -> str:
+def detect_media_type(file: BinaryIO, filename: str) -> str:
     """Return the media type of a file that a parser reads.
 
     Args:
-        head: the first bytes of the file; 4096 are enough.
+        file: the content; read from the start, left anywhere.
         filename: its name; only the suffix is used.
 
     Raises:
-        UnsupportedTypeError: the content is neither PDF nor text.
+        UnsupportedTypeError: no parser reads this kind of content.
     """
+    head = file.read(HEAD_BYTES)
     if b"%PDF-" in head[:_PDF_HEADER_WINDOW]:
         return PDF
-    if _is_binary(head):
+    if head.startswith(_RTF_MAGIC):
+        return RTF
+    if head.startswith(ZIP_MAGIC):
+        media_type = _zip_type(file)
+    elif head.startswith(OLE_MAGIC):
+        media_type = _ole_type(file, filename)
+    elif _is_binary(head):
+        media_type = None
+    else:
+        media_type = _text_type(_PROLOGUE.sub("", _decode_head(head)), filename)
+    if media_type is None:
         raise UnsupportedTypeError(
-            f"{filename} is neither PDF nor text. Supported are PDF, Markdown, HTML and plain "
-            "text; save the document as one of these and upload it again."
+            f"{filename} is of a kind that is not supported. Supported are {SUPPORTED}; save the "
+            "document as one of these and upload it again."
         )
-    return _text_type(_PROLOGUE.sub("", _decode_head(head)), filename)
+    return media_type
+
+
+def _zip_type(file: BinaryIO) -> str | None:
+    try:
+        with ZipFile(file) as archive:
+            names = set(archive.namelist())
+            if "mimetype" in names:
+                with archive.open("mimetype") as entry:
+                    return _MIMETYPES.get(entry.read(200).decode("latin-1").strip())
+            if "[Content_Types].xml" in names:
+                with archive.open("[Content_Types].xml") as entry:
+                    content_types = entry.read(_MAX_CONTENT_TYPES_BYTES)
+                found = (kind for part, kind in _OFFICE_PARTS.items() if part.search(content_types))
+                return next(found, None)
+            return EPUB if "META-INF/container.xml" in names else None
+    except ZIP_ERRORS:
+        return None
+
+
+def _ole_type(file: BinaryIO, filename: str) -> str | None:
+    try:
+        with olefile.OleFileIO(file) as streams:
+            for name, newer in _OLD_OFFICE.items():
+                if streams.exists(name):
+                    raise UnsupportedTypeError(
+                        f"{filename} is in the format of Office 2003 or older; save it as {newer} "
+                        "or PDF and upload that."
+                    )
+            if streams.exists("EncryptedPackage"):
+                return _LOCKED_OFFICE.get(PurePath(filename).suffix.lower(), DOCX)
+            return next((k for name, k in _OLE_STREAMS.items() if streams.exists(name)), None)
+    except OLE_ERRORS:
+        return None
 
 
 def _is_binary(head: bytes) -> bool:
-    if head.startswith(_UNICODE_MARKS):
-        return False
-    if head.startswith(_BINARY_MAGIC) or b"\0" in head:
+    if head.startswith(_BINARY_MAGIC):
         return True
-    num_controls = len(head) - len(head.translate(None, _CONTROL_BYTES))
-    return num_controls > _MAX_CONTROL_SHARE * len(head)
+    encoding = unicode_encoding(head)
+    text = head.decode(encoding, "ignore").encode("utf-8", "ignore") if encoding else head
+    num_controls = len(text) - len(text.translate(None, _CONTROL_BYTES))
+    return b"\0" in text or num_controls > _MAX_CONTROL_SHARE * len(text)
 
 
 def _decode_head(head: bytes) -> str:
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
-        return head.decode("utf-32", "ignore")
-    if head.startswith(_UNICODE_MARKS):
-        return head.decode("utf-16", "ignore")
-    return head.removeprefix(codecs.BOM_UTF8).decode("latin-1")
+    return head.decode(unicode_encoding(head) or "latin-1", "ignore")
 
 
 def _text_type(content: str, filename: str) -> str:
     if _DOCUMENT_TAG.match(content):
         return HTML
+    fields = _MAIL_FIELDS.match(content)
+    if fields and len(_MAIL_MARK.findall(fields.group())) > 1:
+        return EML
     # READMEs often begin with `<p align="center">`: a Markdown name outweighs a lone leading tag.
     named = _SUFFIXES.get(PurePath(filename).suffix.lower())
     if named:

@@ -1,21 +1,72 @@
 """One function for every kind of file."""
 
+import struct
+import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
+from io import BytesIO
 from pathlib import Path
+from xml.parsers.expat import ExpatError
+from zipfile import BadZipFile
+
+from lxml import etree
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
+from ingest.parsers import media_types
+from ingest.parsers.epub import parse_epub
 from ingest.parsers.hypertext import parse_html
+from ingest.parsers.mail import parse_eml, parse_msg
 from ingest.parsers.markdown import parse_markdown
-from ingest.parsers.media_types import HTML, MARKDOWN, PDF, PLAIN
+from ingest.parsers.media_types import SUPPORTED, detect_media_type
+from ingest.parsers.opendocument import parse_odt
 from ingest.parsers.pdf import parse_pdf
 from ingest.parsers.plain import parse_plain
+from ingest.parsers.restructured import parse_rst
+from ingest.parsers.richtext import parse_rtf
+from ingest.parsers.sheets import parse_delimited, parse_workbook
+from ingest.parsers.slides import parse_pptx
+from ingest.parsers.word import parse_docx
 from ingest.texts import CanonicalText
 
-_TEXT_PARSERS: Mapping[str, Callable[[bytes], CanonicalText]] = {
-    HTML: parse_html,
-    MARKDOWN: parse_markdown,
-    PLAIN: parse_plain,
+# What the libraries raise for a broken file: besides errors of their own, those that missing keys,
+# wrong types, cut streams and endless nesting lead to. SyntaxError, NameError and the like would be
+# faults of the program and are not among them.
+_DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BadZipFile,
+    EOFError,
+    ExpatError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    etree.LxmlError,
+    struct.error,
+    zlib.error,
+)
+# A mail in a mail in a mail.
+_MAX_DEPTH = 3
+
+_PARSERS: Mapping[str, Callable[[bytes], CanonicalText]] = {
+    media_types.DOCX: parse_docx,
+    media_types.PPTX: parse_pptx,
+    media_types.XLSX: parse_workbook,
+    media_types.XLSB: parse_workbook,
+    media_types.XLS: parse_workbook,
+    media_types.ODS: parse_workbook,
+    media_types.ODT: parse_odt,
+    media_types.EPUB: parse_epub,
+    media_types.RTF: parse_rtf,
+    media_types.HTML: parse_html,
+    media_types.MARKDOWN: parse_markdown,
+    media_types.RST: parse_rst,
+    media_types.CSV: parse_delimited,
+    media_types.PLAIN: parse_plain,
 }
+_MAIL_PARSERS = {media_types.EML: parse_eml, media_types.MSG: parse_msg}
 
 
 def parse(path: Path, media_type: str, max_pages: int) -> CanonicalText:
@@ -39,11 +90,28 @@ def parse(path: Path, media_type: str, max_pages: int) -> CanonicalText:
     return text
 
 
-def _parse_data(data: bytes, media_type: str, max_pages: int) -> CanonicalText:
-    if media_type == PDF:
+def _parse_data(data: bytes, media_type: str, max_pages: int, depth: int = 0) -> CanonicalText:
+    if media_type == media_types.PDF:
         return parse_pdf(data, max_pages)
-    if media_type not in _TEXT_PARSERS:
-        raise UnsupportedTypeError(
-            f"No parser reads {media_type}. Supported are PDF, Markdown, HTML and plain text."
-        )
-    return _TEXT_PARSERS[media_type](data)
+    if media_type in _MAIL_PARSERS:
+        attachment = partial(_parse_attachment, max_pages=max_pages, depth=depth + 1)
+        parser = partial(_MAIL_PARSERS[media_type], parse_attachment=attachment)
+    elif media_type in _PARSERS:
+        parser = partial(_PARSERS[media_type])
+    else:
+        raise UnsupportedTypeError(f"No parser reads {media_type}. Supported are {SUPPORTED}.")
+    try:
+        return parser(data)
+    except _DAMAGE as error:
+        raise UnreadableFileError(
+            "damaged",
+            f"The file is damaged and could not be read ({type(error).__name__}); save it anew, or "
+            "as PDF, and upload that.",
+        ) from error
+
+
+def _parse_attachment(data: bytes, filename: str, *, max_pages: int, depth: int) -> CanonicalText:
+    if depth > _MAX_DEPTH:
+        raise UnsupportedTypeError(f"{filename} is an attachment within too many others.")
+    media_type = detect_media_type(BytesIO(data), filename)
+    return _parse_data(data, media_type, max_pages, depth)

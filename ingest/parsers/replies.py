@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
-from ingest.texts import CanonicalText, Heading
+from ingest.texts import CanonicalText
 
 Reply = dict[str, Any]
 _UNSUPPORTED = "unsupported"
@@ -35,10 +35,4 @@ def result(reply: Reply) -> CanonicalText:
         if reply["code"] == _UNSUPPORTED:
             raise UnsupportedTypeError(reply["message"])
         raise UnreadableFileError(reply["code"], reply["message"])
-    fields = reply["text"]
-    return CanonicalText(
-        text=fields["text"],
-        page_starts=tuple(fields["page_starts"]),
-        headings=tuple(Heading(**heading) for heading in fields["headings"]),
-        unreadable_pages=tuple(fields["unreadable_pages"]),
-    )
+    return CanonicalText.from_json(reply["text"])

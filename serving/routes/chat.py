@@ -174,6 +174,7 @@ def _annotation(citation: Citation) -> dict[str, Any]:
             "revision": citation.revision,
             "filename": citation.filename,
             "page": citation.page,
+            "place": citation.place,
             "start": citation.start,
             "end": citation.end,
             "quote": citation.quote,

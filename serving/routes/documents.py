@@ -141,6 +141,7 @@ def text(
         "end": stop,
         "length": length,
         "page": canonical.page_at(start),
+        "place": canonical.place_at(start),
     }
 
 

@@ -38,8 +38,8 @@ def print_answer(
             citations += [annotation["file_citation"] for annotation in annotations]
     console.print()
     for citation in citations:
-        page = f", page {citation['page']}" if citation["page"] else ""
-        place = f"{citation['filename']}{page}, characters {citation['start']}-{citation['end']}"
+        place = f", {citation['place']}" if citation["place"] else ""
+        where = f"{citation['filename']}{place}, characters {citation['start']}-{citation['end']}"
         quote = " ".join(citation["quote"].split())
-        console.print(f"  {escape(citation['marker'])} [bold]{escape(place)}[/]: {escape(quote)}")
+        console.print(f"  {escape(citation['marker'])} [bold]{escape(where)}[/]: {escape(quote)}")
     return citations

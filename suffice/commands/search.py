@@ -29,7 +29,7 @@ def search(
 
 
 def locate(hit: dict[str, Any]) -> str:
-    """Return file, page and heading of a hit on one line."""
-    page = f", page {hit['page_start']}" if hit["page_start"] else ""
+    """Return file, place and heading of a hit on one line."""
+    place = f", {hit['place']}" if hit["place"] else ""
     heading = f" - {hit['heading']}" if hit["heading"] else ""
-    return f"{hit['filename']}{page}{heading}"
+    return f"{hit['filename']}{place}{heading}"

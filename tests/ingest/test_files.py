@@ -7,6 +7,7 @@ import pytest
 
 from ingest.errors import EmptyUploadError, UploadTooLargeError
 from ingest.files import FileStore, TextStore
+from ingest.parsers.media_types import MARKDOWN, PLAIN
 from ingest.texts import CanonicalText, Heading
 
 TEXT = CanonicalText(
@@ -43,17 +44,9 @@ def test_an_upload_is_hashed_and_kept(files: FileStore, work: Path) -> None:
     received = files.receive([b"%PDF", b"", b"-1.7 body"], 100)
     assert received.revision == hashlib.sha256(b"%PDF-1.7 body").hexdigest()
     assert received.num_bytes == 13
-    assert received.head == b"%PDF-1.7 body"
     files.keep(received)
     assert files.path(received.revision).read_bytes() == b"%PDF-1.7 body"
     assert list(work.iterdir()) == []
-
-
-def test_the_head_does_not_depend_on_the_pieces(files: FileStore) -> None:
-    data = bytes(range(256)) * 40
-    whole = files.receive([data], len(data))
-    in_pieces = files.receive((data[n : n + 7] for n in range(0, len(data), 7)), len(data))
-    assert whole.head == in_pieces.head == data[:4096]
 
 
 def test_the_same_bytes_are_kept_once(files: FileStore, tmp_path: Path) -> None:
@@ -106,14 +99,24 @@ def test_a_broken_connection_leaves_nothing(files: FileStore, work: Path) -> Non
 
 def test_a_text_comes_back_exactly(texts: TextStore, tmp_path: Path) -> None:
     assert texts.load("a" * 64) is None
-    texts.save("a" * 64, TEXT)
+    texts.save("a" * 64, PLAIN, TEXT)
     assert texts.load("a" * 64) == TEXT
     assert TextStore(tmp_path / "texts", tmp_path).load("a" * 64) == TEXT
 
 
+def test_the_same_bytes_have_a_text_for_each_media_type(texts: TextStore) -> None:
+    texts.save("a" * 64, PLAIN, TEXT)
+    assert texts.load("a" * 64, MARKDOWN) is None
+    texts.save("a" * 64, MARKDOWN, CanonicalText("other"))
+    assert texts.load("a" * 64, PLAIN) == TEXT
+    assert texts.load("a" * 64, MARKDOWN) == CanonicalText("other")
+    texts.delete("a" * 64)
+    assert texts.load("a" * 64, PLAIN) is texts.load("a" * 64) is None
+
+
 def test_a_deleted_text_is_gone_from_memory_and_disk(texts: TextStore, tmp_path: Path) -> None:
     for revision in ("a" * 64, "b" * 64):
-        texts.save(revision, TEXT)
+        texts.save(revision, PLAIN, TEXT)
         texts.load(revision)
     texts.delete("a" * 64)
     texts.delete("a" * 64)
@@ -124,7 +127,7 @@ def test_a_deleted_text_is_gone_from_memory_and_disk(texts: TextStore, tmp_path:
 
 def test_many_texts_do_not_fill_the_memory(texts: TextStore) -> None:
     for number in range(70):
-        texts.save(f"{number:064}", CanonicalText(f"text {number}"))
+        texts.save(f"{number:064}", PLAIN, CanonicalText(f"text {number}"))
         texts.load(f"{number:064}")
     assert [texts.load(f"{number:064}") for number in range(70)] == [
         CanonicalText(f"text {number}") for number in range(70)
@@ -138,7 +141,7 @@ def test_threads_may_load_and_delete_one_text(texts: TextStore) -> None:
             if number % 2:
                 assert texts.load("a" * 64) in {None, TEXT}
             else:
-                texts.save("a" * 64, TEXT) if number == 0 else texts.delete("a" * 64)
+                texts.save("a" * 64, PLAIN, TEXT) if number == 0 else texts.delete("a" * 64)
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(work, range(6)))

@@ -188,6 +188,13 @@ def test_the_same_bytes_under_two_names_are_stored_once(shelf: Shelf) -> None:
     assert shelf.files_with("xyzzy") == []
 
 
+def test_the_same_bytes_are_read_by_their_names(shelf: Shelf) -> None:
+    content = "# Title\n\nThe xyzzy text."
+    notes = shelf.add_and_wait("notes.md", content)
+    plain = shelf.add_and_wait("notes.txt", content)
+    assert [len(shelf.library.text(one).headings) for one in (notes, plain)] == [1, 0]
+
+
 @pytest.mark.parametrize("with_others", [True, False], ids=["one-of-two", "the-last"])
 def test_deletion_removes_everything_at_once(shelf: Shelf, with_others: bool) -> None:
     if with_others:

@@ -46,6 +46,7 @@ def check_citations(application: Application, answer: str, annotations: list[Any
         text = application.http.get(f"{url}/text", params=place).json()
         assert text["text"] == citation["quote"] != ""
         assert text["page"] == citation["page"]
+        assert text["place"] == citation["place"]
         assert application.http.get(url).json()["filename"] == citation["filename"]
 
 
@@ -80,6 +81,7 @@ def test_citation_tells_the_page(application: Application, client: openai.OpenAI
     check_citations(application, str(message["content"]), annotations)
     first = annotations[0]["file_citation"]
     assert (first["filename"], first["page"]) == ("lighthouse.pdf", 2)
+    assert first["place"] == "page 2"
     assert "retired in 1974" in first["quote"]
 
 

@@ -35,14 +35,15 @@ def make_context(*texts: str) -> list[ContextItem]:
     return [make_item(number, text) for number, text in enumerate(texts, start=1)]
 
 
-def page_of(document_id: str, revision: str, offset: int) -> int | None:
+def locate(document_id: str, revision: str, offset: int) -> tuple[int | None, str | None]:
     """Number the pages of every document by its characters; document 2 has no pages."""
     assert document_id.partition("-")[2] == revision.partition("-")[2]
-    return None if document_id == "document-2" else offset // PAGE_LENGTH + 1
+    page = offset // PAGE_LENGTH + 1
+    return (None, None) if document_id == "document-2" else (page, f"page {page}")
 
 
 def cited(answer: str, context: Context) -> list[Citation]:
-    return cite(answer, context, page_of)
+    return cite(answer, context, locate)
 
 
 def markers(citations: Sequence[Citation]) -> list[tuple[str, str]]:
@@ -61,7 +62,8 @@ def test_citation_tells_everything() -> None:
             document_id="document-1",
             revision="revision-1",
             filename="file-1.md",
-            page=start // PAGE_LENGTH + 1,
+            page=3,
+            place="page 3",
             start=start,
             end=start + len("They sleep at night in the hive."),
             quote="They sleep at night in the hive.",

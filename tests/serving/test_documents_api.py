@@ -11,6 +11,8 @@ from uuid import UUID
 import httpx
 import pytest
 
+from ingest.parsers import media_types
+from tests.ingest.parsers.office import make_pptx, make_xlsx
 from tests.serving.application import (
     FINAL_STATES,
     MAX_UPLOAD_BYTES,
@@ -30,6 +32,7 @@ from tests.serving.documents import (
     make_zip,
 )
 
+PRICES = make_xlsx({"Prices": {"A5": "Item", "B5": "Price", "A7": "huge widget", "B7": 99}})
 UNKNOWN_ID = "00000000-0000-0000-0000-000000000000"
 CALLS_OF_ONE_DOCUMENT = [
     ("GET", ""),
@@ -72,6 +75,13 @@ def read_text(application: Application, document_id: str, **params: int) -> dict
         ("tides.html", TIDES.encode(), "text/html", None),
         ("ropes.txt", ROPES.encode(), "text/plain", None),
         ("lighthouse.pdf", LIGHTHOUSE, "application/pdf", 2),
+        ("prices.xlsx", PRICES, media_types.XLSX, None),
+        (
+            "talk.pptx",
+            make_pptx([("Bees", "They dance."), ("Hives", "Wood.")]),
+            media_types.PPTX,
+            2,
+        ),
     ],
 )
 def test_each_type_is_accepted_and_becomes_searchable(
@@ -105,6 +115,14 @@ def test_each_type_is_accepted_and_becomes_searchable(
         "chunks": num_chunks,
         "embedded": num_chunks,
     }
+
+
+def test_hit_and_text_name_the_row_of_a_sheet(application: Application) -> None:
+    document = application.ingest("prices.xlsx", PRICES, collection="sheets")
+    (hit,) = application.search("widget", collection="sheets", mode="lexical")
+    assert (hit["place"], hit["page_start"]) == ("sheet Prices", None)
+    row = hit["start"] + hit["text"].index("huge widget")
+    assert read_text(application, document["id"], start=row)["place"] == "sheet Prices, row 7"
 
 
 def test_same_bytes_again_are_the_same_document(application: Application) -> None:
@@ -265,7 +283,8 @@ def test_text_slices(application: Application) -> None:
     document_id = application.ingest("slices.pdf", LIGHTHOUSE)["id"]
     whole = read_text(application, document_id)
     text, length = whole["text"], whole["length"]
-    assert whole == {"text": text, "start": 0, "end": length, "length": len(text), "page": 1}
+    position = {"start": 0, "end": length, "length": len(text)}
+    assert whole == {"text": text, **position, "page": 1, "place": "page 1"}
 
     keeper = text.index("The keeper")
     assert read_text(application, document_id, start=keeper, end=keeper + 10) == {
@@ -274,6 +293,7 @@ def test_text_slices(application: Application) -> None:
         "end": keeper + 10,
         "length": length,
         "page": 2,
+        "place": "page 2",
     }
     assert read_text(application, document_id, start=keeper)["text"] == text[keeper:]
     assert read_text(application, document_id, end=10**9)["end"] == length

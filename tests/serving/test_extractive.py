@@ -146,7 +146,7 @@ def test_brackets_of_the_documents_are_no_citations() -> None:
     context = make_context("A queen can live long years, as [2] and [17] say.", "Granite erodes.")
     text = text_of(answer(QUESTION, context))
     assert text == "A queen can live long years, as (2) and (17) say. [1]"
-    (citation,) = cite(text, context, lambda *_place: None)
+    (citation,) = cite(text, context, lambda *_place: (None, None))
     assert citation.quote == context[0].chunk.text
 
 
@@ -165,7 +165,7 @@ def test_any_question_is_answered_from_the_context_or_refused(
     text = text_of(answer(question, context, threshold=0.0))
     if text == NO_ANSWER:
         return
-    for citation in cite(text, context, lambda *_place: None):
+    for citation in cite(text, context, lambda *_place: (None, None)):
         chunk = context[int(citation.marker[1:-1]) - 1].chunk
         assert citation.quote in chunk.text
     words = [_words(item.chunk.text) for item in context]

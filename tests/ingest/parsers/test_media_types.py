@@ -1,9 +1,19 @@
 import codecs
+from io import BytesIO
 
 import pytest
 
 from ingest.errors import UnsupportedTypeError
+from ingest.parsers import media_types
 from ingest.parsers.media_types import detect_media_type
+from tests.ingest.parsers.office import (
+    make_docx,
+    make_epub,
+    make_odt,
+    make_pptx,
+    make_xlsx,
+    make_zip,
+)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +30,22 @@ from ingest.parsers.media_types import detect_media_type
         pytest.param(b'<p align="center">', "README.md", "text/markdown", id="readme"),
         pytest.param(b"<p>Hello", "a", "text/html", id="leading tag"),
         pytest.param(b"Hello", "a.htm", "text/html", id="fragment named html"),
-        pytest.param(b"a,b\n1,2\n", "a.csv", "text/plain", id="csv"),
+        pytest.param(b"a,b\n1,2\n", "a.csv", "text/csv", id="csv"),
+        pytest.param(b"a\tb\n1\t2\n", "a.tsv", "text/csv", id="tsv"),
+        pytest.param(b"Title\n=====\n", "a.rst", "text/x-rst", id="rst"),
+        pytest.param(b"{\\rtf1\\ansi hi}", "a.doc", "application/rtf", id="rtf named doc"),
+        pytest.param(
+            b"Received: from a\n by b\nMessage-ID: <1>\n\nHi", "a.txt", "message/rfc822", id="mail"
+        ),
+        pytest.param(b"Subject: no mail\n\nHi", "a.txt", "text/plain", id="one field is no mail"),
+        pytest.param(b"Subject: draft\n\nHi", "a.eml", "message/rfc822", id="draft named mail"),
+        pytest.param(make_docx(""), "a.txt", media_types.DOCX, id="docx"),
+        pytest.param(make_pptx([("A", "b")]), "a.zip", media_types.PPTX, id="pptx"),
+        pytest.param(make_xlsx({"A": {"A1": 1}}), "a.docx", media_types.XLSX, id="xlsx named docx"),
+        pytest.param(make_odt(""), "a", media_types.ODT, id="odt"),
+        pytest.param(make_epub(["<p>x</p>"]), "a", media_types.EPUB, id="epub"),
+        pytest.param("Text é".encode("utf-16-le"), "a.txt", "text/plain", id="utf-16 without mark"),
+        pytest.param("Text é".encode("utf-16-be"), "a.md", "text/markdown", id="big-endian"),
         pytest.param(b"", "a.txt", "text/plain", id="empty"),
         pytest.param(b"caf\xe9 ouvert", "a.txt", "text/plain", id="latin-1"),
         pytest.param("é".encode("utf-16"), "a.txt", "text/plain", id="utf-16 with mark"),
@@ -31,20 +56,22 @@ from ingest.parsers.media_types import detect_media_type
     ],
 )
 def test_content_decides_before_the_name(head: bytes, filename: str, expected: str) -> None:
-    assert detect_media_type(head, filename) == expected
+    assert detect_media_type(BytesIO(head), filename) == expected
 
 
 @pytest.mark.parametrize(
     "head",
     [
-        pytest.param(b"PK\x03\x04\x14\x00", id="docx"),
+        pytest.param(b"PK\x03\x04\x14\x00", id="cut zip"),
+        pytest.param(make_zip({"a.txt": "text"}), id="zip"),
         pytest.param(b"\x89PNG\r\n\x1a\n", id="png"),
-        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1", id="doc"),
-        pytest.param(b"{\\rtf1\\ansi", id="rtf"),
+        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), id="broken doc"),
         pytest.param(b"looks like text \0 but is not", id="nul"),
         pytest.param(b"\x01\x02\x03text", id="control characters"),
     ],
 )
 def test_binary_content_is_refused_whatever_its_name(head: bytes) -> None:
-    with pytest.raises(UnsupportedTypeError, match="PDF, Markdown, HTML and plain text"):
-        detect_media_type(head, "notes.txt")
+    with pytest.raises(
+        UnsupportedTypeError, match=r"not supported\. Supported are PDF, Word.*upload it"
+    ):
+        detect_media_type(BytesIO(head), "notes.txt")
