@@ -1,29 +1,40 @@
 """The Python client of the REST API."""
 
+import hashlib
+import io
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import httpx
 
-from suffice.errors import ServiceError
+from suffice.errors import FileChangedError, ServiceError
+from suffice.folders import readable
 
 TIMEOUT_SECONDS = 600.0
+CONNECT_TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.2
 FINAL_STATES = frozenset({"searchable", "partial", "failed"})
 
 
 class Client:
-    """Talks to one service. Methods return the JSON that the API documents."""
+    """Talks to one service. Methods return the JSON that the API documents. Thread-safe.
 
-    def __init__(self, url: str, api_key: str | None = None) -> None:
+    Attributes:
+        is_embedded: whether the service lives only as long as this client.
+    """
+
+    def __init__(self, url: str, api_key: str | None = None, *, is_embedded: bool = False) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+        self.is_embedded = is_embedded
         self._url = url
         try:
-            self._http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT_SECONDS)
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout)
         except httpx.InvalidURL as error:
             raise self._unreachable(error) from error
 
@@ -50,14 +61,29 @@ class Client:
         collection: str = "default",
         external_id: str | None = None,
         metadata: dict[str, Any] | None = None,
+        revision: str | None = None,
     ) -> dict[str, Any]:
-        """Upload a file; return its document."""
+        """Upload a file; return its document.
+
+        Args:
+            path: the file.
+            collection: where to.
+            external_id: your own id of the document; None takes the file name.
+            metadata: kept and returned with the document.
+            revision: SHA-256 that the bytes must have, in hex; None takes any.
+
+        Raises:
+            FileChangedError: the bytes have another SHA-256; nothing was accepted.
+            OSError: the file cannot be read.
+            ServiceError: the service refused the file or cannot be reached.
+        """
+        filename = readable(path.name)
         fields = {"collection": collection, "metadata": json.dumps(metadata or {})}
         if external_id is not None:
             fields["external_id"] = external_id
-        with path.open("rb") as file:
+        with _open(path, revision) as file:
             answer = self._call(
-                "POST", "/v1/documents", data=fields, files={"file": (path.name, file)}
+                "POST", "/v1/documents", data=fields, files={"file": (filename, file)}
             )
         document: dict[str, Any] = answer["documents"][0]
         return document
@@ -67,10 +93,15 @@ class Client:
         return self._call("GET", f"/v1/documents/{document_id}")
 
     def documents(
-        self, collection: str | None = None, status: str | None = None
+        self, collection: str | None = None, status: str | None = None, page_size: int = 100
     ) -> Iterator[dict[str, Any]]:
-        """Yield all documents, page by page."""
-        params = {"collection": collection, "status": status, "cursor": None}
+        """Yield all documents, page by page; a page holds 1 to 1000."""
+        params: dict[str, Any] = {
+            "collection": collection,
+            "status": status,
+            "limit": page_size,
+            "cursor": None,
+        }
         while True:
             query = {name: value for name, value in params.items() if value is not None}
             page = self._call("GET", "/v1/documents", params=query)
@@ -147,6 +178,33 @@ class Client:
         return ServiceError(f"No Suffice service answers at {self._url} ({error}).")
 
 
+class _SealedFile(io.FileIO):
+    """A file that is read to its end only when it holds the expected bytes.
+
+    An upload breaks off on the error, before its last byte, so that a file that is being written
+    is never accepted in parts.
+    """
+
+    def __init__(self, path: Path, revision: str) -> None:
+        super().__init__(path)
+        self._revision = revision
+        self._hash = hashlib.sha256()
+        self._num_left = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(-1 if size is None else size)
+        self._hash.update(piece)
+        self._num_left -= len(piece)
+        is_at_end = not piece and self._hash.hexdigest() == self._revision
+        if self._num_left < 0 or not (piece or is_at_end):
+            raise FileChangedError(f"{self.name} changed while it was read.")
+        return piece
+
+
+def _open(path: Path, revision: str | None) -> BinaryIO:
+    return path.open("rb") if revision is None else _SealedFile(path, revision)
+
+
 def _chat(question: str, collection: str, top_k: int | None) -> dict[str, Any]:
     options: dict[str, Any] = {"collection": collection}
     if top_k is not None:
@@ -160,4 +218,6 @@ def _service_error(response: httpx.Response) -> ServiceError:
         message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         message = f"The service answered {response.status_code}: {response.text[:200]}"
-    return ServiceError(message, response.status_code)
+    retry_after = response.headers.get("Retry-After", "")
+    seconds = float(retry_after) if retry_after.isdecimal() else None  # a date is not used by us
+    return ServiceError(message, response.status_code, seconds)

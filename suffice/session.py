@@ -26,8 +26,6 @@ def open_client(settings: SufficeSettings) -> Iterator[Client]:
 
     service = Settings.read(settings.home)
     own_key = service.serving.api_key
-    with (
-        run_in_thread(service) as own_url,
-        Client(own_url, own_key.get_secret_value() if own_key else None) as client,
-    ):
+    key = own_key.get_secret_value() if own_key else None
+    with run_in_thread(service) as own_url, Client(own_url, key, is_embedded=True) as client:
         yield client

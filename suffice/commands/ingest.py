@@ -1,74 +1,55 @@
 """`suffice ingest`."""
 
-from collections.abc import Iterator
-from functools import partial
+import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from suffice.errors import ServiceError
-from suffice.options import Collection, Json, Url, console, error_console, print_json, service
-
-if TYPE_CHECKING:
-    from suffice.client import Client
+from suffice.options import Collection, Json, Url, print_json, service
 
 
 def ingest(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders.")],
     collection: Collection = "default",
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on with what is added or changed, until Ctrl-C.")
+    ] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="With --watch: delete documents of deleted files.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try unchanged files again that failed before.")
+    ] = False,
     json_output: Json = False,
     url: Url = None,
 ) -> None:
-    """Upload files and wait until they can be searched. Exit code 1 when one of them cannot."""
-    from rich.progress import track  # noqa: PLC0415 - heavy, see cli.py
+    """Upload new and changed files, and wait until they can be searched."""
+    from suffice import bulk_output as output  # noqa: PLC0415 - heavy, see cli.py
+    from suffice.bulk import BulkIngestion, BulkReport  # noqa: PLC0415
+    from suffice.folders import list_files  # noqa: PLC0415
+    from suffice.settings import SufficeSettings  # noqa: PLC0415
+    from suffice.watching import Follower, keep_up  # noqa: PLC0415
 
-    show = partial(
-        track, console=error_console, transient=True, disable=not error_console.is_terminal
-    )
-    files = list(_files(paths))
-    with service(url) as client:
-        uploads = [
-            _upload(client, path, name, collection) for path, name in show(files, "Uploading")
-        ]
-        documents = [
-            client.wait(upload["id"]) if "id" in upload else upload
-            for upload in show(uploads, "Ingesting")
-        ]
+    if delete and not watch:
+        raise typer.BadParameter("only with --watch.", param_hint="--delete")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends cleanly, as Ctrl-C does
+    home = SufficeSettings().home
+    follower = Follower(paths, home) if watch else None
+    listing = follower.listing if follower else list_files(paths, home)
+    report = BulkReport((), 0, 0.0)
+    if listing.files or follower:
+        with service(url) as client:
+            bulk = BulkIngestion(client, collection, retry_failed=retry_failed)
+            with output.BulkBars() as bars:
+                report = bulk.run(listing.files, bars.show)
+            if follower and not report.is_early:
+                output.print_following(report, listing)
+                report = keep_up(follower, bulk, report, output.print_event, delete=delete)
+            # Before the service of this command ends, which may take a while.
+            output.print_ending(report, is_embedded=client.is_embedded)
     if json_output:
-        print_json({"documents": documents})
+        print_json(output.report_json(report, listing))
     else:
-        console.print(_table(documents))
-    if any(document["status"] == "failed" for document in documents):
-        raise typer.Exit(1)
-
-
-def _files(paths: list[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield each file with its external id: the path inside the given folder, or the file name."""
-    for path in paths:
-        if path.is_file():
-            yield path, path.name
-        for inner in sorted(path.rglob("*")) if path.is_dir() else ():
-            if inner.is_file() and not inner.name.startswith("."):
-                yield inner, inner.relative_to(path).as_posix()
-
-
-def _upload(client: "Client", path: Path, external_id: str, collection: str) -> dict[str, Any]:
-    """Upload a file; a refused one becomes a failed document without an id."""
-    try:
-        return client.upload(path, collection, external_id)
-    except ServiceError as error:
-        if error.status is None or error.status >= 500:  # noqa: PLR2004 - HTTP: not the file's fault
-            raise
-        refusal = {"code": "refused", "reason": str(error)}
-        return {"filename": external_id, "status": "failed", "num_chunks": None, "error": refusal}
-
-
-def _table(documents: list[dict[str, Any]]) -> Table:
-    table = Table("document", "status", "chunks", "reason")
-    for document in documents:
-        reason = (document["error"] or {}).get("reason", "")
-        name = document.get("external_id", document["filename"])
-        table.add_row(name, document["status"], str(document["num_chunks"] or ""), reason)
-    return table
+        output.print_report(report, listing)
+    raise typer.Exit(output.exit_code(report, listing))

@@ -1,0 +1,210 @@
+"""What a person sees of bulk ingestion: bars while it runs, then a table and a sentence."""
+
+import time
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
+
+from suffice.bulk import BulkProgress, BulkReport
+from suffice.folders import Listing, readable
+from suffice.options import console, error_console
+
+# With more documents than this, the table shows only those that need attention.
+MAX_LISTED = 50
+LINE_INTERVAL_SECONDS = 30.0
+
+
+class BulkBars:
+    """Bars on standard error: one for sending, one for what the service makes of it.
+
+    Where standard error is no terminal, a line every half minute.
+    """
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description:<10}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            console=error_console,
+            transient=True,
+            disable=not error_console.is_terminal,
+        )
+        self._sending = self._add("Uploading")
+        self._ingesting = self._add("Ingesting")
+        self._chunks = self._add("Chunks", visible=False)  # for its rate
+        self._next_line = time.monotonic() + LINE_INTERVAL_SECONDS
+
+    def __enter__(self) -> Self:
+        """Show the bars."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Wipe them away."""
+        self._bars.stop()
+
+    def show(self, progress: BulkProgress) -> None:
+        """Bring the bars up to date."""
+        num_documents = progress.num_files - progress.num_idle
+        self._bars.update(
+            self._sending,
+            total=progress.num_files,
+            completed=progress.num_sent,
+            note=f"waiting: {progress.obstacle}" if progress.obstacle else "",
+        )
+        self._bars.update(self._chunks, completed=progress.num_chunks)
+        rates = f"{self._rate(self._ingesting)} documents/s, {self._rate(self._chunks)} chunks/s"
+        self._bars.update(
+            self._ingesting, total=num_documents, completed=progress.num_final, note=rates
+        )
+        if self._bars.disable and time.monotonic() > self._next_line:
+            self._next_line = time.monotonic() + LINE_INTERVAL_SECONDS
+            left = self._task(self._ingesting).time_remaining
+            parts = [f"{progress.num_final} of {num_documents} documents", rates]
+            parts += [f"about {left:.0f} s left"] if left else []
+            parts += [f"waiting: {progress.obstacle}"] if progress.obstacle else []
+            error_console.print(", ".join(parts), markup=False)
+
+    def _add(self, description: str, *, visible: bool = True) -> TaskID:
+        return self._bars.add_task(description, total=None, visible=visible, note="")
+
+    def _task(self, task_id: TaskID) -> Task:
+        return next(task for task in self._bars.tasks if task.id == task_id)
+
+    def _rate(self, task_id: TaskID) -> str:
+        speed = self._task(task_id).speed
+        return f"{speed:.1f}" if speed else "-"
+
+
+def print_report(report: BulkReport, listing: Listing) -> None:
+    """Print the table, and a sentence that counts."""
+    is_long = len(report.outcomes) > MAX_LISTED
+    whole = Column("document", overflow="fold")  # to be copied from a narrow terminal, too
+    table = Table(whole, "status", "chunks", "reason")
+    for document in _documents(report, listing):
+        if not is_long or document["status"] in {"failed", "partial"}:
+            table.add_row(
+                Text(document["external_id"]),
+                document["status"],
+                str(document["num_chunks"] or ""),
+                Text((document["error"] or {}).get("reason", "")),
+            )
+    if table.row_count:
+        console.print(table)
+    console.print(_summary(report, listing), markup=False)
+
+
+def print_following(report: BulkReport, listing: Listing) -> None:
+    """Say on standard error that the first run is over and changes are waited for."""
+    error_console.print(_summary(report, listing), markup=False)
+    error_console.print("Following what changes; Ctrl-C ends it.")
+
+
+def print_ending(report: BulkReport, *, is_embedded: bool) -> None:
+    """Say on standard error what becomes of the rest when a run ended early."""
+    num_left = report.num_files - len(report.outcomes)
+    if not (report.is_interrupted or report.error or num_left):
+        return
+    num_accepted = sum(outcome.is_accepted for outcome in report.outcomes)
+    num_open = sum(not outcome.is_final for outcome in report.outcomes)
+    parts = [str(report.error)] if report.error else []
+    parts += ["Interrupted."] if report.is_interrupted else []
+    parts.append(f"{num_accepted} of {report.num_files} files are accepted and will not be lost.")
+    if num_open:
+        who = "the next run" if is_embedded else "the service"
+        parts.append(f"{num_open} of them are not searchable yet: {who} goes on with them.")
+    if num_left:
+        parts.append(f"Run the command again to send the other {num_left}.")
+    error_console.print(" ".join(parts), markup=False, style="red" if report.error else "yellow")
+
+
+def print_event(event: str, name: str, reason: str = "") -> None:
+    """Print on standard error what happened to a document, with the time of day."""
+    note = f": {reason}" if reason else ""
+    error_console.print(Text(f"{time.strftime('%H:%M:%S')} {event:<10} {name}{note}"))
+
+
+def report_json(report: BulkReport, listing: Listing) -> dict[str, Any]:
+    """Return the result for `--json`."""
+    documents = _documents(report, listing)
+    return {
+        "num_files": report.num_files,
+        "num_by_status": dict(Counter(document["status"] for document in documents)),
+        "num_unchanged": sum(outcome.is_unchanged for outcome in report.outcomes),
+        "num_not_reached": report.num_files - len(report.outcomes),
+        "seconds": round(report.seconds, 3),
+        "interrupted": report.is_interrupted,
+        "error": str(report.error) if report.error else None,
+        "documents": documents,
+        "skipped": [
+            {"path": readable(str(one.file.path)), "reason": one.reason} for one in listing.skipped
+        ],
+    }
+
+
+def exit_code(report: BulkReport, listing: Listing) -> int:
+    """Return 130 after Ctrl-C, 1 when anything failed or was not reached, otherwise 0."""
+    if report.is_interrupted:
+        return 130
+    is_complete = len(report.outcomes) == report.num_files and not report.error
+    has_failed = any(document["status"] == "failed" for document in _documents(report, listing))
+    return 1 if has_failed or not is_complete else 0
+
+
+def _documents(report: BulkReport, listing: Listing) -> list[dict[str, Any]]:
+    """Return the documents, with what could not be read as failed ones."""
+    documents = [
+        {
+            **outcome.document,
+            "path": readable(str(outcome.file.path)),
+            "unchanged": outcome.is_unchanged,
+        }
+        for outcome in report.outcomes
+    ]
+    failures = [
+        {
+            "id": None,
+            "external_id": one.file.external_id,
+            "status": "failed",
+            "num_chunks": None,
+            "error": {"code": "unreadable", "reason": one.reason},
+            "path": readable(str(one.file.path)),
+            "unchanged": False,
+        }
+        for one in listing.unreadable
+    ]
+    return documents + failures
+
+
+def _summary(report: BulkReport, listing: Listing) -> str:
+    """Count the documents by state, and what was left out by reason."""
+    documents = _documents(report, listing)
+    statuses = Counter(document["status"] for document in documents)
+    num_unchanged = sum(outcome.is_unchanged for outcome in report.outcomes)
+    num_chunks = sum(document["num_chunks"] or 0 for document in documents)
+    counts = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
+    unchanged = f", {num_unchanged:,} of them unchanged" if num_unchanged else ""
+    reasons = Counter(one.reason for one in listing.skipped)
+    skipped = ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
+    took = f" after {report.seconds:.1f} s: {counts}{unchanged}; {num_chunks:,} chunks"
+    left_out = f" Left out: {skipped}." if skipped else ""
+    return f"{len(documents):,} documents{took if documents else ''}.{left_out}"
