@@ -199,12 +199,13 @@ def _summary(report: BulkReport, listing: Listing) -> str:
     """Count the documents by state, and what was left out by reason."""
     documents = _documents(report, listing)
     statuses = Counter(document["status"] for document in documents)
+    counts = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
     num_unchanged = sum(outcome.is_unchanged for outcome in report.outcomes)
     num_chunks = sum(document["num_chunks"] or 0 for document in documents)
-    counts = ", ".join(f"{number:,} {status}" for status, number in statuses.most_common())
-    unchanged = f", {num_unchanged:,} of them unchanged" if num_unchanged else ""
     reasons = Counter(one.reason for one in listing.skipped)
     skipped = ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
-    took = f" after {report.seconds:.1f} s: {counts}{unchanged}; {num_chunks:,} chunks"
-    left_out = f" Left out: {skipped}." if skipped else ""
-    return f"{len(documents):,} documents{took if documents else ''}.{left_out}"
+    parts = [f"Documents: {counts or 'none'}"]
+    parts += [f"unchanged: {num_unchanged:,}"] if num_unchanged else []
+    parts += [f"chunks: {num_chunks:,}", f"seconds: {report.seconds:.1f}"]
+    parts += [f"left out: {skipped}"] if skipped else []
+    return "; ".join(parts) + "."

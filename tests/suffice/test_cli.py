@@ -1,8 +1,10 @@
 """Each command as a user types it, against a running service."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 
 from ingest.home import Home
-from suffice import options
+from suffice import options, patience
 from suffice.cli import main
+from suffice.client import Client
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
 
@@ -110,6 +113,54 @@ def test_ingest_tells_why_a_file_failed_and_takes_the_others(
     assert "searchable" in rows["good"]
     assert "failed" in rows["scan"]
     assert "text" in rows["scan"]
+
+
+def test_ingest_of_what_is_there_already(suffice: Suffice, tmp_path: Path) -> None:
+    write_tree(tmp_path, {"twice/a.md": BEES, "twice/b.txt": "Oak.", "twice/.hidden": "Elm."})
+    assert suffice("ingest", "twice", "--collection", "twice").code == 0
+    outcome = suffice("ingest", "twice", "--collection", "twice", "--json")
+    result = outcome.json()
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [document["unchanged"] for document in result["documents"]] == [True, True]
+    assert result["skipped"] == [{"path": "twice/.hidden", "reason": "hidden"}]
+    assert (result["num_files"], result["num_by_status"]) == (2, {"searchable": 2})
+    shown = suffice("ingest", "twice", "--collection", "twice").out.splitlines()[-1]
+    assert shown.startswith("Documents: 2 searchable; unchanged: 2; chunks: 3; seconds: ")
+    assert shown.endswith("; left out: 1 hidden.")
+
+
+def test_long_table_shows_only_what_needs_attention(suffice: Suffice, tmp_path: Path) -> None:
+    files = {f"many/{number}.txt": f"Oak {number}." for number in range(60)}
+    write_tree(tmp_path, {**files, "many/scan.pdf": make_scan()})
+    outcome = suffice("ingest", "many", "--collection", "many")
+    assert outcome.code == 1
+    assert ".txt" not in outcome.out
+    assert "scan.pdf" in outcome.out
+    assert "Documents: 60 searchable, 1 failed; chunks: 60; " in outcome.out
+
+
+def test_ingest_of_an_empty_folder(suffice: Suffice, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    outcome = suffice("ingest", "empty")
+    assert (outcome.code, outcome.out) == (0, "Documents: none; chunks: 0; seconds: 0.0.\n")
+
+
+def test_ingest_without_the_service(
+    offline: Suffice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.0)
+    write_tree(tmp_path, {"x/a.txt": "Oak."})
+    outcome = offline("ingest", "x", "--url", "http://127.0.0.1:1", "--json")
+    assert outcome.code == 1
+    assert outcome.err.startswith("No Suffice service answers at http://127.0.0.1:1")
+    assert "Run the command again to send the other 1." in outcome.err
+    assert (outcome.json()["num_not_reached"], outcome.json()["documents"]) == (1, [])
+
+
+def test_deletion_is_for_followed_folders_only(suffice: Suffice, tmp_path: Path) -> None:
+    outcome = suffice("ingest", str(tmp_path), "--delete")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "--watch" in outcome.err
 
 
 def test_ingest_of_a_missing_path_is_a_usage_error(suffice: Suffice) -> None:
@@ -251,6 +302,40 @@ def test_ranking_of_a_dataset(offline: Suffice, tmp_path: Path) -> None:
     shown = offline("eval", "run", "--dataset", "set", "--chunked").out
     assert "set: 1 queries" in shown
     assert "0 of 3 documents are longer than the embedder" in shown
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_stopped_ingestion_with_a_service_of_its_own_goes_on(
+    how: signal.Signals, tmp_path: Path
+) -> None:
+    """What was accepted is neither lost nor sent again; the rest is sent by the next run."""
+    # One slow document, so that there is something left to do when the signal comes.
+    texts = {f"trees/{number}.txt": f"Oak {number} is a tree. " * 400 for number in range(8)}
+    write_tree(tmp_path, dict(texts))
+    command = [sys.executable, "-m", "suffice", "ingest", "trees", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while (url := Home(Path(".suffice")).read_address()) is None:
+            assert process.poll() is None
+            time.sleep(0.05)
+        with Client(url) as client:
+            while not list(client.documents()):
+                time.sleep(0.01)
+        process.send_signal(how)
+        out, err = process.communicate(timeout=60)
+    if how is signal.SIGKILL:
+        assert process.returncode == -how
+    else:
+        assert process.returncode == 130
+        result = json.loads(out)
+        num_accepted = len(result["documents"])
+        assert result["interrupted"]
+        assert f"Interrupted. {num_accepted} of 8 files are accepted" in err.decode()
+    again = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    result = json.loads(again.stdout)
+    assert (again.returncode, result["num_by_status"]) == (0, {"searchable": 8})
+    assert result["num_unchanged"] >= 1
+    if how is not signal.SIGKILL:
+        assert result["num_unchanged"] == num_accepted
 
 
 def test_service_in_a_process_of_its_own(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The Python client against the running service, and against what is no service."""
 
+import hashlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from suffice.client import Client
-from suffice.errors import ServiceError
+from suffice.errors import FileChangedError, ServiceError
 from suffice.session import open_client
 from suffice.settings import SufficeSettings
 from tests.serving.application import Application, run_application
@@ -62,6 +63,24 @@ def test_document_from_upload_to_deletion(client: Client, tmp_path: Path) -> Non
     with pytest.raises(ServiceError, match="There is no document") as caught:
         client.document(document["id"])
     assert caught.value.status == 404
+
+
+def test_upload_of_bytes_that_are_expected(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "oak.txt"
+    path.write_text("Oak.")
+    revision = hashlib.sha256(b"Oak.").hexdigest()
+    assert client.upload(path, "sealed", revision=revision)["revision"] == revision
+
+
+@pytest.mark.parametrize("now", ["Oak. Elm.", "Elm.", "Oak", ""])
+def test_upload_of_bytes_that_have_changed_is_broken_off(
+    now: str, client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "oak.txt"
+    path.write_text(now)
+    with pytest.raises(FileChangedError):
+        client.upload(path, "changed", revision=hashlib.sha256(b"Oak.").hexdigest())
+    assert list(client.documents("changed")) == []
 
 
 def test_failed_document_is_retried(client: Client, tmp_path: Path) -> None:
