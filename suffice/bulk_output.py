@@ -103,7 +103,7 @@ def print_report(report: BulkReport, listing: Listing) -> None:
     for document in _documents(report, listing):
         if not is_long or document["status"] in {"failed", "partial"}:
             table.add_row(
-                Text(document["external_id"]),
+                _printable(document["external_id"]),
                 document["status"],
                 str(document["num_chunks"] or ""),
                 Text((document["error"] or {}).get("reason", "")),
@@ -140,7 +140,13 @@ def print_ending(report: BulkReport, *, is_embedded: bool) -> None:
 def print_event(event: str, name: str, reason: str = "") -> None:
     """Print on standard error what happened to a document, with the time of day."""
     note = f": {reason}" if reason else ""
-    error_console.print(Text(f"{time.strftime('%H:%M:%S')} {event:<10} {name}{note}"))
+    error_console.print(_printable(f"{time.strftime('%H:%M:%S')} {event:<10} {name}{note}"))
+
+
+def _printable(text: str) -> Text:
+    """Return a text without markup, its control characters escaped: a terminal would obey them."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return Text("".join(escaped))
 
 
 def report_json(report: BulkReport, listing: Listing) -> dict[str, Any]:

@@ -139,6 +139,16 @@ def test_long_table_shows_only_what_needs_attention(suffice: Suffice, tmp_path: 
     assert "Documents: 60 searchable, 1 failed; chunks: 60; " in outcome.out
 
 
+def test_odd_names_are_harmless(suffice: Suffice, tmp_path: Path) -> None:
+    names = ["[red]oak[bold].txt", "elm\x1b[31m.txt", 'new\nline "q".txt', " b %; ä=.txt"]
+    write_tree(tmp_path, {f"odd/{name}": "Oak." for name in names})
+    result = suffice("ingest", "odd", "--collection", "odd", "--json").json()
+    assert {document["external_id"] for document in result["documents"]} == set(names)
+    shown = suffice("ingest", "odd", "--collection", "odd").out
+    for name in ("[red]oak[bold].txt", "elm\\x1b[31m.txt", 'new\\nline "q".txt', " b %; ä=.txt"):
+        assert name in shown
+
+
 def test_ingest_of_an_empty_folder(suffice: Suffice, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     outcome = suffice("ingest", "empty")
