@@ -67,11 +67,8 @@ def _passages(
     home: Path, embedder: SentenceTransformerEmbedder, documents: list[dict[str, Any]]
 ) -> list[str]:
     """Return the passages in the index, document by document as they were embedded."""
-    settings = IngestSettings()
     texts = TextStore(Home(home).texts, Home(home).work)
-    chunker = Chunker(
-        max_tokens=min(settings.chunk_tokens, embedder.max_tokens), tokenize=embedder.token_offsets
-    )
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
     return [
         chunk.passage
         for document in documents

@@ -188,6 +188,8 @@ def _whole_document(embedder: Embedder) -> Splitter:
             page_start=None,
             page_end=None,
             token_count=len(embedder.token_offsets(passage)),
+            parent_start=0,
+            parent_end=len(passage),
         )
         return [chunk]
 

@@ -1,5 +1,6 @@
 """Sections: the stretches of a text between its headings, with the titles above each."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,6 +38,18 @@ class Section:
         """Tell whether a later section lies within the section around this one."""
         parent = self.path[:-1]
         return other.path[: len(parent)] == parent
+
+
+class Sections:
+    """The sections of one text."""
+
+    def __init__(self, text: CanonicalText) -> None:
+        self.all = sections_of(text)
+        self._starts = [section.start for section in self.all]
+
+    def at(self, offset: int) -> Section:
+        """Return the section around a character."""
+        return self.all[bisect_right(self._starts, offset) - 1]
 
 
 def sections_of(text: CanonicalText) -> list[Section]:

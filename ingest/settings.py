@@ -1,6 +1,7 @@
 """Settings of ingestion, read from INGEST_* variables."""
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -21,6 +22,18 @@ class IngestSettings(BaseSettings):
         ge=32,
         description="Longest chunk, heading path included, in tokens of the embedder.",
     )
+    chunk_overlap_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="Most tokens of a chunk that the next one of its section repeats; at most half "
+        "of INGEST_CHUNK_TOKENS.",
+    )
+    chunk_min_tokens: int | None = Field(
+        default=None,
+        ge=0,
+        description="Chunks with less text are joined with a neighbour where both fit into one; at "
+        "most half of INGEST_CHUNK_TOKENS; unset: a quarter of it.",
+    )
     max_upload_bytes: int = Field(
         default=100 * 1024 * 1024, ge=1, description="Largest file accepted, in bytes."
     )
@@ -28,3 +41,15 @@ class IngestSettings(BaseSettings):
     parse_timeout_seconds: float = Field(
         default=600, gt=0, description="Time after which a parser is stopped, in seconds."
     )
+
+    @field_validator("chunk_overlap_tokens", "chunk_min_tokens")
+    @classmethod
+    def _check_half(cls, value: int | None, info: ValidationInfo) -> int | None:
+        limit = info.data.get("chunk_tokens")
+        if value is not None and limit is not None and value > limit // 2:
+            raise PydanticCustomError(
+                "above_half",
+                "Input should be at most half of INGEST_CHUNK_TOKENS, {half}",
+                {"half": limit // 2},
+            )
+        return value

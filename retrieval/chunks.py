@@ -1,6 +1,6 @@
 """The shared nouns: a chunk of a document, and a hit of a search."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 HEADING_SEPARATOR = " > "
@@ -21,6 +21,10 @@ class Chunk:
         page_start: page of the first character, from 1; None when the format has no pages.
         page_end: page of the last character, from 1.
         token_count: tokens of `passage` for the embedder, special tokens left out.
+        parent_start: first character of the parent window, the section around the chunk; of a long
+            section, the stretch of neighbouring chunks that it is in.
+        parent_end: one past the last character of the parent window.
+        table_header: header row of the table that the text continues, or the empty string.
         place: where the first character stands, as a reader calls it, such as `page 12`, `slide 4`
             or `sheet Prices, row 17`; None when there is no telling.
     """
@@ -35,6 +39,9 @@ class Chunk:
     page_start: int | None
     page_end: int | None
     token_count: int
+    parent_start: int
+    parent_end: int
+    table_header: str = ""
     place: str | None = None
 
     @property
@@ -44,8 +51,15 @@ class Chunk:
 
     @property
     def passage(self) -> str:
-        """What is embedded and indexed: the heading path on a line of its own, then the text."""
-        return f"{self.heading_path}\n{self.text}" if self.headings else self.text
+        """What is embedded, indexed and prompted, see `make_passage`."""
+        return make_passage(self.headings, self.table_header, self.text)
+
+
+def make_passage(headings: Sequence[str], table_header: str, text: str) -> str:
+    """Put the heading path and the table header above a text, each on a line of its own."""
+    path = [HEADING_SEPARATOR.join(headings)] if headings else []
+    header = [table_header] if table_header else []
+    return "\n".join([*path, *header, text])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,18 @@ def to_payload(chunk: Chunk) -> dict[str, Any]:
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
         "token_count": chunk.token_count,
+        "parent_start": chunk.parent_start,
+        "parent_end": chunk.parent_end,
+        "table_header": chunk.table_header,
         "place": chunk.place,
     }
 
 
 def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
-    """Return the chunk that `to_payload` was given."""
+    """Return the chunk that `to_payload` was given.
+
+    A payload of version 0.1 has neither parent nor table header: the chunk is its own parent.
+    """
     passage = payload[PASSAGE]
     return Chunk(
         chunk_id=chunk_id,
@@ -39,5 +45,8 @@ def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
         page_start=payload["page_start"],
         page_end=payload["page_end"],
         token_count=payload["token_count"],
+        parent_start=payload.get("parent_start", payload["start"]),
+        parent_end=payload.get("parent_end", payload["end"]),
+        table_header=payload.get("table_header", ""),
         place=payload.get("place"),  # missing in what version 0.1 wrote
     )

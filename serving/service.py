@@ -98,10 +98,7 @@ def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipel
         files=FileStore(home.files, home.work),
         texts=TextStore(home.texts, home.work),
         parsers=ParserPool(max_workers=1),
-        chunker=Chunker(
-            max_tokens=min(ingest.chunk_tokens, embedder.max_tokens),
-            tokenize=embedder.token_offsets,
-        ),
+        chunker=Chunker.for_embedder(ingest, embedder.max_tokens, embedder.token_offsets),
         embedder=embedder,
         store=_build_store(settings.retrieval, home, embedder),
         work=home.work,

@@ -142,6 +142,8 @@ def split_words(document_id: str, title: str, text: str) -> list[Chunk]:
             page_start=None,
             page_end=None,
             token_count=2,
+            parent_start=position,
+            parent_end=position + len(word),
         )
         for position, word in enumerate(text.split())
     ]

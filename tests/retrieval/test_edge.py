@@ -34,6 +34,8 @@ def make_chunk(text: str, ordinal: int = 0, document: str = "doc") -> Chunk:
         page_start=None,
         page_end=None,
         token_count=1,
+        parent_start=0,
+        parent_end=len(text),
     )
 
 

@@ -44,6 +44,8 @@ def make_chunk(
         page_start=None,
         page_end=None,
         token_count=len(EMBEDDER.token_offsets(text)),
+        parent_start=0,
+        parent_end=ordinal * 1000 + len(text),
     )
 
 
@@ -147,11 +149,25 @@ def test_upserting_nothing_is_allowed(index: ChunkIndex) -> None:
         pytest.param(make_chunk("Größe 漢字 🎉 e\u0301 \u202e fin\n\n\ttab "), id="unicode"),
         pytest.param(make_chunk("a\\b 'c' \"d\" %s {x} \x7f"), id="specials"),
         pytest.param(
-            Chunk(str(uuid.uuid4()), "d", REVISION, 7, 11, "körp", ("Ä > B", "🎉", ""), 3, 4, 9),
-            id="headings-and-pages",
+            Chunk(
+                str(uuid.uuid4()), "d", REVISION, 7, 11, "körp", ("Ä > B", "🎉", ""), 3, 4, 9, 5, 99
+            ),
+            id="headings-pages-and-parent",
         ),
         pytest.param(
-            Chunk(str(uuid.uuid4()), "d", REVISION, 2**33, 2**33 + 3, "far", ("H",), 1, 1, 2),
+            Chunk(
+                str(uuid.uuid4()), "d", REVISION, 30, 35, "| 1 |", ("H",), 1, 1, 9, 0, 60, "| Ä |"
+            ),
+            id="table-header",
+        ),
+        pytest.param(
+            Chunk(str(uuid.uuid4()), "d", REVISION, 30, 35, "| 1 |", (), 1, 1, 9, 0, 60, "| Ä |"),
+            id="table-header-without-headings",
+        ),
+        pytest.param(
+            Chunk(
+                str(uuid.uuid4()), "d", REVISION, 2**33, 2**33 + 3, "far", ("H",), 1, 1, 2, 0, 2**34
+            ),
             id="large-offsets",
         ),
     ],
@@ -209,8 +225,15 @@ def test_without_a_known_word_lexical_search_finds_nothing(index: ChunkIndex, qu
 
 
 def test_headings_are_found_by_words(index: ChunkIndex) -> None:
-    add(index, Chunk(str(uuid.uuid4()), "d", REVISION, 0, 4, "body", ("Outer", "Inner"), 1, 1, 3))
+    headings = ("Outer", "Inner")
+    add(index, Chunk(str(uuid.uuid4()), "d", REVISION, 0, 4, "body", headings, 1, 1, 3, 0, 4))
     assert texts_of(search_lexical(index, "inner", 10)) == ["body"]
+
+
+def test_the_header_of_a_table_is_found_by_words(index: ChunkIndex) -> None:
+    header = "| Price |"
+    add(index, Chunk(str(uuid.uuid4()), "d", REVISION, 9, 14, "| 7 |", (), 1, 1, 6, 0, 14, header))
+    assert texts_of(search_lexical(index, "price", 10)) == ["| 7 |"]
 
 
 @pytest.mark.parametrize("method", ["dense", "lexical"])

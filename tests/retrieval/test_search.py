@@ -41,6 +41,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChunkIndex]:
             page_start=None,
             page_end=None,
             token_count=5,
+            parent_start=0,
+            parent_end=len(text),
         )
         for text in TEXTS
     ]

@@ -27,6 +27,8 @@ def make_item(number: int, text: str) -> ContextItem:
         page_start=1,
         page_end=1,
         token_count=1,
+        parent_start=0,
+        parent_end=OFFSET + len(text),
     )
     return ContextItem(number, chunk, f"file-{number}.md", score=1.0)
 

@@ -23,7 +23,7 @@ LONG_ANSWER = 1500
 
 
 def make_task(excerpt: str = "Bees sleep at night.", max_tokens: int = 16) -> Task:
-    chunk = Chunk("c", "d", "r", 0, len(excerpt), excerpt, (), None, None, 5)
+    chunk = Chunk("c", "d", "r", 0, len(excerpt), excerpt, (), None, None, 5, 0, len(excerpt))
     return Task(
         question="When do bees sleep?",
         context=[ContextItem(1, chunk, "bees.md", score=1.0)],
