@@ -20,10 +20,12 @@ _NO_BREAK_SPACES = "\u00a0\u2007\u202f"
 _DIGIT_GROUP = re.compile(r"(?<=\d)[ \u2009]\d{3}(?!\d)")
 # Scripts that put no spaces between words: Thai, Lao, Burmese, Khmer, Chinese, Japanese. Letters
 # and digits of full width are left out, they form words.
-_UNSPACED = re.compile(
-    "[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
-    "\uff01-\uff0f\uff5b-\uff9f\U00020000-\U0003ffff]"
+_UNSPACED_RANGES = (
+    "\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uf900-\ufaff"
+    "\uff01-\uff0f\uff5b-\uff9f\U00020000-\U0003ffff"
 )
+_UNSPACED = re.compile(f"[{_UNSPACED_RANGES}]")
+_BREAKABLE = re.compile(rf"[\s{_UNSPACED_RANGES}]")
 
 
 class Boundaries:
@@ -75,6 +77,8 @@ def last_word_break(text: str, lowest: int, highest: int) -> int | None:
     A number in groups (`1 234 567`) and what no-break spaces join are taken apart only when there
     is no other place.
     """
+    if not _BREAKABLE.search(text, lowest - 1, highest + 1):
+        return None  # at once, because such a word may be very long
     for is_break in (is_word_break, _is_space):
         for offset in range(highest, lowest - 1, -1):
             if is_break(text, offset):

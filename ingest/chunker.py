@@ -199,7 +199,9 @@ class _Splitting:
     def _joined(self, piece: _Piece, following: _Piece) -> _Piece | None:
         """Return both pieces as one if one of them is too small and they fit."""
         sizes = [self._tokens.count(one.fresh, one.end) for one in (piece, following)]
-        if min(sizes) >= self._chunker.min_tokens or sum(sizes) > self._max_tokens:
+        if min(sizes) >= self._chunker.min_tokens:
+            return None
+        if following.end > self._tokens.forward(piece.start, self._max_tokens):
             return None
         joined = self._measured(piece.start, piece.fresh, following.end, piece.head)
         return joined if joined.token_count <= self._max_tokens else None

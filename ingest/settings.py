@@ -20,7 +20,8 @@ class IngestSettings(BaseSettings):
     chunk_tokens: int = Field(
         default=200,
         ge=32,
-        description="Longest chunk, heading path included, in tokens of the embedder.",
+        description="Longest chunk, heading path and table header included, in tokens of the "
+        "embedder.",
     )
     chunk_overlap_tokens: int = Field(
         default=0,

@@ -31,7 +31,7 @@ def to_payload(chunk: Chunk) -> dict[str, Any]:
 def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
     """Return the chunk that `to_payload` was given.
 
-    A payload of version 0.1 has neither parent nor table header: the chunk is its own parent.
+    A payload made before parents were stored makes the chunk its own parent.
     """
     passage = payload[PASSAGE]
     return Chunk(

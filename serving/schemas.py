@@ -190,7 +190,10 @@ class HitView(BaseModel):
     start: int
     end: int
     heading: str
+    table_header: str
     text: str
+    parent_start: int
+    parent_end: int
     token_count: int
     score: float
     scores: dict[str, float]
@@ -209,7 +212,10 @@ class HitView(BaseModel):
             start=chunk.start,
             end=chunk.end,
             heading=chunk.heading_path,
+            table_header=chunk.table_header,
             text=chunk.text,
+            parent_start=chunk.parent_start,
+            parent_end=chunk.parent_end,
             token_count=chunk.token_count,
             score=hit.score,
             scores=dict(hit.scores),

@@ -20,6 +20,7 @@ from rank_bm25 import BM25Okapi
 from retrieval.chunks import Chunk, Hit
 from retrieval.edge import EdgeStore
 from retrieval.index import ChunkIndex, IndexStore
+from retrieval.payload import from_payload, to_payload
 from retrieval.qdrant import QdrantStore
 from tests.fakes import HashEmbedder
 from tests.rankings import search_dense, search_lexical
@@ -177,6 +178,23 @@ def test_a_chunk_comes_back_exactly(index: ChunkIndex, chunk: Chunk) -> None:
     [hit] = dense(index, chunk.passage)
     assert hit.chunk == chunk
     assert hit.score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_chunk_stored_before_there_were_parents_is_its_own() -> None:
+    payload = {
+        "document_id": "doc",
+        "revision": REVISION,
+        "start": 7,
+        "end": 11,
+        "passage": "Outer > Inner\nbody",
+        "headings": ["Outer", "Inner"],
+        "page_start": 2,
+        "page_end": 3,
+        "token_count": 4,
+    }
+    chunk = Chunk("c", "doc", REVISION, 7, 11, "body", ("Outer", "Inner"), 2, 3, 4, 7, 11, "")
+    assert from_payload("c", payload) == chunk
+    assert from_payload("c", to_payload(chunk)) == chunk
 
 
 def test_upsert_replaces_the_chunk_of_the_same_id(index: ChunkIndex) -> None:

@@ -79,3 +79,15 @@ def test_bad_value_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingError, match=f"^{name}: Input should be .*docs/settings.md"):
         check_settings()
+
+
+@pytest.mark.parametrize("name", ["INGEST_CHUNK_OVERLAP_TOKENS", "INGEST_CHUNK_MIN_TOKENS"])
+def test_chunk_sizes_that_do_not_go_together_are_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGEST_CHUNK_TOKENS", "101")
+    monkeypatch.setenv(name, "50")
+    check_settings()
+    monkeypatch.setenv(name, "51")
+    with pytest.raises(SettingError, match=f"^{name}: .* at most half of INGEST_CHUNK_TOKENS, 50"):
+        check_settings()
