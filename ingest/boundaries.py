@@ -62,6 +62,11 @@ class Boundaries:
                 return offsets[position - 1]
         return None
 
+    def after(self, offset: int) -> int | None:
+        """Return the next boundary of any kind."""
+        positions = [(offsets, bisect_right(offsets, offset)) for offsets in self._kinds]
+        return min((offsets[i] for offsets, i in positions if i < len(offsets)), default=None)
+
     def first_sentence(self, lowest: int, highest: int) -> int | None:
         """Return the first sentence, or else the first line, that begins in `lowest`..`highest`."""
         for offsets in self._kinds[-2:]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from math import ceil
 from uuid import UUID, uuid5
 
 from ingest.boundaries import Boundaries, is_word_break, last_word_break
 from ingest.heads import Head, Heads
+from ingest.parents import parent_windows
 from ingest.sections import Section, Sections
 from ingest.settings import IngestSettings
 from ingest.tables import Tables
@@ -19,8 +18,6 @@ _ALGORITHM = "structure-2"
 _NAMESPACE = UUID("6f1d9a52-3c0e-5b7d-9f43-2a8e51c7d0b4")
 # One character can be 18 tokens (U+FDFA under NFKC), and a head takes up to half of the limit.
 MIN_MAX_TOKENS = 32
-# A parent window is at most so many times as long as the longest chunk.
-PARENT_CHUNKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +153,9 @@ class _Splitting:
         return pieces
 
     def parents(self, pieces: Sequence[_Piece]) -> Iterator[tuple[int, int]]:
-        """Yield the parent window of each piece: its sections, or a stretch of them."""
-        for run in self._runs(pieces):
-            start, end = self._sections_around(run[0].start, run[-1].end)
-            num_tokens = self._tokens.count(start, end)
-            if num_tokens <= PARENT_CHUNKS * self._max_tokens:
-                yield from ((start, end) for _ in run)
-            else:
-                yield from self._stretches(run, num_tokens)
+        """Yield the parent window of each piece."""
+        spans = [(piece.start, piece.end) for piece in pieces]
+        return parent_windows(spans, self._sections, self._tokens, self._max_tokens)
 
     def _cut_pieces(self) -> Iterator[_Piece]:
         for start, end in self._groups():
@@ -258,11 +250,7 @@ class _Splitting:
         highest = self._tokens.forward(start, budget)
         if highest >= end:
             return end
-        total = self._tokens.count(start, end)
-        balanced = highest
-        if budget < total < 3 * budget // 2:
-            # Two chunks are left: 2 / 3 and 1 / 3 at worst, instead of a full one and a scrap.
-            balanced = min(highest, self._tokens.forward(start, max(1, 2 * total // 3)))
+        balanced = self._balanced(start, end, budget)
         min_tokens = self._chunker.min_tokens
         for num_tokens, upper in (
             (budget // 2, balanced),
@@ -274,11 +262,21 @@ class _Splitting:
             boundary = self._boundaries.last(lowest, upper)
             if boundary is not None:
                 return boundary
-        for upper in (balanced, highest):
+        sentence_end = self._boundaries.after(highest) or end
+        for upper in (self._balanced(start, min(sentence_end, end), budget), highest):
             cut = self._word_cut(start, upper)
             if cut is not None:
                 return cut
         return max(highest, start + 1)
+
+    def _balanced(self, start: int, end: int, budget: int) -> int:
+        """Return the farthest cut that leaves no scrap before `end`.
+
+        Where two chunks are left, they take 2 / 3 and 1 / 3 at worst.
+        """
+        total = self._tokens.count(start, end)
+        num_tokens = 2 * total // 3 if budget < total < 3 * budget // 2 else budget
+        return self._tokens.forward(start, min(budget, num_tokens))
 
     def _word_cut(self, start: int, highest: int) -> int | None:
         """Cut between words, or, where a heading keeps to a table row, between these two."""
@@ -300,33 +298,6 @@ class _Splitting:
         )
         start = self._boundaries.first_sentence(lowest, piece.end - 1)
         return fresh if start is None else start
-
-    def _runs(self, pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
-        """Yield the pieces of the same sections, in order."""
-        run: list[_Piece] = []
-        for piece in pieces:
-            if run and self._sections.at(run[-1].end - 1) != self._sections.at(piece.fresh):
-                yield run
-                run = []
-            run.append(piece)
-        if run:
-            yield run
-
-    def _stretches(self, run: Sequence[_Piece], num_tokens: int) -> Iterator[tuple[int, int]]:
-        """Yield the parent windows of a run that is too long to be one: stretches of like size."""
-        # A stretch ends with the chunk that reaches its share, so it may be one chunk longer.
-        num_stretches = ceil(num_tokens / ((PARENT_CHUNKS - 1) * self._max_tokens))
-        start = run[0].start
-
-        def stretch_of(piece: _Piece) -> int:
-            return self._tokens.count(start, piece.fresh) * num_stretches // num_tokens
-
-        for _, members in groupby(run, stretch_of):
-            stretch = list(members)
-            yield from ((stretch[0].start, stretch[-1].end) for _ in stretch)
-
-    def _sections_around(self, start: int, end: int) -> tuple[int, int]:
-        return self._trim(self._sections.at(start).start, self._sections.at(end - 1).end)
 
     def _trim(self, start: int, end: int) -> tuple[int, int]:
         while start < end and self._text[start].isspace():

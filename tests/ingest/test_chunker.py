@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from ingest.chunker import PARENT_CHUNKS, Chunker
+from ingest.chunker import Chunker
+from ingest.parents import PARENT_CHUNKS
 from ingest.parsers.markdown import parse_markdown
 from ingest.sections import sections_of
 from ingest.settings import IngestSettings
@@ -291,6 +292,11 @@ def test_script_without_spaces_is_cut_around_codes() -> None:
 def test_last_chunks_are_balanced() -> None:
     counts = [chunk.token_count for chunk in split(" ".join(["word"] * 34))]
     assert counts == [22, 12]
+
+
+def test_a_long_sentence_leaves_no_scrap() -> None:
+    counts = [chunk.token_count for chunk in split(f"{sentence(33)}\n\n{sentence(60)}")]
+    assert counts[:2] == [22, 12]
 
 
 def test_a_boundary_is_worth_more_than_balance() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,18 @@ def test_support_is_judged_by_what_the_context_says_least_about() -> None:
     support = rank_passages(EMBEDDER, question, context).support
     assert support == pytest.approx(float((said.vectors @ unknown).max()), abs=1e-5)
     assert support < rank_passages(EMBEDDER, "queen lives five years", context).support
+
+
+def test_table_header_supports_a_row_and_is_not_quoted() -> None:
+    row = "| Ann Smith | forty years old |"
+    (item,) = make_context(row)
+    with_header = replace(item, chunk=replace(item.chunk, table_header="| Keeper | Age |"))
+    question = "keeper age Smith"
+    assert (
+        rank_passages(EMBEDDER, question, [with_header]).support
+        > rank_passages(EMBEDDER, question, [item]).support
+    )
+    assert text_of(answer(question, [with_header], threshold=0)) == f"{row} [1]"
 
 
 def test_support_needs_one_chunk_that_speaks_of_it_all() -> None:

@@ -65,6 +65,17 @@ def test_pages_of_a_pdf_are_told(application: Application) -> None:
     assert 1 <= keeper["page_start"] <= keeper["page_end"] == 2
 
 
+def test_row_of_a_table_comes_with_its_header_and_its_section(application: Application) -> None:
+    rows = "\n".join(f"| rope{number} | {number} meters |" for number in range(12))
+    source = f"# Stock\n\n| Rope | Length |\n|---|---|\n{rows}\n\n# End\n\n{'Over. ' * 20}\n"
+    application.ingest("stock.md", source, collection="tables")
+    hit = application.search("rope11", collection="tables", mode="lexical")[0]
+    assert hit["table_header"] == "| Rope | Length |"
+    assert hit["text"].startswith("| rope")
+    parent = source[hit["parent_start"] : hit["parent_end"]]
+    assert parent == source[: source.index("\n\n# End")]
+
+
 def test_formats_without_pages_have_none(application: Application) -> None:
     bees = application.search(QUESTION)[0]
     assert (bees["page_start"], bees["page_end"]) == (None, None)
