@@ -316,7 +316,7 @@ def test_collections_tell_counts_and_fingerprints(application: Application) -> N
         "embedder": "hash-embedder",
         "fingerprints": {
             "embedder": "hash-1",
-            "chunker": "structure-1/max_tokens=32",
+            "chunker": "structure-2/max=32/overlap=0/min=8",
             "analyzer": "english",
         },
     }
