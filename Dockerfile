@@ -23,6 +23,11 @@ RUN /opt/suffice/bin/python -m pip install --no-deps --build-constraint requirem
 
 FROM python:3.11-slim
 
+# It reads scanned pages; more languages are packages such as tesseract-ocr-deu.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends tesseract-ocr \
+    && rm -rf /var/lib/apt/lists/*
+
 RUN useradd --uid 10001 --create-home suffice && install -d -o suffice -g suffice /data
 COPY --from=build /opt/suffice /opt/suffice
 

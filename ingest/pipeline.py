@@ -49,10 +49,11 @@ class IncompleteIndexError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file may take: pages, and seconds in the parser."""
+    """What one file may take: pages, and seconds in the parser; languages of scanned pages."""
 
     max_pages: int
     parse_timeout_seconds: float
+    ocr_languages: str = "eng"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,7 @@ class Pipeline:
                 document.media_type,
                 max_pages=self.limits.max_pages,
                 timeout_seconds=self.limits.parse_timeout_seconds,
+                ocr_languages=self.limits.ocr_languages,
             )
             with self.change:  # what was deleted meanwhile must not come back
                 self._current(document.id, document.revision)
@@ -252,11 +254,10 @@ def _outcome(text: CanonicalText, revision: str) -> dict[str, object]:
         "error_reason": None,
     }
     if text.unreadable_pages:
-        pages = ", ".join(str(number) for number in text.unreadable_pages[:20])
         outcome |= {
             "status": Status.PARTIAL,
             "error_code": "unreadable_pages",
             "error_reason": f"{len(text.unreadable_pages)} of {len(text.page_starts)} pages have "
-            f"no readable text: {pages}. The other pages are searchable.",
+            f"no readable text. {text.unreadable_reason} The other pages are searchable.",
         }
     return outcome

@@ -38,7 +38,14 @@ class IngestSettings(BaseSettings):
     max_upload_bytes: int = Field(
         default=100 * 1024 * 1024, ge=1, description="Largest file accepted, in bytes."
     )
-    max_pages: int = Field(default=5000, ge=1, description="Longest PDF accepted, in pages.")
+    max_pages: int = Field(
+        default=5000, ge=1, description="Longest PDF or scan accepted, in pages."
+    )
+    ocr_languages: str = Field(
+        default="eng",
+        pattern=r"^[A-Za-z_]+(\+[A-Za-z_]+)*$",
+        description="Languages of scanned pages: codes of Tesseract joined by +, such as eng+deu.",
+    )
     parse_timeout_seconds: float = Field(
         default=600, gt=0, description="Time after which a parser is stopped, in seconds."
     )

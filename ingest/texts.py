@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -34,6 +34,11 @@ class CanonicalText:
         headings: in text order.
         unreadable_pages: numbers of pages that carry no text, from 1 (scans).
         places: in text order, for formats whose parts readers do not call pages.
+        unreadable_reason: why pages are unreadable and what to do, in words.
+        ocr_pages: numbers of the pages whose text comes from OCR, from 1.
+        num_hidden_characters: left out of the text because no reader sees them.
+        metadata: what the file says about itself: `title`, `author`, `subject`, `keywords`,
+            `created` and `modified` (ISO 8601), each only if given.
     """
 
     text: str
@@ -41,6 +46,10 @@ class CanonicalText:
     headings: tuple[Heading, ...] = ()
     unreadable_pages: tuple[int, ...] = ()
     places: tuple[Place, ...] = ()
+    unreadable_reason: str | None = None
+    ocr_pages: tuple[int, ...] = ()
+    num_hidden_characters: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CanonicalText":
@@ -51,6 +60,10 @@ class CanonicalText:
             headings=tuple(Heading(**heading) for heading in fields["headings"]),
             unreadable_pages=tuple(fields["unreadable_pages"]),
             places=tuple(Place(**place) for place in fields["places"]),
+            unreadable_reason=fields["unreadable_reason"],
+            ocr_pages=tuple(fields["ocr_pages"]),
+            num_hidden_characters=fields["num_hidden_characters"],
+            metadata=fields["metadata"],
         )
 
     def page_at(self, offset: int) -> int | None:

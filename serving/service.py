@@ -102,7 +102,7 @@ def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipel
         embedder=embedder,
         store=_build_store(settings.retrieval, home, embedder),
         work=home.work,
-        limits=Limits(ingest.max_pages, ingest.parse_timeout_seconds),
+        limits=Limits(ingest.max_pages, ingest.parse_timeout_seconds, ingest.ocr_languages),
     )
 
 

@@ -28,19 +28,22 @@ RST = "text/x-rst"
 CSV = "text/csv"
 HTML = "text/html"
 PLAIN = "text/plain"
+PNG = "image/png"
+JPEG = "image/jpeg"
+TIFF = "image/tiff"
+SCANS = (PNG, JPEG, TIFF)
 
 SUPPORTED = (
     "PDF, Word (docx), PowerPoint (pptx), Excel (xlsx, xlsb, xls), OpenDocument (odt, ods), EPUB, "
-    "RTF, mail (eml, msg), HTML, Markdown, reStructuredText, CSV and plain text"
+    "RTF, mail (eml, msg), HTML, Markdown, reStructuredText, CSV, plain text and scans (png, jpeg, "
+    "tiff)"
 )
 HEAD_BYTES = 4096
 # Readers accept the PDF header anywhere in the first 1024 bytes (ISO 32000-1, note 13 of annex H).
 _PDF_HEADER_WINDOW = 1024
 _BINARY_MAGIC = (
     b"PK\x05\x06",  # an empty zip
-    b"\x89PNG",
     b"GIF8",
-    b"\xff\xd8\xff",  # jpeg
     b"\x1f\x8b",  # gzip
     b"BZh",
     b"7z\xbc\xaf",
@@ -48,6 +51,12 @@ _BINARY_MAGIC = (
     b"\xfd7zXZ",
     b"\x7fELF",
 )
+_SCAN_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": PNG,
+    b"\xff\xd8\xff": JPEG,
+    b"II*\0": TIFF,
+    b"MM\0*": TIFF,
+}
 _RTF_MAGIC = b"{\\rtf"
 # The content type of the main part of an Office Open XML file (ECMA-376, part 1), templates and
 # files with macros included.
@@ -113,6 +122,9 @@ def detect_media_type(file: BinaryIO, filename: str) -> str:
         return PDF
     if head.startswith(_RTF_MAGIC):
         return RTF
+    for magic, scan in _SCAN_MAGIC.items():
+        if head.startswith(magic):
+            return scan
     if head.startswith(ZIP_MAGIC):
         media_type = _zip_type(file)
     elif head.startswith(OLE_MAGIC):

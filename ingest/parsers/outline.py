@@ -1,39 +1,37 @@
 """PDF outlines: bookmarks become headings where their title stands on the page."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import islice
 
-from pypdf import PdfReader
-from pypdf.generic import Destination
+from pypdfium2 import PdfDocument, PdfiumError
 
+from ingest.parsers.cleaning import clean
 from ingest.texts import Heading
 
 # What may stand before a title on its line: `2.1 `, `A. `, `Chapter 3: `.
 _NUMBERING = re.compile(r"(?:(?:\w+ )?[\dIVXLC]+(?:[.-]\d+)*|[A-Z])?\W*")
 _MAX_NUMBERING_CHARACTERS = 20
 _MAX_OCCURRENCES = 50
+_MAX_ENTRIES = 20_000
 
 
-def read_outline(reader: PdfReader) -> Iterator[tuple[int, int, str]]:
-    """Yield (level from 1, page index from 0, title) in outline order.
+def read_outline(document: PdfDocument) -> list[tuple[int, int, str]]:
+    """Return (level from 1, page index from 0, title) in outline order.
 
-    Raises:
-        PyPdfError: the outline is damaged; damaged files raise other errors, too.
+    An outline that is damaged ends early: it only adds headings, the text is complete without it.
     """
-    pending: list[tuple[int, object]] = [(1, item) for item in reversed(reader.outline)]
-    while pending:
-        level, item = pending.pop()
-        if isinstance(item, list):
-            pending.extend((level + 1, child) for child in reversed(item))
-        elif isinstance(item, Destination):
-            page = _page_index(reader, item)
-            if page is not None and isinstance(item.title, str):
-                yield level, page, item.title
-
-
-def _page_index(reader: PdfReader, destination: Destination) -> int | None:
-    page = reader.get_destination_page_number(destination)
-    return page if isinstance(page, int) and 0 <= page < len(reader.pages) else None
+    entries: list[tuple[int, int, str]] = []
+    try:
+        for bookmark in islice(document.get_toc(), _MAX_ENTRIES):
+            destination = bookmark.get_dest()
+            page = destination.get_index() if destination else None
+            title = clean(bookmark.get_title())
+            if page is not None and 0 <= page < len(document) and title:
+                entries.append((bookmark.level + 1, page, title))
+    except (PdfiumError, ValueError):
+        pass
+    return entries
 
 
 def locate_headings(

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -17,12 +18,14 @@ from ingest.parsers.epub import parse_epub
 from ingest.parsers.hypertext import parse_html
 from ingest.parsers.mail import parse_eml, parse_msg
 from ingest.parsers.markdown import parse_markdown
-from ingest.parsers.media_types import SUPPORTED, detect_media_type
+from ingest.parsers.media_types import SCANS, SUPPORTED, detect_media_type
+from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.opendocument import parse_odt
 from ingest.parsers.pdf import parse_pdf
 from ingest.parsers.plain import parse_plain
 from ingest.parsers.restructured import parse_rst
 from ingest.parsers.richtext import parse_rtf
+from ingest.parsers.scan import parse_scan
 from ingest.parsers.sheets import parse_delimited, parse_workbook
 from ingest.parsers.slides import parse_pptx
 from ingest.parsers.word import parse_docx
@@ -69,19 +72,27 @@ _PARSERS: Mapping[str, Callable[[bytes], CanonicalText]] = {
 _MAIL_PARSERS = {media_types.EML: parse_eml, media_types.MSG: parse_msg}
 
 
-def parse(path: Path, media_type: str, max_pages: int) -> CanonicalText:
+def parse(
+    path: Path,
+    media_type: str,
+    max_pages: int,
+    password: str | None = None,
+    ocr: OcrSettings | None = None,
+) -> CanonicalText:
     """Return the canonical text of a file.
 
     Args:
         path: the file.
         media_type: as `detect_media_type` returns it.
-        max_pages: a PDF with more pages is refused.
+        max_pages: a PDF or scan with more pages is refused.
+        password: opens an encrypted PDF.
+        ocr: how pages without text are read.
 
     Raises:
         UnsupportedTypeError: there is no parser for the media type.
         UnreadableFileError: the file is damaged, locked, too long or holds no text.
     """
-    text = _parse_data(path.read_bytes(), media_type, max_pages)
+    text = _Parsing(max_pages, password, ocr).parse(path.read_bytes(), media_type)
     if not text.text.strip():
         raise UnreadableFileError(
             "no_text",
@@ -90,28 +101,41 @@ def parse(path: Path, media_type: str, max_pages: int) -> CanonicalText:
     return text
 
 
-def _parse_data(data: bytes, media_type: str, max_pages: int, depth: int = 0) -> CanonicalText:
-    if media_type == media_types.PDF:
-        return parse_pdf(data, max_pages)
-    if media_type in _MAIL_PARSERS:
-        attachment = partial(_parse_attachment, max_pages=max_pages, depth=depth + 1)
-        parser = partial(_MAIL_PARSERS[media_type], parse_attachment=attachment)
-    elif media_type in _PARSERS:
-        parser = partial(_PARSERS[media_type])
-    else:
+@dataclass(frozen=True, slots=True)
+class _Parsing:
+    """One file and its attachments; `depth` counts how many mails are around it."""
+
+    max_pages: int
+    password: str | None
+    ocr: OcrSettings | None
+    depth: int = 0
+
+    def parse(self, data: bytes, media_type: str) -> CanonicalText:
+        parser = self._parser(media_type)
+        try:
+            return parser(data)
+        except _DAMAGE as error:
+            raise UnreadableFileError(
+                "damaged",
+                f"The file is damaged and could not be read ({type(error).__name__}); save it "
+                "anew, or as PDF, and upload that.",
+            ) from error
+
+    def _parser(self, media_type: str) -> Callable[[bytes], CanonicalText]:
+        if media_type == media_types.PDF:
+            return partial(
+                parse_pdf, max_pages=self.max_pages, password=self.password, ocr=self.ocr
+            )
+        if media_type in SCANS:
+            return partial(parse_scan, max_pages=self.max_pages, ocr=self.ocr)
+        if media_type in _MAIL_PARSERS:
+            return partial(_MAIL_PARSERS[media_type], parse_attachment=self._parse_attachment)
+        if media_type in _PARSERS:
+            return _PARSERS[media_type]
         raise UnsupportedTypeError(f"No parser reads {media_type}. Supported are {SUPPORTED}.")
-    try:
-        return parser(data)
-    except _DAMAGE as error:
-        raise UnreadableFileError(
-            "damaged",
-            f"The file is damaged and could not be read ({type(error).__name__}); save it anew, or "
-            "as PDF, and upload that.",
-        ) from error
 
-
-def _parse_attachment(data: bytes, filename: str, *, max_pages: int, depth: int) -> CanonicalText:
-    if depth > _MAX_DEPTH:
-        raise UnsupportedTypeError(f"{filename} is an attachment within too many others.")
-    media_type = detect_media_type(BytesIO(data), filename)
-    return _parse_data(data, media_type, max_pages, depth)
+    def _parse_attachment(self, data: bytes, filename: str) -> CanonicalText:
+        if self.depth == _MAX_DEPTH:
+            raise UnsupportedTypeError(f"{filename} is an attachment within too many others.")
+        media_type = detect_media_type(BytesIO(data), filename)
+        return replace(self, depth=self.depth + 1).parse(data, media_type)

@@ -1,173 +1,177 @@
-"""PDF: page texts by pypdf, headings from the outline. Every structure in the file may lie."""
+"""PDF: lines by PDFium, page by page; what it cannot read, by pypdf; scans by OCR.
+
+Every structure in the file may lie.
+"""
 
 import logging
-import re
-import struct
-import unicodedata
-import zlib
 from collections.abc import Sequence
-from io import BytesIO
-from itertools import accumulate
 
-from pypdf import PageObject, PasswordType, PdfReader, apply_configuration
-from pypdf.errors import DependencyError, LimitReachedError, PyPdfError
+import pypdfium2.raw as pdfium
+from pypdfium2 import PdfDocument, PdfiumError
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.ocr import OcrError, Tesseract, ocr_lines, render
+from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.outline import locate_headings, read_outline
+from ingest.parsers.page_layout import in_reading_order
+from ingest.parsers.page_lines import Line, PageLines, may_show_text, read_lines
+from ingest.parsers.page_text import PAGE_SEPARATOR, page_starts, to_headings, write_pages
+from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
+from ingest.parsers.pdf_fallback import Fallback
+from ingest.parsers.pdf_headings import body_size, mark_headings
+from ingest.parsers.pdf_metadata import read_metadata
+from ingest.parsers.running_lines import without_running_lines
+from ingest.parsers.unread_pages import UnreadPages
 from ingest.texts import CanonicalText
 
-PAGE_SEPARATOR = "\n\n"
-
-# pypdf documents that broken files raise other exceptions than its own; these are the ones that
-# missing keys, wrong types, cut streams and endless nesting lead to. SyntaxError, NameError and
-# the like would be faults of the program and are not among them.
-PDF_ERRORS = (
-    PyPdfError,
-    DependencyError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-# Inner nodes of a page tree; a sound tree has fewer of them than pages.
-_MIN_TREE_ENTRIES = 1000
-_LIGATURES = str.maketrans(
-    {
-        "\ufb00": "ff",
-        "\ufb01": "fi",
-        "\ufb02": "fl",
-        "\ufb03": "ffi",
-        "\ufb04": "ffl",
-        "\ufb05": "st",
-        "\ufb06": "st",
-    }
-)
-_LINE_END = re.compile(r"\r\n?")
-_UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# A page of so many lines, most of a single letter, is one that PDFium took for vertical text.
+_MIN_SCRAMBLED_LINES = 20
 
 
-def parse_pdf(data: bytes, max_pages: int) -> CanonicalText:
+def parse_pdf(
+    data: bytes, max_pages: int, password: str | None = None, ocr: OcrSettings | None = None
+) -> CanonicalText:
     """Return the text of all pages, joined by `PAGE_SEPARATOR`.
 
-    A heading is an outline entry whose title stands on the page it points to.
+    Headings are the outline entries whose title stands on the page they point to; without any,
+    lines in larger type. Pages without text go through OCR.
 
     Args:
         data: the file.
         max_pages: a file with more pages, or one that declares more, is refused.
+        password: opens an encrypted file; one that any reader opens needs none.
+        ocr: how pages without text are read.
 
     Raises:
         UnreadableFileError: code `encrypted`, `damaged`, `too_many_pages` or `no_text`.
     """
-    # pypdf warns of every fault in a file, which says nothing to the operator of a service.
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-    with apply_configuration(page_tree_maximum_entries=2 * max_pages + _MIN_TREE_ENTRIES):
-        reader = _open(data)
-        pages = _pages(reader, max_pages)
-        texts = [_page_text(page) for page in pages]
-        if not any(texts):
-            raise UnreadableFileError(
-                "no_text",
-                "No page holds text; the file is probably a scan and needs OCR. "
-                "Run OCR on it and upload the result.",
-            )
-        return _assemble(texts, _outline(reader))
-
-
-def clean(text: str) -> str:
-    """Return text as NFC without ligatures, control characters and spaces at line ends."""
-    text = _UNWANTED.sub("", _LINE_END.sub("\n", text)).translate(_LIGATURES)
-    lines = unicodedata.normalize("NFC", text).split("\n")
-    return "\n".join(line.rstrip() for line in lines).strip()
-
-
-def _open(data: bytes) -> PdfReader:
-    try:
-        reader = PdfReader(BytesIO(data))
-        locked = reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED
-    except (DependencyError, NotImplementedError) as error:
-        raise _encrypted() from error
-    except PDF_ERRORS as error:
-        raise _damaged() from error
-    if locked:
-        raise _encrypted()
-    return reader
-
-
-def _pages(reader: PdfReader, max_pages: int) -> list[PageObject]:
-    try:
-        _check_page_count(_declared_page_count(reader), max_pages)
-        pages = list(reader.pages)
-    except LimitReachedError as error:
-        raise _too_many_pages(max_pages) from error
-    except PDF_ERRORS as error:
-        raise _damaged() from error
-    _check_page_count(len(pages), max_pages)
-    if not pages:
-        raise _damaged()
-    return pages
-
-
-def _declared_page_count(reader: PdfReader) -> int:
-    tree = reader.root_object["/Pages"].get_object()
-    count = tree.get("/Count") if isinstance(tree, dict) else None
-    return count if isinstance(count, int) else 0
-
-
-def _check_page_count(num_pages: int, max_pages: int) -> None:
-    if num_pages > max_pages:
-        raise _too_many_pages(max_pages)
-
-
-def _page_text(page: PageObject) -> str:
-    try:
-        return clean(page.extract_text())
-    except PDF_ERRORS:
-        # One bad page must not lose the others; it is reported as unreadable.
-        return ""
-
-
-def _outline(reader: PdfReader) -> list[tuple[int, int, str]]:
-    try:
-        return [(level, page, clean(title)) for level, page, title in read_outline(reader)]
-    except PDF_ERRORS:
-        # The outline only adds headings; the text is complete without it.
-        return []
-
-
-def _assemble(texts: Sequence[str], outline: Sequence[tuple[int, int, str]]) -> CanonicalText:
-    lengths = (len(text) + len(PAGE_SEPARATOR) for text in texts[:-1])
-    page_starts = tuple(accumulate(lengths, initial=0))
+    # It warns of every fault in a file, which says nothing to the operator of a service.
+    logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)
+    fallback = Fallback(data, max_pages, password)
+    document = _open(data, password)
+    if document is None:
+        return _read_by_fallback(fallback)
+    with document:
+        if len(document) > max_pages:
+            raise too_many_pages(max_pages)
+        pages = [_read_page(document, index, fallback) for index in range(len(document))]
+        bodies = without_running_lines(pages, body_size([page.lines for page in pages]))
+        tesseract = Tesseract(ocr or OcrSettings())
+        ocr_pages, unread = _read_scans(document, pages, bodies, tesseract)
+        if not any(bodies):
+            raise _no_text(unread, ocr_pages)
+        outline = read_outline(document)
+        metadata = read_metadata(document, data, fallback)
+    if not outline:
+        mark_headings(bodies)
+    texts, spans = write_pages(bodies)
+    starts = page_starts(texts)
     return CanonicalText(
         text=PAGE_SEPARATOR.join(texts),
-        page_starts=page_starts,
-        headings=locate_headings(outline, texts, page_starts),
-        unreadable_pages=tuple(number for number, text in enumerate(texts, start=1) if not text),
+        page_starts=starts,
+        headings=locate_headings(outline, texts, starts) or to_headings(texts, spans, starts),
+        unreadable_pages=unread.numbers,
+        unreadable_reason=unread.reason,
+        ocr_pages=tuple(number for number in ocr_pages if bodies[number - 1]),
+        num_hidden_characters=sum(page.num_hidden for page in pages),
+        metadata=metadata,
     )
 
 
-def _encrypted() -> UnreadableFileError:
-    return UnreadableFileError(
-        "encrypted",
-        "The PDF is locked with a password; save a copy without the password and upload that.",
+def _open(data: bytes, password: str | None) -> PdfDocument | None:
+    """Return the opened file, or None when PDFium finds no page in it."""
+    try:
+        document = PdfDocument(data, password=password)
+    except PdfiumError as error:
+        if error.err_code == pdfium.FPDF_ERR_PASSWORD:
+            raise encrypted(password) from error
+        return None
+    if len(document):
+        return document
+    document.close()
+    return None
+
+
+def _read_page(document: PdfDocument, index: int, fallback: Fallback) -> PageLines:
+    """Return the lines of a page in reading order."""
+    try:
+        page = read_lines(document, index)
+    except PdfiumError:
+        return fallback.read(index) or PageLines([], is_damaged=True)
+    if page.num_objects == 0 or _is_scrambled(page.lines):
+        return fallback.read(index) or page
+    page.lines = in_reading_order(page.lines)
+    return page
+
+
+def _is_scrambled(lines: Sequence[Line]) -> bool:
+    num_single = sum(len(line.text) == 1 for line in lines)
+    return len(lines) >= _MIN_SCRAMBLED_LINES and num_single > len(lines) / 2
+
+
+def _read_by_fallback(fallback: Fallback) -> CanonicalText:
+    """Return the plain text of a file that PDFium does not open."""
+    unread = UnreadPages()
+    bodies = []
+    for index in range(fallback.num_pages()):
+        page = fallback.read(index)
+        bodies.append(page.lines if page else [])
+        if not bodies[-1]:
+            unread.add_damaged(index + 1)
+    if not any(bodies):
+        raise damaged()
+    texts, _ = write_pages(bodies)
+    return CanonicalText(
+        text=PAGE_SEPARATOR.join(texts),
+        page_starts=page_starts(texts),
+        unreadable_pages=unread.numbers,
+        unreadable_reason=unread.reason,
     )
 
 
-def _damaged() -> UnreadableFileError:
-    return UnreadableFileError(
-        "damaged",
-        "The PDF is damaged and could not be read; print it to a new PDF and upload that.",
-    )
+def _read_scans(
+    document: PdfDocument,
+    pages: Sequence[PageLines],
+    bodies: list[list[Line]],
+    tesseract: Tesseract,
+) -> tuple[tuple[int, ...], UnreadPages]:
+    """Put the text of page images into `bodies`.
+
+    Returns:
+        The numbers of the pages that were read, from 1, and the pages that were not.
+    """
+    read: list[int] = []
+    unread = UnreadPages()
+    for index, page in enumerate(pages):
+        if bodies[index]:
+            continue
+        if page.is_damaged:
+            unread.add_damaged(index + 1)
+            continue
+        try:
+            if page.num_objects and _may_show_text(document, index):
+                bodies[index] = ocr_lines(tesseract.read(render(document, index)))
+                read.append(index + 1)
+            else:
+                bodies[index] = page.lines  # nothing but a header or a page number
+        except OcrError as error:
+            unread.add_scan(index + 1, str(error))
+            bodies[index] = page.lines
+        except (PdfiumError, ValueError):
+            unread.add_damaged(index + 1)
+    return tuple(read), unread
 
 
-def _too_many_pages(max_pages: int) -> UnreadableFileError:
-    return UnreadableFileError(
-        "too_many_pages",
-        f"The PDF has more than {max_pages} pages; split it and upload the parts.",
-    )
+def _may_show_text(document: PdfDocument, index: int) -> bool:
+    page = document[index]
+    try:
+        return may_show_text(page)
+    finally:
+        page.close()
+
+
+def _no_text(unread: UnreadPages, ocr_pages: Sequence[int]) -> UnreadableFileError:
+    if unread.are_damaged:
+        return damaged()
+    seen = "OCR found none in its images." if ocr_pages else "All pages are empty."
+    return UnreadableFileError("no_text", f"No page holds text. {unread.reason or seen}")

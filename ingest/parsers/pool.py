@@ -10,15 +10,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from queue import Empty, LifoQueue
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.replies import Reply, result
 from ingest.texts import CanonicalText
 
 # A worker imports in 0.2 s; a minute means that the machine is beyond use.
 _STARTUP_TIMEOUT_SECONDS = 60.0
+# OCR stops before the file runs out of time, so that the pages read until then are not lost.
+_OCR_SHARE = 0.75
 DEFAULT_MAX_MEMORY_BYTES = 2 * 1024**3
 
 
@@ -34,15 +38,24 @@ class ParserPool:
             self._idle.put(None)
 
     def parse(
-        self, path: Path, media_type: str, *, max_pages: int, timeout_seconds: float
+        self,
+        path: Path,
+        media_type: str,
+        *,
+        max_pages: int,
+        timeout_seconds: float,
+        password: str | None = None,
+        ocr_languages: str = "eng",
     ) -> CanonicalText:
         """Return the canonical text of a file; waits while all workers are busy.
 
         Args:
             path: the file; it must stay in place until this returns.
             media_type: as `detect_media_type` returns it.
-            max_pages: a PDF with more pages is refused.
+            max_pages: a PDF or scan with more pages is refused.
             timeout_seconds: time for this file alone, waiting not included.
+            password: opens an encrypted PDF.
+            ocr_languages: codes of Tesseract joined by `+`, for pages without text.
 
         Raises:
             UnsupportedTypeError: there is no parser for the media type.
@@ -53,8 +66,15 @@ class ParserPool:
         """
         # A missing file is a fault of the caller and must not look like a crash of the parser.
         path.open("rb").close()
+        ocr = OcrSettings(ocr_languages, _OCR_SHARE * timeout_seconds)
         request = json.dumps(
-            {"path": str(path.absolute()), "media_type": media_type, "max_pages": max_pages}
+            {
+                "path": str(path.absolute()),
+                "media_type": media_type,
+                "max_pages": max_pages,
+                "password": password,
+                "ocr": asdict(ocr),
+            }
         )
         # The worker may have been killed from outside, for want of memory: such a file gets
         # another chance.

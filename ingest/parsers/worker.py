@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import TextIO
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
+from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.parse import parse
 from ingest.parsers.replies import Reply, failure, success
 
@@ -38,7 +39,13 @@ def answer(request: str) -> Reply:
     arguments = json.loads(request)
     try:
         return success(
-            parse(Path(arguments["path"]), arguments["media_type"], arguments["max_pages"])
+            parse(
+                Path(arguments["path"]),
+                arguments["media_type"],
+                arguments["max_pages"],
+                arguments["password"],
+                OcrSettings(**arguments["ocr"]),
+            )
         )
     except (UnreadableFileError, UnsupportedTypeError) as error:
         return failure(error)

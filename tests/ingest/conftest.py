@@ -18,7 +18,7 @@ from retrieval.settings import Language, RetrievalSettings
 from serving.service import Service, Settings, open_service
 from serving.settings import ServingSettings
 from tests.fakes import HashEmbedder
-from tests.ingest.parsers.test_pdf import pdf, writer_with
+from tests.ingest.parsers.pdf_files import pdf, writer_with
 from tests.rankings import search_dense, search_lexical
 
 TIMEOUT_SECONDS = 30

@@ -20,7 +20,7 @@ from ingest.errors import (
 from ingest.library import Upload
 from tests.fakes import GatedEmbedder
 from tests.ingest.conftest import LONG, Shelf, assert_searchable_once, encrypted_pdf, service_on
-from tests.ingest.parsers.test_pdf import pdf, writer_with
+from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
 from tests.rankings import search_lexical
 
 pytestmark = pytest.mark.usefixtures("no_errors_in_the_log")
@@ -68,13 +68,17 @@ def test_an_upload_becomes_searchable(shelf: Shelf) -> None:
 
 
 def test_a_pdf_with_an_unreadable_page_is_partial(shelf: Shelf) -> None:
-    pages = ["First page of text", "", "Third page of text"]
-    document = shelf.add_and_wait("scan.pdf", pdf(writer_with(pages)))
+    writer = writer_with(["First page of text", "", "Third page of text"])
+    damage(writer, writer.pages[1])
+    document = shelf.add_and_wait("scan.pdf", pdf(writer))
     assert document.status is Status.PARTIAL
     assert (document.num_pages, document.error_code) == (3, "unreadable_pages")
-    assert "1 of 3 pages have no readable text: 2." in str(document.error_reason)
+    assert document.error_reason == (
+        "1 of 3 pages have no readable text. Page 2 is damaged and could not be read. "
+        "The other pages are searchable."
+    )
     assert shelf.find("third") == ["scan.pdf"]
-    assert shelf.upload("scan.pdf", pdf(writer_with(pages)))[0].status in {
+    assert shelf.upload("scan.pdf", pdf(writer))[0].status in {
         Status.PARTIAL,
         Status.QUEUED,
     }
@@ -125,7 +129,7 @@ def test_the_old_revision_answers_until_the_new_one_can(
     ("name", "content", "code", "reason"),
     [
         ("locked.pdf", encrypted_pdf(), "encrypted", "password"),
-        ("scan.pdf", pdf(writer_with(["", ""])), "no_text", "OCR"),
+        ("scan.pdf", pdf(writer_with(["", ""])), "no_text", "All pages are empty"),
         ("damaged.pdf", b"%PDF-1.7\nnothing more", "damaged", ""),
         ("blank.txt", b" \n\t ", "no_text", "no text"),
     ],

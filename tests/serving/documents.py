@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from io import BytesIO
 from zipfile import ZipFile
 
+from PIL import Image
 from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+
+from tests.ingest.parsers.pdf_files import add_image, content_writer, damage, show_lines
 
 BEES = """\
 # Bees
@@ -42,9 +44,16 @@ def make_encrypted_pdf(secret: str) -> bytes:
 
 
 def make_scan() -> bytes:
-    """Return a PDF whose pages hold no text."""
-    writer = PdfWriter()
-    writer.add_blank_page(595, 842)
+    """Return a PDF whose page is an image without words, with Tesseract and without."""
+    writer = content_writer([""])
+    add_image(writer, writer.pages[0], Image.new("L", (8, 8)))
+    return _bytes(writer)
+
+
+def make_pdf_with_damaged_page(text: str) -> bytes:
+    """Return a PDF with a good first page and a second one that no reader reads."""
+    writer = _write([text, ""])
+    damage(writer, writer.pages[1])
     return _bytes(writer)
 
 
@@ -52,8 +61,8 @@ def make_damaged_pdf() -> bytes:
     return b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog /Pages 9 0 R >>\nstartxref\n4711\n%%EOF\n"
 
 
-def make_png() -> bytes:
-    return b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x06\x00\x00"
+def make_gif() -> bytes:
+    return b"GIF89a\x01\x00\x01\x00\x80\x00\x00"
 
 
 def make_zip() -> bytes:
@@ -64,23 +73,7 @@ def make_zip() -> bytes:
 
 
 def _write(pages: Sequence[str]) -> PdfWriter:
-    writer = PdfWriter()
-    font = DictionaryObject(
-        {
-            NameObject("/Type"): NameObject("/Font"),
-            NameObject("/Subtype"): NameObject("/Type1"),
-            NameObject("/BaseFont"): NameObject("/Helvetica"),
-        }
-    )
-    fonts = DictionaryObject({NameObject("/F1"): font})
-    for text in pages:
-        page = writer.add_blank_page(595, 842)
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        lines = " ".join(f"({line}) Tj T*" for line in text.split("\n"))
-        content = DecodedStreamObject()
-        content.set_data(f"BT /F1 12 Tf 14 TL 72 770 Td {lines} ET".encode())
-        page[NameObject("/Contents")] = content
-    return writer
+    return content_writer([show_lines(72, 770, text, 12) for text in pages])
 
 
 def _bytes(writer: PdfWriter) -> bytes:

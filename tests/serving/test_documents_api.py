@@ -26,8 +26,8 @@ from tests.serving.documents import (
     TIDES,
     make_damaged_pdf,
     make_encrypted_pdf,
-    make_pdf,
-    make_png,
+    make_gif,
+    make_pdf_with_damaged_page,
     make_scan,
     make_zip,
 )
@@ -192,10 +192,14 @@ def test_old_content_answers_until_the_new_one_can(application: Application) -> 
 
 
 def test_pdf_with_an_unreadable_page_is_partial(application: Application) -> None:
-    document = application.ingest("gap.pdf", make_pdf(["Readable words stand here.", ""]))
+    document = application.ingest(
+        "gap.pdf", make_pdf_with_damaged_page("Readable words stand here.")
+    )
     assert document["status"] == "partial"
     assert document["error"]["code"] == "unreadable_pages"
-    assert document["error"]["reason"].startswith("1 of 2 pages have no readable text: 2.")
+    assert document["error"]["reason"].startswith(
+        "1 of 2 pages have no readable text. Page 2 is damaged"
+    )
     assert application.search("readable words stand here", mode="lexical")
 
 
@@ -391,13 +395,13 @@ def test_last_document_takes_its_collection_along(application: Application) -> N
     [
         pytest.param("empty.txt", b"", 400, "empty_file", "empty", id="empty file"),
         pytest.param(
-            "photo.png", make_png(), 415, "unsupported_type", "Supported are PDF", id="PNG"
+            "photo.gif", make_gif(), 415, "unsupported_type", "Supported are PDF", id="GIF"
         ),
         pytest.param(
             "notes.txt", make_zip(), 415, "unsupported_type", "Supported are PDF", id="ZIP as .txt"
         ),
         pytest.param(
-            "report.pdf", make_png(), 415, "unsupported_type", "Supported are PDF", id="PNG as .pdf"
+            "report.pdf", make_gif(), 415, "unsupported_type", "Supported are PDF", id="GIF as .pdf"
         ),
         pytest.param(
             "big.txt",

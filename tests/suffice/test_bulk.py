@@ -18,7 +18,7 @@ from suffice.bulk import BulkIngestion, BulkReport
 from suffice.client import Client
 from suffice.folders import File
 from tests.serving.application import Application, run_application
-from tests.serving.documents import make_png, make_scan
+from tests.serving.documents import make_gif, make_scan
 from tests.suffice.trees import files_of, states, write
 
 TREES = {"oak.txt": "Oak.", "deep/elm.md": "# Elm", "deep/er/birch.txt": "Birch."}
@@ -151,7 +151,7 @@ def test_what_is_refused_or_fails_does_not_stop_the_others(
     client: Client, tmp_path: Path, collection: str
 ) -> None:
     contents: dict[str, str | bytes] = {
-        "a.png": make_png(),
+        "a.gif": make_gif(),
         "b.pdf": make_scan(),
         "c.txt": "",
         "d.txt": "Oak.",
@@ -160,7 +160,7 @@ def test_what_is_refused_or_fails_does_not_stop_the_others(
     report = BulkIngestion(client, collection).run(files)
     assert states(report)["d.txt"] == "searchable"
     assert codes(report) == {
-        "a.png": "refused",
+        "a.gif": "refused",
         "b.pdf": "no_text",
         "c.txt": "refused",
         "gone.txt": "vanished",

@@ -17,7 +17,7 @@ from tests.ingest.parsers.office import (
     make_xlsx,
     make_zip,
 )
-from tests.ingest.parsers.test_pdf import pdf, writer_with
+from tests.ingest.parsers.pdf_files import pdf, writer_with
 
 PRICES = "| Size | Price |\n| --- | --- |\n| small | 5 |"
 

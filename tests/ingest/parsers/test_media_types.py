@@ -44,6 +44,9 @@ from tests.ingest.parsers.office import (
         pytest.param(make_xlsx({"A": {"A1": 1}}), "a.docx", media_types.XLSX, id="xlsx named docx"),
         pytest.param(make_odt(""), "a", media_types.ODT, id="odt"),
         pytest.param(make_epub(["<p>x</p>"]), "a", media_types.EPUB, id="epub"),
+        pytest.param(b"\x89PNG\r\n\x1a\n", "a.txt", "image/png", id="png"),
+        pytest.param(b"\xff\xd8\xff\xe0", "a", "image/jpeg", id="jpeg"),
+        pytest.param(b"II*\0", "a", "image/tiff", id="tiff"),
         pytest.param("Text é".encode("utf-16-le"), "a.txt", "text/plain", id="utf-16 without mark"),
         pytest.param("Text é".encode("utf-16-be"), "a.md", "text/markdown", id="big-endian"),
         pytest.param(b"", "a.txt", "text/plain", id="empty"),
@@ -64,7 +67,7 @@ def test_content_decides_before_the_name(head: bytes, filename: str, expected: s
     [
         pytest.param(b"PK\x03\x04\x14\x00", id="cut zip"),
         pytest.param(make_zip({"a.txt": "text"}), id="zip"),
-        pytest.param(b"\x89PNG\r\n\x1a\n", id="png"),
+        pytest.param(b"GIF89a", id="gif"),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), id="broken doc"),
         pytest.param(b"looks like text \0 but is not", id="nul"),
         pytest.param(b"\x01\x02\x03text", id="control characters"),

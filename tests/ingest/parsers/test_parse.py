@@ -35,7 +35,7 @@ def test_unknown_media_type_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x")
     with pytest.raises(UnsupportedTypeError):
-        parse(path, "image/png", max_pages=10)
+        parse(path, "image/gif", max_pages=10)
 
 
 def test_error_keeps_its_code_when_pickled() -> None:

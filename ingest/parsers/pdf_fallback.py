@@ -1,0 +1,136 @@
+"""PDF by pypdf: slower than PDFium, but it opens files and pages that PDFium does not."""
+
+import logging
+import struct
+import zlib
+from io import BytesIO
+
+from pypdf import PageObject, PasswordType, PdfReader, apply_configuration
+from pypdf.errors import DependencyError, LimitReachedError, PyPdfError
+from pypdf.generic import ArrayObject, NullObject, StreamObject
+
+from ingest.errors import UnreadableFileError
+from ingest.parsers.cleaning import clean
+from ingest.parsers.page_lines import Line, PageLines
+from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
+
+# pypdf documents that broken files raise other exceptions than its own; these are the ones that
+# missing keys, wrong types, cut streams and endless nesting lead to. SyntaxError, NameError and
+# the like would be faults of the program and are not among them.
+PDF_ERRORS = (
+    PyPdfError,
+    DependencyError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+# Inner nodes of a page tree; a sound tree has fewer of them than pages.
+_MIN_TREE_ENTRIES = 1000
+# Nothing, compressed.
+_EMPTY_STREAM_BYTES = 16
+
+
+class Fallback:
+    """One file, opened by pypdf when first asked for a page."""
+
+    def __init__(self, data: bytes, max_pages: int, password: str | None) -> None:
+        self._data = data
+        self._max_pages = max_pages
+        self._password = password
+        self._reader: PdfReader | None = None
+        # pypdf warns of every fault in a file, which says nothing to the operator of a service.
+        logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+
+    def num_pages(self) -> int:
+        """Return the number of pages.
+
+        Raises:
+            UnreadableFileError: code `damaged`, `encrypted` or `too_many_pages`.
+        """
+        with apply_configuration(page_tree_maximum_entries=2 * self._max_pages + _MIN_TREE_ENTRIES):
+            try:
+                reader = self._open()
+                if max(_declared_pages(reader), len(reader.pages)) > self._max_pages:
+                    raise too_many_pages(self._max_pages)
+                return len(list(reader.pages))
+            except LimitReachedError as error:
+                raise too_many_pages(self._max_pages) from error
+            except PDF_ERRORS as error:
+                raise damaged() from error
+
+    def read(self, index: int) -> PageLines | None:
+        """Return the lines of a page, without places; None when pypdf does not open the file."""
+        try:
+            reader = self._open()
+        except UnreadableFileError:
+            return None
+        try:
+            page = reader.pages[index]
+            text = clean(page.extract_text())
+            is_damaged = not text and _is_content_lost(page)
+        except PDF_ERRORS:
+            return PageLines([], is_damaged=True)
+        if is_damaged:
+            return PageLines([], is_damaged=True)
+        return PageLines([Line(line) for line in text.split("\n") if line])
+
+    def xmp(self) -> dict[str, str]:
+        """Return title, author and dates of the XMP packet, as far as there are any."""
+        try:
+            packet = self._open().xmp_metadata
+            if packet is None:
+                return {}
+            fields = {
+                "title": next(iter((packet.dc_title or {}).values()), None),
+                "author": ", ".join(packet.dc_creator or []),
+                "created": packet.xmp_create_date and packet.xmp_create_date.isoformat(),
+                "modified": packet.xmp_modify_date and packet.xmp_modify_date.isoformat(),
+            }
+        except (UnreadableFileError, *PDF_ERRORS):
+            return {}
+        return {name: clean(str(value)) for name, value in fields.items() if value}
+
+    def _open(self) -> PdfReader:
+        if self._reader is None:
+            self._reader = self._opened()
+        return self._reader
+
+    def _opened(self) -> PdfReader:
+        try:
+            reader = PdfReader(BytesIO(self._data))
+            if reader.is_encrypted:
+                result = reader.decrypt(self._password or "")
+                if result == PasswordType.NOT_DECRYPTED:
+                    raise encrypted(self._password)
+        except (DependencyError, NotImplementedError) as error:
+            raise encrypted(self._password) from error
+        except PDF_ERRORS as error:
+            raise damaged() from error
+        return reader
+
+
+def _is_content_lost(page: PageObject) -> bool:
+    """Tell whether there is a content stream of which nothing can be unpacked."""
+    content = page.get("/Contents", NullObject()).get_object()
+    streams = content if isinstance(content, ArrayObject) else [content]
+    for one in streams:
+        stream = one.get_object()
+        if not isinstance(stream, StreamObject) or len(stream._data) <= _EMPTY_STREAM_BYTES:
+            continue
+        if not stream.get_data():
+            return True
+    return False
+
+
+def _declared_pages(reader: PdfReader) -> int:
+    tree = reader.root_object["/Pages"].get_object()
+    count = tree.get("/Count") if isinstance(tree, dict) else None
+    return count if isinstance(count, int) else 0

@@ -1,0 +1,149 @@
+"""PDF files written by hand: content streams in, bytes out."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+from PIL import Image
+from pypdf import PageObject, PdfWriter
+from pypdf.generic import (
+    ArrayObject,
+    DecodedStreamObject,
+    DictionaryObject,
+    EncodedStreamObject,
+    NameObject,
+    NumberObject,
+)
+
+WIDTH, HEIGHT = 595, 842
+REGULAR, BOLD, LIGATURES = "F1", "F2", "F3"
+_BASE_FONTS = {REGULAR: "Helvetica", BOLD: "Helvetica-Bold", LIGATURES: "Helvetica"}
+
+
+def show(x: float, y: float, text: str, size: float = 10, font: str = REGULAR) -> str:
+    """Return operators that show a text at a place."""
+    escaped = text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
+    return f"BT /{font} {size} Tf {x} {y} Td ({escaped}) Tj ET\n"
+
+
+def show_lines(x: float, y: float, text: str, size: float = 10, leading: float = 1.2) -> str:
+    """Return operators that show lines, the first one at a place; an empty one leaves a gap."""
+    lines = enumerate(text.split("\n"))
+    return "".join(show(x, y - n * leading * size, line, size) for n, line in lines if line)
+
+
+def writer_with(pages: Sequence[str]) -> PdfWriter:
+    """Return a document with the lines of each text on a page of its own."""
+    return content_writer([show_lines(72, 770, text, 12) for text in pages])
+
+
+def content_writer(contents: Sequence[str], rotate: int = 0) -> PdfWriter:
+    """Return a document of one page for each content stream."""
+    writer = PdfWriter()
+    for content in contents:
+        page = writer.add_blank_page(WIDTH, HEIGHT)
+        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): _fonts()})
+        stream = DecodedStreamObject()
+        stream.set_data(content.encode("cp1252"))
+        page[NameObject("/Contents")] = writer._add_object(stream)
+        if rotate:
+            page[NameObject("/Rotate")] = NumberObject(rotate)
+    return writer
+
+
+def pdf(writer: PdfWriter) -> bytes:
+    """Return a document as a file."""
+    buffer = BytesIO()
+    writer.write(buffer)
+    return buffer.getvalue()
+
+
+def make_pdf(*contents: str, rotate: int = 0) -> bytes:
+    """Return a file of one page for each content stream."""
+    return pdf(content_writer(contents, rotate))
+
+
+def damage(writer: PdfWriter, page: PageObject) -> None:
+    """Make a page one that no reader reads."""
+    stream = EncodedStreamObject()
+    stream[NameObject("/Filter")] = NameObject("/FlateDecode")
+    stream._data = b"this was never compressed"
+    page[NameObject("/Contents")] = writer._add_object(stream)
+
+
+def add_image(writer: PdfWriter, page: PageObject, image: Image.Image) -> None:
+    """Lay an image under what is on a page, from edge to edge."""
+    grey = image.convert("L")
+    stream = DecodedStreamObject()
+    stream.set_data(grey.tobytes())
+    stream.update(
+        {
+            NameObject("/Type"): NameObject("/XObject"),
+            NameObject("/Subtype"): NameObject("/Image"),
+            NameObject("/Width"): NumberObject(grey.width),
+            NameObject("/Height"): NumberObject(grey.height),
+            NameObject("/ColorSpace"): NameObject("/DeviceGray"),
+            NameObject("/BitsPerComponent"): NumberObject(8),
+        }
+    )
+    resources = page["/Resources"]
+    assert isinstance(resources, DictionaryObject)
+    resources[NameObject("/XObject")] = DictionaryObject(
+        {NameObject("/Im1"): writer._add_object(stream)}
+    )
+    content = page["/Contents"].get_object()
+    assert isinstance(content, DecodedStreamObject)
+    under = f"q {WIDTH} 0 0 {HEIGHT} 0 0 cm /Im1 Do Q\n".encode()
+    content.set_data(under + content.get_data())
+
+
+def add_field(
+    writer: PdfWriter, page: PageObject, text: str, box: tuple[int, int, int, int]
+) -> None:
+    """Add a form field that is filled in."""
+    left, bottom, right, top = box
+    appearance = DecodedStreamObject()
+    appearance.set_data(show(2, 10, text).encode())
+    appearance.update(
+        {
+            NameObject("/Type"): NameObject("/XObject"),
+            NameObject("/Subtype"): NameObject("/Form"),
+            NameObject("/BBox"): _numbers(0, 0, right - left, top - bottom),
+            NameObject("/Resources"): DictionaryObject({NameObject("/Font"): _fonts()}),
+        }
+    )
+    field = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Annot"),
+            NameObject("/Subtype"): NameObject("/Widget"),
+            NameObject("/FT"): NameObject("/Tx"),
+            NameObject("/F"): NumberObject(4),
+            NameObject("/Rect"): _numbers(*box),
+            NameObject("/AP"): DictionaryObject({NameObject("/N"): writer._add_object(appearance)}),
+        }
+    )
+    page[NameObject("/Annots")] = ArrayObject([writer._add_object(field)])
+
+
+def _numbers(*numbers: int) -> ArrayObject:
+    return ArrayObject([NumberObject(number) for number in numbers])
+
+
+def _fonts() -> DictionaryObject:
+    return DictionaryObject(
+        {NameObject(f"/{name}"): _font(name, base) for name, base in _BASE_FONTS.items()}
+    )
+
+
+def _font(name: str, base: str) -> DictionaryObject:
+    encoding = DictionaryObject({NameObject("/BaseEncoding"): NameObject("/WinAnsiEncoding")})
+    if name == LIGATURES:  # `1` and `2` show the ligatures
+        glyphs = [NumberObject(ord("1")), NameObject("/fi"), NameObject("/fl")]
+        encoding[NameObject("/Differences")] = ArrayObject(glyphs)
+    return DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Font"),
+            NameObject("/Subtype"): NameObject("/Type1"),
+            NameObject("/BaseFont"): NameObject(f"/{base}"),
+            NameObject("/Encoding"): encoding,
+        }
+    )

@@ -1,0 +1,32 @@
+import pytest
+
+from ingest.parsers.hyphens import Hyphenation
+
+
+@pytest.mark.parametrize(
+    ("document", "line", "following", "expected"),
+    [
+        ("information", "more infor-", "mation here", ("more information", "here")),
+        ("", "infor-", "mation", ("information", "")),
+        ("a long-term plan", "long-", "term aim", ("long-term", "aim")),
+        ("the crowd is a source", "crowd-", "source it", ("crowd-source", "it")),
+        ("", "state-of-the-", "art work", ("state-of-the-art", "work")),
+        ("", "self-", "made", ("self-made", "")),
+        ("", "evap-", "orating, then", ("evaporating,", "then")),
+    ],
+)
+def test_join(document: str, line: str, following: str, expected: tuple[str, str]) -> None:
+    assert Hyphenation([document]).join(line, following) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "following"),
+    [("whole", "words"), ("2019-", "2020"), ("Anna-", "Maria"), ("a list -", "item"), ("-", "x")],
+)
+def test_what_is_no_broken_word_stays(line: str, following: str) -> None:
+    assert Hyphenation([]).join(line, following) is None
+
+
+def test_broken_words_do_not_count_as_words() -> None:
+    lines = ["a plan of over-", "all size"]
+    assert Hyphenation(lines).join("over-", "all size") == ("overall", "size")
