@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 
 from ingest.documents import Collection, Document, Status
+from ingest.errors import CatalogUnavailableError
 
 metadata = sa.MetaData()
 
@@ -35,6 +36,9 @@ documents = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("num_retries", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("searchable_chunks", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("turn", sa.Integer, nullable=False, server_default="1"),
 )
 
 collections = sa.Table(
@@ -47,9 +51,15 @@ collections = sa.Table(
     sa.Column("chunker_fingerprint", sa.String(64), nullable=False),
 )
 
+# Literal in the SQL, so that the partial indexes of the waiting documents are used.
+_QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{Status.QUEUED}'")
+
 
 class Catalog:
-    """Documents and collections. Each call is one transaction."""
+    """Documents and collections. Each call is one transaction.
+
+    Every method raises `CatalogUnavailableError` when the database does not answer.
+    """
 
     def __init__(self, database_url: str) -> None:
         """Connect and bring the tables up to date."""
@@ -70,7 +80,7 @@ class Catalog:
     def get(self, document_id: str) -> Document | None:
         """Return a document, or None."""
         query = sa.select(documents).where(documents.c.id == document_id)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _to_document(dict(row))
 
@@ -89,43 +99,94 @@ class Catalog:
             query = query.where(documents.c.status == status)
         if after is not None:
             query = query.where(documents.c.id > after)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
     def list_unfinished(self) -> list[Document]:
         """Return the documents whose job should be waiting or under way."""
         open_states = [status for status in Status if not status.is_final]
         query = sa.select(documents).where(documents.c.status.in_(open_states))
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
     def put(self, document: Document) -> None:
         """Insert a document, or replace the row of the same id."""
         values = _to_row(document)
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             updated = connection.execute(
                 sa.update(documents).where(documents.c.id == document.id).values(**values)
             )
             if updated.rowcount == 0:
                 connection.execute(sa.insert(documents).values(**values))
 
-    def update(self, document_id: str, revision: str, **changes: Any) -> bool:
-        """Change a document if it is still at `revision`; return whether it was."""
+    def update(
+        self, document_id: str, revision: str, *, is_durable: bool = True, **changes: Any
+    ) -> bool:
+        """Change a document if it is still at `revision`; return whether it was.
+
+        Args:
+            document_id: which document.
+            revision: which it must still be at.
+            is_durable: wait until the change would survive a loss of power.
+            changes: new values of columns.
+        """
         statement = (
             sa.update(documents)
             .where(documents.c.id == document_id, documents.c.revision == revision)
             .values(updated_at=datetime.now(UTC), **changes)
         )
-        with self._engine.begin() as connection:
+        with self._writing(is_durable=is_durable) as connection:
             return connection.execute(statement).rowcount > 0
 
     def delete(self, document_id: str) -> None:
         """Remove a document's row; on SQLite its bytes are overwritten on disk, too."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(sa.delete(documents).where(documents.c.id == document_id))
         if self._is_sqlite:
-            with self._autocommit() as connection:
+            with self._reading() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    def has_other_documents(self, collection: str, document_id: str) -> bool:
+        """Whether a collection has documents besides one."""
+        query = sa.select(documents.c.id).where(
+            documents.c.collection == collection, documents.c.id != document_id
+        )
+        with self._reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
+    def count_queued(self) -> int:
+        """Count the documents that wait, for the first time or to be tried again."""
+        query = sa.select(sa.func.count()).where(documents.c.status == _QUEUED)
+        with self._reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def count_chunks(self, collection: str) -> int:
+        """Count the chunks of a collection that answer now."""
+        query = sa.select(sa.func.coalesce(sa.func.sum(documents.c.searchable_chunks), 0)).where(
+            documents.c.collection == collection
+        )
+        with self._reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def next_turn(self, collection: str) -> int:
+        """Return the place in the queue of a new document; lower ones come first.
+
+        Start-time fair queueing (Goyal, Vin, Cheng 1996) with documents of equal cost: a document
+        comes one turn after the last waiting one of its collection, and not before what is next in
+        the whole queue. So collections take turns, however many documents each has waiting.
+        """
+        is_waiting = documents.c.status == _QUEUED
+        # Those that wait to be tried again have had their turn.
+        is_first_time = documents.c.num_retries == 0
+        first = sa.select(sa.func.min(documents.c.turn)).where(is_waiting, is_first_time)
+        last = sa.select(sa.func.max(documents.c.turn)).where(
+            is_waiting, documents.c.collection == collection
+        )
+        with self._reading() as connection:
+            head = connection.execute(first).scalar_one() or 1
+            own = connection.execute(last).scalar_one() or 0
+        return max(int(head), int(own) + 1)
 
     def uses_revision(self, revision: str, *, other_than: str | None = None) -> bool:
         """Whether any other document has this revision, as the latest or the one that answers."""
@@ -133,12 +194,15 @@ class Catalog:
             sa.or_(documents.c.revision == revision, documents.c.searchable_revision == revision),
             documents.c.id != (other_than or ""),
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
     def get_collection(self, name: str) -> Collection | None:
-        """Return a collection, or None."""
-        return next((c for c in self.list_collections() if c.name == name), None)
+        """Return a collection, its documents not counted, or None."""
+        query = sa.select(collections).where(collections.c.name == name)
+        with self._reading() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else Collection(**row)
 
     def list_collections(self) -> list[Collection]:
         """Return the collections in order of their names, with their number of documents."""
@@ -149,30 +213,52 @@ class Catalog:
             .group_by(*collections.c)
             .order_by(collections.c.name)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [Collection(**row) for row in connection.execute(query).mappings()]
 
     def add_collection(self, collection: Collection) -> None:
         """Insert a collection."""
         values = {column.name: getattr(collection, column.name) for column in collections.c}
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(sa.insert(collections).values(**values))
 
     def delete_collection(self, name: str) -> None:
         """Remove a collection's row."""
-        with self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(sa.delete(collections).where(collections.c.name == name))
 
     @contextmanager
-    def _autocommit(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+    def _reading(self) -> Iterator[sa.Connection]:
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self, *, is_durable: bool = True) -> Iterator[sa.Connection]:
+        with self._reading() as connection:
+            if self._is_sqlite:
+                # Each connection keeps it, so it is set anew each time.
+                level = "FULL" if is_durable else "NORMAL"
+                connection.execute(sa.text(f"PRAGMA synchronous={level}"))
+                connection.commit()
+            with connection.begin():
+                yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise CatalogUnavailableError(
+            f"The database of the catalog does not answer: {str(cause).strip()}. Try again; if it "
+            "goes on, see whether it runs and whether its disk is full."
+        ) from error
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     for pragma in (
         "journal_mode=WAL",
-        "synchronous=FULL",
         "secure_delete=ON",
         "busy_timeout=10000",
     ):

@@ -43,9 +43,12 @@ class Document:
         num_pages: pages of the revision, None for formats without pages.
         num_chunks: chunks of the revision, None until it is cut.
         num_embedded: chunks embedded so far.
-        error_code: why the status is failed or partial.
+        error_code: why the status is failed or partial, or why the job waits to be tried again.
         error_reason: the same in words.
         attempt: how often this document was queued; makes each job's id unique.
+        num_retries: how often its job was tried again by itself since it was uploaded or retried.
+        searchable_chunks: chunks of the revision that answers now.
+        turn: place in the queue; see `Catalog.next_turn`.
     """
 
     id: str
@@ -66,6 +69,9 @@ class Document:
     attempt: int
     created_at: datetime
     updated_at: datetime
+    num_retries: int = 0
+    searchable_chunks: int = 0
+    turn: int = 1
 
     @property
     def job_id(self) -> str:

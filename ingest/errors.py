@@ -7,6 +7,8 @@ IngestError
 ├── UnreadableFileError      the file is damaged, locked or holds no text; `code` says which
 ├── DocumentNotFoundError    no document has this id
 ├── CollectionNotFoundError  nothing was ever ingested under this name
+├── QueueFullError           too many documents are waiting
+├── CatalogUnavailableError  the database of the catalog does not answer
 └── InvalidRequestError      a name or field is malformed
 """
 
@@ -50,6 +52,14 @@ class DocumentNotFoundError(IngestError):
 
 class CollectionNotFoundError(IngestError):
     """Nothing was ever ingested under this name."""
+
+
+class QueueFullError(IngestError):
+    """Too many documents are waiting."""
+
+
+class CatalogUnavailableError(IngestError):
+    """The database of the catalog does not answer, or is locked or full."""
 
 
 class InvalidRequestError(IngestError):

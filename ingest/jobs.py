@@ -1,26 +1,37 @@
-"""Durable jobs: each upload is a DBOS workflow, so what was accepted is finished after a crash."""
+"""Durable jobs: each upload is a DBOS workflow, so what was accepted is finished after a crash.
+
+A job has no steps in DBOS's sense: those of the pipeline leave their results on disk, so a job that
+is begun again goes on where it was.
+"""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
+from typing import Any
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
-from dbos import error as dbos_error
+import sqlalchemy as sa
+from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from ingest.documents import Document
-from ingest.errors import IngestError, UnreadableFileError
+from ingest.errors import CatalogUnavailableError, UnreadableFileError
+from ingest.faults import Fault, describe
 from ingest.pipeline import Pipeline, ServiceStopping, SupersededError
-from retrieval.errors import RetrievalError
 
 QUEUE = "ingestion"
-# Raise when the steps of the workflow change. A version DBOS makes up from the code would strand
-# queued jobs at every change of the code.
-WORKFLOW_VERSION = "1"
-# One is embedded; the others are parsed meanwhile, so that the embedder never waits.
-CONCURRENT_JOBS = 4
+# Raise when jobs of older versions cannot be run: they are queued anew. A version DBOS makes up
+# from the code would strand queued jobs at every change of the code.
+WORKFLOW_VERSION = "2"
+# How long a job waits before it is tried again: 13 minutes in all.
+RETRY_DELAYS_SECONDS: tuple[float, ...] = (1, 5, 30, 120, 600)
+POLLING_SECONDS = 0.05
+TIDYING_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 15
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
+_PAGE = 1000
 logger = logging.getLogger(__name__)
 
 # DBOS finds workflows by their function and is itself one per process, so this is, too.
@@ -30,9 +41,11 @@ _running: list[Pipeline] = []
 class Jobs:
     """Runs the pipeline in the background."""
 
-    def __init__(self, pipeline: Pipeline, database_url: str) -> None:
+    def __init__(self, pipeline: Pipeline, database_url: str, concurrent_jobs: int) -> None:
         self._pipeline = pipeline
         self._database_url = database_url
+        self._concurrent_jobs = concurrent_jobs
+        self._tidying = threading.Thread(target=self._tidy_now_and_then, daemon=True)
 
     def start(self) -> None:
         """Take up the jobs of the last run, and those that were accepted but never queued."""
@@ -45,69 +58,66 @@ class Jobs:
             log_level="WARNING",
             enable_otlp=False,
         )
+        if self._database_url.startswith("sqlite"):
+            config["system_database_engine"] = _sqlite_engine(self._database_url)
         # Before the first job can write anything.
         unfinished = self._pipeline.catalog.list_unfinished()
         self._pipeline.sweep_work(unfinished)
         DBOS(config=config)
         DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=CONCURRENT_JOBS, polling_interval_sec=0.2)
-        for document in unfinished:
-            self.enqueue(self._with_open_job(document))
+        DBOS.register_queue(
+            QUEUE, worker_concurrency=self._concurrent_jobs, polling_interval_sec=POLLING_SECONDS
+        )
+        _delete_jobs_of_other_versions()
+        _delete_ended_jobs()
+        for document in sorted(unfinished, key=lambda one: one.turn):
+            enqueue(document)
+        self._tidying.start()
 
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""
         self._pipeline.stopping.set()
+        self._tidying.join()
         is_busy = bool(DBOS.list_workflows(status="PENDING", limit=1))
         DBOS.destroy(workflow_completion_timeout_sec=STOP_TIMEOUT_SECONDS if is_busy else 0)
         _running.clear()
 
-    def enqueue(self, document: Document) -> None:
-        """Queue the ingestion of a document's revision; a second call changes nothing."""
-        with SetWorkflowID(document.job_id):
-            DBOS.enqueue_workflow(QUEUE, ingest_document, document.id, document.revision)
-
-    def _with_open_job(self, document: Document) -> Document:
-        """Give a document another attempt when its job has ended without leaving a result.
-
-        That happens when the catalog itself could not be written.
-        """
-        ended = DBOS.list_workflows(
-            workflow_ids=[document.job_id], status=ENDED, load_input=False, load_output=False
-        )
-        if not ended:
-            return document
-        again = replace(document, attempt=document.attempt + 1)
-        self._pipeline.catalog.put(again)
-        return again
-
     def forget(self, document: Document) -> None:
         """Remove what the job store knows of a document."""
         prefix = f"{document.id}/"
-        ids = [job.workflow_id for job in DBOS.list_workflows(workflow_id_prefix=prefix)]
-        if ids:
+        jobs = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+        if ids := [job.workflow_id for job in jobs]:
             DBOS.cancel_workflows(ids)
             DBOS.delete_workflows(ids)
+
+    def _tidy_now_and_then(self) -> None:
+        while not self._pipeline.stopping.wait(TIDYING_SECONDS):
+            _delete_ended_jobs()
+
+
+def enqueue(document: Document, delay_seconds: float | None = None) -> None:
+    """Queue the ingestion of a document's revision; a second call changes nothing."""
+    options = SetEnqueueOptions(priority=document.turn, delay_seconds=delay_seconds)
+    with SetWorkflowID(document.job_id), options:
+        DBOS.enqueue_workflow(QUEUE, ingest_document, document.id, document.revision)
 
 
 @DBOS.workflow(name="ingest_document")
 def ingest_document(document_id: str, revision: str) -> None:
     """Make one revision searchable, or record why not."""
     try:
-        with _working():
-            parse_document(document_id, revision)
-            embed_document(document_id, revision)
-            activate_document(document_id, revision)
+        with _working() as pipeline:
+            _check_current(pipeline, document_id)
+            pipeline.parse(document_id, revision)
+            pipeline.embed(document_id, revision)
+            pipeline.activate(document_id, revision)
     except SupersededError:
         logger.info("superseded", extra={"document_id": document_id})
     except UnreadableFileError as error:
-        _pipeline().fail(document_id, revision, error.code, str(error))
+        _settle(document_id, revision, error)
     except Exception as error:  # the worker's loop: a document fails, the worker goes on
-        logger.exception("ingestion failed", extra={"document_id": document_id})
-        cause = (
-            error.errors[-1] if isinstance(error, dbos_error.DBOSMaxStepRetriesExceeded) else error
-        )
-        reason = f"{type(cause).__name__}: {cause}. The log has the details; then retry."
-        _pipeline().fail(document_id, revision, "internal", reason)
+        logger.warning("an attempt failed", extra={"document_id": document_id}, exc_info=True)
+        _settle(document_id, revision, error)
     finally:
         if _running:
             _running[0].clean_up(document_id, revision)
@@ -121,10 +131,7 @@ def _pipeline() -> Pipeline:
 
 @contextmanager
 def _working() -> Iterator[Pipeline]:
-    """Yield the pipeline; an error while the service stops is the stop's, not the document's.
-
-    What a job needs goes away then, DBOS included, and DBOS keeps the error of a step for good.
-    """
+    """Yield the pipeline; an error while the service stops is the stop's, not the document's."""
     pipeline = _pipeline()
     try:
         yield pipeline
@@ -134,26 +141,83 @@ def _working() -> Iterator[Pipeline]:
         raise
 
 
-def _may_pass(error: BaseException) -> bool:
-    return not isinstance(error, IngestError | RetrievalError)
+def _check_current(pipeline: Pipeline, document_id: str) -> None:
+    document = pipeline.catalog.get(document_id)
+    if document is None or document.job_id != DBOS.workflow_id:
+        raise SupersededError(f"{document_id} was deleted, replaced or queued anew.")
 
 
-@DBOS.step(retries_allowed=True, max_attempts=3, should_retry=_may_pass)
-def parse_document(document_id: str, revision: str) -> None:
-    """First step: bytes to canonical text."""
-    with _working() as pipeline:
-        pipeline.parse(document_id, revision)
+def _settle(document_id: str, revision: str, error: Exception) -> None:
+    """Write down that a job failed; while even that fails, the job has not ended."""
+    pipeline, fault = _pipeline(), describe(error)
+    for seconds in chain(RETRY_DELAYS_SECONDS, repeat(RETRY_DELAYS_SECONDS[-1])):
+        try:
+            _try_again_or_fail(pipeline, document_id, revision, fault)
+        except SupersededError:
+            return
+        except CatalogUnavailableError:
+            logger.exception("state not written", extra={"document_id": document_id})
+            if pipeline.stopping.wait(seconds):
+                raise ServiceStopping from error
+        else:
+            return
 
 
-@DBOS.step(retries_allowed=True, max_attempts=3, should_retry=_may_pass)
-def embed_document(document_id: str, revision: str) -> None:
-    """Second step: text to chunks and vectors."""
-    with _working() as pipeline:
-        pipeline.embed(document_id, revision)
+def _try_again_or_fail(pipeline: Pipeline, document_id: str, revision: str, fault: Fault) -> None:
+    delays = RETRY_DELAYS_SECONDS[: fault.max_retries]
+    with pipeline.change:
+        tries = pipeline.current(document_id, revision).num_retries
+        if tries < len(delays):
+            when = datetime.now(UTC) + timedelta(seconds=delays[tries])
+            reason = (
+                f"{fault.reason} It is tried again at {when:%H:%M:%S} UTC, "
+                f"{tries + 1} of {len(delays)} times."
+            )
+            again = pipeline.wait_for_retry(document_id, revision, fault.code, reason)
+            enqueue(again, delays[tries])
+        else:
+            ending = f" It was tried {tries + 1} times; retry it when that is mended."
+            reason = fault.reason + (ending if tries else "")
+            pipeline.fail(document_id, revision, fault.code, reason)
+            logger.warning("failed: %s", reason, extra={"document_id": document_id})
 
 
-@DBOS.step(retries_allowed=True, max_attempts=3, should_retry=_may_pass)
-def activate_document(document_id: str, revision: str) -> None:
-    """Third step: chunks and vectors into the index."""
-    with _working() as pipeline:
-        pipeline.activate(document_id, revision)
+def _delete_ended_jobs() -> None:
+    """Forget jobs that have ended, for the catalog knows what became of them."""
+    while ended := _list_jobs(ENDED):
+        DBOS.delete_workflows([job_id for job_id, _ in ended])
+
+
+def _delete_jobs_of_other_versions() -> None:
+    if strange := [
+        job_id for job_id, version in _list_jobs(OPEN, None) if version != WORKFLOW_VERSION
+    ]:
+        DBOS.cancel_workflows(strange)
+        DBOS.delete_workflows(strange)
+
+
+def _list_jobs(status: list[str], limit: int | None = _PAGE) -> list[tuple[str, str | None]]:
+    """Return the ids of jobs, each with the version it was queued by."""
+    jobs = DBOS.list_workflows(status=status, limit=limit, load_input=False, load_output=False)
+    return [(job.workflow_id, job.app_version) for job in jobs]
+
+
+def _sqlite_engine(url: str) -> sa.Engine:
+    """Connect as DBOS does by itself, but with a log that is written ahead: one sync, not four.
+
+    Nothing is lost with the power: the catalog is durable, and `start` queues what is unfinished.
+    """
+    engine = sa.create_engine(url)
+
+    def set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "busy_timeout=30000",
+            "foreign_keys=ON",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    sa.event.listen(engine, "connect", set_up)
+    return engine

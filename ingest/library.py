@@ -1,7 +1,6 @@
 """The library: what can be done with documents. The HTTP routes call this and nothing below it."""
 
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,10 +12,11 @@ from ingest.errors import (
     CollectionNotFoundError,
     DocumentNotFoundError,
     InvalidRequestError,
+    QueueFullError,
     UnreadableFileError,
 )
 from ingest.files import Received
-from ingest.jobs import Jobs
+from ingest.jobs import Jobs, enqueue
 from ingest.parsers.media_types import detect_media_type
 from ingest.pipeline import Pipeline
 from ingest.texts import CanonicalText
@@ -52,13 +52,14 @@ class Library:
     """Documents of all collections."""
 
     def __init__(
-        self, pipeline: Pipeline, jobs: Jobs, analyzer: str, max_upload_bytes: int
+        self, pipeline: Pipeline, jobs: Jobs, analyzer: str, max_upload_bytes: int, max_queued: int
     ) -> None:
         self._pipeline = pipeline
         self._catalog = pipeline.catalog
         self._jobs = jobs
         self._analyzer = analyzer
         self._max_upload_bytes = max_upload_bytes
+        self._max_queued = max_queued
 
     def add(self, upload: Upload) -> tuple[Document, bool]:
         """Accept a file; return its document and whether there is anything to do.
@@ -69,8 +70,10 @@ class Library:
             InvalidRequestError: a malformed name.
             EmptyUploadError, UploadTooLargeError, UnsupportedTypeError: not a file we take.
             CollectionMismatchError: the collection was made with another embedder or analyzer.
+            QueueFullError: too many documents are waiting.
         """
         _check_names(upload)
+        self.check_queue()
         self._check_fingerprints(upload.collection)
         received = self._pipeline.files.receive(upload.pieces, self._max_upload_bytes)
         try:
@@ -80,6 +83,18 @@ class Library:
                 return self._accept(upload, received, media_type)
         finally:
             received.path.unlink(missing_ok=True)
+
+    def check_queue(self) -> None:
+        """Make sure that another document may wait.
+
+        Raises:
+            QueueFullError: too many are waiting.
+        """
+        if (waiting := self._catalog.count_queued()) >= self._max_queued:
+            raise QueueFullError(
+                f"{waiting:,} documents are waiting to be ingested, and no more are taken. Upload "
+                "this again in a while, or raise INGEST_MAX_QUEUED."
+            )
 
     def get(self, document_id: str) -> Document:
         """Return a document.
@@ -100,8 +115,7 @@ class Library:
 
     def num_chunks(self, collection: str) -> int:
         """Count the chunks that answer; asked of the catalog, so that no index is made."""
-        documents = self._catalog.list_documents(collection, limit=sys.maxsize)
-        return sum(one.num_chunks or 0 for one in documents if one.status.is_searchable)
+        return self._catalog.count_chunks(collection)
 
     def collections(self) -> list[Collection]:
         """Return the collections that hold documents."""
@@ -121,7 +135,7 @@ class Library:
         with self._pipeline.change:
             document = self.get(document_id)
             self._jobs.forget(document)
-            is_last = len(self._catalog.list_documents(document.collection, limit=2)) == 1
+            is_last = not self._catalog.has_other_documents(document.collection, document_id)
             if is_last:
                 self._pipeline.store.drop(document.collection)
             else:
@@ -214,6 +228,7 @@ class Library:
             attempt=known.attempt + 1 if known else 1,
             created_at=known.created_at if known else now,
             updated_at=now,
+            searchable_chunks=known.searchable_chunks if known else 0,
         )
         queued = self._enqueue(document)
         if known and known.revision != known.searchable_revision:
@@ -227,10 +242,12 @@ class Library:
             error_code=None,
             error_reason=None,
             num_embedded=0,
+            num_retries=0,
+            turn=self._catalog.next_turn(document.collection),
             updated_at=datetime.now(UTC),
         )
         self._catalog.put(queued)
-        self._jobs.enqueue(queued)
+        enqueue(queued)
         return queued
 
     def _describe(self, collection: str) -> Collection:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, RLock
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from ingest.catalog import Catalog
 from ingest.chunker import Chunker
 from ingest.documents import Collection, Document, Status
 from ingest.errors import IngestError
+from ingest.faults import IncompleteIndexError
 from ingest.files import FileStore, TextStore
 from ingest.parsers.pool import ParserPool
 from ingest.texts import CanonicalText
@@ -41,10 +43,6 @@ class ServiceStopping(BaseException):
     DBOS records exceptions as a job's result but lets this through,
     so the job counts as interrupted and goes on at the next start.
     """
-
-
-class IncompleteIndexError(RuntimeError):
-    """Chunks are missing that should be there; the step is worth repeating."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +81,19 @@ class Pipeline:
 
     def parse(self, document_id: str, revision: str) -> None:
         """Make the canonical text."""
-        document = self._current(document_id, revision, status=Status.PARSING)
-        self._text(document)
+        self._text(self._advance(document_id, revision, status=Status.PARSING))
 
     def embed(self, document_id: str, revision: str) -> None:
         """Cut the text and append the vectors of its chunks to a file, slice by slice."""
-        document = self._current(document_id, revision, status=Status.EMBEDDING)
+        document = self.current(document_id, revision)
         text, chunks = self.cut[document_id, revision] = self._chunks(document)
-        num_pages = len(text.page_starts) or None
-        self.catalog.update(document_id, revision, num_pages=num_pages, num_chunks=len(chunks))
+        counts = {"num_pages": len(text.page_starts) or None, "num_chunks": len(chunks)}
+        self._advance(document_id, revision, status=Status.EMBEDDING, **counts)
         self._embed_chunks(document, chunks)
 
     def activate(self, document_id: str, revision: str) -> None:
         """Put the chunks into the index, let them answer, and remove those of older revisions."""
-        document = self._current(document_id, revision)
+        document = self.current(document_id, revision)
         if not document.status.is_searchable:  # else a crash came between here and the tidying
             self._put_into_index(document)
         try:
@@ -106,6 +103,23 @@ class Pipeline:
             logger.exception("not compacted", extra={"collection": document.collection})
         # Last: a job that is killed before this finds its vectors again.
         self.discard_work(document_id, revision)
+
+    def wait_for_retry(self, document_id: str, revision: str, code: str, reason: str) -> Document:
+        """Record why a revision is not searchable yet; return it with a job of its own.
+
+        Raises:
+            SupersededError: the document was deleted or replaced.
+        """
+        document = self.current(document_id, revision)
+        changes: dict[str, Any] = {
+            "status": Status.QUEUED,
+            "error_code": code,
+            "error_reason": reason,
+            "attempt": document.attempt + 1,
+            "num_retries": document.num_retries + 1,
+        }
+        self.catalog.update(document_id, revision, **changes)
+        return self.current(document_id, revision)
 
     def fail(self, document_id: str, revision: str, code: str, reason: str) -> None:
         """Record why a revision cannot be searched; an older one goes on answering."""
@@ -141,6 +155,20 @@ class Pipeline:
             if path.name.rpartition("-")[0] not in wanted:
                 path.unlink(missing_ok=True)
 
+    def current(self, document_id: str, revision: str) -> Document:
+        """Return a document as long as it is at a revision.
+
+        Raises:
+            SupersededError: it was deleted or replaced.
+            ServiceStopping: there is no time for it.
+        """
+        if self.stopping.is_set():
+            raise ServiceStopping
+        document = self.catalog.get(document_id)
+        if document is None or document.revision != revision:
+            raise SupersededError(f"{document_id} was deleted or replaced.")
+        return document
+
     def check_embedder(self, collection: Collection | None) -> None:
         """Refuse to mix vectors.
 
@@ -154,13 +182,10 @@ class Pipeline:
                 "RETRIEVAL_EMBEDDER back, or upload the documents to a new collection."
             )
 
-    def _current(self, document_id: str, revision: str, **changes: object) -> Document:
-        if self.stopping.is_set():
-            raise ServiceStopping
-        document = self.catalog.get(document_id)
-        if document is None or document.revision != revision:
-            raise SupersededError(f"{document_id} was deleted or replaced.")
-        if changes and not self.catalog.update(document_id, revision, **changes):
+    def _advance(self, document_id: str, revision: str, **progress: object) -> Document:
+        """Record progress, which a loss of power may take back."""
+        document = self.current(document_id, revision)
+        if not self.catalog.update(document_id, revision, is_durable=False, **progress):
             raise SupersededError(f"{document_id} was deleted or replaced.")
         return document
 
@@ -175,7 +200,7 @@ class Pipeline:
                 ocr_languages=self.limits.ocr_languages,
             )
             with self.change:  # what was deleted meanwhile must not come back
-                self._current(document.id, document.revision)
+                self.current(document.id, document.revision)
                 self.texts.save(document.revision, document.media_type, text)
         return text
 
@@ -188,7 +213,8 @@ class Pipeline:
         done = len(self._read_vectors(self._vectors_path(document)))
         while done < len(chunks):
             done = self._embed_slice(document, chunks)
-            self._current(document.id, document.revision, num_embedded=done)
+            if done < len(chunks):
+                self._advance(document.id, document.revision, num_embedded=done)
 
     def _embed_slice(self, document: Document, chunks: Sequence[Chunk]) -> int:
         """Append the vectors of the next chunks; return how many chunks have theirs."""
@@ -199,7 +225,7 @@ class Pipeline:
             passages = [chunk.passage for chunk in chunks[done : done + EMBED_SLICE]]
             vectors = self.embedder.embed_passages(passages)
             with self.change:  # what was deleted meanwhile must not come back
-                self._current(document.id, document.revision)
+                self.current(document.id, document.revision)
                 if (left := len(self._read_vectors(path))) < done:
                     return left  # deleted, and uploaded anew: begin where the new job is
                 with path.open("ab") as file:
@@ -213,7 +239,7 @@ class Pipeline:
         # Nothing to do, unless a setting changed since the vectors were made or they are gone.
         self._embed_chunks(document, chunks)
         with self.change:
-            document = self._current(document_id, revision, num_chunks=len(chunks))
+            document = self.current(document_id, revision)
             vectors = self._read_vectors(self._vectors_path(document))
             _check_complete(len(vectors), len(chunks))
             index = self.store.open(document.collection)
@@ -225,7 +251,7 @@ class Pipeline:
             index.delete(document_id, keep_revision=revision)
             if document.searchable_revision not in {None, revision}:
                 self.forget_revision(str(document.searchable_revision), by=document_id)
-            self._current(document_id, revision, **_outcome(text, revision))
+            self.catalog.update(document_id, revision, **_outcome(text, revision, len(chunks)))
 
     def _vectors_path(self, document: Document) -> Path:
         makers = hashlib.sha256(f"{self.chunker.fingerprint} {self.embedder.fingerprint}".encode())
@@ -246,10 +272,14 @@ def _check_complete(found: int, expected: int) -> None:
         raise IncompleteIndexError(f"{found} of {expected} chunks are there; try again.")
 
 
-def _outcome(text: CanonicalText, revision: str) -> dict[str, object]:
-    outcome: dict[str, object] = {
+def _outcome(text: CanonicalText, revision: str, num_chunks: int) -> dict[str, Any]:
+    outcome: dict[str, Any] = {
         "status": Status.SEARCHABLE,
         "searchable_revision": revision,
+        "num_pages": len(text.page_starts) or None,
+        "num_chunks": num_chunks,
+        "num_embedded": num_chunks,
+        "searchable_chunks": num_chunks,
         "error_code": None,
         "error_reason": None,
     }

@@ -49,6 +49,24 @@ class IngestSettings(BaseSettings):
     parse_timeout_seconds: float = Field(
         default=600, gt=0, description="Time after which a parser is stopped, in seconds."
     )
+    parse_memory_bytes: int = Field(
+        default=2 * 1024**3,
+        ge=256 * 1024**2,
+        description="Address space of a parser, in bytes; a file that needs more fails.",
+    )
+    concurrent_jobs: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Documents worked on at a time: one is embedded, the others are parsed "
+        "or written to the index meanwhile.",
+    )
+    max_queued: int = Field(
+        default=10_000,
+        ge=1,
+        description="Documents that may wait; while there are as many, uploads are answered "
+        "with 429.",
+    )
 
     @field_validator("chunk_overlap_tokens", "chunk_min_tokens")
     @classmethod

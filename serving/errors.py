@@ -61,10 +61,13 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     ingest_errors.UploadTooLargeError: (413, "invalid_request_error", "file_too_large"),
     ingest_errors.UnsupportedTypeError: (415, "invalid_request_error", "unsupported_type"),
     ingest_errors.UnreadableFileError: (422, "invalid_request_error", "unreadable_file"),
+    ingest_errors.QueueFullError: (429, "rate_limit_error", "queue_full"),
     ModelFailedError: (502, "server_error", "model_failed"),
     ModelUnavailableError: (503, "server_error", "model_unavailable"),
     retrieval_errors.IndexUnavailableError: (503, "server_error", "index_unavailable"),
+    ingest_errors.CatalogUnavailableError: (503, "server_error", "catalog_unavailable"),
 }
+# Of the answers 429 and 503.
 RETRY_AFTER_SECONDS = 5
 
 

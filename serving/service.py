@@ -73,9 +73,14 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             )
         pipeline = _build_pipeline(settings, home, embedder)
         database_url = settings.ingest.database_url or home.database_url("jobs")
-        jobs = Jobs(pipeline, database_url)
+        ingest = settings.ingest
+        jobs = Jobs(pipeline, database_url, ingest.concurrent_jobs)
         library = Library(
-            pipeline, jobs, settings.retrieval.language, settings.ingest.max_upload_bytes
+            pipeline,
+            jobs,
+            settings.retrieval.language,
+            ingest.max_upload_bytes,
+            ingest.max_queued,
         )
         searcher = Searcher(
             embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
@@ -97,7 +102,7 @@ def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipel
         catalog=Catalog(ingest.database_url or home.database_url("catalog")),
         files=FileStore(home.files, home.work),
         texts=TextStore(home.texts, home.work),
-        parsers=ParserPool(max_workers=1),
+        parsers=ParserPool(max_workers=1, max_memory_bytes=ingest.parse_memory_bytes),
         chunker=Chunker.for_embedder(ingest, embedder.max_tokens, embedder.token_offsets),
         embedder=embedder,
         store=_build_store(settings.retrieval, home, embedder),

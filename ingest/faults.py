@@ -1,0 +1,54 @@
+"""Which errors of a job may pass by themselves, and how an error reads in a document's state."""
+
+import errno
+from dataclasses import dataclass
+
+from ingest.errors import CatalogUnavailableError, IngestError, UnreadableFileError
+from retrieval.errors import IndexUnavailableError, RetrievalError
+
+
+class IncompleteIndexError(Exception):
+    """Chunks are missing that should be there; the step is worth repeating."""
+
+
+# code, and words for the error; the first class that matches counts.
+_PASSING: dict[type[Exception], tuple[str, str]] = {
+    IndexUnavailableError: ("index_unavailable", "{}"),
+    CatalogUnavailableError: ("catalog_unavailable", "{}"),
+    IncompleteIndexError: ("incomplete_index", "{}"),
+    MemoryError: ("out_of_memory", "The service ran out of memory."),
+    OSError: ("file_error", "A file could not be read or written: {}."),
+}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What nobody foresaw may pass, too, but its users are not kept waiting for long.
+_UNFORESEEN_RETRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a job failed.
+
+    Attributes:
+        code: for programs.
+        reason: in words, as one or more sentences.
+        max_retries: how often it is worth another try; None as often as the schedule has it.
+    """
+
+    code: str
+    reason: str
+    max_retries: int | None = None
+
+
+def describe(error: Exception) -> Fault:
+    """Put an error of a job into words."""
+    if isinstance(error, UnreadableFileError):
+        return Fault(error.code, str(error), max_retries=0)
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return Fault("disk_full", "The disk of the service is full. Make room on it.")
+    for kind, (code, words) in _PASSING.items():
+        if isinstance(error, kind):
+            return Fault(code, words.format(error))
+    if isinstance(error, IngestError | RetrievalError):
+        return Fault("internal", str(error), max_retries=0)
+    reason = f"{type(error).__name__}: {error}. The log of the service has the details."
+    return Fault("internal", reason, _UNFORESEEN_RETRIES)
