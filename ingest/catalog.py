@@ -51,6 +51,13 @@ collections = sa.Table(
     sa.Column("chunker_fingerprint", sa.String(64), nullable=False),
 )
 
+_WAITING = sa.text(f"status = '{Status.QUEUED}'")
+for _name, _columns in (
+    ("ix_documents_waiting", (documents.c.num_retries, documents.c.turn)),
+    ("ix_documents_waiting_of_collection", (documents.c.collection, documents.c.turn)),
+):
+    sa.Index(_name, *_columns, sqlite_where=_WAITING, postgresql_where=_WAITING)
+
 # Literal in the SQL, so that the partial indexes of the waiting documents are used.
 _QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{Status.QUEUED}'")
 

@@ -83,9 +83,16 @@ class Jobs:
         _running.clear()
 
     def forget(self, document: Document) -> None:
-        """Remove what the job store knows of a document."""
-        prefix = f"{document.id}/"
-        jobs = DBOS.list_workflows(workflow_id_prefix=prefix, load_input=False, load_output=False)
+        """Remove what the job store knows of a document, except for a job that is under way.
+
+        That one finds nothing to do, ends, and is forgotten with the others that have ended.
+        """
+        jobs = DBOS.list_workflows(
+            workflow_id_prefix=f"{document.id}/",
+            status=[*ENDED, "ENQUEUED", "DELAYED"],
+            load_input=False,
+            load_output=False,
+        )
         if ids := [job.workflow_id for job in jobs]:
             DBOS.cancel_workflows(ids)
             DBOS.delete_workflows(ids)

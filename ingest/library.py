@@ -82,7 +82,8 @@ class Library:
             with self._pipeline.change:
                 return self._accept(upload, received, media_type)
         finally:
-            received.path.unlink(missing_ok=True)
+            if received.path.exists():  # asked first: unlinking waits for other threads' syncs
+                received.path.unlink()
 
     def check_queue(self) -> None:
         """Make sure that another document may wait.

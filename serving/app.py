@@ -1,5 +1,6 @@
 """The ASGI application: routes, authentication, and errors in one shape."""
 
+import asyncio
 import logging
 import secrets
 from importlib.metadata import version
@@ -10,6 +11,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ingest.errors import IngestError
+from ingest.library import Library
 from serving.errors import (
     RETRY_AFTER_SECONDS,
     STATUS,
@@ -21,6 +24,7 @@ from serving.routes import chat, documents, health, search
 from serving.service import Service
 
 logger = logging.getLogger(__name__)
+UPLOAD = ("POST", "/v1/documents")
 HOW_TO_UPLOAD = (
     "Send each document as a part `file` with a file name in multipart/form-data, as "
     "`curl -F file=@report.pdf` does."
@@ -34,6 +38,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(health.router)
     for module in (documents, search, chat):
         app.include_router(module.router)
+    app.add_middleware(QueueCheck, library=service.library)
     if key := service.settings.serving.api_key:
         app.add_middleware(KeyCheck, key=key.get_secret_value().encode())
     for kind in STATUS:
@@ -66,11 +71,46 @@ class KeyCheck:
         return scheme.lower() == b"bearer" and secrets.compare_digest(given, self._key)
 
 
+class QueueCheck:
+    """Refuses uploads while too many documents are waiting, before anything of them is stored."""
+
+    def __init__(self, app: ASGIApp, library: Library) -> None:
+        self._app = app
+        self._library = library
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, or answer 429."""
+        if scope["type"] == "http" and (scope["method"], scope["path"]) == UPLOAD:
+            try:
+                await asyncio.to_thread(self._library.check_queue)
+            except IngestError as error:
+                await _refuse(_error_response(error), receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _refuse(response: JSONResponse, receive: Receive, send: Send) -> None:
+    """Answer at once, but hang up only when the caller has sent everything.
+
+    Many clients read no answer before that, and take a closed connection for a crash.
+    """
+    start = {"type": "http.response.start", "status": response.status_code}
+    await send({**start, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    while (await receive()).get("more_body", False):
+        pass
+    await send({"type": "http.response.body", "body": b""})
+
+
 def _answer_error(_request: Request, error: Exception) -> JSONResponse:
+    return _error_response(error)
+
+
+def _error_response(error: Exception) -> JSONResponse:
     status, body = error_body(error)
     if status == 500:  # noqa: PLR2004 - HTTP
         logger.error("request failed", exc_info=error)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None  # noqa: PLR2004
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status in {429, 503} else None
     return JSONResponse(body, status, headers)
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dbos import error as dbos_error
@@ -62,6 +63,18 @@ class Shelf:
             time.sleep(0.02)
         return found
 
+    def wait_until_searchable(self, document: Document) -> None:
+        self._wait_for(document, Status.SEARCHABLE)
+
+    def wait_until_started(self, document: Document) -> None:
+        self._wait_for(document, Status.PARSING, Status.EMBEDDING)
+
+    def _wait_for(self, document: Document, *states: Status) -> None:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while (found := self.library.get(document.id)).status not in states:
+            assert time.monotonic() < deadline, found
+            time.sleep(0.01)
+
     def find(self, word: str, collection: str = "default") -> list[str]:
         """Return the names of the documents with a word, in order of their names."""
         index = self.library.open_index(collection)
@@ -92,13 +105,21 @@ OpenShelf = Callable[..., AbstractContextManager[Shelf]]
 
 @contextmanager
 def service_on(
-    home: Path, embedder: Embedder, language: Language = "english", chunk_tokens: int = 200
+    home: Path,
+    embedder: Embedder,
+    language: Language = "english",
+    chunk_tokens: int = 200,
+    max_queued: int = 10_000,
 ) -> Iterator[Service]:
     settings = Settings(
         home,
         RetrievalSettings(language=language),
         IngestSettings(
-            chunk_tokens=chunk_tokens, max_pages=50, max_upload_bytes=1_000_000, database_url=None
+            chunk_tokens=chunk_tokens,
+            max_pages=50,
+            max_upload_bytes=1_000_000,
+            max_queued=max_queued,
+            database_url=None,
         ),
         ServingSettings(),
     )
@@ -111,11 +132,9 @@ def open_shelf(tmp_path: Path) -> OpenShelf:
     """Open the service of this test, again and again."""
 
     @contextmanager
-    def open_one(
-        embedder: Embedder | None = None, language: Language = "english", chunk_tokens: int = 200
-    ) -> Iterator[Shelf]:
+    def open_one(embedder: Embedder | None = None, **settings: Any) -> Iterator[Shelf]:
         home = tmp_path / "home"
-        with service_on(home, embedder or HashEmbedder(), language, chunk_tokens) as service:
+        with service_on(home, embedder or HashEmbedder(), **settings) as service:
             yield Shelf(service.library, service.searcher, home)
 
     return open_one

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from ingest.catalog import Catalog
 from ingest.catalog import metadata as tables
 from ingest.documents import Collection, Document, Status, make_document_id
+from ingest.errors import CatalogUnavailableError
 
 COLLECTION = Collection("default", "model", "fingerprint", "english", "structure-1")
 DOCUMENT = Document(
@@ -67,8 +69,8 @@ def test_the_migrations_make_the_tables_of_the_code(catalog: Catalog, url: str) 
     for name, table in tables.tables.items():
         made = {column["name"]: column["nullable"] for column in inspector.get_columns(name)}
         assert made == {column.name: column.nullable for column in table.columns}
-        indexed = {index["column_names"][0] for index in inspector.get_indexes(name)}
-        assert indexed == {column.name for column in table.columns if column.index}
+        indexed = {tuple(index["column_names"]) for index in inspector.get_indexes(name)}
+        assert indexed == {tuple(column.name for column in i.columns) for i in table.indexes}
     engine.dispose()
 
 
@@ -154,9 +156,53 @@ def test_collections_count_their_documents(catalog: Catalog) -> None:
         replace(COLLECTION, name="a-empty"),
         replace(COLLECTION, num_documents=2),
     ]
-    assert catalog.get_collection("default") == replace(COLLECTION, num_documents=2)
+    assert catalog.get_collection("default") == COLLECTION
     catalog.delete_collection("default")
     assert catalog.get_collection("default") is None
+
+
+def test_chunks_that_answer_are_counted(catalog: Catalog) -> None:
+    catalog.put(document("a", num_chunks=3, searchable_chunks=3, status=Status.SEARCHABLE))
+    # Replaced: 7 chunks are on their way, 2 old ones answer.
+    catalog.put(document("b", num_chunks=7, searchable_chunks=2, status=Status.EMBEDDING))
+    catalog.put(document("c", num_chunks=7, status=Status.EMBEDDING))
+    catalog.put(document("d", collection="other", searchable_chunks=9))
+    assert catalog.count_chunks("default") == 5
+    assert catalog.count_chunks("nothing") == 0
+
+
+def test_the_queue_is_counted_and_ordered_in_turns(catalog: Catalog) -> None:
+    assert (catalog.count_queued(), catalog.next_turn("default")) == (0, 1)
+    catalog.put(document("tried-before", turn=2, num_retries=1))
+    catalog.put(document("under-way", turn=4, status=Status.EMBEDDING))
+    for turn in (5, 6, 7):
+        catalog.put(document(f"waiting-{turn}", turn=turn))
+    assert catalog.count_queued() == 4
+    assert catalog.next_turn("default") == 8
+    # Next to the first that waits, before the rest of its collection.
+    assert catalog.next_turn("other") == 5
+
+
+def test_a_database_that_does_not_answer(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    catalog = Catalog(f"sqlite:///{folder}/catalog.sqlite")
+    catalog.close()
+    shutil.rmtree(folder)
+    for use in (catalog.list_unfinished, lambda: catalog.put(DOCUMENT)):
+        with pytest.raises(CatalogUnavailableError, match=r"unable to open.*Try again"):
+            use()
+
+
+def test_the_queue_is_read_from_its_indexes(catalog: Catalog) -> None:
+    with catalog._engine.connect() as connection:
+        for sql in (
+            "SELECT count(*) FROM documents WHERE status = 'queued'",
+            "SELECT min(turn) FROM documents WHERE status = 'queued' AND num_retries = 0",
+            "SELECT max(turn) FROM documents WHERE status = 'queued' AND collection = 'a'",
+        ):
+            plan = connection.execute(sa.text(f"EXPLAIN QUERY PLAN {sql}")).all()
+            assert "INDEX ix_documents_waiting" in str(plan[0]), sql
 
 
 def test_a_deleted_row_is_not_on_disk(catalog: Catalog, tmp_path: Path) -> None:

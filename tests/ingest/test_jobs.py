@@ -1,0 +1,203 @@
+"""How jobs are queued, tried again and given up."""
+
+import errno
+import logging
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from ingest import jobs
+from ingest.documents import Document, Status
+from ingest.errors import QueueFullError
+from retrieval.embedding import Matrix
+from retrieval.errors import IndexUnavailableError
+from tests.fakes import GatedEmbedder, HashEmbedder
+from tests.ingest.conftest import TIMEOUT_SECONDS, OpenShelf, Shelf, encrypted_pdf
+
+DOWN = IndexUnavailableError("Qdrant did not answer.")
+FULL_DISK = OSError(errno.ENOSPC, "No space left on device")
+
+
+class FailingEmbedder(HashEmbedder):
+    """Raises an error some times, then works."""
+
+    def __init__(self, error: Exception, times: int) -> None:
+        super().__init__()
+        self.error = error
+        self.times = times
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        if self.times > 0:
+            self.times -= 1
+            raise self.error
+        return super().embed_passages(texts)
+
+
+def wait_for_retry(shelf: Shelf, document: Document) -> Document:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while (found := shelf.library.get(document.id)).num_retries == 0:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (DOWN, "index_unavailable", "Qdrant did not answer."),
+        (FULL_DISK, "disk_full", "The disk of the service is full."),
+        (MemoryError(), "out_of_memory", "The service ran out of memory."),
+        (OSError("no such file"), "file_error", "no such file"),
+        (RuntimeError("CUDA error"), "internal", "RuntimeError: CUDA error. The log"),
+    ],
+    ids=["index", "disk", "memory", "file", "unforeseen"],
+)
+def test_a_fault_that_passes_is_shown_while_the_job_waits(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str, words: str
+) -> None:
+    monkeypatch.setattr(jobs, "RETRY_DELAYS_SECONDS", (1, 1))
+    with open_shelf(FailingEmbedder(error, times=1)) as shelf:
+        document = shelf.add("a.txt", "The xyzzy text.")
+        waiting = wait_for_retry(shelf, document)
+        assert (waiting.status, waiting.error_code) == (Status.QUEUED, code)
+        assert words in str(waiting.error_reason)
+        assert "It is tried again at " in str(waiting.error_reason)
+        assert "1 of 2 times" in str(waiting.error_reason)
+        found = shelf.wait(document)
+        assert (found.status, found.error_code, found.error_reason) == (
+            Status.SEARCHABLE,
+            None,
+            None,
+        )
+        assert shelf.find("xyzzy") == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"), [(DOWN, 6), (RuntimeError("bug"), 3)], ids=["passing", "unforeseen"]
+)
+def test_a_fault_that_stays_fails_the_document_after_the_last_try(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch, error: Exception, tries: int
+) -> None:
+    monkeypatch.setattr(jobs, "RETRY_DELAYS_SECONDS", (0.01,) * len(jobs.RETRY_DELAYS_SECONDS))
+    embedder = FailingEmbedder(error, times=1000)
+    with open_shelf(embedder) as shelf:
+        failed = shelf.add_and_wait("a.txt", "The xyzzy text.")
+        assert failed.status is Status.FAILED
+        assert f"It was tried {tries} times" in str(failed.error_reason)
+        assert 1000 - embedder.times == tries
+        embedder.times = 0
+        again = shelf.wait(shelf.library.retry(failed.id))
+        assert (again.status, again.num_retries) == (Status.SEARCHABLE, 0)
+
+
+def test_a_file_that_cannot_be_read_is_not_tried_again(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        failed = shelf.add_and_wait("locked.pdf", encrypted_pdf())
+    assert (failed.status, failed.num_retries) == (Status.FAILED, 0)
+    assert "tried" not in str(failed.error_reason)
+
+
+def test_a_job_that_waits_to_be_tried_again_goes_on_after_a_restart(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RETRY_DELAYS_SECONDS", (2, 2))
+    with open_shelf(FailingEmbedder(DOWN, times=1)) as shelf:
+        document = shelf.add("a.txt", "The xyzzy text.")
+        wait_for_retry(shelf, document)
+    with open_shelf() as shelf:
+        assert shelf.wait(document).status is Status.SEARCHABLE
+
+
+def test_a_document_that_waits_to_be_tried_again_can_be_deleted(open_shelf: OpenShelf) -> None:
+    with open_shelf(FailingEmbedder(DOWN, times=1)) as shelf:
+        document = shelf.add("a.txt", "The xyzzy text.")
+        wait_for_retry(shelf, document)
+        shelf.library.delete(document.id)
+        assert shelf.files_with("xyzzy") == []
+        time.sleep(jobs.RETRY_DELAYS_SECONDS[0] + 1)
+        shelf.add_and_wait("b.txt", "The plugh text.")
+        assert shelf.work() == []
+        assert shelf.files_with("xyzzy") == []
+
+
+def test_jobs_of_another_version_are_queued_anew(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "WORKFLOW_VERSION", "0")
+        with open_shelf(embedder) as shelf:
+            documents = [shelf.add(f"{n}.txt", f"The text {n}.") for n in range(10)]
+            assert embedder.reached.wait(20)
+            embedder.gate.set()
+            shelf.library._pipeline.stopping.set()
+    with open_shelf() as shelf:
+        assert {shelf.wait(one).status for one in documents} == {Status.SEARCHABLE}
+
+
+def test_collections_take_turns(open_shelf: OpenShelf) -> None:
+    """A single file does not wait for the hundreds that another collection has waiting."""
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        for number in range(200):
+            shelf.add(f"{number}.txt", f"Number {number} of many.", "bulk")
+        assert embedder.reached.wait(20)
+        single = shelf.add("single.txt", "The xyzzy text.", "single")
+        pair = [shelf.add(f"{n}.txt", f"Number {n} of a pair.", "pair") for n in range(2)]
+        embedder.gate.set()
+        for document in (single, *pair):
+            shelf.wait_until_searchable(document)
+        finished = shelf.library.list_documents("bulk", Status.SEARCHABLE, None, 1000)
+        # Those under way when they came, and one for each turn; some more end while we look.
+        assert len(finished) < 50
+
+
+def test_turns_of_collections(open_shelf: OpenShelf) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        under_way = [shelf.add(f"{n}.txt", f"First {n}.", "under-way") for n in range(4)]
+        assert embedder.reached.wait(20)
+        for document in under_way:
+            shelf.wait_until_started(document)
+        assert [shelf.add(f"{n}.txt", f"A {n}.", "a").turn for n in range(3)] == [1, 2, 3]
+        assert [shelf.add(f"{n}.txt", f"B {n}.", "b").turn for n in range(2)] == [1, 2]
+        assert shelf.add("3.txt", "A 3.", "a").turn == 4
+        embedder.gate.set()
+
+
+def test_uploads_are_refused_while_too_many_are_waiting(open_shelf: OpenShelf) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder, max_queued=3) as shelf:
+        under_way = [shelf.add(f"{n}.txt", f"First text {n}.") for n in range(3)]
+        for document in under_way:
+            shelf.wait_until_started(document)
+        accepted = [shelf.add(f"{n}.txt", f"Text {n}.") for n in (3, 4, 5, 6)]
+        shelf.wait_until_started(accepted[0])
+        with pytest.raises(QueueFullError, match=r"3 documents are waiting.*INGEST_MAX_QUEUED"):
+            shelf.add("refused.txt", "Not stored.")
+        kept = [path for path in (shelf.home / "files").rglob("*") if path.is_file()]
+        assert len(kept) == 7
+        accepted += under_way
+        embedder.gate.set()
+        assert {shelf.wait(one).status for one in accepted} == {Status.SEARCHABLE}
+        assert shelf.add_and_wait("last.txt", "The xyzzy text.").status is Status.SEARCHABLE
+
+
+def test_the_log_tells_of_a_deletion_in_one_plain_line(
+    open_shelf: OpenShelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf, caplog.at_level(logging.INFO):
+        document = shelf.add("a.txt", "The xyzzy text.")
+        assert embedder.reached.wait(20)
+        shelf.library.delete(document.id)
+        embedder.gate.set()
+        shelf.add_and_wait("b.txt", "The plugh text.")
+    assert [record.message for record in caplog.records if record.exc_info] == []
+    assert [r.levelname for r in caplog.records if r.message == "superseded"] == ["INFO"]
