@@ -1,6 +1,6 @@
 """The catalog: which documents there are and how far they got. SQLite or Postgres."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -203,6 +203,15 @@ class Catalog:
         )
         with self._reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
+
+    def used_revisions(self, revisions: Iterable[str]) -> set[str]:
+        """Return those of some revisions that documents have, as the latest or as what answers."""
+        used: set[str] = set()
+        with self._reading() as connection:
+            for column in (documents.c.revision, documents.c.searchable_revision):
+                query = sa.select(column).where(column.in_(list(revisions)))
+                used.update(connection.execute(query).scalars())
+        return used
 
     def get_collection(self, name: str) -> Collection | None:
         """Return a collection, its documents not counted, or None."""

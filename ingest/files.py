@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -71,6 +71,11 @@ class FileStore:
         """Return where the bytes of a revision are."""
         return self._root / revision[:2] / revision
 
+    def revisions(self) -> Iterator[str]:
+        """Yield the revisions whose bytes are kept."""
+        for folder in self._root.iterdir():
+            yield from (path.name for path in folder.iterdir())
+
     def delete(self, revision: str) -> None:
         """Remove the bytes of a revision."""
         self.path(revision).unlink(missing_ok=True)
@@ -124,6 +129,11 @@ class TextStore:
             while len(self._cache) > CACHED_TEXTS:
                 self._cache.popitem(last=False)
         return text
+
+    def revisions(self) -> Iterator[str]:
+        """Yield the revisions that have a text."""
+        for path in self._root.iterdir():
+            yield path.name.partition("-")[0]
 
     def delete(self, revision: str) -> None:
         """Remove all texts of a revision."""

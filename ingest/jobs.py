@@ -98,6 +98,7 @@ class Jobs:
             DBOS.delete_workflows(ids)
 
     def _tidy_now_and_then(self) -> None:
+        self._pipeline.sweep_files()
         while not self._pipeline.stopping.wait(TIDYING_SECONDS):
             _delete_ended_jobs()
 

@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from threading import Event, Lock, RLock
 from typing import Any
@@ -28,6 +29,7 @@ from retrieval.index import IndexStore
 
 # Chunks embedded between two looks at the catalog; also the most work lost in a crash.
 EMBED_SLICE = 128
+SWEEP_BATCH = 256
 logger = logging.getLogger(__name__)
 
 CutText = tuple[CanonicalText, list[Chunk]]
@@ -154,6 +156,17 @@ class Pipeline:
         for path in self.work.iterdir():
             if path.name.rpartition("-")[0] not in wanted:
                 path.unlink(missing_ok=True)
+
+    def sweep_files(self) -> None:
+        """Remove bytes and texts that a killed process left and no document uses."""
+        stored = chain(self.files.revisions(), self.texts.revisions())
+        while revisions := set(islice(stored, SWEEP_BATCH)):
+            if self.stopping.is_set():
+                return
+            with self.change:
+                for revision in revisions - self.catalog.used_revisions(revisions):
+                    self.files.delete(revision)
+                    self.texts.delete(revision)
 
     def current(self, document_id: str, revision: str) -> Document:
         """Return a document as long as it is at a revision.

@@ -171,8 +171,14 @@ def test_an_index_of_another_language_is_not_used(open_shelf: OpenShelf) -> None
 
 def test_what_a_killed_process_left_is_swept(open_shelf: OpenShelf) -> None:
     with open_shelf() as shelf:
-        pass
+        kept = shelf.add_and_wait("a.txt", "The plugh text.")
     (shelf.home / "work" / "upload-abc_d").write_bytes(b"xyzzy")
+    (shelf.home / "files" / "ab").mkdir()
+    (shelf.home / "files" / "ab" / ("ab" * 32)).write_bytes(b"xyzzy")
+    (shelf.home / "texts" / f"{'ab' * 32}-1.json").write_bytes(b"xyzzy")
     (shelf.home / "work" / "no-such-document-0123456789abcdef-0123.f32").write_bytes(b"xyzzy")
     with open_shelf() as shelf:
+        shelf.wait_until_gone("xyzzy")
         assert shelf.work() == []
+        assert shelf.library.content(kept).read_bytes() == b"The plugh text."
+        assert shelf.library.text(kept)
