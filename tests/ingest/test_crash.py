@@ -208,5 +208,6 @@ def test_a_stopped_service_ends_soon_and_keeps_what_it_embedded(
     reports: dict[str, dict[str, Any]],
 ) -> None:
     assert reports[STOPPED]["code"] == 0
-    assert reports[STOPPED]["seconds"] < 10
+    # Far below the time that its jobs would take; a busy machine takes its time, too.
+    assert reports[STOPPED]["seconds"] < 60
     assert reports[STOPPED]["kept_bytes"] > 0

@@ -153,7 +153,12 @@ def assert_refused(
     body = response.json()
     assert set(body) == {"error"}
     assert set(body["error"]) == {"message", "type", "param", "code"}
-    kinds = {401: "authentication_error", 404: "not_found_error", 409: "conflict_error"}
+    kinds = {
+        401: "authentication_error",
+        404: "not_found_error",
+        409: "conflict_error",
+        429: "rate_limit_error",
+    }
     kind = kinds.get(status, "server_error" if status >= 500 else "invalid_request_error")
     assert (body["error"]["type"], body["error"]["code"]) == (kind, code), body
     assert body["error"]["param"] == param, body
