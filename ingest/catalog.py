@@ -12,6 +12,7 @@ from alembic.config import Config
 
 from ingest.documents import Collection, Document, Status
 from ingest.errors import CatalogUnavailableError
+from retrieval.errors import StoreLockedError
 
 metadata = sa.MetaData()
 
@@ -58,6 +59,8 @@ for _name, _columns in (
 ):
     sa.Index(_name, *_columns, sqlite_where=_WAITING, postgresql_where=_WAITING)
 
+# Any number that nothing else locks.
+_CLAIM = 0x5FF1CE
 # Literal in the SQL, so that the partial indexes of the waiting documents are used.
 _QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{Status.QUEUED}'")
 
@@ -69,11 +72,19 @@ class Catalog:
     """
 
     def __init__(self, database_url: str) -> None:
-        """Connect and bring the tables up to date."""
+        """Connect and bring the tables up to date.
+
+        Raises:
+            StoreLockedError: another service uses this Postgres database. (A SQLite database is in
+                the home folder, which has a lock of its own.)
+        """
         self._engine = sa.create_engine(database_url, pool_pre_ping=True)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self._claim: sa.Connection | None = None
         if self._is_sqlite:
             sa.event.listen(self._engine, "connect", _set_up_sqlite)
+        else:
+            self._claim = self._claim_database()
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._engine.begin() as connection:
@@ -82,6 +93,8 @@ class Catalog:
 
     def close(self) -> None:
         """Close all connections."""
+        if self._claim is not None:
+            self._claim.close()
         self._engine.dispose()
 
     def get(self, document_id: str) -> Document | None:
@@ -242,6 +255,25 @@ class Catalog:
         """Remove a collection's row."""
         with self._writing() as connection:
             connection.execute(sa.delete(collections).where(collections.c.name == name))
+
+    def _claim_database(self) -> sa.Connection:
+        """Lock the database for as long as the connection lives.
+
+        Jobs read files of their own service's home folder, so two services must not share them.
+        """
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # A service that was killed is noticed within moments.
+        connection.execute(sa.text("SET lock_timeout = '5s'"))
+        try:
+            connection.execute(sa.select(sa.func.pg_advisory_lock(_CLAIM)))
+        except sa.exc.OperationalError as error:
+            connection.close()
+            self._engine.dispose()
+            raise StoreLockedError(
+                "The database of INGEST_DATABASE_URL is in use by another Suffice service. Stop "
+                "that one, or give this one a database of its own."
+            ) from error
+        return connection
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:

@@ -116,7 +116,7 @@ def ingest_document(document_id: str, revision: str) -> None:
     """Make one revision searchable, or record why not."""
     try:
         with _working() as pipeline:
-            _check_current(pipeline, document_id)
+            _check_job(pipeline.current(document_id, revision))
             pipeline.parse(document_id, revision)
             pipeline.embed(document_id, revision)
             pipeline.activate(document_id, revision)
@@ -150,10 +150,9 @@ def _working() -> Iterator[Pipeline]:
         raise
 
 
-def _check_current(pipeline: Pipeline, document_id: str) -> None:
-    document = pipeline.catalog.get(document_id)
-    if document is None or document.job_id != DBOS.workflow_id:
-        raise SupersededError(f"{document_id} was deleted, replaced or queued anew.")
+def _check_job(document: Document) -> None:
+    if document.job_id != DBOS.workflow_id:
+        raise SupersededError(f"{document.id} was queued anew.")
 
 
 def _settle(document_id: str, revision: str, error: Exception) -> None:
@@ -175,7 +174,9 @@ def _settle(document_id: str, revision: str, error: Exception) -> None:
 def _try_again_or_fail(pipeline: Pipeline, document_id: str, revision: str, fault: Fault) -> None:
     delays = RETRY_DELAYS_SECONDS[: fault.max_retries]
     with pipeline.change:
-        tries = pipeline.current(document_id, revision).num_retries
+        document = pipeline.current(document_id, revision)
+        _check_job(document)
+        tries = document.num_retries
         if tries < len(delays):
             when = datetime.now(UTC) + timedelta(seconds=delays[tries])
             reason = (

@@ -49,6 +49,8 @@ def answer(request: str) -> Reply:
         )
     except (UnreadableFileError, UnsupportedTypeError) as error:
         return failure(error)
+    except FileNotFoundError:
+        return failure(UnreadableFileError("missing", "The file was deleted before it was read."))
     except MemoryError:
         return failure(
             UnreadableFileError(
@@ -73,8 +75,11 @@ def _private_output() -> TextIO:
 
 
 def _send(replies: TextIO, reply: Reply) -> None:
-    replies.write(json.dumps(reply) + "\n")
-    replies.flush()
+    try:
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
+    except BrokenPipeError:  # the parent died
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -211,3 +211,18 @@ def test_a_stopped_service_ends_soon_and_keeps_what_it_embedded(
     # Far below the time that its jobs would take; a busy machine takes its time, too.
     assert reports[STOPPED]["seconds"] < 60
     assert reports[STOPPED]["kept_bytes"] > 0
+
+
+def test_kills_at_random_moments_lose_double_and_leave_nothing() -> None:
+    """The short form of a benchmark, which kills more than a hundred times."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.crash", "5"],
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+        timeout=280,
+        check=False,
+    )
+    report = json.loads(done.stdout)
+    assert report["wrong"] == []
+    assert (report["kills"], done.returncode) == (5, 0)
+    assert report["calls"]["uploads"] > 0
