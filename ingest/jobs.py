@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
-from ingest.documents import Document
+from ingest.documents import Document, Status
 from ingest.errors import CatalogUnavailableError, UnreadableFileError
 from ingest.faults import Fault, describe
 from ingest.pipeline import Pipeline, ServiceStopping, SupersededError
@@ -99,9 +99,16 @@ class Jobs:
             DBOS.delete_workflows(ids)
 
     def _tidy_now_and_then(self) -> None:
-        self._pipeline.sweep_files()
-        while not self._pipeline.stopping.wait(TIDYING_SECONDS):
-            _delete_ended_jobs()
+        pause, is_swept = 0.0, False
+        while not self._pipeline.stopping.wait(pause):
+            pause = TIDYING_SECONDS
+            try:
+                if not is_swept:
+                    self._pipeline.sweep_files()
+                    is_swept = True
+                _delete_ended_jobs()
+            except (CatalogUnavailableError, OSError, sa.exc.OperationalError):
+                logger.exception("not tidied")
 
 
 def enqueue(document: Document, delay_seconds: float | None = None) -> None:
@@ -116,10 +123,14 @@ def ingest_document(document_id: str, revision: str) -> None:
     """Make one revision searchable, or record why not."""
     try:
         with _working() as pipeline:
-            _check_job(pipeline.current(document_id, revision))
-            pipeline.parse(document_id, revision)
-            pipeline.embed(document_id, revision)
-            pipeline.activate(document_id, revision)
+            document = pipeline.current(document_id, revision)
+            _check_job(document)
+            # Final when a crash came between the result and the end of the job.
+            if not document.status.is_final:
+                pipeline.parse(document_id, revision)
+                pipeline.embed(document_id, revision)
+            if document.status is not Status.FAILED:
+                pipeline.activate(document_id, revision)
     except SupersededError:
         logger.info("superseded", extra={"document_id": document_id})
     except UnreadableFileError as error:
@@ -199,11 +210,10 @@ def _delete_ended_jobs() -> None:
 
 
 def _delete_jobs_of_other_versions() -> None:
-    if strange := [
-        job_id for job_id, version in _list_jobs(OPEN, None) if version != WORKFLOW_VERSION
-    ]:
-        DBOS.cancel_workflows(strange)
-        DBOS.delete_workflows(strange)
+    jobs = _list_jobs(OPEN, limit=None)
+    if old := [job_id for job_id, version in jobs if version != WORKFLOW_VERSION]:
+        DBOS.cancel_workflows(old)
+        DBOS.delete_workflows(old)
 
 
 def _list_jobs(status: list[str], limit: int | None = _PAGE) -> list[tuple[str, str | None]]:

@@ -100,7 +100,7 @@ class Pipeline:
             self._put_into_index(document)
         try:
             self.store.open(document.collection).compact()
-        except IndexUnavailableError:
+        except (IndexUnavailableError, OSError):
             # The document answers; what was replaced is erased by the next compaction or start.
             logger.exception("not compacted", extra={"collection": document.collection})
         # Last: a job that is killed before this finds its vectors again.

@@ -201,3 +201,24 @@ def test_the_log_tells_of_a_deletion_in_one_plain_line(
         shelf.add_and_wait("b.txt", "The plugh text.")
     assert [record.message for record in caplog.records if record.exc_info] == []
     assert [r.levelname for r in caplog.records if r.message == "superseded"] == ["INFO"]
+
+
+def test_a_job_that_runs_again_after_its_result_repeats_no_work(open_shelf: OpenShelf) -> None:
+    """As after a crash between the result and the end of the job."""
+    embedder = GatedEmbedder()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add_and_wait("a.txt", "The xyzzy text.")
+        wait_until_a_job_has_ended()
+        jobs._delete_ended_jobs()
+        embedder.close()
+        jobs.enqueue(document)
+        wait_until_a_job_has_ended()
+        assert not embedder.reached.is_set()
+        assert shelf.library.get(document.id) == document
+
+
+def wait_until_a_job_has_ended() -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not jobs._list_jobs(jobs.ENDED):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
