@@ -177,10 +177,7 @@ class Pipeline:
         """
         if self.stopping.is_set():
             raise ServiceStopping
-        document = self.catalog.get(document_id)
-        if document is None or document.revision != revision:
-            raise SupersededError(f"{document_id} was deleted or replaced.")
-        return document
+        return self._latest(document_id, revision)
 
     def check_embedder(self, collection: Collection | None) -> None:
         """Refuse to mix vectors.
@@ -194,6 +191,12 @@ class Pipeline:
                 f"service runs {self.embedder.name!r}; their vectors cannot be mixed. Set "
                 "RETRIEVAL_EMBEDDER back, or upload the documents to a new collection."
             )
+
+    def _latest(self, document_id: str, revision: str) -> Document:
+        document = self.catalog.get(document_id)
+        if document is None or document.revision != revision:
+            raise SupersededError(f"{document_id} was deleted or replaced.")
+        return document
 
     def _advance(self, document_id: str, revision: str, **progress: object) -> Document:
         """Record progress, which a loss of power may take back."""
@@ -238,7 +241,8 @@ class Pipeline:
             passages = [chunk.passage for chunk in chunks[done : done + EMBED_SLICE]]
             vectors = self.embedder.embed_passages(passages)
             with self.change:  # what was deleted meanwhile must not come back
-                self.current(document.id, document.revision)
+                # Also while the service stops: this was the most expensive work.
+                self._latest(document.id, document.revision)
                 if (left := len(self._read_vectors(path))) < done:
                     return left  # deleted, and uploaded anew: begin where the new job is
                 with path.open("ab") as file:
