@@ -33,8 +33,8 @@ class UnreadableFileError(IngestError):
     """The file is damaged, locked or holds no text.
 
     Attributes:
-        code: `damaged`, `encrypted`, `no_text`, `too_large`, `too_many_pages`, `timeout`, `crashed`,
-            or `missing` when it was deleted meanwhile.
+        code: `damaged`, `encrypted`, `no_text`, `too_large`, `too_many_pages`, `timeout`,
+            `crashed`, or `missing` when it was deleted meanwhile.
     """
 
     def __init__(self, code: str, message: str) -> None:
