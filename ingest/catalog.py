@@ -40,6 +40,7 @@ documents = sa.Table(
     sa.Column("num_retries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("searchable_chunks", sa.Integer, nullable=False, server_default="0"),
     sa.Column("turn", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("password", sa.Text),
 )
 
 collections = sa.Table(

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -49,6 +49,7 @@ class Document:
         num_retries: how often its job was tried again by itself since it was uploaded or retried.
         searchable_chunks: chunks of the revision that answers now.
         turn: place in the queue; see `Catalog.next_turn`.
+        password: of an encrypted file; forgotten as soon as its job has ended.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Document:
     num_retries: int = 0
     searchable_chunks: int = 0
     turn: int = 1
+    password: str | None = field(default=None, repr=False)
 
     @property
     def job_id(self) -> str:

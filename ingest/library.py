@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Upload:
         collection: where to.
         external_id: the user's own id; None takes the file name.
         metadata: kept and returned with the document.
+        password: opens an encrypted PDF.
     """
 
     filename: str
@@ -46,6 +47,7 @@ class Upload:
     collection: str
     external_id: str | None
     metadata: Mapping[str, Any]
+    password: str | None = field(default=None, repr=False)
 
 
 class Library:
@@ -230,6 +232,7 @@ class Library:
             created_at=known.created_at if known else now,
             updated_at=now,
             searchable_chunks=known.searchable_chunks if known else 0,
+            password=upload.password,
         )
         queued = self._enqueue(document)
         if known and known.revision != known.searchable_revision:

@@ -126,7 +126,12 @@ class Pipeline:
     def fail(self, document_id: str, revision: str, code: str, reason: str) -> None:
         """Record why a revision cannot be searched; an older one goes on answering."""
         self.catalog.update(
-            document_id, revision, status=Status.FAILED, error_code=code, error_reason=reason
+            document_id,
+            revision,
+            status=Status.FAILED,
+            error_code=code,
+            error_reason=reason,
+            password=None,
         )
         self.discard_work(document_id, revision)
 
@@ -213,6 +218,7 @@ class Pipeline:
                 document.media_type,
                 max_pages=self.limits.max_pages,
                 timeout_seconds=self.limits.parse_timeout_seconds,
+                password=document.password,
                 ocr_languages=self.limits.ocr_languages,
             )
             with self.change:  # what was deleted meanwhile must not come back
@@ -299,6 +305,7 @@ def _outcome(text: CanonicalText, revision: str, num_chunks: int) -> dict[str, A
         "searchable_chunks": num_chunks,
         "error_code": None,
         "error_reason": None,
+        "password": None,
     }
     if text.unreadable_pages:
         outcome |= {

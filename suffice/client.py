@@ -63,6 +63,7 @@ class Client:
         external_id: str | None = None,
         metadata: dict[str, Any] | None = None,
         revision: str | None = None,
+        password: str | None = None,
     ) -> dict[str, Any]:
         """Upload a file; return its document.
 
@@ -72,6 +73,7 @@ class Client:
             external_id: your own id of the document; None takes the file name.
             metadata: kept and returned with the document.
             revision: SHA-256 that the bytes must have, in hex; None takes any.
+            password: opens an encrypted PDF.
 
         Raises:
             FileChangedError: the bytes have another SHA-256; nothing was accepted.
@@ -82,6 +84,8 @@ class Client:
         fields = {"collection": collection, "metadata": json.dumps(metadata or {})}
         if external_id is not None:
             fields["external_id"] = external_id
+        if password is not None:
+            fields["password"] = password
         with _open(path, revision) as file:
             answer = self._call(
                 "POST", "/v1/documents", data=fields, files={"file": (filename, file)}

@@ -28,6 +28,7 @@ def upload(
     collection: Annotated[str, Form()] = "default",
     external_id: Annotated[str | None, Form()] = None,
     metadata: Annotated[str, Form()] = "{}",
+    password: Annotated[str | None, Form()] = None,
 ) -> JSONResponse:
     """Accept files: 202 when one of them is queued, 200 when all are known already."""
     if external_id is not None and len(file) > 1:
@@ -42,7 +43,8 @@ def upload(
     parsed = _parse_metadata(metadata)
     views, is_any_new = [], False
     for part in file:
-        added = Upload(part.filename or "", _pieces(part.file), collection, external_id, parsed)
+        name, pieces = part.filename or "", _pieces(part.file)
+        added = Upload(name, pieces, collection, external_id, parsed, password)
         document, is_new = service.library.add(added)
         views.append(DocumentView.of(document).model_dump(mode="json"))
         is_any_new = is_any_new or is_new

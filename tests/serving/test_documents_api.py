@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -451,6 +453,20 @@ def test_unreadable_file_ends_failed_with_code_and_reason(
 
     response = application.http.get(f"/v1/documents/{document['id']}/text")
     assert_refused(response, 422, "unreadable_file", None, says)
+
+
+def test_encrypted_pdf_is_opened_with_its_password(application: Application) -> None:
+    home = application.service.home.path
+    right, wrong = ({"collection": "locked", "password": word} for word in ("plugh", "xyzzy"))
+    content = make_encrypted_pdf(right["password"])
+    refused = application.ingest("locked.pdf", content, **wrong)
+    assert (refused["status"], refused["error"]["code"]) == ("failed", "encrypted")
+    assert "with the right one" in refused["error"]["reason"]
+    document = application.ingest("locked.pdf", content, **right)
+    assert document["status"] == "searchable"
+    assert "granite" in read_text(application, document["id"])["text"]
+    with closing(sqlite3.connect(home / "catalog.sqlite")) as database:
+        assert list(database.execute("SELECT DISTINCT password FROM documents")) == [(None,)]
 
 
 def test_file_without_words_is_refused_or_failed(application: Application) -> None:
