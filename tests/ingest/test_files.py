@@ -139,7 +139,7 @@ def test_threads_may_load_and_delete_one_text(texts: TextStore) -> None:
     def work(number: int) -> None:
         for _ in range(50):
             if number % 2:
-                assert texts.load("a" * 64) in {None, TEXT}
+                assert texts.load("a" * 64) in (None, TEXT)
             else:
                 texts.save("a" * 64, PLAIN, TEXT) if number == 0 else texts.delete("a" * 64)
 
