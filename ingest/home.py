@@ -36,6 +36,11 @@ class Home:
         """Half-done ingestion: uploads under way, vectors not yet in the index."""
         return self.path / "work"
 
+    @property
+    def vectors(self) -> Path:
+        """Vectors of passages that were embedded before."""
+        return self.path / "vectors.sqlite"
+
     def database_url(self, name: str) -> str:
         """Return the SQLAlchemy URL of a SQLite database in this folder."""
         return f"sqlite:///{(self.path / name).absolute()}.sqlite"

@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
 Language = Literal[
     "none",
     "danish",
@@ -38,6 +40,17 @@ class RetrievalSettings(BaseSettings):
     )
     device: str | None = Field(
         default=None, description="Torch device of the embedder, such as cpu or cuda; unset: best."
+    )
+    embedder_precision: Precision = Field(
+        default="auto",
+        description="Numbers the embedder computes with: auto, fp32, bf16 or fp16; auto takes bf16 "
+        "where the device is faster with it, else fp32.",
+    )
+    vector_cache_bytes: int = Field(
+        default=512 * 1024 * 1024,
+        ge=0,
+        description="Room for the vectors of passages that were embedded before, in bytes; 0: none "
+        "are kept.",
     )
     language: Language = Field(
         default="english",

@@ -20,6 +20,7 @@ from retrieval.index import IndexStore
 from retrieval.qdrant import QdrantStore, connect
 from retrieval.search import Searcher
 from retrieval.settings import RetrievalSettings
+from retrieval.vector_cache import cached
 from serving.answering import Answerer
 from serving.extractive import ExtractiveGenerator
 from serving.generation import Generator
@@ -66,12 +67,15 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
         EmbedderUnavailableError: the embedder cannot be loaded.
         IndexUnavailableError: the Qdrant server does not answer.
     """
-    with Home(settings.home) as home:
-        if embedder is None:
-            embedder = SentenceTransformerEmbedder(
-                settings.retrieval.embedder, settings.retrieval.device
-            )
-        pipeline = _build_pipeline(settings, home, embedder)
+    with (
+        Home(settings.home) as home,
+        cached(
+            embedder or _load_embedder(settings.retrieval),
+            home.vectors,
+            settings.retrieval.vector_cache_bytes,
+        ) as cached_embedder,
+    ):
+        pipeline = _build_pipeline(settings, home, cached_embedder)
         database_url = settings.ingest.database_url or home.database_url("jobs")
         ingest = settings.ingest
         jobs = Jobs(pipeline, database_url, ingest.concurrent_jobs)
@@ -83,9 +87,9 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             ingest.max_queued,
         )
         searcher = Searcher(
-            embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
+            cached_embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
         )
-        answerer = Answerer(library, searcher, _build_generator(settings.serving, embedder))
+        answerer = Answerer(library, searcher, _build_generator(settings.serving, cached_embedder))
         with ExitStack() as closing:
             closing.callback(pipeline.catalog.close)
             closing.callback(pipeline.store.close)
@@ -94,6 +98,12 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             jobs.start()
             closing.callback(jobs.stop)
             yield Service(settings, home, library, searcher, answerer)
+
+
+def _load_embedder(settings: RetrievalSettings) -> Embedder:
+    return SentenceTransformerEmbedder(
+        settings.embedder, settings.device, settings.embedder_precision
+    )
 
 
 def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipeline:

