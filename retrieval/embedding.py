@@ -141,10 +141,10 @@ class SentenceTransformerEmbedder:
         self._replicas = [self._model, *(deepcopy(self._model).to(other) for other in devices[1:])]
         is_cpu = self._model.device.type == "cpu"
         self._batch_tokens = CPU_BATCH_TOKENS if is_cpu else GPU_BATCH_TOKENS
-        num_workers = NUM_CORES if is_cpu else len(devices)
+        self._num_workers = NUM_CORES if is_cpu else len(devices)
         # Two, so that the passages of an answer do not queue behind those of an upload.
-        self._passage_workers = ThreadPoolExecutor(num_workers)
-        self._token_workers = ThreadPoolExecutor(num_workers)
+        self._passage_workers = ThreadPoolExecutor(self._num_workers)
+        self._token_workers = ThreadPoolExecutor(self._num_workers)
         self.name = name
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self._tokenizer = _plain_tokenizer(self._model)
@@ -204,9 +204,11 @@ class SentenceTransformerEmbedder:
         """Group the positions of texts of like length, longest first, by tokens with padding."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         lengths = [min(len(encoding), self.max_tokens) for encoding in encodings]
+        # Few texts are spread over all cores.
+        max_tokens = min(self._batch_tokens, -(-sum(lengths) // self._num_workers))
         batches: list[list[int]] = []
         for i in sorted(range(len(texts)), key=lambda i: -lengths[i]):
-            if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= self._batch_tokens:
+            if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens:
                 batches[-1].append(i)
             else:
                 batches.append([i])
