@@ -33,7 +33,7 @@ from retrieval.embedding import (
 )
 from retrieval.settings import RetrievalSettings
 
-NUM_PASSAGES = 128
+NUM_PASSAGES = 64
 NUM_ROUNDS = 3
 NUM_QUERIES = 50
 QUERY = "What is the effect of vitamin D on bone density?"
