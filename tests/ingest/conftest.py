@@ -113,7 +113,8 @@ def service_on(
 ) -> Iterator[Service]:
     settings = Settings(
         home,
-        RetrievalSettings(language=language),
+        # Without a cache, so that each job comes to the embedder, where the tests hold it.
+        RetrievalSettings(language=language, vector_cache_bytes=0),
         IngestSettings(
             chunk_tokens=chunk_tokens,
             max_pages=50,
