@@ -147,6 +147,7 @@ class Library:
             self._pipeline.discard_work(document_id, document.revision)
             for revision in {document.revision, document.searchable_revision} - {None}:
                 self._pipeline.forget_revision(str(revision), by=document_id)
+            self._pipeline.forget_vectors()
             if is_last:
                 self._catalog.delete_collection(document.collection)
             # Last: what was broken off before this can be deleted again.

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from threading import Event, Lock, RLock
+from threading import Event, RLock
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, Matrix
 from retrieval.errors import CollectionMismatchError, IndexUnavailableError
 from retrieval.index import IndexStore
+from retrieval.vector_cache import VectorCache
 
 # Chunks embedded between two looks at the catalog; also the most work lost in a crash.
 EMBED_SLICE = 128
@@ -62,8 +63,8 @@ class Pipeline:
 
     Attributes:
         change: held while the catalog and the index change together.
-        embedding: held while the embedder works for a job; two at once would only slow each other.
         stopping: set when jobs should break off.
+        cache: vectors that the embedder remembers, if it does.
         cut: chunks of documents between embedding and activation, by id and revision.
     """
 
@@ -73,11 +74,11 @@ class Pipeline:
     parsers: ParserPool
     chunker: Chunker
     embedder: Embedder
+    cache: VectorCache | None
     store: IndexStore
     work: Path
     limits: Limits
     change: RLock = field(default_factory=RLock)
-    embedding: Lock = field(default_factory=Lock)
     stopping: Event = field(default_factory=Event)
     cut: dict[tuple[str, str], CutText] = field(default_factory=dict)
 
@@ -143,6 +144,13 @@ class Pipeline:
             if document is None or document.revision != revision:
                 self.discard_work(document_id, revision)
                 self.forget_revision(revision)
+            if document is None:
+                self.forget_vectors()
+
+    def forget_vectors(self) -> None:
+        """Empty the cache, which does not know whose passages its vectors are."""
+        if self.cache is not None:
+            self.cache.clear()
 
     def forget_revision(self, revision: str, *, by: str | None = None) -> None:
         """Remove the bytes and texts of a revision unless a document other than `by` uses it."""
@@ -241,19 +249,18 @@ class Pipeline:
     def _embed_slice(self, document: Document, chunks: Sequence[Chunk]) -> int:
         """Append the vectors of the next chunks; return how many chunks have theirs."""
         path = self._vectors_path(document)
-        # Counted under the lock: when bytes were replaced and came back, two jobs do this at once.
-        with self.embedding:
-            done = len(self._read_vectors(path))
-            passages = [chunk.passage for chunk in chunks[done : done + EMBED_SLICE]]
-            vectors = self.embedder.embed_passages(passages)
-            with self.change:  # what was deleted meanwhile must not come back
-                # Also while the service stops: this was the most expensive work.
-                self._latest(document.id, document.revision)
-                if (left := len(self._read_vectors(path))) < done:
-                    return left  # deleted, and uploaded anew: begin where the new job is
-                with path.open("ab") as file:
-                    file.truncate(done * self.embedder.dimension * vectors.itemsize)
-                    file.write(vectors.tobytes())
+        done = len(self._read_vectors(path))
+        passages = [chunk.passage for chunk in chunks[done : done + EMBED_SLICE]]
+        vectors = self.embedder.embed_passages(passages)
+        with self.change:  # what was deleted meanwhile must not come back
+            # Also while the service stops: this was the most expensive work.
+            self._latest(document.id, document.revision)
+            # Bytes that were deleted or replaced and came back have two jobs for a while.
+            if (now := len(self._read_vectors(path))) != done:
+                return now
+            with path.open("ab") as file:
+                file.truncate(done * self.embedder.dimension * vectors.itemsize)
+                file.write(vectors.tobytes())
         return done + len(passages)
 
     def _put_into_index(self, document: Document) -> None:

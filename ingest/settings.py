@@ -58,8 +58,8 @@ class IngestSettings(BaseSettings):
         default=4,
         ge=1,
         le=64,
-        description="Documents worked on at a time: one is embedded, the others are parsed "
-        "or written to the index meanwhile.",
+        description="Documents worked on at a time: some are embedded while others are parsed "
+        "or written to the index.",
     )
     max_queued: int = Field(
         default=10_000,

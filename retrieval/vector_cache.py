@@ -1,8 +1,8 @@
 """Vectors of passages that were embedded before, so that none is embedded twice.
 
 Kept are the SHA-256 of a passage with its embedder's fingerprint, and the vector; never text. An
-entry does not tell which document it came from and outlives it: it leaves when newer ones need the
-room.
+entry does not tell which document it came from: so that nothing of a deleted document stays, a
+deletion empties the cache.
 """
 
 import hashlib
@@ -74,6 +74,13 @@ class VectorCache:
                 self._forget_oldest(max(vector.nbytes for vector in vectors.values()))
         except sqlite3.Error:
             logger.warning("vector cache not written", exc_info=True)
+
+    def clear(self) -> None:
+        """Forget everything, on disk, too."""
+        with self._lock:
+            self._connection.close()
+            remove(self._path)
+            self._connection = self._connect()
 
     def close(self) -> None:
         """Close the file."""
@@ -158,14 +165,14 @@ class CachingEmbedder:
 
 
 @contextmanager
-def cached(embedder: Embedder, path: Path, max_bytes: int) -> Iterator[Embedder]:
-    """Yield an embedder with a cache in a file; without room for one, there is no file."""
+def open_cache(path: Path, max_bytes: int) -> Iterator[VectorCache | None]:
+    """Yield the cache in a file; without room for one there is none, and no file."""
     if max_bytes == 0:
         remove(path)
-        yield embedder
+        yield None
         return
     cache = VectorCache(path, max_bytes)
     try:
-        yield CachingEmbedder(embedder, cache)
+        yield cache
     finally:
         cache.close()

@@ -20,7 +20,7 @@ from retrieval.index import IndexStore
 from retrieval.qdrant import QdrantStore, connect
 from retrieval.search import Searcher
 from retrieval.settings import RetrievalSettings
-from retrieval.vector_cache import cached
+from retrieval.vector_cache import CachingEmbedder, VectorCache, open_cache
 from serving.answering import Answerer
 from serving.extractive import ExtractiveGenerator
 from serving.generation import Generator
@@ -69,13 +69,12 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
     """
     with (
         Home(settings.home) as home,
-        cached(
-            embedder or _load_embedder(settings.retrieval),
-            home.vectors,
-            settings.retrieval.vector_cache_bytes,
-        ) as cached_embedder,
+        open_cache(home.vectors, settings.retrieval.vector_cache_bytes) as cache,
     ):
-        pipeline = _build_pipeline(settings, home, cached_embedder)
+        embedder = embedder or _load_embedder(settings.retrieval)
+        if cache is not None:
+            embedder = CachingEmbedder(embedder, cache)
+        pipeline = _build_pipeline(settings, home, embedder, cache)
         database_url = settings.ingest.database_url or home.database_url("jobs")
         ingest = settings.ingest
         jobs = Jobs(pipeline, database_url, ingest.concurrent_jobs)
@@ -87,9 +86,9 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             ingest.max_queued,
         )
         searcher = Searcher(
-            cached_embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
+            embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
         )
-        answerer = Answerer(library, searcher, _build_generator(settings.serving, cached_embedder))
+        answerer = Answerer(library, searcher, _build_generator(settings.serving, embedder))
         with ExitStack() as closing:
             closing.callback(pipeline.catalog.close)
             closing.callback(pipeline.store.close)
@@ -106,7 +105,9 @@ def _load_embedder(settings: RetrievalSettings) -> Embedder:
     )
 
 
-def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipeline:
+def _build_pipeline(
+    settings: Settings, home: Home, embedder: Embedder, cache: VectorCache | None
+) -> Pipeline:
     ingest = settings.ingest
     return Pipeline(
         catalog=Catalog(ingest.database_url or home.database_url("catalog")),
@@ -115,6 +116,7 @@ def _build_pipeline(settings: Settings, home: Home, embedder: Embedder) -> Pipel
         parsers=ParserPool(max_workers=1, max_memory_bytes=ingest.parse_memory_bytes),
         chunker=Chunker.for_embedder(ingest, embedder.max_tokens, embedder.token_offsets),
         embedder=embedder,
+        cache=cache,
         store=_build_store(settings.retrieval, home, embedder),
         work=home.work,
         limits=Limits(ingest.max_pages, ingest.parse_timeout_seconds, ingest.ocr_languages),

@@ -1,6 +1,7 @@
 """The cache of vectors, with an embedder that counts what it embeds."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.embedding import Matrix
-from retrieval.vector_cache import ENTRY_BYTES, CachingEmbedder, VectorCache, cached
+from retrieval.embedding import Embedder, Matrix
+from retrieval.vector_cache import ENTRY_BYTES, CachingEmbedder, VectorCache, open_cache
 from tests.fakes import HashEmbedder
 
 ROOM = 1_000_000
@@ -24,6 +25,12 @@ class CountingEmbedder(HashEmbedder):
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
         self.embedded += texts
         return super().embed_passages(texts)
+
+
+@contextmanager
+def cached(embedder: Embedder, path: Path, max_bytes: int) -> Iterator[Embedder]:
+    with open_cache(path, max_bytes) as cache:
+        yield embedder if cache is None else CachingEmbedder(embedder, cache)
 
 
 @pytest.fixture
@@ -114,6 +121,18 @@ def test_no_text_is_on_disk(path: Path) -> None:
         files = list(path.parent.iterdir())
         assert path in files
         assert not any(UNIQUE.encode() in file.read_bytes() for file in files)
+
+
+def test_cleared_it_holds_nothing_and_goes_on(cache: VectorCache, path: Path) -> None:
+    counting = CountingEmbedder()
+    embedder = CachingEmbedder(counting, cache)
+    vector = embedder.embed_passages(["a"])
+    assert any(vector.tobytes() in file.read_bytes() for file in path.parent.iterdir())
+    cache.clear()
+    assert not any(vector.tobytes() in file.read_bytes() for file in path.parent.iterdir())
+    embedder.embed_passages(["a"])
+    embedder.embed_passages(["a"])
+    assert counting.embedded == ["a", "a"]
 
 
 def test_without_room_there_is_no_file(path: Path) -> None:

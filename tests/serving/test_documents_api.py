@@ -376,6 +376,8 @@ def test_deleted_document_is_gone_when_the_call_returns(application: Application
     ]
     paths = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
     assert [path for path in paths if b"Okapis" in path.read_bytes()] == []
+    with closing(sqlite3.connect(home.vectors)) as vectors:
+        assert list(vectors.execute("SELECT count(*) FROM vectors")) == [(0,)]
     again = application.http.delete(f"/v1/documents/{document['id']}")
     assert_refused(again, 404, "document_not_found", None, "There is no document")
 
