@@ -18,7 +18,6 @@ from suffice.folders import readable
 TIMEOUT_SECONDS = 600.0
 CONNECT_TIMEOUT_SECONDS = 20.0
 POLL_SECONDS = 0.2
-BUSY = 429
 FINAL_STATES = frozenset({"searchable", "partial", "failed"})
 
 
@@ -167,11 +166,8 @@ class Client:
             raise self._unreachable(error) from error
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
-        """Call the service, again and again while it takes no more documents."""
         try:
-            # httpx sends a file from its start each time.
-            while (response := self._http.request(method, path, **arguments)).status_code == BUSY:
-                time.sleep(float(response.headers.get("Retry-After", POLL_SECONDS)))
+            response = self._http.request(method, path, **arguments)
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
         if response.is_error:

@@ -9,7 +9,9 @@ import pytest
 
 import serving.app
 from serving.service import open_service
+from suffice.bulk import BulkIngestion
 from suffice.client import Client
+from suffice.folders import File
 from tests.fakes import GatedEmbedder
 from tests.serving.application import Application, assert_refused, make_settings, serve
 
@@ -59,7 +61,7 @@ def test_an_upload_is_refused_and_not_stored(
     assert application.http.get(f"/v1/documents/{waiting[0]}").status_code == 200
 
 
-def test_the_client_waits_and_tries_again(
+def test_bulk_ingestion_waits_and_tries_again(
     application: Application,
     waiting: list[str],
     embedder: GatedEmbedder,
@@ -71,9 +73,9 @@ def test_the_client_waits_and_tries_again(
     path.write_text("The xyzzy text.")
     threading.Timer(0.5, embedder.gate.set).start()
     with Client(application.url) as client:
-        document = client.wait(client.upload(path)["id"])
-        assert document["status"] == "searchable"
-        assert client.text(document["id"]) == "The xyzzy text."
+        [outcome] = BulkIngestion(client, "default").run([File(path, "third.txt")]).outcomes
+        assert outcome.status == "searchable"
+        assert client.text(outcome.document["id"]) == "The xyzzy text."
 
 
 def test_calls_while_the_catalog_does_not_answer(application: Application) -> None:
