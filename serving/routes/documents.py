@@ -144,6 +144,12 @@ def text(
         "length": length,
         "page": canonical.page_at(start),
         "place": canonical.place_at(start),
+        "file": {
+            "metadata": canonical.metadata,
+            "ocr_pages": canonical.ocr_pages,
+            "unreadable_pages": canonical.unreadable_pages,
+            "num_hidden_characters": canonical.num_hidden_characters,
+        },
     }
 
 

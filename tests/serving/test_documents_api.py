@@ -288,9 +288,14 @@ def test_content_of_a_page_is_never_run_by_a_browser(application: Application) -
 def test_text_slices(application: Application) -> None:
     document_id = application.ingest("slices.pdf", LIGHTHOUSE)["id"]
     whole = read_text(application, document_id)
-    text, length = whole["text"], whole["length"]
+    text, length, file = whole["text"], whole["length"], whole["file"]
+    assert {name: file[name] for name in file if name != "metadata"} == {
+        "ocr_pages": [],
+        "unreadable_pages": [],
+        "num_hidden_characters": 0,
+    }
     position = {"start": 0, "end": length, "length": len(text)}
-    assert whole == {"text": text, **position, "page": 1, "place": "page 1"}
+    assert whole == {"text": text, **position, "page": 1, "place": "page 1", "file": file}
 
     keeper = text.index("The keeper")
     assert read_text(application, document_id, start=keeper, end=keeper + 10) == {
@@ -300,6 +305,7 @@ def test_text_slices(application: Application) -> None:
         "length": length,
         "page": 2,
         "place": "page 2",
+        "file": file,
     }
     assert read_text(application, document_id, start=keeper)["text"] == text[keeper:]
     assert read_text(application, document_id, end=10**9)["end"] == length
