@@ -39,6 +39,7 @@ documents = sa.Table(
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("num_retries", sa.Integer, nullable=False, server_default="0"),
     sa.Column("searchable_chunks", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("searchable_parser", sa.Integer, nullable=False, server_default="0"),
     sa.Column("turn", sa.Integer, nullable=False, server_default="1"),
     sa.Column("password", sa.Text),
 )
@@ -130,6 +131,15 @@ class Catalog:
         with self._reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
+    def list_outdated(self, parser_version: int) -> list[Document]:
+        """Return the searchable documents whose chunks were cut from another parser's text."""
+        final_states = [status for status in Status if status.is_searchable]
+        query = sa.select(documents).where(
+            documents.c.status.in_(final_states), documents.c.searchable_parser != parser_version
+        )
+        with self._reading() as connection:
+            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+
     def put(self, document: Document) -> None:
         """Insert a document, or replace the row of the same id."""
         values = _to_row(document)
@@ -163,6 +173,10 @@ class Catalog:
         """Remove a document's row; on SQLite its bytes are overwritten on disk, too."""
         with self._writing() as connection:
             connection.execute(sa.delete(documents).where(documents.c.id == document_id))
+        self.erase_log()
+
+    def erase_log(self) -> None:
+        """Overwrite on disk what rows held before; of Postgres the server keeps its own log."""
         if self._is_sqlite:
             with self._reading() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")

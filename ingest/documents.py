@@ -48,6 +48,7 @@ class Document:
         attempt: how often this document was queued; makes each job's id unique.
         num_retries: how often its job was tried again by itself since it was uploaded or retried.
         searchable_chunks: chunks of the revision that answers now.
+        searchable_parser: version of the parser whose text the answering chunks were cut from.
         turn: place in the queue; see `Catalog.next_turn`.
         password: of an encrypted file; forgotten as soon as its job has ended.
     """
@@ -72,6 +73,7 @@ class Document:
     updated_at: datetime
     num_retries: int = 0
     searchable_chunks: int = 0
+    searchable_parser: int = 0
     turn: int = 1
     password: str | None = field(default=None, repr=False)
 

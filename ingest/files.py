@@ -13,8 +13,9 @@ from threading import Lock
 from ingest.errors import EmptyUploadError, UploadTooLargeError
 from ingest.texts import CanonicalText
 
-# Raise when parsers give another text for the same bytes: texts of older versions are made anew.
-PARSER_VERSION = 2
+# Raise when parsers give another text for the same bytes: documents are then ingested anew at the
+# next start.
+PARSER_VERSION = 3
 CACHED_TEXTS = 64
 
 
@@ -134,6 +135,10 @@ class TextStore:
         """Yield the revisions that have a text."""
         for path in self._root.iterdir():
             yield path.name.partition("-")[0]
+
+    def has(self, revision: str, media_type: str) -> bool:
+        """Whether this parser version has made a text."""
+        return self._path(revision, media_type).exists()
 
     def delete(self, revision: str) -> None:
         """Remove all texts of a revision."""

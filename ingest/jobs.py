@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from typing import Any
@@ -18,6 +19,7 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 from ingest.documents import Document, Status
 from ingest.errors import CatalogUnavailableError, UnreadableFileError
 from ingest.faults import Fault, describe
+from ingest.files import PARSER_VERSION
 from ingest.pipeline import Pipeline, ServiceStopping, SupersededError
 
 QUEUE = "ingestion"
@@ -73,7 +75,24 @@ class Jobs:
         _delete_ended_jobs()
         for document in sorted(unfinished, key=lambda one: one.turn):
             enqueue(document)
+        self._enqueue_outdated()
         self._tidying.start()
+
+    def _enqueue_outdated(self) -> None:
+        """Ingest anew what another version of the parser read; its chunks answer meanwhile."""
+        catalog, fingerprint = self._pipeline.catalog, self._pipeline.embedder.fingerprint
+        fitting = {
+            one.name
+            for one in catalog.list_collections()
+            if one.embedder_fingerprint == fingerprint
+        }
+        for document in catalog.list_outdated(PARSER_VERSION):
+            if document.collection not in fitting:
+                continue
+            turn = catalog.next_turn(document.collection)
+            again = replace(document, status=Status.QUEUED, attempt=document.attempt + 1, turn=turn)
+            catalog.put(again)
+            enqueue(again)
 
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""

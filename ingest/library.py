@@ -15,7 +15,7 @@ from ingest.errors import (
     QueueFullError,
     UnreadableFileError,
 )
-from ingest.files import Received
+from ingest.files import PARSER_VERSION, Received
 from ingest.jobs import Jobs, enqueue
 from ingest.parsers.media_types import detect_media_type
 from ingest.pipeline import Pipeline
@@ -197,17 +197,24 @@ class Library:
         raise DocumentNotFoundError(f"Document {document.id!r} has no text yet; see its status.")
 
     def revision_text(self, document_id: str, revision: str) -> CanonicalText | None:
-        """Return the canonical text of a document's revision, or None when there is none."""
+        """Return the canonical text that the chunks of a revision were cut from, if there is one.
+
+        While a document is ingested anew because of another parser, its old text is gone, and the
+        new one has other offsets.
+        """
         document = self._catalog.get(document_id)
-        # Of an older revision nobody knows the type.
-        media_type = document.media_type if document and document.revision == revision else None
-        return self._pipeline.texts.load(revision, media_type)
+        if document is None or document.revision != revision:
+            return self._pipeline.texts.load(revision)  # of an older one nobody knows the type
+        is_answering = document.searchable_revision == revision
+        if is_answering and document.searchable_parser != PARSER_VERSION:
+            return None
+        return self._pipeline.texts.load(revision, document.media_type)
 
     def _accept(self, upload: Upload, received: Received, media_type: str) -> tuple[Document, bool]:
         external_id = upload.external_id or upload.filename
         document_id = make_document_id(upload.collection, external_id)
         known = self._catalog.get(document_id)
-        if known and known.revision == received.revision and known.status is not Status.FAILED:
+        if known and known.revision == received.revision and not self._needs_work(known):
             return known, False
         if self._check_fingerprints(upload.collection) is None:
             self._catalog.add_collection(self._describe(upload.collection))
@@ -233,12 +240,20 @@ class Library:
             created_at=known.created_at if known else now,
             updated_at=now,
             searchable_chunks=known.searchable_chunks if known else 0,
+            searchable_parser=known.searchable_parser if known else 0,
             password=upload.password,
         )
         queued = self._enqueue(document)
         if known and known.revision != known.searchable_revision:
             self._pipeline.forget_revision(known.revision)
         return queued, True
+
+    def _needs_work(self, document: Document) -> bool:
+        """Whether the same bytes again should be ingested: they failed, or their text was lost."""
+        if document.status is Status.FAILED:
+            return True
+        is_whole = self._pipeline.texts.has(document.revision, document.media_type)
+        return document.status.is_searchable and not is_whole
 
     def _enqueue(self, document: Document) -> Document:
         queued = replace(

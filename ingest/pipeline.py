@@ -19,7 +19,7 @@ from ingest.chunker import Chunker
 from ingest.documents import Collection, Document, Status
 from ingest.errors import IngestError
 from ingest.faults import IncompleteIndexError
-from ingest.files import FileStore, TextStore
+from ingest.files import PARSER_VERSION, FileStore, TextStore
 from ingest.parsers.pool import ParserPool
 from ingest.texts import CanonicalText
 from retrieval.chunks import Chunk
@@ -126,14 +126,15 @@ class Pipeline:
 
     def fail(self, document_id: str, revision: str, code: str, reason: str) -> None:
         """Record why a revision cannot be searched; an older one goes on answering."""
-        self.catalog.update(
-            document_id,
-            revision,
-            status=Status.FAILED,
-            error_code=code,
-            error_reason=reason,
-            password=None,
-        )
+        document = self.catalog.get(document_id)
+        changes: dict[str, Any] = {
+            "status": Status.FAILED,
+            "error_code": code,
+            "error_reason": reason,
+        }
+        self.catalog.update(document_id, revision, **changes, password=None)
+        if document is not None and document.password is not None:
+            self.catalog.erase_log()
         self.discard_work(document_id, revision)
 
     def clean_up(self, document_id: str, revision: str) -> None:
@@ -282,6 +283,8 @@ class Pipeline:
             if document.searchable_revision not in {None, revision}:
                 self.forget_revision(str(document.searchable_revision), by=document_id)
             self.catalog.update(document_id, revision, **_outcome(text, revision, len(chunks)))
+            if document.password is not None or document.searchable_revision is not None:
+                self.catalog.erase_log()
 
     def _vectors_path(self, document: Document) -> Path:
         makers = hashlib.sha256(f"{self.chunker.fingerprint} {self.embedder.fingerprint}".encode())
@@ -310,6 +313,7 @@ def _outcome(text: CanonicalText, revision: str, num_chunks: int) -> dict[str, A
         "num_chunks": num_chunks,
         "num_embedded": num_chunks,
         "searchable_chunks": num_chunks,
+        "searchable_parser": PARSER_VERSION,
         "error_code": None,
         "error_reason": None,
         "password": None,

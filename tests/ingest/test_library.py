@@ -93,6 +93,15 @@ def test_the_same_bytes_again_change_nothing(shelf: Shelf) -> None:
     assert shelf.library.get(first.id) == first
 
 
+def test_the_same_bytes_again_bring_a_lost_text_back(shelf: Shelf) -> None:
+    first = shelf.add_and_wait("a.txt", "Some xyzzy text.")
+    shelf.library._pipeline.texts.delete(first.revision)
+    again, is_new = shelf.upload("a.txt", "Some xyzzy text.")
+    assert is_new
+    assert shelf.wait(again).status is Status.SEARCHABLE
+    assert shelf.library.text(again).text == "Some xyzzy text."
+
+
 def test_changed_bytes_replace_the_old_ones_everywhere(shelf: Shelf) -> None:
     kept = shelf.add_and_wait("other.txt", "Another file with plugh.")
     first = shelf.add_and_wait("a.txt", "The xyzzy is blue. " * 50)

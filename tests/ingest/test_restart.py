@@ -8,6 +8,7 @@ import pytest
 
 from ingest import jobs as jobs_module
 from ingest.documents import Status
+from ingest.files import PARSER_VERSION
 from retrieval.embedding import Matrix
 from retrieval.errors import CollectionMismatchError, IndexUnavailableError
 from tests.fakes import GatedEmbedder, HashEmbedder
@@ -92,6 +93,40 @@ def test_a_job_that_ended_without_a_result_is_done_again(open_shelf: OpenShelf) 
     with open_shelf() as shelf:
         assert shelf.wait(document).status is Status.SEARCHABLE
         assert shelf.find("xyzzy") == ["a.txt"]
+
+
+def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
+    open_shelf: OpenShelf,
+) -> None:
+    with open_shelf() as shelf:
+        old = shelf.add_and_wait("a.txt", "The xyzzy text.")
+        assert old.searchable_parser == PARSER_VERSION
+        pipeline = shelf.library._pipeline
+        pipeline.catalog.update(old.id, old.revision, searchable_parser=PARSER_VERSION - 1)
+        pipeline.texts.delete(old.revision)
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        assert embedder.reached.wait(20)
+        assert shelf.find("xyzzy") == ["a.txt"]
+        # The new text is there, but the answering chunks were not cut from it.
+        assert shelf.library.revision_text(old.id, old.revision) is None
+        embedder.gate.set()
+        new = shelf.wait(old)
+        assert (new.status, new.searchable_parser) == (Status.SEARCHABLE, PARSER_VERSION)
+        assert shelf.library.text(new).text == "The xyzzy text."
+        assert shelf.library.num_chunks("default") == 1
+    with open_shelf() as shelf:
+        assert shelf.library.get(old.id) == new
+
+
+def test_what_another_parser_read_waits_for_its_embedder(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        old = shelf.add_and_wait("a.txt", "The xyzzy text.")
+        shelf.library._pipeline.catalog.update(old.id, old.revision, searchable_parser=0)
+        before = shelf.library.get(old.id)
+    with open_shelf(HashEmbedder("other-model", "hash-2")) as shelf:
+        assert shelf.library.get(old.id) == before
 
 
 def test_a_job_goes_on_with_other_chunks_after_a_restart(open_shelf: OpenShelf) -> None:

@@ -465,7 +465,9 @@ def test_unreadable_file_ends_failed_with_code_and_reason(
 
 def test_encrypted_pdf_is_opened_with_its_password(application: Application) -> None:
     home = application.service.home.path
-    right, wrong = ({"collection": "locked", "password": word} for word in ("plugh", "xyzzy"))
+    right, wrong = (
+        {"collection": "locked", "password": word} for word in ("open-plugh", "open-xyzzy")
+    )
     content = make_encrypted_pdf(right["password"])
     refused = application.ingest("locked.pdf", content, **wrong)
     assert (refused["status"], refused["error"]["code"]) == ("failed", "encrypted")
@@ -475,6 +477,10 @@ def test_encrypted_pdf_is_opened_with_its_password(application: Application) -> 
     assert "granite" in read_text(application, document["id"])["text"]
     with closing(sqlite3.connect(home / "catalog.sqlite")) as database:
         assert list(database.execute("SELECT DISTINCT password FROM documents")) == [(None,)]
+    databases = list(home.glob("*.sqlite*"))
+    assert databases
+    for word in (right["password"], wrong["password"]):
+        assert [path for path in databases if word.encode() in path.read_bytes()] == []
 
 
 def test_file_without_words_is_refused_or_failed(application: Application) -> None:
