@@ -287,8 +287,9 @@ class Pipeline:
                 self.catalog.erase_log()
 
     def _vectors_path(self, document: Document) -> Path:
-        makers = hashlib.sha256(f"{self.chunker.fingerprint} {self.embedder.fingerprint}".encode())
-        name = f"{document.id}-{document.revision[:16]}-{makers.hexdigest()[:16]}.f32"
+        makers = f"{PARSER_VERSION} {self.chunker.fingerprint} {self.embedder.fingerprint}"
+        digest = hashlib.sha256(makers.encode()).hexdigest()
+        name = f"{document.id}-{document.revision[:16]}-{digest[:16]}.f32"
         return self.work / name
 
     def _read_vectors(self, path: Path) -> Matrix:

@@ -9,6 +9,8 @@ import pytest
 from ingest import jobs as jobs_module
 from ingest.documents import Status
 from ingest.files import PARSER_VERSION
+from ingest.parsers.pool import ParserPool
+from ingest.texts import CanonicalText
 from retrieval.embedding import Matrix
 from retrieval.errors import CollectionMismatchError, IndexUnavailableError
 from tests.fakes import GatedEmbedder, HashEmbedder
@@ -118,6 +120,26 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
         assert shelf.library.num_chunks("default") == 1
     with open_shelf() as shelf:
         assert shelf.library.get(old.id) == new
+
+
+def test_vectors_of_another_parsers_text_are_not_continued(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other_text = CanonicalText("\n\n".join(reversed(LONG.split("\n\n"))))
+    embedder = GatedEmbedder()
+    embedder.close(after=1)
+    with monkeypatch.context() as older:
+        for module in ("ingest.files", "ingest.pipeline"):
+            older.setattr(f"{module}.PARSER_VERSION", PARSER_VERSION - 1)
+        older.setattr(ParserPool, "parse", lambda *_, **__: other_text)
+        with open_shelf(embedder) as shelf:
+            document = shelf.add("a.txt", LONG)
+            assert embedder.reached.wait(20)
+            embedder.gate.set()
+    assert shelf.work() != []
+    with open_shelf() as shelf:
+        assert_searchable_once(shelf, document)
+        assert shelf.library.text(shelf.library.get(document.id)).text == LONG
 
 
 def test_what_another_parser_read_waits_for_its_embedder(open_shelf: OpenShelf) -> None:
