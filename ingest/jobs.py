@@ -87,12 +87,8 @@ class Jobs:
             if one.embedder_fingerprint == fingerprint
         }
         for document in catalog.list_outdated(PARSER_VERSION):
-            if document.collection not in fitting:
-                continue
-            turn = catalog.next_turn(document.collection)
-            again = replace(document, status=Status.QUEUED, attempt=document.attempt + 1, turn=turn)
-            catalog.put(again)
-            enqueue(again)
+            if document.collection in fitting:
+                self.submit(replace(document, attempt=document.attempt + 1))
 
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""
@@ -101,6 +97,27 @@ class Jobs:
         is_busy = bool(DBOS.list_workflows(status="PENDING", limit=1))
         DBOS.destroy(workflow_completion_timeout_sec=STOP_TIMEOUT_SECONDS if is_busy else 0)
         _running.clear()
+
+    def submit(self, document: Document) -> Document:
+        """Record a document as queued, at the end of its collection's turns, and queue its job.
+
+        Returns:
+            The document as it is recorded now.
+        """
+        catalog = self._pipeline.catalog
+        queued = replace(
+            document,
+            status=Status.QUEUED,
+            error_code=None,
+            error_reason=None,
+            num_embedded=0,
+            num_retries=0,
+            turn=catalog.next_turn(document.collection),
+            updated_at=datetime.now(UTC),
+        )
+        catalog.put(queued)
+        enqueue(queued)
+        return queued
 
     def forget(self, document: Document) -> None:
         """Remove what the job store knows of a document, except for a job that is under way.

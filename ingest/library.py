@@ -16,7 +16,7 @@ from ingest.errors import (
     UnreadableFileError,
 )
 from ingest.files import PARSER_VERSION, Received
-from ingest.jobs import Jobs, enqueue
+from ingest.jobs import Jobs
 from ingest.parsers.media_types import detect_media_type
 from ingest.pipeline import Pipeline
 from ingest.texts import CanonicalText
@@ -131,7 +131,7 @@ class Library:
             if document.status is not Status.FAILED:
                 return document
             self._check_fingerprints(document.collection)
-            return self._enqueue(replace(document, attempt=document.attempt + 1))
+            return self._jobs.submit(replace(document, attempt=document.attempt + 1))
 
     def delete(self, document_id: str) -> None:
         """Remove a document; when this returns, nothing of it answers or is on disk."""
@@ -243,7 +243,7 @@ class Library:
             searchable_parser=known.searchable_parser if known else 0,
             password=upload.password,
         )
-        queued = self._enqueue(document)
+        queued = self._jobs.submit(document)
         if known and known.revision != known.searchable_revision:
             self._pipeline.forget_revision(known.revision)
         return queued, True
@@ -254,21 +254,6 @@ class Library:
             return True
         is_whole = self._pipeline.texts.has(document.revision, document.media_type)
         return document.status.is_searchable and not is_whole
-
-    def _enqueue(self, document: Document) -> Document:
-        queued = replace(
-            document,
-            status=Status.QUEUED,
-            error_code=None,
-            error_reason=None,
-            num_embedded=0,
-            num_retries=0,
-            turn=self._catalog.next_turn(document.collection),
-            updated_at=datetime.now(UTC),
-        )
-        self._catalog.put(queued)
-        enqueue(queued)
-        return queued
 
     def _describe(self, collection: str) -> Collection:
         embedder = self._pipeline.embedder
