@@ -54,7 +54,7 @@ class Limits:
 
     max_pages: int
     parse_timeout_seconds: float
-    ocr_languages: str = "eng"
+    ocr_languages: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,12 +150,12 @@ class BulkIngestion:
             show: told the progress, by one thread at a time.
         """
         started = time.monotonic()
-        run = _Run(self._client, self._collection, files, show)
+        run = _Run(self._client, self._collection, files, show, retry_failed=self._retry_failed)
         is_interrupted = False
         try:
             if self._known is None:
                 self._known = run.list_known()
-            run.start(self._known, retry_failed=self._retry_failed)
+            run.start(self._known)
             run.follow()
         except KeyboardInterrupt:
             is_interrupted = True
@@ -188,12 +188,16 @@ class _Run:
         collection: str,
         files: Sequence[File],
         show: Callable[[BulkProgress], None],
+        *,
+        retry_failed: bool,
     ) -> None:
         self.error: SufficeError | None = None
         self._client = client
         self._collection = collection
         self._files = files
         self._show = show
+        self._retry_failed = retry_failed
+        self._known: dict[str, dict[str, Any]] = {}  # by external id
         self._patience = Patience(on_obstacle=self._tell)
         self._threads: list[threading.Thread] = []
         self._queue: SimpleQueue[File] = SimpleQueue()
@@ -210,10 +214,9 @@ class _Run:
         listed = self._patience.call(self._list)
         return {document["external_id"]: document for document in listed}
 
-    def start(self, known: dict[str, dict[str, Any]], *, retry_failed: bool) -> None:
+    def start(self, known: dict[str, dict[str, Any]]) -> None:
         """Begin to send; `known` is kept up to date."""
         self._known = known
-        self._retry_failed = retry_failed
         for _ in range(min(NUM_UPLOADS, len(self._files))):
             # A daemon: a service that does not answer must not keep the process from ending.
             thread = threading.Thread(target=self._send_all, daemon=True)

@@ -2,6 +2,8 @@
 
 from lxml.html import HtmlElement
 
+from ingest.parsers.builder import markdown_row
+
 _NOT_IN_DATA = ("table", "h1", "h2", "h3", "h4", "h5", "h6", "pre")
 _LISTS = ("ul", "ol")
 
@@ -26,16 +28,16 @@ class HtmlTable:
         self._is_header = True
 
     def add_cell(self, text: str, *, is_header: bool) -> None:
-        """Add a cell to the current row; line breaks in it become spaces."""
-        self._cells.append(" ".join(text.split()).replace("|", "\\|"))
+        """Add a cell to the current row."""
+        self._cells.append(text)
         self._is_header = self._is_header and is_header
 
     def end_row(self) -> None:
         """End the current row; an empty row is left out."""
-        if any(self._cells):
-            self._rows.append(_markdown_row(self._cells))
+        if any(cell.strip() for cell in self._cells):
+            self._rows.append(markdown_row(self._cells))
             if self._is_header and len(self._rows) == 1:
-                self._rows.append(_markdown_row(["---"] * len(self._cells)))
+                self._rows.append(markdown_row(["---"] * len(self._cells)))
         self._cells = []
         self._is_header = True
 
@@ -43,7 +45,3 @@ class HtmlTable:
         """Return the rows, one on each line."""
         self.end_row()
         return "\n".join(self._rows)
-
-
-def _markdown_row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

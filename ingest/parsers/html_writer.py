@@ -4,10 +4,9 @@ import re
 
 from lxml.html import HtmlElement
 
+from ingest.parsers.builder import BLOCK_SEPARATOR
 from ingest.parsers.html_table import HtmlTable, is_layout_table
 from ingest.texts import CanonicalText, Heading
-
-BLOCK_SEPARATOR = "\n\n"
 
 
 def tag_set(names: str) -> frozenset[str]:

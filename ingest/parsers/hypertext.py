@@ -6,8 +6,9 @@ from lxml import etree, html
 from lxml.html import HtmlElement
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.builder import BLOCK_SEPARATOR
 from ingest.parsers.decoding import decode
-from ingest.parsers.html_writer import BLOCK_SEPARATOR, HtmlWriter, tag_set
+from ingest.parsers.html_writer import HtmlWriter, tag_set
 from ingest.texts import CanonicalText, Heading
 
 _CHARSET_WINDOW = 4096

@@ -5,7 +5,8 @@ from itertools import accumulate
 
 from ingest.parsers.hyphens import Hyphenation
 from ingest.parsers.page_lines import Line
-from ingest.texts import Heading
+from ingest.parsers.unread_pages import UnreadPages
+from ingest.texts import CanonicalText, Heading
 
 PAGE_SEPARATOR = "\n\n"
 _Span = tuple[int, int, int]  # start and end in the text of the page, level
@@ -20,6 +21,20 @@ def write_pages(pages: Sequence[Sequence[Line]]) -> tuple[list[str], list[list[_
     hyphenation = Hyphenation(line.text for lines in pages for line in lines if not line.in_table)
     written = [_write(lines, hyphenation) for lines in pages]
     return [text for text, _ in written], [spans for _, spans in written]
+
+
+def plain_text(
+    pages: Sequence[Sequence[Line]], unread: UnreadPages, ocr_pages: tuple[int, ...] = ()
+) -> CanonicalText:
+    """Return the text of pages of which nothing but their lines is known."""
+    texts, _ = write_pages(pages)
+    return CanonicalText(
+        text=PAGE_SEPARATOR.join(texts),
+        page_starts=page_starts(texts),
+        unreadable_pages=unread.numbers,
+        unreadable_reason=unread.reason,
+        ocr_pages=ocr_pages,
+    )
 
 
 def page_starts(texts: Iterable[str]) -> tuple[int, ...]:

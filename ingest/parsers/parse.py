@@ -1,7 +1,5 @@
 """One function for every kind of file."""
 
-import struct
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +12,7 @@ from lxml import etree
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
 from ingest.parsers import media_types
+from ingest.parsers.damage import DAMAGE
 from ingest.parsers.epub import parse_epub
 from ingest.parsers.hypertext import parse_html
 from ingest.parsers.mail import parse_eml, parse_msg
@@ -31,25 +30,7 @@ from ingest.parsers.slides import parse_pptx
 from ingest.parsers.word import parse_docx
 from ingest.texts import CanonicalText
 
-# What the libraries raise for a broken file: besides errors of their own, those that missing keys,
-# wrong types, cut streams and endless nesting lead to. SyntaxError, NameError and the like would be
-# faults of the program and are not among them.
-_DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BadZipFile,
-    EOFError,
-    ExpatError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    etree.LxmlError,
-    struct.error,
-    zlib.error,
-)
+_DAMAGE = (BadZipFile, ExpatError, etree.LxmlError, *DAMAGE)
 # A mail in a mail in a mail.
 _MAX_DEPTH = 3
 

@@ -15,7 +15,13 @@ from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.outline import locate_headings, read_outline
 from ingest.parsers.page_layout import in_reading_order
 from ingest.parsers.page_lines import Line, PageLines, may_show_text, read_lines
-from ingest.parsers.page_text import PAGE_SEPARATOR, page_starts, to_headings, write_pages
+from ingest.parsers.page_text import (
+    PAGE_SEPARATOR,
+    page_starts,
+    plain_text,
+    to_headings,
+    write_pages,
+)
 from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
 from ingest.parsers.pdf_fallback import Fallback
 from ingest.parsers.pdf_headings import body_size, mark_headings
@@ -120,13 +126,7 @@ def _read_by_fallback(fallback: Fallback) -> CanonicalText:
             unread.add_damaged(index + 1)
     if not any(bodies):
         raise damaged()
-    texts, _ = write_pages(bodies)
-    return CanonicalText(
-        text=PAGE_SEPARATOR.join(texts),
-        page_starts=page_starts(texts),
-        unreadable_pages=unread.numbers,
-        unreadable_reason=unread.reason,
-    )
+    return plain_text(bodies, unread)
 
 
 def _read_scans(

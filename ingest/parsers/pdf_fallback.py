@@ -1,8 +1,6 @@
 """PDF by pypdf: slower than PDFium, but it opens files and pages that PDFium does not."""
 
 import logging
-import struct
-import zlib
 from io import BytesIO
 
 from pypdf import PageObject, PasswordType, PdfReader, apply_configuration
@@ -11,27 +9,12 @@ from pypdf.generic import ArrayObject, NullObject, StreamObject
 
 from ingest.errors import UnreadableFileError
 from ingest.parsers.cleaning import clean
+from ingest.parsers.damage import DAMAGE
 from ingest.parsers.page_lines import Line, PageLines
 from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
 
-# pypdf documents that broken files raise other exceptions than its own; these are the ones that
-# missing keys, wrong types, cut streams and endless nesting lead to. SyntaxError, NameError and
-# the like would be faults of the program and are not among them.
-PDF_ERRORS = (
-    PyPdfError,
-    DependencyError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+# pypdf documents that broken files raise other exceptions than its own.
+_PDF_ERRORS = (PyPdfError, DependencyError, *DAMAGE)
 # Inner nodes of a page tree; a sound tree has fewer of them than pages.
 _MIN_TREE_ENTRIES = 1000
 # Nothing, compressed.
@@ -63,7 +46,7 @@ class Fallback:
                 return len(list(reader.pages))
             except LimitReachedError as error:
                 raise too_many_pages(self._max_pages) from error
-            except PDF_ERRORS as error:
+            except _PDF_ERRORS as error:
                 raise damaged() from error
 
     def read(self, index: int) -> PageLines | None:
@@ -76,7 +59,7 @@ class Fallback:
             page = reader.pages[index]
             text = clean(page.extract_text())
             is_damaged = not text and _is_content_lost(page)
-        except PDF_ERRORS:
+        except _PDF_ERRORS:
             return PageLines([], is_damaged=True)
         if is_damaged:
             return PageLines([], is_damaged=True)
@@ -94,7 +77,7 @@ class Fallback:
                 "created": packet.xmp_create_date and packet.xmp_create_date.isoformat(),
                 "modified": packet.xmp_modify_date and packet.xmp_modify_date.isoformat(),
             }
-        except (UnreadableFileError, *PDF_ERRORS):
+        except (UnreadableFileError, *_PDF_ERRORS):
             return {}
         return {name: clean(str(value)) for name, value in fields.items() if value}
 
@@ -112,7 +95,7 @@ class Fallback:
                     raise encrypted(self._password)
         except (DependencyError, NotImplementedError) as error:
             raise encrypted(self._password) from error
-        except PDF_ERRORS as error:
+        except _PDF_ERRORS as error:
             raise damaged() from error
         return reader
 

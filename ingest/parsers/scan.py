@@ -9,7 +9,7 @@ from ingest.errors import UnreadableFileError
 from ingest.parsers.ocr import OcrError, Tesseract, ocr_lines
 from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.page_lines import Line
-from ingest.parsers.page_text import PAGE_SEPARATOR, page_starts, write_pages
+from ingest.parsers.page_text import plain_text
 from ingest.parsers.unread_pages import UnreadPages
 from ingest.texts import CanonicalText
 
@@ -39,14 +39,8 @@ def parse_scan(data: bytes, max_pages: int, ocr: OcrSettings | None = None) -> C
             unread.reason
             or "OCR found no text in the image; scan it at 300 dots per inch and upload that.",
         )
-    texts, _ = write_pages(bodies)
-    return CanonicalText(
-        text=PAGE_SEPARATOR.join(texts),
-        page_starts=page_starts(texts),
-        unreadable_pages=unread.numbers,
-        unreadable_reason=unread.reason,
-        ocr_pages=tuple(number for number, body in enumerate(bodies, start=1) if body),
-    )
+    ocr_pages = tuple(number for number, body in enumerate(bodies, start=1) if body)
+    return plain_text(bodies, unread, ocr_pages)
 
 
 def _read(
