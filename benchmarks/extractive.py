@@ -18,6 +18,7 @@ import numpy as np
 
 from eval.anchoring import anchor
 from eval.questions import Question, load_questions
+from retrieval.profiles import DEFAULT
 from serving.citations import cite
 from serving.context import ContextItem, name_hits
 from serving.extractive import choose_passages, rank_passages
@@ -75,12 +76,15 @@ def _choose_threshold(outcomes: Sequence[Outcome], half: int) -> float:
 def _answer(service: Service, question: Question, names: dict[str, str]) -> Outcome:
     index = service.library.open_index("default")
     top_k = service.settings.serving.top_k
-    hits = service.searcher.search(index, question.text, top_k).hits
+    profile = service.profiles.get(DEFAULT)
+    hits = service.searcher.search(
+        index, service.embedder.embed_query, question.text, profile, top_k
+    ).hits
     context = [
         ContextItem(number, hit.chunk, filename, hit.score)
         for number, (hit, filename) in enumerate(name_hits(service.library, hits), start=1)
     ]
-    ranking = rank_passages(service.searcher.embedder, question.text, context)
+    ranking = rank_passages(service.embedder, question.text, context)
     answer = "\n\n".join(passage.cited_text for passage in choose_passages(ranking.passages))
     is_hit = any(
         span.document == names[citation.document_id]

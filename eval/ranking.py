@@ -1,6 +1,7 @@
 """How well documents are ranked: a test collection is indexed, searched and measured."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, TypeVar
@@ -13,7 +14,8 @@ from eval.stopwatch import Stopwatch
 from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, Matrix
 from retrieval.index import BATCH_SIZE, ChunkIndex
-from retrieval.search import Mode, Searcher
+from retrieval.profiles import Mode, RetrievalProfile
+from retrieval.search import Searcher
 
 # The deepest cut-off of the measures.
 DEPTH = 100
@@ -71,7 +73,8 @@ class RankingReport:
 
 def evaluate_dataset(
     dataset: Dataset,
-    searcher: Searcher,
+    embedder: Embedder,
+    profile: RetrievalProfile,
     index: ChunkIndex,
     *,
     splitter: Splitter | None = None,
@@ -81,7 +84,8 @@ def evaluate_dataset(
 
     Args:
         dataset: the test collection.
-        searcher: ranks; its embedder embeds.
+        embedder: of documents and queries.
+        profile: how to search; its mode is left out.
         index: empty, for vectors of the embedder's dimension.
         splitter: cuts documents into chunks, and a document scores as its best chunk. None follows
             BEIR: a document is one passage, of which the embedder reads what its limit allows.
@@ -91,17 +95,18 @@ def evaluate_dataset(
         DatasetError: the corpus was changed while it was read.
         RetrievalError: the index failed.
     """
-    embedder = searcher.embedder
     stopwatch = Stopwatch()
     indexing = _Indexing(embedder, index, splitter or _whole_document(embedder), stopwatch)
     for done in indexing.run(dataset.documents()):
         progress("documents", done, dataset.num_documents)
-    search = _Search(searcher, index, min(DEPTH, dataset.num_documents), stopwatch)
     rankings: dict[Mode, dict[str, list[str]]] = {mode: {} for mode in MODES}
-    for done, query in enumerate(dataset.queries, start=1):
-        for mode, ranking in search.run(query).items():
-            rankings[mode][query.query_id] = ranking
-        progress("queries", done, len(dataset.queries))
+    with closing(Searcher()) as searcher:
+        depth = min(DEPTH, dataset.num_documents)
+        search = _Search(searcher, embedder, profile, index, depth, stopwatch)
+        for done, query in enumerate(dataset.queries, start=1):
+            for mode, ranking in search.run(query).items():
+                rankings[mode][query.query_id] = ranking
+            progress("queries", done, len(dataset.queries))
     return RankingReport(
         dataset=dataset.name,
         num_queries=len(dataset.qrels),
@@ -153,21 +158,25 @@ class _Search:
     """Queries on their way to rankings of at most `depth` distinct documents."""
 
     searcher: Searcher
+    embedder: Embedder
+    profile: RetrievalProfile
     index: ChunkIndex
     depth: int
     stopwatch: Stopwatch
 
     def run(self, query: Query) -> dict[Mode, list[str]]:
         with self.stopwatch.measure("embed_queries"):
-            vector = self.searcher.embedder.embed_query(query.text)
+            vector = self.embedder.embed_query(query.text)
         with self.stopwatch.measure("search"):
             return {mode: self._rank_documents(query, vector, mode) for mode in MODES}
 
     def _rank_documents(self, query: Query, vector: Matrix, mode: Mode) -> list[str]:
         """Fetch more chunks until they are of enough documents, or there are no more."""
+        profile = self.profile.model_copy(update={"mode": mode})
         top_k = self.depth
         while True:
-            hits = self.searcher.rank(self.index, query.text, vector, top_k, mode)
+            result = self.searcher.search(self.index, lambda _: vector, query.text, profile, top_k)
+            hits = result.hits
             document_ids = list(dict.fromkeys(hit.chunk.document_id for hit in hits))
             if len(document_ids) >= self.depth or len(hits) < top_k:
                 return document_ids[: self.depth]

@@ -4,7 +4,7 @@ import errno
 from dataclasses import dataclass
 
 from ingest.errors import CatalogUnavailableError, IngestError, UnreadableFileError
-from retrieval.errors import IndexUnavailableError, RetrievalError
+from retrieval.errors import EmbedderFailedError, IndexUnavailableError, RetrievalError
 
 
 class IncompleteIndexError(Exception):
@@ -48,6 +48,8 @@ def describe(error: Exception) -> Fault:
     for kind, (code, words) in _PASSING.items():
         if isinstance(error, kind):
             return Fault(code, words.format(error))
+    if isinstance(error, EmbedderFailedError):
+        return Fault("embedder_failed", str(error), max_retries=0)
     if isinstance(error, IngestError | RetrievalError):
         return Fault("internal", str(error), max_retries=0)
     reason = f"{type(error).__name__}: {error}. The log of the service has the details."

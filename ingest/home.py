@@ -37,6 +37,11 @@ class Home:
         return self.path / "work"
 
     @property
+    def profiles(self) -> Path:
+        """Saved retrieval profiles."""
+        return self.path / "profiles"
+
+    @property
     def vectors(self) -> Path:
         """Vectors of passages that were embedded before."""
         return self.path / "vectors.sqlite"

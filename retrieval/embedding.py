@@ -22,7 +22,7 @@ from sentence_transformers.util import batch_to_device, get_device_name
 from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
-from retrieval.errors import EmbedderUnavailableError
+from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
 from retrieval.settings import Precision
 
 Matrix = NDArray[np.float32]
@@ -88,10 +88,17 @@ class Embedder(Protocol):
 
         Returns:
             (n, dimension) float32, rows of L2 norm 1, in the order of `texts`.
+
+        Raises:
+            EmbedderFailedError: the model gives NaN or infinity.
         """
 
     def embed_query(self, text: str) -> Matrix:
-        """Embed a query: (dimension,) float32 of L2 norm 1."""
+        """Embed a query: (dimension,) float32 of L2 norm 1.
+
+        Raises:
+            EmbedderFailedError: the model gives NaN or infinity.
+        """
 
     def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Embed each token of each passage in its context; for late interaction."""
@@ -229,8 +236,13 @@ def _sentence_vectors(model: SentenceTransformer, texts: list[str], task: Task) 
     names = [name for name in PROMPT_NAMES[task] if name in model.prompts]
     prompt = model.prompts.get(names[0] if names else model.default_prompt_name or "")
     vectors = _forward(model, texts, task, prompt)["sentence_embedding"]
-    unit = torch.nn.functional.normalize(vectors.float(), dim=1)
-    return np.asarray(unit.cpu(), dtype=np.float32)
+    unit = np.asarray(torch.nn.functional.normalize(vectors.float(), dim=1).cpu(), np.float32)
+    if not np.isfinite(unit).all():
+        raise EmbedderFailedError(
+            "The embedder gave numbers that are no vector (NaN or infinity). Its weights may be "
+            "damaged, or RETRIEVAL_EMBEDDER_PRECISION too low for it: try fp32."
+        )
+    return unit
 
 
 def _token_rows(model: SentenceTransformer, texts: list[str], task: Task) -> list[Matrix]:

@@ -2,8 +2,11 @@
 
 RetrievalError
 ├── EmbedderUnavailableError   the embedding model could not be loaded
+├── EmbedderFailedError        the embedding model gave numbers that are no vector
 ├── CollectionMismatchError    the collection was built with another embedder or analyzer
 ├── IndexUnavailableError      the vector store did not answer
+├── ProfileError               a retrieval profile is malformed
+├── ProfileNotFoundError       no retrieval profile has this name
 └── StoreLockedError           another process holds the store
 """
 
@@ -16,12 +19,24 @@ class EmbedderUnavailableError(RetrievalError):
     """The embedding model could not be loaded."""
 
 
+class EmbedderFailedError(RetrievalError):
+    """The embedding model gave numbers that are no vector."""
+
+
 class CollectionMismatchError(RetrievalError):
     """The collection was built with another embedder or analyzer."""
 
 
 class IndexUnavailableError(RetrievalError):
     """The vector store did not answer."""
+
+
+class ProfileError(RetrievalError):
+    """A retrieval profile is malformed."""
+
+
+class ProfileNotFoundError(RetrievalError):
+    """No retrieval profile has this name."""
 
 
 class StoreLockedError(RetrievalError):

@@ -2,6 +2,38 @@
 
 from collections.abc import Mapping
 
+from retrieval.profiles import Fusion, RetrievalProfile
+
+
+def fuse(
+    dense: Mapping[str, float], lexical: Mapping[str, float], profile: RetrievalProfile
+) -> dict[str, float]:
+    """Fuse two score lists as a profile says: chunk id -> score in [0, 1], best first."""
+    if profile.fusion is Fusion.RECIPROCAL_RANK:
+        return reciprocal_rank(dense, lexical, profile.dense_weight, profile.rrf_k)
+    return convex_combination(dense, lexical, profile.dense_weight)
+
+
+def reciprocal_rank(
+    dense: Mapping[str, float], lexical: Mapping[str, float], dense_weight: float, k: int
+) -> dict[str, float]:
+    """Fuse two rankings: w * (k + 1) / (k + rank_dense) + (1 - w) * (k + 1) / (k + rank_lexical).
+
+    Ranks count from 1, as in Cormack, Clarke, Buettcher (SIGIR 2009); the factor k + 1 scales the
+    sum so that a chunk that leads both rankings scores 1.
+
+    Args:
+        dense: cosine similarity of each chunk.
+        lexical: BM25 score of each chunk. A chunk missing from a list gets nothing from it.
+        dense_weight: w, from 0 to 1.
+        k: 0 or more; the higher, the less the first ranks stand out.
+    """
+    fused: dict[str, float] = {}
+    for scores, weight in ((dense, dense_weight), (lexical, 1 - dense_weight)):
+        for rank, chunk_id in enumerate(_ordered(scores), start=1):
+            fused[chunk_id] = fused.get(chunk_id, 0.0) + weight * (k + 1) / (k + rank)
+    return _ordered(fused)
+
 
 def convex_combination(
     dense: Mapping[str, float], lexical: Mapping[str, float], dense_weight: float
@@ -26,7 +58,7 @@ def convex_combination(
         + (1 - dense_weight) * scaled_lexical.get(chunk_id, 0.0)
         for chunk_id in {*dense, *lexical}
     }
-    return dict(sorted(fused.items(), key=lambda item: (-item[1], item[0])))
+    return _ordered(fused)
 
 
 def _scale(scores: Mapping[str, float]) -> dict[str, float]:
@@ -34,3 +66,7 @@ def _scale(scores: Mapping[str, float]) -> dict[str, float]:
     if highest <= 0:
         return {}
     return {chunk_id: max(0.0, score) / highest for chunk_id, score in scores.items()}
+
+
+def _ordered(scores: Mapping[str, float]) -> dict[str, float]:
+    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))

@@ -1,94 +1,182 @@
-"""Hybrid search: dense and lexical hits of one collection, fused."""
+"""Search: dense and lexical rankings of one collection, fused and cut as a profile says."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import cached_property
 from time import perf_counter
 
 from retrieval.chunks import Hit
-from retrieval.embedding import Embedder, Matrix
-from retrieval.fusion import convex_combination
+from retrieval.embedding import Matrix
+from retrieval.errors import EmbedderFailedError, IndexUnavailableError, RetrievalError
+from retrieval.fusion import fuse
 from retrieval.index import ChunkIndex, Ranking
+from retrieval.profiles import Mode, RetrievalProfile
 
-
-class Mode(StrEnum):
-    """Which of the two searches to run."""
-
-    HYBRID = "hybrid"
-    DENSE = "dense"
-    LEXICAL = "lexical"
+# Lexical searches that may wait for the engine while queries are embedded.
+NUM_THREADS = 16
+EmbedQuery = Callable[[str], Matrix]
+"""query -> (dimension,) float32 of unit norm."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Hits, best first, and the seconds each step took."""
-
-    hits: list[Hit]
-    timings: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Searcher:
-    """Finds the chunks that answer a query.
+    """Hits, and how they came about.
 
     Attributes:
-        embedder: for the dense search.
-        num_candidates: hits taken from each search before fusion.
-        dense_weight: share of the dense score in the fused score, from 0 to 1.
+        hits: best first; `scores` of each tells the view of every step.
+        timings: seconds of each step.
+        warnings: what was done otherwise than asked, and why.
+        rankings: what each step ranked, by its name; the last one ranks the hits.
+        dropped: chunk id -> why a chunk of the last ranking is not among the hits.
+        depth: how many chunks each search was asked for; those further down in its ranking were
+            only scored because the other one found them.
     """
 
-    embedder: Embedder
-    num_candidates: int
-    dense_weight: float
+    hits: list[Hit]
+    timings: Mapping[str, float]
+    warnings: list[str]
+    rankings: Mapping[str, Ranking]
+    dropped: Mapping[str, str]
+    depth: int
+
+    @property
+    def final_ranking(self) -> Ranking:
+        """The last ranking."""
+        return _last(self.rankings)
+
+
+class Searcher:
+    """Finds the chunks that answer a query. Safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="lexical")
+
+    def close(self) -> None:
+        """Give up the threads."""
+        self._threads.shutdown()
 
     def search(
-        self, index: ChunkIndex, query: str, top_k: int, mode: Mode = Mode.HYBRID
+        self,
+        index: ChunkIndex,
+        embed_query: EmbedQuery,
+        text: str,
+        profile: RetrievalProfile,
+        top_k: int,
     ) -> SearchResult:
-        """Return at most `top_k` hits, best first; `scores` of each hit tells every method's view.
+        """Return at most `top_k` hits.
 
-        Lexical search returns only chunks that share a word with the query.
+        Lexical search returns only chunks that share a word with the query. When one of the two
+        searches of hybrid mode fails, the other's ranking stands, and a warning says so.
+
+        Args:
+            index: where to search.
+            embed_query: of the embedder that the index was made with.
+            text: the query in the user's words.
+            profile: how to search.
+            top_k: hits to return.
+
+        Raises:
+            IndexUnavailableError: none of the searches that were asked for could be made.
+            EmbedderFailedError: the same, because of the embedder.
         """
         started = perf_counter()
-        vector = None if mode is Mode.LEXICAL else self.embedder.embed_query(query)
-        embedded = perf_counter()
-        hits = self.rank(index, query, vector, top_k, mode)
+        query = _Query(text, embed_query)
+        depth = max(top_k, profile.num_candidates)
+        rankings, warnings = self._rank_arms(index, query, profile.mode, depth)
+        if len(rankings) > 1:
+            _complete(index, query, rankings)
+            rankings["fused"] = fuse(rankings["dense"], rankings["lexical"], profile)
+        dropped = _cut(_last(rankings), profile, top_k)
+        hits = _to_hits(index, rankings, dropped)
         timings = {
-            "embed_seconds": embedded - started,
-            "search_seconds": perf_counter() - embedded,
+            "embed_seconds": query.embed_seconds,
+            "search_seconds": perf_counter() - started - query.embed_seconds,
         }
-        return SearchResult(hits, timings)
+        return SearchResult(hits, timings, warnings, rankings, dropped, depth)
 
-    def rank(
-        self, index: ChunkIndex, query: str, vector: Matrix | None, top_k: int, mode: Mode
-    ) -> list[Hit]:
-        """Search with a query that is already embedded; `vector` may be None in lexical mode."""
-        depth = max(top_k, self.num_candidates)
-        if mode is Mode.LEXICAL or vector is None:
-            scores = {"lexical": index.rank_lexical(query, top_k)}
-        elif mode is Mode.DENSE:
-            scores = {"dense": index.rank_dense(vector, top_k)}
-        else:
-            dense = index.rank_dense(vector, depth)
-            lexical = index.rank_lexical(query, depth)
-            # Each search also scores what only the other found: no chunk is fused blindly.
-            dense |= index.rank_dense(vector, depth, within=lexical.keys() - dense.keys())
-            lexical |= index.rank_lexical(query, depth, within=dense.keys() - lexical.keys())
-            fused = convex_combination(dense, lexical, self.dense_weight)
-            scores = {"fused": fused, "dense": dense, "lexical": lexical}
-        return _to_hits(index, scores, top_k)
+    def _rank_arms(
+        self, index: ChunkIndex, query: "_Query", mode: Mode, depth: int
+    ) -> tuple[dict[str, Ranking], list[str]]:
+        """Run the searches of a mode side by side; return their rankings and warnings."""
+        outcomes: dict[str, Ranking | RetrievalError] = {}
+        lexical = None
+        if mode is not Mode.DENSE:
+            lexical = self._threads.submit(_attempt, lambda: index.rank_lexical(query.text, depth))
+        if mode is not Mode.LEXICAL:
+            outcomes["dense"] = _attempt(lambda: index.rank_dense(query.vector, depth))
+        if lexical is not None:
+            outcomes["lexical"] = lexical.result()
+        rankings = {n: one for n, one in outcomes.items() if not isinstance(one, RetrievalError)}
+        faults = {n: one for n, one in outcomes.items() if isinstance(one, RetrievalError)}
+        if not rankings:
+            raise next(iter(faults.values()))
+        warnings = [
+            f"The {name} search failed, so the other one ranks alone: {fault}"
+            for name, fault in faults.items()
+        ]
+        return rankings, warnings
 
 
-def _to_hits(index: ChunkIndex, scores: Mapping[str, Ranking], top_k: int) -> list[Hit]:
-    """Fetch the first chunks of the first ranking, with the scores of all."""
-    leading = next(iter(scores.values()))
-    best = list(leading)[:top_k]
+class _Query:
+    """A query that is embedded at first need."""
+
+    def __init__(self, text: str, embed_query: EmbedQuery) -> None:
+        self.text = text
+        self.embed_seconds = 0.0
+        self._embed_query = embed_query
+
+    @cached_property
+    def vector(self) -> Matrix:
+        """(dimension,) float32 of unit norm."""
+        started = perf_counter()
+        vector = self._embed_query(self.text)
+        self.embed_seconds = perf_counter() - started
+        return vector
+
+
+def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
+    try:
+        return rank()
+    except (IndexUnavailableError, EmbedderFailedError) as error:
+        return error
+
+
+def _complete(index: ChunkIndex, query: _Query, rankings: Mapping[str, Ranking]) -> None:
+    """Let each search score what only the other found: no chunk is fused blindly."""
+    dense, lexical = rankings["dense"], rankings["lexical"]
+    only_lexical, only_dense = lexical.keys() - dense.keys(), dense.keys() - lexical.keys()
+    dense |= index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
+    lexical |= index.rank_lexical(query.text, len(only_dense), within=only_dense)
+
+
+def _last(rankings: Mapping[str, Ranking]) -> Ranking:
+    return list(rankings.values())[-1]
+
+
+def _cut(ranking: Ranking, profile: RetrievalProfile, top_k: int) -> dict[str, str]:
+    """Return which chunks of a ranking are no hits, each with the reason."""
+    dropped = {}
+    for rank, (chunk_id, score) in enumerate(ranking.items(), start=1):
+        if profile.min_score is not None and score < profile.min_score:
+            dropped[chunk_id] = f"score {score:.3f} is below min_score {profile.min_score:g}"
+        elif rank > top_k:
+            dropped[chunk_id] = f"rank {rank} is beyond top_k {top_k}"
+    return dropped
+
+
+def _to_hits(
+    index: ChunkIndex, rankings: Mapping[str, Ranking], dropped: Mapping[str, str]
+) -> list[Hit]:
+    """Fetch the chunks that stay, each with its scores; one deleted meanwhile is left out."""
+    best = {key: score for key, score in _last(rankings).items() if key not in dropped}
     chunks = index.fetch(best)
     return [
         Hit(
             chunks[chunk_id],
-            leading[chunk_id],
-            {method: known[chunk_id] for method, known in scores.items() if chunk_id in known},
+            score,
+            {name: known[chunk_id] for name, known in rankings.items() if chunk_id in known},
         )
-        for chunk_id in best
+        for chunk_id, score in best.items()
         if chunk_id in chunks
     ]

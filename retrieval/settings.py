@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retrieval.profiles import RetrievalProfile
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 Language = Literal[
@@ -69,3 +71,7 @@ class RetrievalSettings(BaseSettings):
     qdrant_api_key: SecretStr | None = Field(
         default=None, description="Key of the Qdrant server, if it asks for one."
     )
+
+    def profile(self) -> RetrievalProfile:
+        """Return the profile `default`."""
+        return RetrievalProfile(num_candidates=self.num_candidates, dense_weight=self.dense_weight)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from ingest.library import Library
+from retrieval.embedding import Embedder
+from retrieval.profiles import RetrievalProfile
 from retrieval.search import Searcher
 from serving.citations import Citation, cite
 from serving.context import Context, ContextItem, name_hits, num_tokens
@@ -20,6 +22,7 @@ class Question:
         text: the question.
         history: earlier turns.
         collection: where to look.
+        profile: how to look.
         top_k: chunks to retrieve.
         sampling: how to generate.
     """
@@ -27,6 +30,7 @@ class Question:
     text: str
     history: Sequence[Turn]
     collection: str
+    profile: RetrievalProfile
     top_k: int
     sampling: Sampling
 
@@ -42,6 +46,7 @@ class Conclusion:
         num_chunks: chunks in the context.
         context_tokens: their tokens, by the embedder's tokenizer.
         model: which model wrote the answer.
+        warnings: what the search did otherwise than asked, and why.
         timings: seconds of each stage.
     """
 
@@ -51,6 +56,7 @@ class Conclusion:
     num_chunks: int
     context_tokens: int
     model: str
+    warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -62,15 +68,18 @@ class Conclusion:
 class Answerer:
     """Answers questions from the library."""
 
-    def __init__(self, library: Library, searcher: Searcher, generator: Generator) -> None:
+    def __init__(
+        self, library: Library, searcher: Searcher, embedder: Embedder, generator: Generator
+    ) -> None:
         self._library = library
         self._searcher = searcher
+        self._embedder = embedder
         self._generator = generator
 
     async def answer(self, question: Question) -> AsyncIterator[str | Conclusion]:
         """Yield the answer in pieces, then its Conclusion."""
         started = perf_counter()
-        context = await asyncio.to_thread(self._retrieve, question)
+        context, warnings = await asyncio.to_thread(self._retrieve, question)
         retrieved = perf_counter()
         pieces: list[str] = []
         finish = Finish("stop", Usage(0, 0))
@@ -88,6 +97,7 @@ class Answerer:
             num_chunks=len(context),
             context_tokens=num_tokens(context),
             model=await self._generator.model_name(),
+            warnings=warnings,
             timings={
                 "retrieval_seconds": retrieved - started,
                 "generation_seconds": perf_counter() - retrieved,
@@ -102,14 +112,17 @@ class Answerer:
         """Close the connections to the model; called in the event loop that used them."""
         await self._generator.close()
 
-    def _retrieve(self, question: Question) -> Context:
+    def _retrieve(self, question: Question) -> tuple[Context, list[str]]:
         index = self._library.open_index(question.collection)
-        hits = self._searcher.search(index, question.text, question.top_k).hits
-        named = name_hits(self._library, hits)
-        return [
+        result = self._searcher.search(
+            index, self._embedder.embed_query, question.text, question.profile, question.top_k
+        )
+        named = name_hits(self._library, result.hits)
+        context = [
             ContextItem(number, hit.chunk, filename, hit.score)
             for number, (hit, filename) in enumerate(named, start=1)
         ]
+        return context, result.warnings
 
     def _locate(
         self, document_id: str, revision: str, offset: int

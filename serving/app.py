@@ -20,7 +20,7 @@ from serving.errors import (
     UnauthorizedError,
     error_body,
 )
-from serving.routes import chat, documents, health, search
+from serving.routes import chat, documents, health, profiles, search
 from serving.service import Service
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="Suffice", version=version("suffice"))
     app.state.service = service
     app.include_router(health.router)
-    for module in (documents, search, chat):
+    for module in (documents, search, profiles, chat):
         app.include_router(module.router)
     app.add_middleware(QueueCheck, library=service.library)
     if key := service.settings.serving.api_key:
@@ -122,7 +122,9 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return _answer_error(request, InvalidRequestError(f"The body is no valid JSON: {message}."))
-    field = ".".join(str(part) for part in first["loc"][1:]) or None
+    # A class name says which of several kinds of value was tried; fields begin in lower case.
+    parts = [str(part) for part in first["loc"][1:]]
+    field = ".".join(part for part in parts if not part[0].isupper()) or None
     if first["loc"][:2] == ("body", "file"):
         return _answer_error(request, InvalidRequestError(HOW_TO_UPLOAD, "file"))
     if field:

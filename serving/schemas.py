@@ -7,10 +7,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingest.documents import Collection, Document, Status
-from retrieval.chunks import Hit
-from retrieval.search import Mode
-
-MAX_TOP_K = 200
+from retrieval.chunks import Chunk, Hit
+from retrieval.explanation import Explanation
+from retrieval.profiles import DEFAULT, MAX_TOP_K, Mode, RetrievalProfile
 
 
 class Request(BaseModel):
@@ -34,8 +33,10 @@ class SearchRequest(Request):
 
     query: str
     collection: str = "default"
-    top_k: int = Field(default=10, ge=1, le=MAX_TOP_K, strict=True)
-    mode: Mode = Mode.HYBRID
+    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
+    mode: Mode | None = None
+    profile: RetrievalProfile | str = DEFAULT
+    explain: bool = False
 
 
 class TextPart(BaseModel):
@@ -70,6 +71,7 @@ class SufficeOptions(Request):
 
     collection: str = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
+    profile: RetrievalProfile | str = DEFAULT
 
 
 class ChatRequest(Request):
@@ -197,9 +199,10 @@ class HitView(BaseModel):
     token_count: int
     score: float
     scores: dict[str, float]
+    ranks: dict[str, int] | None
 
     @classmethod
-    def of(cls, hit: Hit, filename: str) -> "HitView":
+    def of(cls, hit: Hit, filename: str, explanation: Explanation | None = None) -> "HitView":
         """Show a hit."""
         chunk = hit.chunk
         return cls(
@@ -219,4 +222,34 @@ class HitView(BaseModel):
             token_count=chunk.token_count,
             score=hit.score,
             scores=dict(hit.scores),
+            ranks=None if explanation is None else dict(explanation.ranks),
+        )
+
+
+class DroppedView(BaseModel):
+    """A candidate that is no hit, as the API shows it."""
+
+    chunk_id: str
+    document_id: str
+    filename: str
+    place: str | None
+    heading: str
+    text: str
+    scores: dict[str, float]
+    ranks: dict[str, int]
+    reason: str
+
+    @classmethod
+    def of(cls, chunk: Chunk, filename: str, explanation: Explanation) -> "DroppedView":
+        """Show why a chunk is no hit."""
+        return cls(
+            chunk_id=chunk.chunk_id,
+            document_id=chunk.document_id,
+            filename=filename,
+            place=chunk.place,
+            heading=chunk.heading_path,
+            text=chunk.text,
+            scores=dict(explanation.scores),
+            ranks=dict(explanation.ranks),
+            reason=explanation.dropped or "",
         )

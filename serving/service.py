@@ -17,6 +17,7 @@ from ingest.settings import IngestSettings
 from retrieval.edge import EdgeStore
 from retrieval.embedding import Embedder, SentenceTransformerEmbedder
 from retrieval.index import IndexStore
+from retrieval.profiles import ProfileStore
 from retrieval.qdrant import QdrantStore, connect
 from retrieval.search import Searcher
 from retrieval.settings import RetrievalSettings
@@ -50,6 +51,8 @@ class Service:
     settings: Settings
     home: Home
     library: Library
+    embedder: Embedder
+    profiles: ProfileStore
     searcher: Searcher
     answerer: Answerer
 
@@ -85,18 +88,19 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             ingest.max_upload_bytes,
             ingest.max_queued,
         )
-        searcher = Searcher(
-            embedder, settings.retrieval.num_candidates, settings.retrieval.dense_weight
-        )
-        answerer = Answerer(library, searcher, _build_generator(settings.serving, embedder))
+        profiles = ProfileStore(home.profiles, settings.retrieval.profile())
+        searcher = Searcher()
+        generator = _build_generator(settings.serving, embedder)
+        answerer = Answerer(library, searcher, embedder, generator)
         with ExitStack() as closing:
+            closing.callback(searcher.close)
             closing.callback(pipeline.catalog.close)
             closing.callback(pipeline.store.close)
             closing.callback(pipeline.parsers.close)
             pipeline.store.recover()
             jobs.start()
             closing.callback(jobs.stop)
-            yield Service(settings, home, library, searcher, answerer)
+            yield Service(settings, home, library, embedder, profiles, searcher, answerer)
 
 
 def _load_embedder(settings: RetrievalSettings) -> Embedder:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
+from urllib.parse import quote
 
 import httpx
 
@@ -132,24 +133,27 @@ class Client:
         """Return the canonical text of a document."""
         return str(self._call("GET", f"/v1/documents/{document_id}/text")["text"])
 
-    def search(
-        self, query: str, collection: str = "default", top_k: int = 10, mode: str = "hybrid"
-    ) -> dict[str, Any]:
-        """Search."""
-        body = {"query": query, "collection": collection, "top_k": top_k, "mode": mode}
+    def search(self, query: str, collection: str = "default", **options: Any) -> dict[str, Any]:
+        """Search; `options` are further fields of the request, those that are None left out."""
+        body = {"query": query, "collection": collection, **_given(options)}
         return self._call("POST", "/v1/search", json=body)
 
-    def ask(
-        self, question: str, collection: str = "default", top_k: int | None = None
-    ) -> dict[str, Any]:
-        """Ask; return the whole completion."""
-        return self._call("POST", "/v1/chat/completions", json=_chat(question, collection, top_k))
+    def ask(self, question: str, collection: str = "default", **options: Any) -> dict[str, Any]:
+        """Ask; return the whole completion.
+
+        Args:
+            question: what to ask.
+            collection: where to look.
+            options: further fields of the request's object `suffice`; None is left out.
+        """
+        body = _chat(question, {"collection": collection, **options})
+        return self._call("POST", "/v1/chat/completions", json=body)
 
     def stream(
-        self, question: str, collection: str = "default", top_k: int | None = None
+        self, question: str, collection: str = "default", **options: Any
     ) -> Iterator[dict[str, Any]]:
-        """Ask; yield the chunks of the completion as they come."""
-        body = {**_chat(question, collection, top_k), "stream": True}
+        """Ask, see `ask`; yield the chunks of the completion as they come."""
+        body = {**_chat(question, {"collection": collection, **options}), "stream": True}
         try:
             with self._http.stream("POST", "/v1/chat/completions", json=body) as response:
                 if response.is_error:
@@ -164,6 +168,23 @@ class Client:
                         yield chunk
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
+
+    def profiles(self) -> dict[str, Any]:
+        """Return the retrieval profiles by name."""
+        profiles: dict[str, Any] = self._call("GET", "/v1/profiles")["profiles"]
+        return profiles
+
+    def profile(self, name: str) -> dict[str, Any]:
+        """Show a retrieval profile."""
+        return self._call("GET", f"/v1/profiles/{quote(name, safe='')}")
+
+    def save_profile(self, name: str, profile: dict[str, Any]) -> dict[str, Any]:
+        """Save a retrieval profile; return it with its defaults."""
+        return self._call("PUT", f"/v1/profiles/{quote(name, safe='')}", json=profile)
+
+    def delete_profile(self, name: str) -> dict[str, Any]:
+        """Delete a saved retrieval profile."""
+        return self._call("DELETE", f"/v1/profiles/{quote(name, safe='')}")
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:
@@ -209,12 +230,13 @@ def _open(path: Path, revision: str | None) -> BinaryIO:
     return path.open("rb") if revision is None else _SealedFile(path, revision)
 
 
-def _chat(question: str, collection: str, top_k: int | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"collection": collection}
-    if top_k is not None:
-        options["top_k"] = top_k
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _chat(question: str, options: dict[str, Any]) -> dict[str, Any]:
     messages = [{"role": "user", "content": question}]
-    return {"model": "suffice", "messages": messages, "suffice": options}
+    return {"model": "suffice", "messages": messages, "suffice": _given(options)}
 
 
 def _service_error(response: httpx.Response) -> ServiceError:

@@ -21,7 +21,6 @@ from ingest.settings import IngestSettings
 from ingest.texts import CanonicalText, Heading
 from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, SentenceTransformerEmbedder
-from retrieval.search import Searcher
 from retrieval.settings import RetrievalSettings
 from serving.settings import ServingSettings
 from suffice.client import Client
@@ -41,10 +40,11 @@ def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingR
     embedder = SentenceTransformerEmbedder(
         settings.embedder, settings.device, settings.embedder_precision
     )
-    searcher = Searcher(embedder, settings.num_candidates, settings.dense_weight)
     with temporary_index(embedder.dimension, settings.language) as index:
         splitter = _service_splitter(embedder) if chunked else None
-        return evaluate_dataset(dataset, searcher, index, splitter=splitter, progress=progress)
+        return evaluate_dataset(
+            dataset, embedder, settings.profile(), index, splitter=splitter, progress=progress
+        )
 
 
 def _service_splitter(embedder: Embedder) -> Splitter:
@@ -95,7 +95,7 @@ def measure_chunk_count(
     anchored = anchor(load_questions(path), texts)
 
     def retrieve(question: str, top_k: int) -> list[RetrievedSpan]:
-        hits = client.search(question, collection, top_k)["hits"]
+        hits = client.search(question, collection, top_k=top_k)["hits"]
         return [
             RetrievedSpan(names[hit["document_id"]], hit["start"], hit["end"], hit["token_count"])
             for hit in hits

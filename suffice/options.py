@@ -4,16 +4,22 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from suffice.errors import SufficeError
 
 if TYPE_CHECKING:
     from suffice.client import Client
 
 Collection = Annotated[str, typer.Option(help="Collection of documents.")]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON.")]
+Profile = Annotated[
+    str | None, typer.Option(help="Retrieval profile: a saved one's name, or a JSON file.")
+]
 Url = Annotated[str | None, typer.Option(help="Service to talk to; default: SUFFICE_URL.")]
 
 console = Console(highlight=False, soft_wrap=True)
@@ -31,6 +37,25 @@ def service(url: str | None) -> Iterator["Client"]:
         settings = settings.model_copy(update={"url": url})
     with open_client(settings) as client:
         yield client
+
+
+def read_profile(profile: str | None) -> Any:
+    """Return a profile as requests take it: its name, or what stands in the JSON file."""
+    if profile is None or not profile.endswith(".json"):
+        return profile
+    return read_json(Path(profile))
+
+
+def read_json(path: Path) -> Any:
+    """Return the value in a JSON file.
+
+    Raises:
+        SufficeError: there is none.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SufficeError(f"No JSON can be read from {path}: {error}.") from error
 
 
 def print_json(value: Any) -> None:

@@ -15,7 +15,7 @@ from serving.answering import Conclusion, Question
 from serving.citations import Citation
 from serving.errors import InvalidRequestError, error_body
 from serving.generation import Sampling, Turn
-from serving.routes.dependencies import RunningService, check_question
+from serving.routes.dependencies import RunningService, check_question, find_profile
 from serving.schemas import ChatRequest
 from serving.service import Service
 
@@ -74,6 +74,7 @@ def _to_question(request: ChatRequest, service: Service) -> Question:
     if last.role != "user":
         raise InvalidRequestError("The last message must be the user's question.", "messages")
     settings = service.settings.serving
+    profile = find_profile(request.suffice.profile, service)
     stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
     return Question(
         text=check_question(last.text, service, "messages"),
@@ -81,7 +82,8 @@ def _to_question(request: ChatRequest, service: Service) -> Question:
             Turn("system" if turn.role == "developer" else turn.role, turn.text) for turn in earlier
         ],
         collection=request.suffice.collection,
-        top_k=request.suffice.top_k or settings.top_k,
+        profile=profile,
+        top_k=request.suffice.top_k or profile.top_k or settings.top_k,
         sampling=Sampling(
             max_tokens=request.max_completion_tokens
             or request.max_tokens
@@ -200,4 +202,5 @@ def _extension(conclusion: Conclusion) -> dict[str, Any]:
         "grounded": "yes" if conclusion.is_grounded else "no",
         "context": {"chunks": conclusion.num_chunks, "tokens": conclusion.context_tokens},
         "timings": conclusion.timings,
+        "warnings": conclusion.warnings,
     }

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from retrieval.profiles import RetrievalProfile
 from serving.errors import InvalidRequestError
 from serving.service import Service
 
@@ -15,6 +16,15 @@ def get_service(request: Request) -> Service:
 
 
 RunningService = Annotated[Service, Depends(get_service)]
+
+
+def find_profile(wanted: RetrievalProfile | str, service: Service) -> RetrievalProfile:
+    """Return the profile that a request names or brings.
+
+    Raises:
+        ProfileNotFoundError: no saved one has that name.
+    """
+    return service.profiles.get(wanted) if isinstance(wanted, str) else wanted
 
 
 def check_question(text: str, service: Service, param: str) -> str:

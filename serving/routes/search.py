@@ -4,21 +4,58 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from retrieval.chunks import Hit
+from retrieval.explanation import Explanation, explain
+from retrieval.index import ChunkIndex
 from serving.context import name_hits
-from serving.routes.dependencies import RunningService, check_question
-from serving.schemas import HitView, SearchRequest
+from serving.routes.dependencies import RunningService, check_question, find_profile
+from serving.schemas import DroppedView, HitView, SearchRequest
+from serving.service import Service
 
 router = APIRouter()
+TOP_K = 10
+# Candidates without a hit that an explanation shows.
+MAX_DROPPED = 100
 
 
 @router.post("/v1/search")
 def search(request: SearchRequest, service: RunningService) -> dict[str, Any]:
     """Find the chunks that answer a query."""
     query = check_question(request.query, service, "query")
+    profile = find_profile(request.profile, service)
+    if request.mode is not None:
+        profile = profile.model_copy(update={"mode": request.mode})
     index = service.library.open_index(request.collection)
-    result = service.searcher.search(index, query, request.top_k, request.mode)
-    hits = name_hits(service.library, result.hits)
-    return {
-        "hits": [HitView.of(hit, filename).model_dump() for hit, filename in hits],
+    top_k = request.top_k or profile.top_k or TOP_K
+    result = service.searcher.search(index, service.embedder.embed_query, query, profile, top_k)
+    explained = explain(result) if request.explain else {}
+    answer: dict[str, Any] = {
+        "hits": [
+            HitView.of(hit, filename, explained.get(hit.chunk.chunk_id))
+            for hit, filename in name_hits(service.library, result.hits)
+        ],
         "timings": result.timings,
+        "warnings": result.warnings,
     }
+    if request.explain:
+        dropped = [one for one in explained.values() if one.dropped is not None]
+        shown = _show_dropped(service, index, dropped[:MAX_DROPPED])
+        answer["explain"] = {
+            "profile": profile,
+            "num_candidates": {step: len(ranking) for step, ranking in result.rankings.items()},
+            "num_dropped": len(dropped),
+            "dropped": shown,
+        }
+    return answer
+
+
+def _show_dropped(
+    service: Service, index: ChunkIndex, dropped: list[Explanation]
+) -> list[DroppedView]:
+    chunks = index.fetch(one.chunk_id for one in dropped)
+    explained = {one.chunk_id: one for one in dropped}
+    hits = [Hit(chunk, 0.0) for key in explained if (chunk := chunks.get(key)) is not None]
+    return [
+        DroppedView.of(hit.chunk, filename, explained[hit.chunk.chunk_id])
+        for hit, filename in name_hits(service.library, hits)
+    ]

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from suffice.options import Collection, Json, Url, console, print_json, service
+from suffice.options import (
+    Collection,
+    Json,
+    Profile,
+    Url,
+    console,
+    print_json,
+    read_profile,
+    service,
+)
 
 if TYPE_CHECKING:
     from suffice.client import Client
@@ -15,23 +24,25 @@ def ask(
     question: Annotated[str, typer.Argument(help="The question.")],
     collection: Collection = "default",
     top_k: Annotated[int | None, typer.Option(help="Chunks in the context.")] = None,
+    profile: Profile = None,
     json_output: Json = False,
     url: Url = None,
 ) -> None:
     """Answer a question with citations."""
+    options = {"top_k": top_k, "profile": read_profile(profile)}
     with service(url) as client:
         if json_output:
-            print_json(client.ask(question, collection, top_k))
+            print_json(client.ask(question, collection, **options))
         else:
-            print_answer(client, question, collection, top_k)
+            print_answer(client, question, collection, **options)
 
 
 def print_answer(
-    client: "Client", question: str, collection: str, top_k: int | None = None
+    client: "Client", question: str, collection: str, **options: Any
 ) -> list[dict[str, Any]]:
     """Print an answer as it is written, then its citations; return these."""
     citations: list[dict[str, Any]] = []
-    for chunk in client.stream(question, collection, top_k):
+    for chunk in client.stream(question, collection, **options):
         for choice in chunk["choices"]:
             console.print(escape(choice["delta"].get("content") or ""), end="")
             annotations = choice["delta"].get("annotations", [])

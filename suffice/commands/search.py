@@ -4,23 +4,44 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
-from suffice.options import Collection, Json, Url, console, print_json, service
+from suffice.options import (
+    Collection,
+    Json,
+    Profile,
+    Url,
+    console,
+    error_console,
+    print_json,
+    read_profile,
+    service,
+)
 
 
 def search(
     query: Annotated[str, typer.Argument(help="What to look for.")],
     collection: Collection = "default",
-    top_k: Annotated[int, typer.Option(help="Chunks to return.")] = 10,
-    mode: Annotated[str, typer.Option(help="hybrid, dense or lexical.")] = "hybrid",
+    top_k: Annotated[int | None, typer.Option(help="Chunks to return.")] = None,
+    mode: Annotated[str | None, typer.Option(help="hybrid, dense or lexical.")] = None,
+    profile: Profile = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show rank and score of each candidate in each step.")
+    ] = False,
     json_output: Json = False,
     url: Url = None,
 ) -> None:
     """Find the chunks that answer a query."""
+    options = {"top_k": top_k, "mode": mode, "profile": read_profile(profile)}
     with service(url) as client:
-        answer = client.search(query, collection, top_k, mode)
+        answer = client.search(query, collection, explain=explain or None, **options)
     if json_output:
         print_json(answer)
+        return
+    for warning in answer["warnings"]:
+        error_console.print(f"[yellow]{escape(warning)}[/]")
+    if explain:
+        console.print(explanation_table(answer))
         return
     for rank, hit in enumerate(answer["hits"], start=1):
         scores = "  ".join(f"{name} {score:.3f}" for name, score in hit["scores"].items())
@@ -33,3 +54,27 @@ def locate(hit: dict[str, Any]) -> str:
     place = f", {hit['place']}" if hit["place"] else ""
     heading = f" - {hit['heading']}" if hit["heading"] else ""
     return f"{hit['filename']}{place}{heading}"
+
+
+def explanation_table(answer: dict[str, Any]) -> Table:
+    """Return hits, then what was dropped, with rank and score in each step."""
+    steps = list(answer["explain"]["num_candidates"])
+    table = Table("hit", *steps, "document", "text, or why it is no hit")
+    for number, hit in enumerate(answer["hits"], start=1):
+        text = " ".join(hit["text"].split())[:80]
+        table.add_row(str(number), *_cells(hit, steps), escape(locate(hit)), escape(text))
+    table.add_section()
+    for candidate in answer["explain"]["dropped"]:
+        reason = escape(candidate["reason"])
+        table.add_row("", *_cells(candidate, steps), escape(locate(candidate)), reason, style="dim")
+    return table
+
+
+def _cells(candidate: dict[str, Any], steps: list[str]) -> list[str]:
+    """Return `score (#rank)` of each step; a rank is missing where only another step found it."""
+    cells = []
+    for step in steps:
+        score, rank = candidate["scores"].get(step), candidate["ranks"].get(step)
+        place = f" (#{rank})" if rank else ""
+        cells.append("" if score is None else f"{score:.3f}{place}")
+    return cells

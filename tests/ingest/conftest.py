@@ -13,8 +13,9 @@ from dbos import error as dbos_error
 from ingest.documents import Document, Status
 from ingest.library import Library, Upload
 from ingest.settings import IngestSettings
-from retrieval.embedding import Embedder
-from retrieval.search import Mode, Searcher
+from retrieval.embedding import Embedder, Matrix
+from retrieval.profiles import Mode, RetrievalProfile
+from retrieval.search import Searcher
 from retrieval.settings import Language, RetrievalSettings
 from serving.service import Service, Settings, open_service
 from serving.settings import ServingSettings
@@ -31,6 +32,13 @@ def encrypted_pdf() -> bytes:
     writer = writer_with(["The secret page"])
     writer.encrypt("password", algorithm="AES-256")
     return pdf(writer)
+
+
+LEXICAL = RetrievalProfile(mode=Mode.LEXICAL)
+
+
+def _no_vector(_query: str) -> Matrix:
+    raise AssertionError("lexical search needs no vector")
 
 
 class Shelf:
@@ -78,7 +86,7 @@ class Shelf:
     def find(self, word: str, collection: str = "default") -> list[str]:
         """Return the names of the documents with a word, in order of their names."""
         index = self.library.open_index(collection)
-        hits = self._searcher.search(index, word, 100, Mode.LEXICAL).hits
+        hits = self._searcher.search(index, _no_vector, word, LEXICAL, 100).hits
         return sorted({self.library.get(hit.chunk.document_id).filename for hit in hits})
 
     def work(self) -> list[str]:

@@ -1,15 +1,17 @@
+from collections.abc import Callable
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import convex_combination
+from retrieval.fusion import convex_combination, reciprocal_rank
 
 IDS = st.text("abcde", min_size=1, max_size=3)
 COSINES = st.dictionaries(IDS, st.floats(-1, 1))
 BM25 = st.dictionaries(IDS, st.floats(0, 50))
 WEIGHTS = st.floats(0, 1)
+Fuse = Callable[[dict[str, float], dict[str, float], float], dict[str, float]]
 
 
 def test_scores_are_scaled_by_their_maximum_and_weighted() -> None:
@@ -49,18 +51,36 @@ def test_without_hits_there_is_nothing() -> None:
     assert convex_combination({"a": 0.0}, {}, 0.5) == {"a": 0.0}
 
 
-@given(COSINES, BM25, WEIGHTS)
+def test_reciprocal_ranks_count_from_1_and_leading_both_scores_1() -> None:
+    fused = reciprocal_rank({"a": 0.8, "b": 0.4, "c": 0.2}, {"a": 9.0, "c": 6.0}, 0.25, k=60)
+    assert fused == pytest.approx(
+        {"a": 1.0, "c": 0.25 * 61 / 63 + 0.75 * 61 / 62, "b": 0.25 * 61 / 62}
+    )
+    assert list(fused) == ["a", "c", "b"]
+
+
+def test_equal_scores_are_ranked_by_id() -> None:
+    assert reciprocal_rank({"b": 0.5, "a": 0.5}, {}, 1.0, k=0) == {"a": 1.0, "b": 1 / 2}
+
+
+FUSIONS = st.sampled_from(
+    [convex_combination, lambda dense, lexical, weight: reciprocal_rank(dense, lexical, weight, 60)]
+)
+
+
+@given(FUSIONS, COSINES, BM25, WEIGHTS)
 def test_scores_are_from_0_to_1_best_first_ties_by_id(
-    dense: dict[str, float], lexical: dict[str, float], weight: float
+    fuse: Fuse, dense: dict[str, float], lexical: dict[str, float], weight: float
 ) -> None:
-    fused = convex_combination(dense, lexical, weight)
+    fused = fuse(dense, lexical, weight)
     assert fused.keys() == dense.keys() | lexical.keys()
     assert all(0 <= score <= 1 + 1e-12 for score in fused.values())
     assert list(fused.items()) == sorted(fused.items(), key=lambda item: (-item[1], item[0]))
 
 
-@given(COSINES, BM25, WEIGHTS, st.randoms(use_true_random=False))
+@given(FUSIONS, COSINES, BM25, WEIGHTS, st.randoms(use_true_random=False))
 def test_the_order_of_the_input_does_not_matter(
+    fuse: Fuse,
     dense: dict[str, float],
     lexical: dict[str, float],
     weight: float,
@@ -69,5 +89,5 @@ def test_the_order_of_the_input_does_not_matter(
     def shuffled(scores: dict[str, float]) -> dict[str, float]:
         return dict(chooser.sample(list(scores.items()), len(scores)))
 
-    expected = list(convex_combination(dense, lexical, weight).items())
-    assert list(convex_combination(shuffled(dense), shuffled(lexical), weight).items()) == expected
+    expected = list(fuse(dense, lexical, weight).items())
+    assert list(fuse(shuffled(dense), shuffled(lexical), weight).items()) == expected

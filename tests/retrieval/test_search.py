@@ -1,15 +1,21 @@
 """Hybrid search over a real index."""
 
+import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
+from retrieval.embedding import Matrix
+from retrieval.errors import EmbedderFailedError, IndexUnavailableError
+from retrieval.explanation import explain
 from retrieval.index import ChunkIndex
-from retrieval.search import Mode, Searcher
+from retrieval.profiles import Fusion, Mode, RetrievalProfile
+from retrieval.search import Searcher, SearchResult
 from tests.fakes import HashEmbedder
 from tests.rankings import search_dense, search_lexical
 
@@ -51,13 +57,28 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChunkIndex]:
     store.close()
 
 
-def searcher(num_candidates: int = 5, dense_weight: float = 0.5) -> Searcher:
-    return Searcher(EMBEDDER, num_candidates, dense_weight)
+@pytest.fixture(scope="module")
+def searcher() -> Iterator[Searcher]:
+    searcher = Searcher()
+    yield searcher
+    searcher.close()
+
+
+Search = Callable[..., SearchResult]
+
+
+@pytest.fixture(scope="module")
+def search(searcher: Searcher, index: ChunkIndex) -> Search:
+    def run(query: str, top_k: int, **profile: Any) -> SearchResult:
+        chosen = RetrievalProfile(**{"num_candidates": 5, **profile})
+        return searcher.search(index, EMBEDDER.embed_query, query, chosen, top_k)
+
+    return run
 
 
 @pytest.mark.parametrize("mode", [Mode.DENSE, Mode.LEXICAL])
-def test_one_method_ranks_as_its_index_does(index: ChunkIndex, mode: Mode) -> None:
-    hits = searcher().search(index, "cats and mice", 4, mode).hits
+def test_one_method_ranks_as_its_index_does(index: ChunkIndex, search: Search, mode: Mode) -> None:
+    hits = search("cats and mice", 4, mode=mode).hits
     if mode is Mode.DENSE:
         expected = search_dense(index, EMBEDDER.embed_query("cats and mice"), 4)
     else:
@@ -66,7 +87,7 @@ def test_one_method_ranks_as_its_index_does(index: ChunkIndex, mode: Mode) -> No
     assert [hit.scores for hit in hits] == [{mode.value: hit.score} for hit in expected]
 
 
-def test_hybrid_hits_know_every_score(index: ChunkIndex) -> None:
+def test_hybrid_hits_know_every_score(index: ChunkIndex, search: Search) -> None:
     """A candidate of one search is scored by the other, too, however few candidates there are."""
     query = "cats chase the moon cheese"
     dense = {
@@ -75,7 +96,7 @@ def test_hybrid_hits_know_every_score(index: ChunkIndex) -> None:
     }
     lexical = {hit.chunk.chunk_id: hit.score for hit in search_lexical(index, query, len(TEXTS))}
     for num_candidates in (1, 3, 10):
-        hits = searcher(num_candidates).search(index, query, 3).hits
+        hits = search(query, 3, num_candidates=num_candidates).hits
         assert len(hits) == 3
         for hit in hits:
             key = hit.chunk.chunk_id
@@ -90,8 +111,8 @@ def test_hybrid_hits_know_every_score(index: ChunkIndex) -> None:
             )
 
 
-def test_hybrid_hits_are_best_first_and_each_once(index: ChunkIndex) -> None:
-    hits = searcher(num_candidates=8).search(index, "cats chase mice", len(TEXTS)).hits
+def test_hybrid_hits_are_best_first_and_each_once(search: Search) -> None:
+    hits = search("cats chase mice", len(TEXTS), num_candidates=8).hits
     assert hits[0].chunk.text == "cats chase mice"
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
     ids = [hit.chunk.chunk_id for hit in hits]
@@ -100,10 +121,10 @@ def test_hybrid_hits_are_best_first_and_each_once(index: ChunkIndex) -> None:
 
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("top_k", [1, 2, 20])
-def test_top_k_is_a_prefix_of_a_longer_list(index: ChunkIndex, mode: Mode, top_k: int) -> None:
-    search = searcher(num_candidates=36)
-    longest = [hit.chunk.text for hit in search.search(index, "cheese mice", 36, mode).hits]
-    hits = search.search(index, "cheese mice", top_k, mode).hits
+def test_top_k_is_a_prefix_of_a_longer_list(search: Search, mode: Mode, top_k: int) -> None:
+    profile = {"num_candidates": 36, "mode": mode}
+    longest = [hit.chunk.text for hit in search("cheese mice", 36, **profile).hits]
+    hits = search("cheese mice", top_k, **profile).hits
     if mode is Mode.LEXICAL or top_k == 20:
         # Equal scores at the cut may fall either way.
         assert len(hits) == top_k
@@ -111,28 +132,132 @@ def test_top_k_is_a_prefix_of_a_longer_list(index: ChunkIndex, mode: Mode, top_k
         assert [hit.chunk.text for hit in hits] == longest[:top_k]
 
 
-def test_a_query_without_known_words_is_answered_by_similarity(index: ChunkIndex) -> None:
-    hybrid = searcher().search(index, "zebra", 3).hits
+def test_a_query_without_known_words_is_answered_by_similarity(search: Search) -> None:
+    hybrid = search("zebra", 3).hits
     assert [hit.scores.keys() for hit in hybrid] == [{"dense", "fused"}] * 3
-    assert searcher().search(index, "zebra", 3, Mode.LEXICAL).hits == []
+    assert search("zebra", 3, mode=Mode.LEXICAL).hits == []
 
 
-def test_the_weight_moves_the_ranking(index: ChunkIndex) -> None:
+@pytest.mark.parametrize("fusion", list(Fusion))
+def test_the_weight_moves_the_ranking(search: Search, fusion: Fusion) -> None:
     query = "the moon"
     for weight, mode in ((1.0, Mode.DENSE), (0.0, Mode.LEXICAL)):
-        fused = searcher(36, weight).search(index, query, 2).hits
-        alone = searcher(36).search(index, query, 2, mode).hits
+        fused = search(query, 2, num_candidates=36, dense_weight=weight, fusion=fusion).hits
+        alone = search(query, 2, num_candidates=36, mode=mode).hits
         assert [hit.chunk.text for hit in fused] == [hit.chunk.text for hit in alone]
 
 
-def test_timings_tell_embedding_from_searching(index: ChunkIndex) -> None:
-    timings = searcher().search(index, "moon", 3).timings
+def test_timings_tell_embedding_from_searching(search: Search) -> None:
+    timings = search("moon", 3).timings
     assert timings.keys() == {"embed_seconds", "search_seconds"}
     assert all(seconds >= 0 for seconds in timings.values())
 
 
-def test_an_empty_index_gives_no_hits(tmp_path: Path) -> None:
+def test_an_empty_index_gives_no_hits(tmp_path: Path, searcher: Searcher) -> None:
     store = EdgeStore(tmp_path, EMBEDDER.dimension, "english")
     for mode in Mode:
-        assert searcher().search(store.open("default"), "cat", 5, mode).hits == []
+        profile = RetrievalProfile(mode=mode)
+        index = store.open("default")
+        result = searcher.search(index, EMBEDDER.embed_query, "cat", profile, 5)
+        assert (result.hits, result.dropped) == ([], {})
     store.close()
+
+
+def test_hits_below_the_lowest_score_are_dropped_and_say_so(search: Search) -> None:
+    query = "cats chase mice"
+    everything = search(query, 5)
+    lowest = everything.hits[1].score
+    result = search(query, 5, min_score=lowest)
+    assert [hit.score for hit in result.hits] == [hit.score for hit in everything.hits[:2]]
+    reason = result.dropped[everything.hits[2].chunk.chunk_id]
+    assert reason.endswith(f"is below min_score {lowest:g}")
+
+
+def test_every_candidate_is_a_hit_or_dropped_for_a_reason(search: Search) -> None:
+    result = search("cats chase mice", 2)
+    hits = {hit.chunk.chunk_id for hit in result.hits}
+    assert hits | result.dropped.keys() == result.rankings["fused"].keys()
+    assert not hits & result.dropped.keys()
+    assert set(list(result.dropped.values())[:1]) == {"rank 3 is beyond top_k 2"}
+
+
+def test_explanation_tells_ranks_of_those_that_found_a_chunk(search: Search) -> None:
+    """A chunk that only one search found has a score in the other, and no rank."""
+    result = search("cats chase mice", 3, num_candidates=3)
+    explained = explain(result)
+    assert list(explained) == list(result.rankings["fused"])
+    for chunk_id, one in explained.items():
+        assert one.scores == {
+            step: ranking[chunk_id]
+            for step, ranking in result.rankings.items()
+            if chunk_id in ranking
+        }
+        assert one.dropped == result.dropped.get(chunk_id)
+    for step in ("dense", "lexical"):
+        ranks = sorted(one.ranks[step] for one in explained.values() if step in one.ranks)
+        assert ranks == [1, 2, 3]
+    assert [one.ranks["fused"] for one in explained.values()] == list(range(1, len(explained) + 1))
+
+
+def broken_embedder(_query: str) -> Matrix:
+    raise EmbedderFailedError("The embedder gave numbers that are no vector.")
+
+
+class BrokenIndex:
+    """An index whose engine fails in some of its calls, and otherwise is a real one."""
+
+    def __init__(self, index: ChunkIndex, *broken: str) -> None:
+        self._index = index
+        self._broken = broken
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._broken:
+            return self._fail
+        return getattr(self._index, name)
+
+    def _fail(self, *_arguments: Any, **_options: Any) -> Any:
+        raise IndexUnavailableError("Qdrant did not answer.")
+
+
+@pytest.mark.parametrize(
+    ("broken", "embed", "left", "warning"),
+    [
+        (["rank_dense"], EMBEDDER.embed_query, "lexical", "The dense search failed.*Qdrant"),
+        (["rank_lexical"], EMBEDDER.embed_query, "dense", "The lexical search failed.*Qdrant"),
+        ([], broken_embedder, "lexical", "The dense search failed.*no vector"),
+    ],
+)
+def test_one_search_stands_in_for_both_and_says_so(
+    index: ChunkIndex,
+    searcher: Searcher,
+    search: Search,
+    broken: list[str],
+    embed: Callable[[str], Matrix],
+    left: str,
+    warning: str,
+) -> None:
+    profile = RetrievalProfile()
+    half: Any = BrokenIndex(index, *broken)
+    result = searcher.search(half, embed, "cats chase mice", profile, 3)
+    assert result.hits == search("cats chase mice", 3, mode=left).hits
+    assert len(result.warnings) == 1
+    assert re.search(warning, result.warnings[0])
+    assert search("cats chase mice", 3).warnings == []
+
+
+def test_without_any_search_there_is_an_error(index: ChunkIndex, searcher: Searcher) -> None:
+    dead: Any = BrokenIndex(index, "rank_dense", "rank_lexical")
+    with pytest.raises(IndexUnavailableError):
+        searcher.search(dead, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3)
+    dense = RetrievalProfile(mode=Mode.DENSE)
+    with pytest.raises(EmbedderFailedError):
+        searcher.search(index, broken_embedder, "cats", dense, 3)
+
+
+@pytest.mark.parametrize("fusion", list(Fusion))
+def test_the_same_query_always_gives_the_same_order(search: Search, fusion: Fusion) -> None:
+    orders = {
+        tuple(hit.chunk.chunk_id for hit in search("cheese number", 36, fusion=fusion).hits)
+        for _ in range(20)
+    }
+    assert len(orders) == 1

@@ -92,7 +92,7 @@ def test_top_k_limits_the_hits(application: Application) -> None:
 
 def test_timings_are_told(application: Application) -> None:
     body = application.http.post("/v1/search", json={"query": "honey"}).json()
-    assert set(body) == {"hits", "timings"}
+    assert set(body) == {"hits", "timings", "warnings"}
     assert all(seconds >= 0 for seconds in body["timings"].values())
 
 

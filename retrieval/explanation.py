@@ -1,0 +1,44 @@
+"""Why a search found what it found: ranks and scores of each candidate in each step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from retrieval.search import SearchResult
+
+SEARCHES = {"dense", "lexical"}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What became of one candidate of the last ranking.
+
+    Attributes:
+        chunk_id: which chunk.
+        ranks: its place in each ranking that found it, from 1, by the name of the step.
+        scores: its score there.
+        dropped: why it is no hit; None when it is one.
+    """
+
+    chunk_id: str
+    ranks: Mapping[str, int]
+    scores: Mapping[str, float]
+    dropped: str | None
+
+
+def explain(result: SearchResult) -> dict[str, Explanation]:
+    """Explain all candidates of a search: chunk id -> explanation, in order of the last ranking."""
+    ranks = {
+        step: {chunk_id: rank for rank, chunk_id in enumerate(ranking, start=1)}
+        for step, ranking in result.rankings.items()
+    }
+    for step in SEARCHES & ranks.keys():
+        ranks[step] = {one: rank for one, rank in ranks[step].items() if rank <= result.depth}
+    return {
+        chunk_id: Explanation(
+            chunk_id,
+            {step: places[chunk_id] for step, places in ranks.items() if chunk_id in places},
+            {step: one[chunk_id] for step, one in result.rankings.items() if chunk_id in one},
+            result.dropped.get(chunk_id),
+        )
+        for chunk_id in result.final_ranking
+    }

@@ -1,0 +1,138 @@
+"""Retrieval profiles: every choice on the way from a query to its hits, in one frozen object."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from retrieval.errors import ProfileError, ProfileNotFoundError
+
+DEFAULT = "default"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+MAX_TOP_K = 200
+MAX_CANDIDATES = 1000
+
+
+class Mode(StrEnum):
+    """Which of the two searches to run."""
+
+    HYBRID = "hybrid"
+    DENSE = "dense"
+    LEXICAL = "lexical"
+
+
+class Fusion(StrEnum):
+    """How the rankings of the two searches become one, see `retrieval.fusion`."""
+
+    CONVEX_COMBINATION = "convex_combination"
+    RECIPROCAL_RANK = "reciprocal_rank"
+
+
+class RetrievalProfile(BaseModel):
+    """Choices of one kind of search. Two equal profiles find the same, and in the same order.
+
+    Attributes:
+        mode: which searches run.
+        num_candidates: hits taken from each search, at least as many as are asked for.
+        fusion: how the two rankings become one.
+        dense_weight: share of the dense search in the fused score, from 0 to 1.
+        rrf_k: of reciprocal rank fusion; ranks count from 1.
+        min_score: hits whose last score is lower are dropped. Scores of different modes and
+            fusions do not compare: cosine, BM25, or a fused score from 0 to 1.
+        top_k: hits to return; None leaves it to the caller.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Mode = Mode.HYBRID
+    num_candidates: int = Field(default=30, ge=1, le=MAX_CANDIDATES, strict=True)
+    fusion: Fusion = Fusion.CONVEX_COMBINATION
+    dense_weight: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
+    rrf_k: int = Field(default=60, ge=0, le=10_000, strict=True)
+    min_score: float | None = Field(default=None, allow_inf_nan=False)
+    top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a profile from a JSON file.
+
+        Raises:
+            ProfileError: the file is no profile; the message names the field.
+            OSError: it cannot be read.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            problem = error.errors()[0]
+            field = ".".join(str(part) for part in problem["loc"])
+            where = f"{path}, {field}" if field else str(path)
+            raise ProfileError(f"{where}: {problem['msg']}.") from None
+
+    def save(self, path: Path) -> None:
+        """Write the profile to a JSON file, whole or not at all."""
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        new.replace(path)
+
+
+class ProfileStore:
+    """Profiles by name. `default` is the one the settings make, and cannot be saved over."""
+
+    def __init__(self, folder: Path, default: RetrievalProfile) -> None:
+        self._folder = folder
+        self._default = default
+
+    def names(self) -> list[str]:
+        """Return all names, the default first."""
+        return [DEFAULT, *sorted(path.stem for path in self._folder.glob("*.json"))]
+
+    def get(self, name: str) -> RetrievalProfile:
+        """Return a profile.
+
+        Raises:
+            ProfileNotFoundError: there is none of this name.
+            ProfileError: its file is damaged, or no name is like this.
+        """
+        if name == DEFAULT:
+            return self._default
+        try:
+            return RetrievalProfile.load(self._path(name))
+        except FileNotFoundError:
+            raise ProfileNotFoundError(
+                f"There is no profile {name!r}. Saved ones: {', '.join(self.names())}."
+            ) from None
+
+    def save(self, name: str, profile: RetrievalProfile) -> None:
+        """Keep a profile, in place of the one that had its name.
+
+        Raises:
+            ProfileError: the name is taken by the default, or none.
+        """
+        if name == DEFAULT:
+            raise ProfileError(
+                f"The profile {DEFAULT!r} is made of the RETRIEVAL_* settings; choose another name."
+            )
+        path = self._path(name)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        profile.save(path)
+
+    def delete(self, name: str) -> None:
+        """Forget a profile.
+
+        Raises:
+            ProfileNotFoundError: there is none of this name that was saved.
+        """
+        try:
+            self._path(name).unlink()
+        except FileNotFoundError:
+            raise ProfileNotFoundError(f"There is no saved profile {name!r}.") from None
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ProfileError(
+                f"{name[:80]!r} is no profile name: use 1 to 64 of a-z, 0-9, - and _, beginning "
+                "with a letter or digit."
+            )
+        return self._folder / f"{name}.json"

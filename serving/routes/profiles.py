@@ -1,0 +1,37 @@
+"""Everything below /v1/profiles."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from retrieval.profiles import RetrievalProfile
+from serving.routes.dependencies import RunningService
+
+router = APIRouter()
+
+
+@router.get("/v1/profiles")
+def list_profiles(service: RunningService) -> dict[str, Any]:
+    """List the profiles by name."""
+    profiles = service.profiles
+    return {"profiles": {name: profiles.get(name) for name in profiles.names()}}
+
+
+@router.get("/v1/profiles/{name}")
+def show(name: str, service: RunningService) -> RetrievalProfile:
+    """Show a profile."""
+    return service.profiles.get(name)
+
+
+@router.put("/v1/profiles/{name}")
+def save(name: str, profile: RetrievalProfile, service: RunningService) -> RetrievalProfile:
+    """Save a profile, in place of the one of that name."""
+    service.profiles.save(name, profile)
+    return profile
+
+
+@router.delete("/v1/profiles/{name}")
+def delete(name: str, service: RunningService) -> dict[str, Any]:
+    """Delete a saved profile."""
+    service.profiles.delete(name)
+    return {"name": name, "deleted": True}

@@ -1,0 +1,53 @@
+"""`suffice profiles`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from suffice.options import Json, Url, console, print_json, read_json, service
+
+app = typer.Typer(help="List, show, save and delete retrieval profiles.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Name of a profile.")]
+
+
+@app.command("list")
+def list_profiles(json_output: Json = False, url: Url = None) -> None:
+    """List the profiles."""
+    with service(url) as client:
+        profiles = client.profiles()
+    if json_output:
+        print_json({"profiles": profiles})
+        return
+    fields = list(profiles["default"])
+    table = Table("name", *fields)
+    for name, profile in profiles.items():
+        table.add_row(name, *("" if (v := profile[f]) is None else str(v) for f in fields))
+    console.print(table)
+
+
+@app.command()
+def show(name: Name, url: Url = None) -> None:
+    """Print a profile as JSON; what is printed can be edited and saved under another name."""
+    with service(url) as client:
+        print_json(client.profile(name))
+
+
+@app.command()
+def save(
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="JSON file; what it leaves out is the default.")],
+    url: Url = None,
+) -> None:
+    """Save the profile in a file under a name."""
+    with service(url) as client:
+        print_json(client.save_profile(name, read_json(file)))
+
+
+@app.command()
+def delete(name: Name, url: Url = None) -> None:
+    """Delete a saved profile."""
+    with service(url) as client:
+        client.delete_profile(name)
+    console.print(f"deleted {name}")
