@@ -106,6 +106,14 @@ class Catalog:
             row = connection.execute(query).mappings().first()
         return None if row is None else _to_document(dict(row))
 
+    def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
+        """Return the names of documents by id; of what does not exist there is none."""
+        query = sa.select(documents.c.id, documents.c.filename).where(
+            documents.c.id.in_(set(document_ids))
+        )
+        with self._reading() as connection:
+            return {row.id: row.filename for row in connection.execute(query)}
+
     def list_documents(
         self,
         collection: str | None = None,

@@ -99,6 +99,10 @@ class Library:
                 "this again in a while, or raise INGEST_MAX_QUEUED."
             )
 
+    def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
+        """Return the names of documents by id; one that is not there is left out."""
+        return self._catalog.filenames(document_ids)
+
     def get(self, document_id: str) -> Document:
         """Return a document.
 

@@ -134,7 +134,9 @@ class EdgeIndex:
         """Return chunks by id, see `ChunkIndex`."""
         with self._engine():
             records = self._shard.retrieve(list(chunk_ids), True, False)
-        return {str(r.id): from_payload(str(r.id), r.payload or {}) for r in records}
+        # Each reading of an attribute makes a new object.
+        chunks = (from_payload(str(record.id), record.payload or {}) for record in records)
+        return {chunk.chunk_id: chunk for chunk in chunks}
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
         """Count chunks, see `ChunkIndex`."""

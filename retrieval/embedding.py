@@ -23,6 +23,8 @@ from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
 from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
+from retrieval.gathering import Gatherer
+from retrieval.half_weights import with_half_weights
 from retrieval.settings import Precision
 
 Matrix = NDArray[np.float32]
@@ -45,6 +47,13 @@ PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
 # Tokens of a batch with its padding. On a CPU three chunks: what they need stays in the cache.
 CPU_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 16_384
+# The fast model for queries is taken when its vectors are this near to the model's own.
+QUERY_MIN_COSINE = 0.9999
+QUERY_PROBES = (
+    "bees",
+    "What is the effect of vitamin D on bone density? " * 4,
+    "E-1234 Größe 漢字",
+)
 # Read before an embedder sets it to 1; it follows OMP_NUM_THREADS.
 NUM_CORES = torch.get_num_threads()
 # What the fingerprint reads of a weight file: at most 64 MiB, spread evenly.
@@ -115,7 +124,8 @@ class SentenceTransformerEmbedder:
 
     On a CPU each batch is computed on one core, and the batches of one call on all cores side by
     side: cores that share a batch wait for each other at every layer. With several GPUs each has
-    a copy of the model and takes its share of the batches.
+    a copy of the model and takes its share of the batches. Queries that come at the same time
+    are a batch, too.
     """
 
     def __init__(self, name: str, device: str | None = None, precision: Precision = "auto") -> None:
@@ -163,7 +173,8 @@ class SentenceTransformerEmbedder:
         ]
         self.fingerprint = _fingerprint(folder, f"{self.dimension} {self.max_tokens} {modules}")
         # The first call sets the tokenizer's padding; later calls only read it, from any thread.
-        self.embed_query("warm up")
+        self._query_model = _fast_query_model(self._model)
+        self._gather_query = Gatherer(self._embed_queries)
         logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
@@ -174,14 +185,13 @@ class SentenceTransformerEmbedder:
             model = self._replicas[number % len(self._replicas)]
             vectors[batch] = _sentence_vectors(model, [texts[i] for i in batch], "document")
 
-        batches = self._batches(texts)
+        batches = self._spread_batches(texts)
         list(self._passage_workers.map(embed, range(len(batches)), batches))
         return vectors
 
     def embed_query(self, text: str) -> Matrix:
         """Embed a query, see `Embedder`."""
-        [vector] = _sentence_vectors(self._model, [text], "query")
-        return np.asarray(vector, dtype=np.float32)
+        return self._gather_query(text)
 
     def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Embed the tokens of passages, see `Embedder`."""
@@ -194,32 +204,37 @@ class SentenceTransformerEmbedder:
                 {i: self._token_vectors(texts[i], r) for i, r in zip(batch, rows, strict=True)}
             )
 
-        batches = self._batches(texts)
+        batches = self._spread_batches(texts)
         list(self._token_workers.map(embed, range(len(batches)), batches))
         return [tokens[i] for i in range(len(texts))]
 
     def embed_query_tokens(self, text: str) -> TokenVectors:
         """Embed the tokens of a query, see `Embedder`."""
-        [rows] = _token_rows(self._model, [text], "query")
+        [rows] = _token_rows(self._query_model, [text], "query")
         return self._token_vectors(text, rows)
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the character span of each token, see `Embedder`."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
 
-    def _batches(self, texts: Sequence[str]) -> list[list[int]]:
-        """Group the positions of texts of like length, longest first, by tokens with padding."""
+    def _embed_queries(self, texts: list[str]) -> Matrix:
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        lengths = self._lengths(texts) if len(texts) > 1 else [1]
+        for batch in _batches(lengths, self._batch_tokens):
+            vectors[batch] = _sentence_vectors(
+                self._query_model, [texts[i] for i in batch], "query"
+            )
+        return vectors
+
+    def _spread_batches(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return batches for all workers: few texts are spread over all of them."""
+        lengths = self._lengths(texts)
+        return _batches(lengths, min(self._batch_tokens, -(-sum(lengths) // self._num_workers)))
+
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text that are read."""
         encodings = self._tokenizer.encode_batch_fast(list(texts))
-        lengths = [min(len(encoding), self.max_tokens) for encoding in encodings]
-        # Few texts are spread over all cores.
-        max_tokens = min(self._batch_tokens, -(-sum(lengths) // self._num_workers))
-        batches: list[list[int]] = []
-        for i in sorted(range(len(texts)), key=lambda i: -lengths[i]):
-            if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens:
-                batches[-1].append(i)
-            else:
-                batches.append([i])
-        return batches
+        return [min(len(encoding), self.max_tokens) for encoding in encodings]
 
     def _token_vectors(self, text: str, rows: Matrix) -> TokenVectors:
         encoding = self._tokenizer.encode(text)
@@ -229,6 +244,31 @@ class SentenceTransformerEmbedder:
         vectors = rows[tokens]
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return TokenVectors([encoding.offsets[i] for i in tokens], vectors / norms)
+
+
+def _batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Group the positions of texts of like length, longest first, by tokens with padding."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def _fast_query_model(model: SentenceTransformer) -> SentenceTransformer:
+    """Return a faster model with the same vectors, or the model itself."""
+    expected = _sentence_vectors(model, list(QUERY_PROBES), "query")
+    if (fast := with_half_weights(model)) is None:
+        return model
+    try:
+        vectors = _sentence_vectors(fast, list(QUERY_PROBES), "query")
+    except (AttributeError, RuntimeError, TypeError) as error:
+        logger.info("queries are embedded as passages are", extra={"reason": str(error)})
+        return model
+    cosine = float((vectors * expected).sum(axis=1).min())
+    return fast if cosine >= QUERY_MIN_COSINE else model
 
 
 def _sentence_vectors(model: SentenceTransformer, texts: list[str], task: Task) -> Matrix:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.errors import DocumentNotFoundError
 from ingest.library import Library
 from retrieval.chunks import Chunk, Hit
 
@@ -35,10 +34,9 @@ def num_tokens(context: Context) -> int:
 
 def name_hits(library: Library, hits: Sequence[Hit]) -> list[tuple[Hit, str]]:
     """Pair each hit with the name of its document; one deleted meanwhile is left out."""
-    named = []
-    for hit in hits:
-        try:
-            named.append((hit, library.get(hit.chunk.document_id).filename))
-        except DocumentNotFoundError:
-            continue
-    return named
+    filenames = library.filenames(hit.chunk.document_id for hit in hits)
+    return [
+        (hit, filenames[hit.chunk.document_id])
+        for hit in hits
+        if hit.chunk.document_id in filenames
+    ]

@@ -63,6 +63,14 @@ def test_a_document_comes_back_exactly(catalog: Catalog, url: str) -> None:
     again.close()
 
 
+def test_names_of_several_documents_come_at_once(catalog: Catalog) -> None:
+    for name in ("a", "b", "c"):
+        catalog.put(document(name, filename=f"{name}.md"))
+    first, second, missing = (make_document_id("default", name) for name in ("a", "b", "x"))
+    assert catalog.filenames([first, missing, second, first]) == {first: "a.md", second: "b.md"}
+    assert catalog.filenames([]) == {}
+
+
 def test_the_migrations_make_the_tables_of_the_code(catalog: Catalog, url: str) -> None:
     engine = sa.create_engine(url)
     inspector = sa.inspect(engine)

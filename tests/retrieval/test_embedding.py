@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from retrieval import embedding
@@ -80,20 +81,21 @@ def test_token_vectors_are_what_the_sentence_vector_is_the_mean_of(
         assert similarity > 0.9
         query = embedder.embed_query_tokens(text)
         assert query.offsets == tokens.offsets
-        assert query.vectors == pytest.approx(tokens.vectors, abs=1e-5)
+        assert (query.vectors * tokens.vectors).sum(axis=1).min() > 0.9999
     assert embedder.embed_query_tokens("").offsets == []
 
 
 def test_threads_get_the_same_vectors(embedder: SentenceTransformerEmbedder) -> None:
     texts = [f"text number {n} " * (1 + n % 3) for n in range(16)]
-    expected = [embedder.embed_query(text) for text in texts]
+    expected_queries = [embedder.embed_query(text) for text in texts]
+    expected = embedder.embed_passages(texts)
     with ThreadPoolExecutor(8) as threads:
         for _ in range(3):
             queries = list(threads.map(embedder.embed_query, texts))
             passages = list(threads.map(lambda text: embedder.embed_passages([text])[0], texts))
             offsets = list(threads.map(embedder.token_offsets, texts))
-            assert np.abs(np.array(queries) - np.array(expected)).max() < 1e-5
-            assert np.abs(np.array(passages) - np.array(expected)).max() < 1e-5
+            assert np.abs(np.array(queries) - np.array(expected_queries)).max() < 1e-5
+            assert np.abs(np.array(passages) - expected).max() < 1e-5
             assert [len(spans) for spans in offsets] == [len(t.split()) for t in texts]
 
 
@@ -107,7 +109,6 @@ def test_the_same_text_has_the_same_vector_in_any_batch(
     alone = np.concatenate([embedder.embed_passages([text]) for text in texts])
     assert np.abs(together - alone).max() < 1e-6
     assert np.abs(together - reversed_order).max() < 1e-6
-    assert np.abs(together[0] - embedder.embed_query(texts[0])).max() < 1e-6
     assert np.array_equal(embedder.embed_query(texts[0]), embedder.embed_query(texts[0]))
 
 
@@ -118,8 +119,24 @@ def test_it_is_what_sentence_transformers_computes(
     texts = ["Bees sleep in the hive.", UNICODE, "long " * 600, "x"]
     expected = model.encode_document(texts, normalize_embeddings=True)
     assert embedder.embed_passages(texts) == pytest.approx(expected, abs=1e-6)
-    query = model.encode_query(texts[0], normalize_embeddings=True)
-    assert embedder.embed_query(texts[0]) == pytest.approx(query, abs=1e-6)
+    for text, query in zip(
+        texts, model.encode_query(texts, normalize_embeddings=True), strict=True
+    ):
+        assert embedder.embed_query(text) @ query > 0.99999
+
+
+def test_weights_that_fp16_cannot_hold_are_kept_as_they_are(
+    copy_model: Callable[[str], Path],
+) -> None:
+    weights = copy_model("large") / "model.safetensors"
+    tensors = load_file(weights)
+    # The normalisation behind this layer takes the factor out again; fp16 ends at 65,504.
+    tensors["encoder.layer.0.output.dense.weight"] *= 1e7
+    save_file(tensors, weights, {"format": "pt"})
+    model = SentenceTransformer(str(weights.parent), device="cpu")
+    embedder = SentenceTransformerEmbedder(str(weights.parent), "cpu")
+    query = model.encode_query("Bees sleep.", normalize_embeddings=True)
+    assert embedder.embed_query("Bees sleep.") == pytest.approx(query, abs=1e-6)
 
 
 def test_prompts_are_put_before_the_text(copy_model: Callable[[str], Path]) -> None:
@@ -129,11 +146,10 @@ def test_prompts_are_put_before_the_text(copy_model: Callable[[str], Path]) -> N
     config.write_text(json.dumps({**content, "prompts": prompts}))
     prompted = SentenceTransformerEmbedder(str(config.parent), "cpu")
     model = SentenceTransformer(str(config.parent), device="cpu")
-    for vector, expected in (
-        (prompted.embed_query("bees"), model.encode_query("bees")),
-        (prompted.embed_passages(["bees"])[0], model.encode_document("bees")),
-    ):
-        assert vector == pytest.approx(expected, abs=1e-6)
+    assert prompted.embed_query("bees") @ model.encode_query("bees") > 0.99999
+    assert prompted.embed_passages(["bees"])[0] == pytest.approx(
+        model.encode_document("bees"), abs=1e-6
+    )
     assert (prompted.embed_query("bees") != prompted.embed_passages(["bees"])[0]).any()
     # Token vectors do without, so that their offsets are those of the text.
     assert prompted.embed_query_tokens("bees").offsets == prompted.token_offsets("bees")
