@@ -174,7 +174,7 @@ class SentenceTransformerEmbedder:
         self.fingerprint = _fingerprint(folder, f"{self.dimension} {self.max_tokens} {modules}")
         # The first call sets the tokenizer's padding; later calls only read it, from any thread.
         self._query_model = _fast_query_model(self._model)
-        self._gather_query = Gatherer(self._embed_queries)
+        self._gather_query = Gatherer[str, Matrix](self._embed_queries)
         logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
@@ -217,14 +217,14 @@ class SentenceTransformerEmbedder:
         """Return the character span of each token, see `Embedder`."""
         return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
 
-    def _embed_queries(self, texts: list[str]) -> Matrix:
+    def _embed_queries(self, texts: list[str]) -> list[Matrix]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         lengths = self._lengths(texts) if len(texts) > 1 else [1]
         for batch in _batches(lengths, self._batch_tokens):
             vectors[batch] = _sentence_vectors(
                 self._query_model, [texts[i] for i in batch], "query"
             )
-        return vectors
+        return list(vectors)
 
     def _spread_batches(self, texts: Sequence[str]) -> list[list[int]]:
         """Return batches for all workers: few texts are spread over all of them."""

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
 from retrieval import embedding
 from retrieval.embedding import SentenceTransformerEmbedder, find_model
-from retrieval.errors import EmbedderUnavailableError
+from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
 
 NAME = "sentence-transformers/all-MiniLM-L6-v2"
 CANONICAL_VALUES = [-0.034477, 0.031023, 0.006735, 0.026109, -0.039362]
@@ -284,6 +285,15 @@ def test_another_pooling_has_another_fingerprint(
     assert config.read_text() != content
     pooled = SentenceTransformerEmbedder(str(config.parents[1]), "cpu")
     assert pooled.fingerprint != embedder.fingerprint
+
+
+def test_a_model_with_damaged_weights_is_refused(copy_model: Callable[[str], Path]) -> None:
+    weights = copy_model("damaged") / "model.safetensors"
+    tensors = load_file(weights)
+    tensors["embeddings.LayerNorm.weight"] *= torch.nan
+    save_file(tensors, weights, {"format": "pt"})
+    with pytest.raises(EmbedderFailedError, match=r"NaN.*weights may be damaged"):
+        SentenceTransformerEmbedder(str(weights.parent), "cpu")
 
 
 def test_the_device_has_a_name() -> None:
