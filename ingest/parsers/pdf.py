@@ -26,6 +26,7 @@ from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
 from ingest.parsers.pdf_fallback import Fallback
 from ingest.parsers.pdf_headings import body_size, mark_headings
 from ingest.parsers.pdf_metadata import read_metadata
+from ingest.parsers.pdf_repairs import with_all_pages, with_object_streams
 from ingest.parsers.running_lines import without_running_lines
 from ingest.parsers.unread_pages import UnreadPages
 from ingest.texts import CanonicalText
@@ -53,8 +54,9 @@ def parse_pdf(
     """
     # It warns of every fault in a file, which says nothing to the operator of a service.
     logging.getLogger("pypdfium2").setLevel(logging.CRITICAL)
+    data = with_object_streams(data)
     fallback = Fallback(data, max_pages, password)
-    document = _open(data, password)
+    document = _open(data, password, fallback)
     if document is None:
         return _read_by_fallback(fallback)
     with document:
@@ -84,7 +86,7 @@ def parse_pdf(
     )
 
 
-def _open(data: bytes, password: str | None) -> PdfDocument | None:
+def _open(data: bytes, password: str | None, fallback: Fallback) -> PdfDocument | None:
     """Return the opened file, or None when PDFium finds no page in it."""
     try:
         document = PdfDocument(data, password=password)
@@ -92,10 +94,13 @@ def _open(data: bytes, password: str | None) -> PdfDocument | None:
         if error.err_code == pdfium.FPDF_ERR_PASSWORD:
             raise encrypted(password) from error
         return None
-    if len(document):
-        return document
-    document.close()
-    return None
+    if not len(document):
+        document.close()
+        return None
+    if (whole := with_all_pages(data, len(document), fallback)) is not None:
+        document.close()
+        document = PdfDocument(whole)
+    return document
 
 
 def _read_page(document: PdfDocument, index: int, fallback: Fallback) -> PageLines:

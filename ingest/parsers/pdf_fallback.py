@@ -3,7 +3,7 @@
 import logging
 from io import BytesIO
 
-from pypdf import PageObject, PasswordType, PdfReader, apply_configuration
+from pypdf import PageObject, PasswordType, PdfReader, PdfWriter, apply_configuration
 from pypdf.errors import DependencyError, LimitReachedError, PyPdfError
 from pypdf.generic import ArrayObject, NullObject, StreamObject
 
@@ -64,6 +64,23 @@ class Fallback:
         if is_damaged:
             return PageLines([], is_damaged=True)
         return PageLines([Line(line) for line in text.split("\n") if line])
+
+    def rewritten(self) -> bytes:
+        """Return the file with a page tree that lists all its pages.
+
+        Raises:
+            UnreadableFileError: code `damaged` or `encrypted`.
+        """
+        reader = self._open()
+        writer = PdfWriter()
+        file = BytesIO()
+        try:
+            writer.append(reader)
+            writer.metadata = reader.metadata
+            writer.write(file)
+        except _PDF_ERRORS as error:
+            raise damaged() from error
+        return file.getvalue()
 
     def xmp(self) -> dict[str, str]:
         """Return title, author and dates of the XMP packet, as far as there are any."""

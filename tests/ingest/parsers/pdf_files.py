@@ -1,7 +1,9 @@
 """PDF files written by hand: content streams in, bytes out."""
 
+import struct
 from collections.abc import Sequence
 from io import BytesIO
+from itertools import accumulate
 
 from PIL import Image
 from pypdf import PageObject, PdfWriter
@@ -146,4 +148,46 @@ def _font(name: str, base: str) -> DictionaryObject:
             NameObject("/BaseFont"): NameObject(f"/{base}"),
             NameObject("/Encoding"): encoding,
         }
+    )
+
+
+def pdf_with_object_stream(kind: str) -> bytes:
+    """Return a file of one page, `Text`, whose dictionaries lie in a stream of a given type."""
+    inner = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R"
+        b" /Resources << /Font << /F1 4 0 R >> >> >>",
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    starts = accumulate((len(one) + 1 for one in inner), initial=0)
+    index = " ".join(
+        f"{number} {start}" for number, start in zip(range(1, 5), starts, strict=False)
+    )
+    listed = index.encode() + b" " + b"\n".join(inner)
+    file = BytesIO()
+    file.write(b"%PDF-1.5\n")
+    streams = {
+        5: (b"", show(72, 770, "Text").encode()),
+        6: (f"/Type /{kind} /N 4 /First {len(index) + 1}".encode(), listed),
+    }
+    places = {}
+    for number, (entries, data) in streams.items():
+        places[number] = file.tell()
+        file.write(_stream(number, entries, data))
+    start = file.tell()
+    # Each entry: kind of place, place, number in the object stream (ISO 32000-1, 7.5.8).
+    rows = [(0, 0, 0), *((2, 6, at) for at in range(4)), (1, places[5], 0), (1, places[6], 0)]
+    table = b"".join(struct.pack(">BHB", *row) for row in [*rows, (1, start, 0)])
+    file.write(_stream(7, b"/Type /XRef /Size 8 /W [1 2 1] /Root 1 0 R", table))
+    file.write(f"startxref\n{start}\n%%EOF\n".encode())
+    return file.getvalue()
+
+
+def _stream(number: int, entries: bytes, data: bytes) -> bytes:
+    return b"%d 0 obj\n<< %b /Length %d >>\nstream\n%b\nendstream\nendobj\n" % (
+        number,
+        entries,
+        len(data),
+        data,
     )
