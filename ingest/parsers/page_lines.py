@@ -19,6 +19,8 @@ _Piece = tuple[_Span, Box]
 _HYPHEN = "\ufffe"
 _LINE = re.compile(r"[^\s\ufffe](?:[^\n\ufffe]*[^\s\ufffe])?\ufffe?")
 _WORD = re.compile(r"[^\s\ufffe]+\ufffe?")
+# Dots that lead the eye to a page number; an ellipsis with a full stop has four.
+_LEADERS = re.compile(r"\s*(?:[.\u2026] ?){5,}")
 # Wider than any space between the words of a justified line, in heights of the line.
 _WIDE_GAP = 0.9
 # A sign apart from its number belongs to the next word, however near the last one is.
@@ -218,6 +220,7 @@ class _Reader:
         size, is_bold = self._characters.type_size(start), self._characters.is_bold
         for (first, after), box in pieces:
             text = self._text[first:after].replace(_HYPHEN, "-")
+            text = _LEADERS.sub(" \u2026 ", text).strip()
             if not text.isascii() or not text.isprintable():
                 text = clean(_whole_letters(text))
             if not text:

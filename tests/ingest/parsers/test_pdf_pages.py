@@ -221,6 +221,14 @@ def test_there_are_twenty_pages() -> None:
     assert len(PAGES) == 20
 
 
+def test_dots_that_lead_to_a_number_become_one_sign() -> None:
+    content = show_lines(
+        60, 780, f"1 Bees {'.' * 60} 5\n2 Honey {'. ' * 40}12\nWait.... It ends..."
+    )
+    lines = ["1 Bees … 5", "2 Honey … 12", "Wait.... It ends..."]
+    assert parse_pdf(make_pdf(content), 1).text.split("\n") == lines
+
+
 def test_page_that_is_turned_for_display() -> None:
     content = "".join(
         f"BT /F1 10 Tf 0 1 -1 0 {100 + 12 * n} 60 Tm ({line}) Tj ET\n"
