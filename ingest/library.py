@@ -66,7 +66,8 @@ class Library:
     def add(self, upload: Upload) -> tuple[Document, bool]:
         """Accept a file; return its document and whether there is anything to do.
 
-        The same bytes again change nothing, unless the last attempt failed: then it is repeated.
+        The same bytes again change nothing, unless the last attempt failed: then it is repeated; or
+        another file name makes them another kind of text: then they are ingested anew.
 
         Raises:
             InvalidRequestError: a malformed name.
@@ -117,7 +118,13 @@ class Library:
     def list_documents(
         self, collection: str | None, status: Status | None, after: str | None, limit: int
     ) -> list[Document]:
-        """Return documents in order of their ids, beginning after the id `after`."""
+        """Return documents in order of their ids, beginning after the id `after`.
+
+        Raises:
+            InvalidRequestError: no collection can have this name.
+        """
+        if collection is not None:
+            _check_collection(collection)
         return self._catalog.list_documents(collection, status, after, limit)
 
     def num_chunks(self, collection: str) -> int:
@@ -218,7 +225,8 @@ class Library:
         external_id = upload.external_id or upload.filename
         document_id = make_document_id(upload.collection, external_id)
         known = self._catalog.get(document_id)
-        if known and known.revision == received.revision and not self._needs_work(known):
+        is_same = known and (known.revision, known.media_type) == (received.revision, media_type)
+        if known and is_same and not self._needs_work(known):
             return known, False
         if self._check_fingerprints(upload.collection) is None:
             self._catalog.add_collection(self._describe(upload.collection))
@@ -244,7 +252,10 @@ class Library:
             created_at=known.created_at if known else now,
             updated_at=now,
             searchable_chunks=known.searchable_chunks if known else 0,
-            searchable_parser=known.searchable_parser if known else 0,
+            # 0: what answers was cut from the text of another kind, which is gone.
+            searchable_parser=known.searchable_parser
+            if known and known.media_type == media_type
+            else 0,
             password=upload.password,
         )
         queued = self._jobs.submit(document)
@@ -282,12 +293,16 @@ class Library:
         return known
 
 
-def _check_names(upload: Upload) -> None:
-    if not _COLLECTION_NAME.fullmatch(upload.collection):
+def _check_collection(name: str) -> None:
+    if not _COLLECTION_NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"{upload.collection[:80]!r} is no collection name: use 1 to 64 of a-z, 0-9, - and _, "
-            "beginning with a letter or digit."
+            f"{name[:80]!r} is no collection name: use 1 to 64 of a-z, 0-9, - and _, beginning "
+            "with a letter or digit."
         )
+
+
+def _check_names(upload: Upload) -> None:
+    _check_collection(upload.collection)
     for name in (upload.filename, upload.external_id or upload.filename):
         if (
             not name.strip()

@@ -287,7 +287,8 @@ class Pipeline:
                 self.catalog.erase_log()
 
     def _vectors_path(self, document: Document) -> Path:
-        makers = f"{PARSER_VERSION} {self.chunker.fingerprint} {self.embedder.fingerprint}"
+        parser = f"{PARSER_VERSION} {document.media_type}"
+        makers = f"{parser} {self.chunker.fingerprint} {self.embedder.fingerprint}"
         digest = hashlib.sha256(makers.encode()).hexdigest()
         name = f"{document.id}-{document.revision[:16]}-{digest[:16]}.f32"
         return self.work / name
@@ -319,11 +320,20 @@ def _outcome(text: CanonicalText, revision: str, num_chunks: int) -> dict[str, A
         "error_reason": None,
         "password": None,
     }
-    if text.unreadable_pages:
+    if text.unreadable_reason:
         outcome |= {
             "status": Status.PARTIAL,
             "error_code": "unreadable_pages",
-            "error_reason": f"{len(text.unreadable_pages)} of {len(text.page_starts)} pages have "
-            f"no readable text. {text.unreadable_reason} The other pages are searchable.",
+            "error_reason": _unreadable(text),
         }
     return outcome
+
+
+def _unreadable(text: CanonicalText) -> str:
+    """Return what of a text is not searchable, and why."""
+    if not text.page_starts:  # a mail
+        return f"{text.unreadable_reason} The rest is searchable."
+    return (
+        f"{len(text.unreadable_pages)} of {len(text.page_starts)} pages have no readable text. "
+        f"{text.unreadable_reason} The other pages are searchable."
+    )

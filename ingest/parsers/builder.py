@@ -20,6 +20,7 @@ class TextBuilder:
         self._page_starts: list[int] = []
         self._pending_places: list[str] = []
         self._pending_pages = 0
+        self._unread: list[str] = []
 
     def begin_page(self) -> None:
         """Begin the next page; one that stays empty begins where the next text does."""
@@ -70,12 +71,12 @@ class TextBuilder:
                     self.block(markdown_row(["---"] * len(cells)), "\n")
                 separator = "\n"
 
-    def include(self, inner: CanonicalText, prefix: str = "", level: int = 0) -> None:
-        """Add another text with its headings and places.
+    def include(self, inner: CanonicalText, part: str = "", level: int = 0) -> None:
+        """Add another text with its headings and places, and with what it says is not read.
 
         Args:
             inner: its pages are named, but do not become pages of this text.
-            prefix: put in front of its places.
+            part: what it is, such as `attachment bees.pdf`; put in front of its places.
             level: added to the level of its headings.
         """
         if not inner.text.strip():
@@ -91,7 +92,10 @@ class TextBuilder:
             Place(start, f"page {number}")
             for number, start in enumerate(inner.page_starts, start=1)
         )
+        prefix = f"{part}, " if part else ""
         self._places += [Place(one.start + shift, f"{prefix}{one.label}") for one in places]
+        if inner.unreadable_reason:
+            self._unread.append(f"In {part or 'a part'}: {inner.unreadable_reason}")
 
     def finish(self) -> CanonicalText:
         """Return what was built."""
@@ -100,6 +104,7 @@ class TextBuilder:
             page_starts=tuple([*self._page_starts, *[self._length] * self._pending_pages]),
             headings=tuple(self._headings),
             places=tuple(self._places),
+            unreadable_reason=" ".join(self._unread) or None,
         )
 
 

@@ -75,7 +75,7 @@ def _write(mail: _Mail, parse_attachment: ParseAttachment) -> CanonicalText:
         builder.begin_place(f"attachment {name}")
         builder.heading(f"Attachment {name}", level=2)
         try:
-            builder.include(parse_attachment(data, name), f"attachment {name}, ", level=2)
+            builder.include(parse_attachment(data, name), f"attachment {name}", level=2)
         except (UnreadableFileError, UnsupportedTypeError) as error:
             builder.block(f"Not read: {error}")
     return builder.finish()

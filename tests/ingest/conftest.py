@@ -53,10 +53,14 @@ class Shelf:
         return self.upload(name, content, collection)[0]
 
     def upload(
-        self, name: str, content: bytes | str, collection: str = "default"
+        self,
+        name: str,
+        content: bytes | str,
+        collection: str = "default",
+        external_id: str | None = None,
     ) -> tuple[Document, bool]:
         data = content.encode() if isinstance(content, str) else content
-        return self.library.add(Upload(name, [data], collection, None, {}))
+        return self.library.add(Upload(name, [data], collection, external_id, {}))
 
     def add_and_wait(
         self, name: str, content: bytes | str, collection: str = "default"

@@ -5,6 +5,7 @@ One service serves all tests of this module; each test begins and ends without d
 
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
 
 import pytest
 
@@ -82,6 +83,33 @@ def test_a_pdf_with_an_unreadable_page_is_partial(shelf: Shelf) -> None:
         Status.PARTIAL,
         Status.QUEUED,
     }
+
+
+def test_a_mail_with_an_unreadable_page_in_an_attachment_is_partial(shelf: Shelf) -> None:
+    writer = writer_with(["First page of text", "Second"])
+    damage(writer, writer.pages[1])
+    mail = EmailMessage()
+    mail["Subject"], mail["Message-ID"], mail["MIME-Version"] = "Bees", "<1@example.org>", "1.0"
+    mail.set_content("See the file.")
+    mail.add_attachment(pdf(writer), "application", "pdf", filename="bees.pdf")
+    document = shelf.add_and_wait("bees.eml", mail.as_bytes())
+    assert (document.status, document.error_code) == (Status.PARTIAL, "unreadable_pages")
+    assert document.error_reason == (
+        "In attachment bees.pdf: Page 2 is damaged and could not be read. The rest is searchable."
+    )
+
+
+def test_the_same_bytes_as_another_kind_of_text_are_ingested_anew(shelf: Shelf) -> None:
+    content = "# Bees\n\nThe xyzzy is blue."
+    plain = shelf.wait(shelf.upload("bees.txt", content, external_id="bees")[0])
+    document, is_new = shelf.upload("bees.md", content, external_id="bees")
+    assert is_new
+    document = shelf.wait(document)
+    assert (plain.media_type, document.media_type) == ("text/plain", "text/markdown")
+    assert document.status is Status.SEARCHABLE
+    [hit] = search_lexical(shelf.library.open_index("default"), "xyzzy", 5)
+    assert hit.chunk.headings == ("Bees",)
+    assert shelf.upload("bees.md", content, external_id="bees") == (document, False)
 
 
 def test_the_same_bytes_again_change_nothing(shelf: Shelf) -> None:
