@@ -12,6 +12,8 @@ from ingest.texts import CanonicalText
 _STYLES = """
 p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => p:fresh
+br[type='page'] => br
+br[type='column'] => br
 """
 
 
