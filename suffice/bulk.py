@@ -124,6 +124,7 @@ class BulkIngestion:
         client: Client,
         collection: str,
         *,
+        password: str | None = None,
         retry_failed: bool = False,
     ) -> None:
         """Set up.
@@ -131,10 +132,12 @@ class BulkIngestion:
         Args:
             client: of the service.
             collection: where to.
+            password: opens encrypted PDFs; those that failed without it are sent again.
             retry_failed: queue unchanged files again whose documents failed.
         """
         self._client = client
         self._collection = collection
+        self._password = password
         self._retry_failed = retry_failed
         self._known: dict[str, dict[str, Any]] | None = None
 
@@ -150,7 +153,14 @@ class BulkIngestion:
             show: told the progress, by one thread at a time.
         """
         started = time.monotonic()
-        run = _Run(self._client, self._collection, files, show, retry_failed=self._retry_failed)
+        run = _Run(
+            self._client,
+            self._collection,
+            files,
+            show,
+            password=self._password,
+            retry_failed=self._retry_failed,
+        )
         is_interrupted = False
         try:
             if self._known is None:
@@ -189,6 +199,7 @@ class _Run:
         files: Sequence[File],
         show: Callable[[BulkProgress], None],
         *,
+        password: str | None,
         retry_failed: bool,
     ) -> None:
         self.error: SufficeError | None = None
@@ -196,6 +207,7 @@ class _Run:
         self._collection = collection
         self._files = files
         self._show = show
+        self._password = password
         self._retry_failed = retry_failed
         self._known: dict[str, dict[str, Any]] = {}  # by external id
         self._patience = Patience(on_obstacle=self._tell)
@@ -285,14 +297,20 @@ class _Run:
     def _compare_and_send(self, file: File) -> Outcome:
         revision = _hash(file.path)
         known = self._known.get(file.external_id)
-        if known is None or known["revision"] != revision:
+        if known is None or known["revision"] != revision or self._lacked_password(known):
             self._wait_for_room()
             upload = partial(self._client.upload, file.path, self._collection, file.external_id)
-            return Outcome(file, self._patience.call(partial(upload, revision=revision)))
+            send = partial(upload, revision=revision, password=self._password)
+            return Outcome(file, self._patience.call(send))
         if known["status"] == "failed" and self._retry_failed:
             self._wait_for_room()
             return Outcome(file, self._patience.call(partial(self._client.retry, known["id"])))
         return Outcome(file, known, is_unchanged=True)
+
+    def _lacked_password(self, known: dict[str, Any]) -> bool:
+        if self._password is None or known["status"] != "failed":
+            return False
+        return bool(known["error"]["code"] == "encrypted")
 
     def _wait_for_room(self) -> None:
         with self._condition:

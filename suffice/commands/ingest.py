@@ -9,7 +9,7 @@ import typer
 from suffice.options import Collection, Json, Url, print_json, service
 
 
-def ingest(
+def ingest(  # noqa: PLR0913, PLR0917 - one for each option
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders.")],
     collection: Collection = "default",
     watch: Annotated[
@@ -21,6 +21,9 @@ def ingest(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try unchanged files again that failed before.")
     ] = False,
+    password: Annotated[
+        str | None, typer.Option(help="Password of encrypted PDFs, tried for all of them.")
+    ] = None,
     json_output: Json = False,
     url: Url = None,
 ) -> None:
@@ -40,7 +43,7 @@ def ingest(
     report = BulkReport((), 0, 0.0)
     if listing.files or follower:
         with service(url) as client:
-            bulk = BulkIngestion(client, collection, retry_failed=retry_failed)
+            bulk = BulkIngestion(client, collection, password=password, retry_failed=retry_failed)
             with output.BulkBars() as bars:
                 report = bulk.run(listing.files, bars.show)
             if follower and not report.is_early:

@@ -18,7 +18,7 @@ from suffice.bulk import BulkIngestion, BulkReport
 from suffice.client import Client
 from suffice.folders import File
 from tests.serving.application import Application, run_application
-from tests.serving.documents import make_gif, make_scan
+from tests.serving.documents import make_encrypted_pdf, make_gif, make_scan
 from tests.suffice.trees import files_of, states, write
 
 TREES = {"oak.txt": "Oak.", "deep/elm.md": "# Elm", "deep/er/birch.txt": "Birch."}
@@ -185,6 +185,33 @@ def test_failed_document_is_tried_again_when_asked(
         assert codes(report) == {"scan.pdf": "no_text"}
         attempts.append(report.outcomes[0].document["updated_at"])
     assert attempts[0] == attempts[1] < attempts[2]
+
+
+def test_password_opens_what_failed_without_it(
+    client: Client, tmp_path: Path, collection: str
+) -> None:
+    write(tmp_path, {"locked.pdf": make_encrypted_pdf("acorn"), "open.txt": "Elm."})
+    reports = [
+        BulkIngestion(client, collection, password=password).run(files_of(tmp_path))
+        for password in (None, "wrong", "acorn", "acorn")
+    ]
+    assert [states(report)["locked.pdf"] for report in reports] == [
+        "failed",
+        "failed",
+        "searchable",
+        "searchable",
+    ]
+    assert [unchanged(report) for report in reports[1:]] == [
+        {"open.txt"},
+        {"open.txt"},
+        {"open.txt", "locked.pdf"},
+    ]
+
+
+def test_a_bad_collection_name_ends_the_run_with_one_error(client: Client, folder: Path) -> None:
+    report = BulkIngestion(client, "No such name").run(files_of(folder))
+    assert "'No such name' is no collection name" in str(report.error)
+    assert (len(report.outcomes), report.is_early) == (0, True)
 
 
 @pytest.mark.parametrize("trouble", [None, 429, 503])
