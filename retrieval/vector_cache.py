@@ -76,7 +76,12 @@ class VectorCache:
             logger.warning("vector cache not written", exc_info=True)
 
     def clear(self) -> None:
-        """Forget everything, on disk, too."""
+        """Forget everything, on disk, too.
+
+        Raises:
+            OSError: the file cannot be removed.
+            sqlite3.Error: a new file cannot be made.
+        """
         with self._lock:
             self._connection.close()
             remove(self._path)
