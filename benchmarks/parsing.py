@@ -1,6 +1,6 @@
 """Parsing of PDFs: words found, pages per second beside the raw libraries, peak memory.
 
-Usage: python benchmarks/parsing.py FOLDER...
+Usage: python -m benchmarks.parsing FOLDER...
 Each folder holds `documents/*.pdf` and `corpus.jsonl`, whose ids are `FILE.pdf#pNUMBER` and whose
 texts are those of the pages by another reader. Recall is that of a page's words with their
 number; running headers and footers are left out of our text and count as lost. The clock counts
@@ -24,6 +24,7 @@ from typing import Any
 from pypdf import PdfReader
 from pypdfium2 import PdfDocument
 
+from benchmarks.long_pdf import long_pdf
 from ingest.parsers.pdf import parse_pdf
 
 _WORD = re.compile(r"\w+")
@@ -86,7 +87,7 @@ def measure_memory() -> dict[str, float]:
     """Return time and peak memory of a process that parses a long file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "long.pdf"
-        path.write_bytes(_long_pdf())
+        path.write_bytes(long_pdf(_LONG_PAGES, lines_per_page=50))
         program = (
             "import pathlib, sys; from ingest.parsers.parse import parse\n"
             f"parse(pathlib.Path(sys.argv[1]), 'application/pdf', {_MAX_PAGES})"
@@ -130,45 +131,6 @@ def _read_pdfium(data: bytes) -> list[str]:
 
 def _read_pypdf(data: bytes) -> list[str]:
     return [page.extract_text() for page in PdfReader(io.BytesIO(data)).pages]
-
-
-def _long_pdf() -> bytes:
-    """Return a file of many pages with fifty lines each."""
-    pages = range(_LONG_PAGES)
-    kids = " ".join(f"{2 * number + 4} 0 R" for number in pages)
-    objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Count {_LONG_PAGES} /Kids [{kids}] >>",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    for number in pages:
-        lines = "".join(
-            f"(Line {line} of page {number} tells that hive {number * 50 + line} is well.) Tj T*\n"
-            for line in range(50)
-        )
-        content = f"BT /F1 10 Tf 12 TL 72 780 Td {lines}ET"
-        objects += [
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
-            f"/Resources << /Font << /F1 3 0 R >> >> /Contents {2 * number + 5} 0 R >>",
-            f"<< /Length {len(content)} >>\nstream\n{content}\nendstream",
-        ]
-    return _serialised(objects)
-
-
-def _serialised(objects: list[str]) -> bytes:
-    file = io.BytesIO()
-    file.write(b"%PDF-1.4\n")
-    offsets = []
-    for number, body in enumerate(objects, start=1):
-        offsets.append(file.tell())
-        file.write(f"{number} 0 obj\n{body}\nendobj\n".encode("ascii"))
-    start = file.tell()
-    file.write(f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n".encode("ascii"))
-    file.writelines(f"{offset:010} 00000 n \n".encode("ascii") for offset in offsets)
-    file.write(
-        f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n".encode()
-    )
-    return file.getvalue()
 
 
 if __name__ == "__main__":
