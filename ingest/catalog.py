@@ -52,6 +52,7 @@ collections = sa.Table(
     sa.Column("embedder_fingerprint", sa.String(64), nullable=False),
     sa.Column("analyzer", sa.Text, nullable=False),
     sa.Column("chunker_fingerprint", sa.String(64), nullable=False),
+    sa.Column("is_filterable", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 _WAITING = sa.text(f"status = '{Status.QUEUED}'")
@@ -131,6 +132,13 @@ class Catalog:
             query = query.where(documents.c.id > after)
         with self._reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+
+    def iterate_documents(self, collection: str) -> Iterator[Document]:
+        """Yield all documents of a collection, page by page, in order of their ids."""
+        after = None
+        while page := self.list_documents(collection, after=after):
+            yield from page
+            after = page[-1].id
 
     def list_unfinished(self) -> list[Document]:
         """Return the documents whose job should be waiting or under way."""
@@ -273,6 +281,13 @@ class Catalog:
         values = {column.name: getattr(collection, column.name) for column in collections.c}
         with self._writing() as connection:
             connection.execute(sa.insert(collections).values(**values))
+
+    def mark_filterable(self, name: str) -> None:
+        """Record that all chunks of a collection carry the attributes of their documents."""
+        with self._writing() as connection:
+            connection.execute(
+                sa.update(collections).where(collections.c.name == name).values(is_filterable=True)
+            )
 
     def delete_collection(self, name: str) -> None:
         """Remove a collection's row."""

@@ -7,6 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from retrieval.attributes import Attributes, to_attributes
+
+# Begins the keys under which filters find what the catalog knows of a document.
+RESERVED_PREFIX = "document."
 _NAMESPACE = uuid.UUID("5f0c8d0e-6a2b-5d43-9d0f-0f5a7c1e2b90")
 
 
@@ -83,16 +87,34 @@ class Document:
         # The time tells a document from one that was deleted, whose job may not have ended yet.
         return f"{self.id}/{self.revision[:16]}/{self.created_at:%Y%m%d%H%M%S%f}-{self.attempt}"
 
+    @property
+    def attributes(self) -> Attributes:
+        """What filters see: the metadata, and what the catalog knows."""
+        known = {
+            "id": self.id,
+            "external_id": self.external_id,
+            "filename": self.filename,
+            "media_type": self.media_type,
+            "created_at": self.created_at.isoformat(),
+        }
+        reserved = {f"{RESERVED_PREFIX}{name}": value for name, value in known.items()}
+        return to_attributes({**self.metadata, **reserved})
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection with the fingerprints its chunks were made with."""
+    """A collection with the fingerprints its chunks were made with.
+
+    Attributes:
+        is_filterable: whether all chunks carry the attributes of their documents.
+    """
 
     name: str
     embedder: str
     embedder_fingerprint: str
     analyzer: str
     chunker_fingerprint: str
+    is_filterable: bool = True
     num_documents: int = 0
 
 

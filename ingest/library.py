@@ -1,5 +1,7 @@
 """The library: what can be done with documents. The HTTP routes call this and nothing below it."""
 
+import json
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ingest.documents import Collection, Document, Status, make_document_id
+from ingest.documents import RESERVED_PREFIX, Collection, Document, Status, make_document_id
 from ingest.errors import (
     CollectionNotFoundError,
     DocumentNotFoundError,
@@ -20,6 +22,7 @@ from ingest.jobs import Jobs
 from ingest.parsers.media_types import detect_media_type
 from ingest.pipeline import Pipeline
 from ingest.texts import CanonicalText
+from retrieval.attributes import to_attributes
 from retrieval.errors import CollectionMismatchError
 from retrieval.index import ChunkIndex
 
@@ -27,6 +30,9 @@ _COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # NUL, and lone halves of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_NAME_CHARACTERS = 500
+MAX_KEY_CHARACTERS = 128
+MAX_METADATA_VALUES = 256
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ class Upload:
         pieces: the bytes.
         collection: where to.
         external_id: the user's own id; None takes the file name.
-        metadata: kept and returned with the document.
+        metadata: kept and returned with the document; None keeps what it has.
         password: opens an encrypted PDF.
     """
 
@@ -46,7 +52,7 @@ class Upload:
     pieces: Iterable[bytes]
     collection: str
     external_id: str | None
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Any] | None
     password: str | None = field(default=None, repr=False)
 
 
@@ -66,16 +72,17 @@ class Library:
     def add(self, upload: Upload) -> tuple[Document, bool]:
         """Accept a file; return its document and whether there is anything to do.
 
-        The same bytes again change nothing, unless the last attempt failed: then it is repeated; or
-        another file name makes them another kind of text: then they are ingested anew.
+        The same bytes again change only the metadata, unless the last attempt failed: then it is
+        repeated; or another file name makes them another kind of text: then they are ingested anew.
 
         Raises:
-            InvalidRequestError: a malformed name.
+            InvalidRequestError: a malformed name, or metadata that filters cannot hold.
             EmptyUploadError, UploadTooLargeError, UnsupportedTypeError: not a file we take.
             CollectionMismatchError: the collection was made with another embedder or analyzer.
             QueueFullError: too many documents are waiting.
         """
         _check_names(upload)
+        _check_metadata(upload.metadata or {})
         self.check_queue()
         self._check_fingerprints(upload.collection)
         received = self._pipeline.files.receive(upload.pieces, self._max_upload_bytes)
@@ -166,6 +173,22 @@ class Library:
         if not is_last:
             index.compact()
 
+    def add_missing_attributes(self) -> None:
+        """Let filters find what was ingested before there were filters; nothing is embedded."""
+        for collection in self._catalog.list_collections():
+            if collection.is_filterable:
+                continue
+            try:
+                index = self.open_index(collection.name)
+            except CollectionMismatchError:
+                continue  # nothing is asked of it before the settings are back
+            logger.info("adding attributes", extra={"collection": collection.name})
+            for document in self._catalog.iterate_documents(collection.name):
+                if document.searchable_revision is not None:
+                    index.set_attributes(document.id, document.attributes)
+            self._catalog.mark_filterable(collection.name)
+            index.compact()
+
     def open_index(self, collection: str) -> ChunkIndex:
         """Return the index to search in.
 
@@ -227,7 +250,7 @@ class Library:
         known = self._catalog.get(document_id)
         is_same = known and (known.revision, known.media_type) == (received.revision, media_type)
         if known and is_same and not self._needs_work(known):
-            return known, False
+            return self._set_metadata(known, upload.metadata), False
         if self._check_fingerprints(upload.collection) is None:
             self._catalog.add_collection(self._describe(upload.collection))
         self._pipeline.files.keep(received)
@@ -247,7 +270,7 @@ class Library:
             num_embedded=0,
             error_code=None,
             error_reason=None,
-            metadata=upload.metadata,
+            metadata=_choose_metadata(upload, known),
             attempt=known.attempt + 1 if known else 1,
             created_at=known.created_at if known else now,
             updated_at=now,
@@ -262,6 +285,19 @@ class Library:
         if known and known.revision != known.searchable_revision:
             self._pipeline.forget_revision(known.revision)
         return queued, True
+
+    def _set_metadata(self, document: Document, metadata: Mapping[str, Any] | None) -> Document:
+        """Change metadata in index and catalog; nothing is embedded anew."""
+        if metadata is None or _to_json(metadata) == _to_json(document.metadata):
+            return document
+        changed = replace(document, metadata=metadata)
+        if document.searchable_revision is not None:
+            index = self._pipeline.store.open(document.collection)
+            index.set_attributes(document.id, changed.attributes)
+        # Last: what was broken off before this is done again when the upload is repeated.
+        self._catalog.update(document.id, document.revision, metadata=metadata)
+        self._catalog.erase_log()
+        return self.get(document.id)
 
     def _needs_work(self, document: Document) -> bool:
         """Whether the same bytes again should be ingested: they failed, or their text was lost."""
@@ -291,6 +327,34 @@ class Library:
                 f"runs {self._analyzer!r}. Set RETRIEVAL_LANGUAGE back, or use a new collection."
             )
         return known
+
+
+def _choose_metadata(upload: Upload, known: Document | None) -> Mapping[str, Any]:
+    if upload.metadata is not None:
+        return upload.metadata
+    return known.metadata if known else {}
+
+
+def _to_json(metadata: Mapping[str, Any]) -> str:
+    # Python takes True, 1 and 1.0 for equal.
+    return json.dumps(metadata, sort_keys=True)
+
+
+def _check_metadata(metadata: Mapping[str, Any]) -> None:
+    """Bound what every chunk carries."""
+    for key in metadata:
+        if not key or len(key) > MAX_KEY_CHARACTERS or key.startswith(RESERVED_PREFIX):
+            raise InvalidRequestError(
+                f"{key[:80]!r} is no key of metadata: use 1 to {MAX_KEY_CHARACTERS} characters, "
+                f"not beginning with {RESERVED_PREFIX!r}, by which filters name what we know of "
+                "the document."
+            )
+    number = sum(len(values) for values in to_attributes(metadata).values())
+    if number > MAX_METADATA_VALUES:
+        raise InvalidRequestError(
+            f"The metadata has {number:,} values, the limit is {MAX_METADATA_VALUES}: each chunk "
+            "carries them for filters. Put what you do not filter by into an object."
+        )
 
 
 def _check_collection(name: str) -> None:

@@ -274,10 +274,10 @@ class Pipeline:
             vectors = self._read_vectors(self._vectors_path(document))
             _check_complete(len(vectors), len(chunks))
             index = self.store.open(document.collection)
-            index.upsert(chunks, vectors)
+            index.upsert(chunks, vectors, document.attributes)
             if index.count(document_id, revision) > len(chunks):  # some were cut by other settings
                 index.delete(document_id)
-                index.upsert(chunks, vectors)
+                index.upsert(chunks, vectors, document.attributes)
             _check_complete(index.count(document_id, revision), len(chunks))
             index.delete(document_id, keep_revision=revision)
             if document.searchable_revision not in {None, revision}:

@@ -9,7 +9,7 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,12 +18,33 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError, StoreLockedError
-from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
-from retrieval.payload import PASSAGE, VECTOR, from_payload, to_payload
-from retrieval.shard import create_shard
+from retrieval.filters import Compound, Filter
+from retrieval.index import (
+    BATCH_SIZE,
+    MAX_KEYS,
+    NO_ATTRIBUTES,
+    ChunkIndex,
+    Ranking,
+    make_ranking,
+)
+from retrieval.payload import (
+    KEYS,
+    PASSAGE,
+    VALUES,
+    VECTOR,
+    attribute_fields,
+    attributes_payload,
+    from_payload,
+    order_field,
+    read_keys,
+    to_payload,
+    token,
+)
+from retrieval.shard import create_shard, index_attribute
 
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
@@ -92,13 +113,17 @@ class EdgeIndex:
         self._state = _State.read(folder) or _State(dimension, language)
         self._shard = self._open()
 
-    def upsert(self, chunks: Sequence[Chunk], vectors: Matrix) -> None:
+    def upsert(
+        self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
+    ) -> None:
         """Add chunks, see `ChunkIndex`."""
+        self._index_attributes(attributes)
+        more = attributes_payload(attributes)
         for start in range(0, len(chunks), BATCH_SIZE):
             batch = chunks[start : start + BATCH_SIZE]
             rows = vectors[start : start + BATCH_SIZE].tolist()
             points = [
-                edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk))
+                edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk) | more)
                 for chunk, row in zip(batch, rows, strict=True)
             ]
             self._update(edge.UpdateOperation.upsert_points(points))
@@ -109,26 +134,42 @@ class EdgeIndex:
         if keep_revision is not None:
             keep.append(_equals("revision", keep_revision))
         doomed = edge.Filter(must=[_equals("document_id", document_id)], must_not=keep)
-        if not self._count(doomed):
-            return
-        # One step: a compaction in between would count the deletion, but copy what it deletes.
+        self._erase(doomed, edge.UpdateOperation.delete_points_by_filter(doomed))
+
+    def set_attributes(self, document_id: str, attributes: Attributes) -> None:
+        """Replace what filters see of a document, see `ChunkIndex`."""
+        self._index_attributes(attributes)
+        meant = edge.Filter(must=[_equals("document_id", document_id)])
+        payload = attributes_payload(attributes)
+        self._erase(meant, edge.UpdateOperation.set_payload_by_filter(meant, payload))
+
+    def attribute_kinds(self) -> Mapping[str, Collection[Kind]]:
+        """Return the keys that filters know, see `ChunkIndex`."""
         with self._engine():
-            state = self._state.with_deletion()
-            state.write(self._folder)
-            self._state = state
-            self._apply(edge.UpdateOperation.delete_points_by_filter(doomed))
+            hits = self._shard.facet(edge.FacetRequest(KEYS, limit=MAX_KEYS)).hits
+        return read_keys(str(hit.value) for hit in hits)
 
     def rank_dense(
-        self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
+        self,
+        vector: Matrix,
+        limit: int,
+        *,
+        within: Collection[str] | None = None,
+        where: Filter | None = None,
     ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
-        return self._query(edge.Query.Nearest(vector.tolist(), using=VECTOR), limit, within)
+        return self._query(edge.Query.Nearest(vector.tolist(), using=VECTOR), limit, within, where)
 
     def rank_lexical(
-        self, query: str, limit: int, *, within: Collection[str] | None = None
+        self,
+        query: str,
+        limit: int,
+        *,
+        within: Collection[str] | None = None,
+        where: Filter | None = None,
     ) -> Ranking:
         """Search by words, see `ChunkIndex`."""
-        return self._query(edge.TextQuery(PASSAGE, query), limit, within)
+        return self._query(edge.TextQuery(PASSAGE, query), limit, within, where)
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
@@ -210,6 +251,23 @@ class EdgeIndex:
                     f"The index in {self._folder} does not answer: {error}"
                 ) from error
 
+    def _erase(self, affected: edge.Filter, operation: edge.UpdateOperation) -> None:
+        """Change chunks so that what they held is erased by the next compaction."""
+        if not self._count(affected):
+            return
+        # One step: a compaction in between would count the deletion, but copy what it deletes.
+        with self._engine():
+            state = self._state.with_deletion()
+            state.write(self._folder)
+            self._state = state
+            self._apply(operation)
+
+    def _index_attributes(self, attributes: Attributes) -> None:
+        with self._engine():
+            known = self._shard.info().payload_schema.keys()
+            for field in sorted(attribute_fields(attributes) - known):
+                self._apply(index_attribute(field))
+
     def _update(self, operation: edge.UpdateOperation) -> None:
         with self._engine():
             self._apply(operation)
@@ -225,8 +283,14 @@ class EdgeIndex:
         query: edge.Query | edge.TextQuery,
         limit: int,
         within: Collection[str] | None,
+        where: Filter | None,
     ) -> Ranking:
-        only = None if within is None else edge.Filter(must=[edge.HasIdCondition(set(within))])
+        conditions: list[edge.ConditionType] = []
+        if within is not None:
+            conditions.append(edge.HasIdCondition(set(within)))
+        if where is not None:
+            conditions.append(_to_filter(where))
+        only = edge.Filter(must=conditions) if conditions else None
         request = edge.QueryRequest(query=query, limit=limit, filter=only, with_payload=False)
         with self._engine():
             points = self._shard.query(request)
@@ -310,6 +374,19 @@ def open_existing(folder: Path) -> EdgeIndex | None:
     """Open the index in a folder as it was made, or return None when there is none."""
     state = _State.read(folder)
     return None if state is None else EdgeIndex(folder, state.dimension, state.language)
+
+
+def _to_filter(where: Filter) -> edge.Filter:
+    if isinstance(where, Compound):
+        parts: list[edge.ConditionType] = [_to_filter(part) for part in where.filters]
+        return edge.Filter(must=parts) if where.operator == "and" else edge.Filter(should=parts)
+    if where.is_order:
+        kind, bound = where.bound
+        order = edge.RangeFloat(**{where.operator: bound})
+        return edge.Filter(must=[edge.FieldCondition(order_field(where.key, kind), range=order)])
+    tokens = [token(where.key, value) for value in where.values]
+    equal: list[edge.ConditionType] = [edge.FieldCondition(VALUES, match=edge.MatchAny(tokens))]
+    return edge.Filter(must_not=equal) if where.is_negated else edge.Filter(must=equal)
 
 
 def _equals(key: str, value: Any) -> edge.FieldCondition:

@@ -4,6 +4,7 @@ RetrievalError
 ├── EmbedderUnavailableError   the embedding model could not be loaded
 ├── EmbedderFailedError        the embedding model gave numbers that are no vector
 ├── CollectionMismatchError    the collection was built with another embedder or analyzer
+├── InvalidFilterError         a filter is malformed, or asks for what no document has
 ├── IndexUnavailableError      the vector store did not answer
 ├── ProfileError               a retrieval profile is malformed
 ├── ProfileNotFoundError       no retrieval profile has this name
@@ -25,6 +26,16 @@ class EmbedderFailedError(RetrievalError):
 
 class CollectionMismatchError(RetrievalError):
     """The collection was built with another embedder or analyzer."""
+
+
+class InvalidFilterError(RetrievalError, ValueError):
+    """A filter is malformed, or asks for what no document has.
+
+    Attributes:
+        param: the field of a request that holds filters.
+    """
+
+    param = "filter"
 
 
 class IndexUnavailableError(RetrievalError):

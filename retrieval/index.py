@@ -1,13 +1,21 @@
 """What Suffice asks of a chunk index; adapters: edge.py (embedded) and qdrant.py (server)."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
+from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
+from retrieval.filters import Filter
 
 # Qdrant's recommendation is 64-256 points; larger batches stall other threads for longer.
 BATCH_SIZE = 256
+
+# Keys of attributes that filters can use in one collection.
+MAX_KEYS = 10_000
+
+NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
 # Chunk id -> score, best first, equal scores in order of ids. Most of what is ranked is never
 # shown, so the chunks themselves are fetched later.
@@ -22,19 +30,33 @@ def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
 class ChunkIndex(Protocol):
     """The chunks of one collection with their vectors. Safe to call from several threads."""
 
-    def upsert(self, chunks: Sequence[Chunk], vectors: Matrix) -> None:
+    def upsert(
+        self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
+    ) -> None:
         """Add chunks, replacing those of the same id.
 
         Args:
             chunks: n chunks.
             vectors: (n, dimension) float32 of unit norm, in the order of `chunks`.
+            attributes: what all of them can be filtered by.
         """
+
+    def set_attributes(self, document_id: str, attributes: Attributes) -> None:
+        """Replace what the chunks of a document can be filtered by."""
+
+    def attribute_kinds(self) -> Mapping[str, Collection[Kind]]:
+        """Return the kinds of values that chunks have under each key."""
 
     def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
         """Remove the chunks of a document, except those of `keep_revision`."""
 
     def rank_dense(
-        self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
+        self,
+        vector: Matrix,
+        limit: int,
+        *,
+        within: Collection[str] | None = None,
+        where: Filter | None = None,
     ) -> Ranking:
         """Return the chunks most similar to a query vector; scores are cosines.
 
@@ -42,10 +64,16 @@ class ChunkIndex(Protocol):
             vector: (dimension,) of unit norm.
             limit: most chunks to return.
             within: ids of the only chunks to consider.
+            where: filter that the chunks must satisfy, see `matches`.
         """
 
     def rank_lexical(
-        self, query: str, limit: int, *, within: Collection[str] | None = None
+        self,
+        query: str,
+        limit: int,
+        *,
+        within: Collection[str] | None = None,
+        where: Filter | None = None,
     ) -> Ranking:
         """Return the chunks with the highest BM25 scores; without a common word, none.
 
@@ -53,6 +81,7 @@ class ChunkIndex(Protocol):
             query: the user's words.
             limit: most chunks to return.
             within: ids of the only chunks to consider.
+            where: filter that the chunks must satisfy, see `matches`.
         """
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:

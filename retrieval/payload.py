@@ -1,12 +1,20 @@
 """A chunk as the payload of a Qdrant point, the same in the embedded engine and on a server."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
+from retrieval.attributes import Attributes, Kind, Value, kind_of, to_magnitude
 from retrieval.chunks import Chunk
 
 VECTOR = "dense"
 PASSAGE = "passage"
+ATTRIBUTES = "attributes"
+# Fields that are matched word for word: with which kinds of values a chunk has which keys, and
+# these values. One index for all keys, because an index for each would take seconds to make.
+KEYS = f"{ATTRIBUTES}.keys"
+VALUES = f"{ATTRIBUTES}.values"
 
 
 def to_payload(chunk: Chunk) -> dict[str, Any]:
@@ -26,6 +34,45 @@ def to_payload(chunk: Chunk) -> dict[str, Any]:
         "table_header": chunk.table_header,
         "place": chunk.place,
     }
+
+
+def attributes_payload(attributes: Attributes) -> dict[str, Any]:
+    """Return what else the chunks of a document carry, from which filters are answered."""
+    pairs = [(key, value) for key, values in attributes.items() for value in values]
+    ordered: dict[str, dict[str, list[float]]] = {}
+    for key, kind, number in _magnitudes(attributes):
+        ordered.setdefault(kind, {}).setdefault(quote(key, safe=""), []).append(number)
+    keys = {(key, kind_of(value)) for key, value in pairs}
+    keys |= {(key, kind) for key, kind, _ in _magnitudes(attributes)}
+    content = {
+        "keys": sorted(token(key, kind) for key, kind in keys),
+        "values": [token(key, value) for key, value in pairs],
+        **ordered,
+    }
+    return {ATTRIBUTES: content}
+
+
+def attribute_fields(attributes: Attributes) -> set[str]:
+    """Return the fields that have to be indexed for filters on these attributes."""
+    return {KEYS, VALUES} | {order_field(key, kind) for key, kind, _ in _magnitudes(attributes)}
+
+
+def token(key: str, value: Value) -> str:
+    """Return a key and a value or kind as one text, different for each type of value."""
+    return json.dumps([key, value], ensure_ascii=False)
+
+
+def order_field(key: str, kind: Kind) -> str:
+    """Return the field with the numbers or instants of a key."""
+    return f'{ATTRIBUTES}.{kind}."{quote(key, safe="")}"'
+
+
+def read_keys(tokens: Iterable[str]) -> dict[str, set[Kind]]:
+    """Return the kinds of values by key, from the content of `KEYS`."""
+    kinds: dict[str, set[Kind]] = {}
+    for key, kind in map(json.loads, tokens):
+        kinds.setdefault(key, set()).add(kind)
+    return kinds
 
 
 def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
@@ -50,3 +97,12 @@ def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
         table_header=payload.get("table_header", ""),
         place=payload.get("place"),  # missing in what version 0.1 wrote
     )
+
+
+def _magnitudes(attributes: Attributes) -> list[tuple[str, Kind, float]]:
+    return [
+        (key, *magnitude)
+        for key, values in attributes.items()
+        for value in values
+        if (magnitude := to_magnitude(value)) is not None
+    ]

@@ -1,6 +1,6 @@
 """The index on a Qdrant server, 1.20 or newer: one Qdrant collection per Suffice collection."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -8,11 +8,32 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
+from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError
-from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
-from retrieval.payload import PASSAGE, VECTOR, from_payload, to_payload
+from retrieval.filters import Compound, Filter
+from retrieval.index import (
+    BATCH_SIZE,
+    MAX_KEYS,
+    NO_ATTRIBUTES,
+    ChunkIndex,
+    Ranking,
+    make_ranking,
+)
+from retrieval.payload import (
+    KEYS,
+    PASSAGE,
+    VALUES,
+    VECTOR,
+    attribute_fields,
+    attributes_payload,
+    from_payload,
+    order_field,
+    read_keys,
+    to_payload,
+    token,
+)
 
 MINIMUM_VERSION = (1, 20)
 Answer = TypeVar("Answer")
@@ -25,21 +46,21 @@ class QdrantStore:
         self._client = client
         self._dimension = dimension
         self._language = language
-        self._prepared: set[str] = set()
+        # Indexed fields of each collection that was opened.
+        self._fields: dict[str, set[str]] = {}
         self._lock = Lock()
 
     def open(self, collection: str) -> ChunkIndex:
         """Return a collection's index, see `IndexStore`."""
         with self._lock:
-            if collection not in self._prepared:
-                self._prepare(collection)
-                self._prepared.add(collection)
-        return QdrantIndex(self._client, collection)
+            if collection not in self._fields:
+                self._fields[collection] = self._prepare(collection)
+        return QdrantIndex(self._client, collection, self._fields[collection])
 
     def drop(self, collection: str) -> None:
         """Remove a collection, see `IndexStore`."""
         with self._lock:
-            self._prepared.discard(collection)
+            self._fields.pop(collection, None)
             _answer(lambda: self._client.delete_collection(collection))
 
     def recover(self) -> None:
@@ -49,8 +70,11 @@ class QdrantStore:
         """Close the connection."""
         self._client.close()
 
-    def _prepare(self, collection: str) -> None:
-        """Create what is missing of a collection; a process may have died in the middle of it."""
+    def _prepare(self, collection: str) -> set[str]:
+        """Create what is missing of a collection, and return the fields that are indexed.
+
+        A process may have died in the middle of it.
+        """
         vectors = models.VectorParams(size=self._dimension, distance=models.Distance.DOT)
         if not _answer(lambda: self._client.collection_exists(collection)):
             _answer(
@@ -60,33 +84,58 @@ class QdrantStore:
         schemas: dict[str, Any] = {
             "document_id": models.PayloadSchemaType.KEYWORD,
             "revision": models.PayloadSchemaType.KEYWORD,
+            KEYS: models.PayloadSchemaType.KEYWORD,
+            VALUES: models.PayloadSchemaType.KEYWORD,
             PASSAGE: _text_index(self._language),
         }
-        for field, schema in schemas.items():
-            self._create_payload_index(collection, field, schema)
-
-    def _create_payload_index(self, collection: str, field: str, schema: Any) -> None:
-        _answer(lambda: self._client.create_payload_index(collection, field, schema, wait=True))
+        known = _answer(lambda: self._client.get_collection(collection)).payload_schema.keys()
+        for field in schemas.keys() - known:
+            _create_payload_index(self._client, collection, field, schemas[field])
+        return schemas.keys() | known
 
 
 class QdrantIndex:
     """One collection on the server."""
 
-    def __init__(self, client: QdrantClient, collection: str) -> None:
+    def __init__(self, client: QdrantClient, collection: str, fields: set[str]) -> None:
+        """Use a collection.
+
+        Args:
+            client: connected to the server.
+            collection: its name.
+            fields: the indexed ones; those that are indexed later are added.
+        """
         self._client = client
         self._collection = collection
+        self._fields = fields
 
-    def upsert(self, chunks: Sequence[Chunk], vectors: Matrix) -> None:
+    def upsert(
+        self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
+    ) -> None:
         """Add chunks, see `ChunkIndex`."""
+        self._index_attributes(attributes)
+        more = attributes_payload(attributes)
         for start in range(0, len(chunks), BATCH_SIZE):
             rows = vectors[start : start + BATCH_SIZE].tolist()
             points = [
                 models.PointStruct(
-                    id=chunk.chunk_id, vector={VECTOR: row}, payload=to_payload(chunk)
+                    id=chunk.chunk_id, vector={VECTOR: row}, payload=to_payload(chunk) | more
                 )
                 for chunk, row in zip(chunks[start : start + BATCH_SIZE], rows, strict=True)
             ]
             self._upsert(points)
+
+    def set_attributes(self, document_id: str, attributes: Attributes) -> None:
+        """Replace what filters see of a document, see `ChunkIndex`."""
+        self._index_attributes(attributes)
+        payload = attributes_payload(attributes)
+        meant = models.Filter(must=[_equals("document_id", document_id)])
+        _answer(lambda: self._client.set_payload(self._collection, payload, meant, wait=True))
+
+    def attribute_kinds(self) -> Mapping[str, Collection[Kind]]:
+        """Return the keys that filters know, see `ChunkIndex`."""
+        hits = _answer(lambda: self._client.facet(self._collection, KEYS, limit=MAX_KEYS)).hits
+        return read_keys(str(hit.value) for hit in hits)
 
     def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
         """Remove the chunks of a document, see `ChunkIndex`."""
@@ -97,16 +146,26 @@ class QdrantIndex:
         _answer(lambda: self._client.delete(self._collection, doomed, wait=True))
 
     def rank_dense(
-        self, vector: Matrix, limit: int, *, within: Collection[str] | None = None
+        self,
+        vector: Matrix,
+        limit: int,
+        *,
+        within: Collection[str] | None = None,
+        where: Filter | None = None,
     ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
-        return self._query(vector.tolist(), VECTOR, limit, within)
+        return self._query(vector.tolist(), VECTOR, limit, within, where)
 
     def rank_lexical(
-        self, query: str, limit: int, *, within: Collection[str] | None = None
+        self,
+        query: str,
+        limit: int,
+        *,
+        within: Collection[str] | None = None,
+        where: Filter | None = None,
     ) -> Ranking:
         """Search by words, see `ChunkIndex`."""
-        return self._query(models.TextQuery(text=query), PASSAGE, limit, within)
+        return self._query(models.TextQuery(text=query), PASSAGE, limit, within, where)
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
@@ -131,16 +190,32 @@ class QdrantIndex:
     def _upsert(self, points: list[models.PointStruct]) -> None:
         _answer(lambda: self._client.upsert(self._collection, points, wait=True))
 
-    def _query(self, query: Any, using: str, limit: int, within: Collection[str] | None) -> Ranking:
-        only = None
+    def _index_attributes(self, attributes: Attributes) -> None:
+        for field in sorted(attribute_fields(attributes) - self._fields):
+            # The others are there since the collection was opened.
+            schema = models.PayloadSchemaType.FLOAT
+            _create_payload_index(self._client, self._collection, field, schema)
+            self._fields.add(field)
+
+    def _query(
+        self,
+        query: Any,
+        using: str,
+        limit: int,
+        within: Collection[str] | None,
+        where: Filter | None,
+    ) -> Ranking:
+        conditions: list[models.Condition] = []
         if within is not None:
-            only = models.Filter(must=[models.HasIdCondition(has_id=sorted(within))])
+            conditions.append(models.HasIdCondition(has_id=sorted(within)))
+        if where is not None:
+            conditions.append(_to_filter(where))
         points = _answer(
             lambda: self._client.query_points(
                 self._collection,
                 query=query,
                 using=using,
-                query_filter=only,
+                query_filter=models.Filter(must=conditions) if conditions else None,
                 limit=limit,
                 with_payload=False,
             )
@@ -170,6 +245,25 @@ def _answer(call: Callable[[], Answer]) -> Answer:
         raise IndexUnavailableError(
             f"Qdrant did not answer: {error}. Check RETRIEVAL_QDRANT_URL and that it runs."
         ) from error
+
+
+def _create_payload_index(client: QdrantClient, collection: str, field: str, schema: Any) -> None:
+    _answer(lambda: client.create_payload_index(collection, field, schema, wait=True))
+
+
+def _to_filter(where: Filter) -> models.Filter:
+    if isinstance(where, Compound):
+        parts: list[models.Condition] = [_to_filter(part) for part in where.filters]
+        is_all = where.operator == "and"
+        return models.Filter(must=parts) if is_all else models.Filter(should=parts)
+    if where.is_order:
+        kind, bound = where.bound
+        order = models.Range(**{where.operator: bound})
+        field = order_field(where.key, kind)
+        return models.Filter(must=[models.FieldCondition(key=field, range=order)])
+    tokens = [token(where.key, value) for value in where.values]
+    equal = models.FieldCondition(key=VALUES, match=models.MatchAny(any=tokens))
+    return models.Filter(must_not=[equal]) if where.is_negated else models.Filter(must=[equal])
 
 
 def _equals(key: str, value: str) -> models.FieldCondition:

@@ -9,6 +9,7 @@ from time import perf_counter
 from retrieval.chunks import Hit
 from retrieval.embedding import Matrix
 from retrieval.errors import EmbedderFailedError, IndexUnavailableError, RetrievalError
+from retrieval.filters import Filter, check_keys
 from retrieval.fusion import fuse
 from retrieval.index import ChunkIndex, Ranking
 from retrieval.profiles import Mode, RetrievalProfile
@@ -63,6 +64,7 @@ class Searcher:
         text: str,
         profile: RetrievalProfile,
         top_k: int,
+        where: Filter | None = None,
     ) -> SearchResult:
         """Return at most `top_k` hits.
 
@@ -75,13 +77,17 @@ class Searcher:
             text: the query in the user's words.
             profile: how to search.
             top_k: hits to return.
+            where: filter that their documents must satisfy.
 
         Raises:
+            InvalidFilterError: no chunk has a key of the filter, or none with values of its kind.
             IndexUnavailableError: none of the searches that were asked for could be made.
             EmbedderFailedError: the same, because of the embedder.
         """
         started = perf_counter()
-        query = _Query(text, embed_query)
+        if where is not None:
+            check_keys(where, index.attribute_kinds())
+        query = _Query(text, embed_query, where)
         depth = max(top_k, profile.num_candidates)
         rankings, warnings = self._rank_arms(index, query, profile.mode, depth)
         if len(rankings) > 1:
@@ -102,9 +108,13 @@ class Searcher:
         outcomes: dict[str, Ranking | RetrievalError] = {}
         lexical = None
         if mode is not Mode.DENSE:
-            lexical = self._threads.submit(_attempt, lambda: index.rank_lexical(query.text, depth))
+            lexical = self._threads.submit(
+                _attempt, lambda: index.rank_lexical(query.text, depth, where=query.where)
+            )
         if mode is not Mode.LEXICAL:
-            outcomes["dense"] = _attempt(lambda: index.rank_dense(query.vector, depth))
+            outcomes["dense"] = _attempt(
+                lambda: index.rank_dense(query.vector, depth, where=query.where)
+            )
         if lexical is not None:
             outcomes["lexical"] = lexical.result()
         rankings = {n: one for n, one in outcomes.items() if not isinstance(one, RetrievalError)}
@@ -121,8 +131,9 @@ class Searcher:
 class _Query:
     """A query that is embedded at first need."""
 
-    def __init__(self, text: str, embed_query: EmbedQuery) -> None:
+    def __init__(self, text: str, embed_query: EmbedQuery, where: Filter | None) -> None:
         self.text = text
+        self.where = where
         self.embed_seconds = 0.0
         self._embed_query = embed_query
 
@@ -143,7 +154,10 @@ def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
 
 
 def _complete(index: ChunkIndex, query: _Query, rankings: Mapping[str, Ranking]) -> None:
-    """Let each search score what only the other found: no chunk is fused blindly."""
+    """Let each search score what only the other found: no chunk is fused blindly.
+
+    These have passed the filter.
+    """
     dense, lexical = rankings["dense"], rankings["lexical"]
     only_lexical, only_dense = lexical.keys() - dense.keys(), dense.keys() - lexical.keys()
     dense |= index.rank_dense(query.vector, len(only_lexical), within=only_lexical)

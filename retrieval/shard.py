@@ -12,7 +12,7 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from retrieval.payload import PASSAGE, VECTOR
+from retrieval.payload import ATTRIBUTES, KEYS, PASSAGE, VALUES, VECTOR
 
 PAGE_SIZE = 256
 _PR_SET_PDEATHSIG = 1
@@ -41,7 +41,16 @@ def create_shard(path: Path, dimension: int, language: str) -> edge.EdgeShard:
         (PASSAGE, _text_index(language)),
     ):
         shard.update(edge.UpdateOperation.create_field_index(field, schema))
+    for field in (KEYS, VALUES):
+        shard.update(index_attribute(field))
     return shard
+
+
+def index_attribute(field: str) -> edge.UpdateOperation:
+    """Index a field of the attributes; without an index a filter reads every chunk from disk."""
+    is_text = field in {KEYS, VALUES}
+    schema = edge.KeywordIndexParams() if is_text else edge.FloatIndexParams()
+    return edge.UpdateOperation.create_field_index(field, schema)
 
 
 def _text_index(language: str) -> edge.TextIndexParams:
@@ -65,6 +74,9 @@ def rewrite_shard(source: Path, target: Path, dimension: int, language: str) -> 
     """Copy the live points of a closed shard into a new, optimised one."""
     old = edge.EdgeShard.load(str(source))
     new = create_shard(target, dimension, language)
+    for field in old.info().payload_schema.keys() - new.info().payload_schema.keys():
+        if field.startswith(ATTRIBUTES):
+            new.update(index_attribute(field))
     offset: edge.PointId | None = None
     while True:
         records, offset = old.scroll(

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from ingest.library import Library
 from retrieval.embedding import Embedder
+from retrieval.filters import Filter
 from retrieval.profiles import RetrievalProfile
 from retrieval.search import Searcher
 from serving.citations import Citation, cite
@@ -24,6 +25,7 @@ class Question:
         collection: where to look.
         profile: how to look.
         top_k: chunks to retrieve.
+        where: filter on the documents to look in.
         sampling: how to generate.
     """
 
@@ -32,6 +34,7 @@ class Question:
     collection: str
     profile: RetrievalProfile
     top_k: int
+    where: Filter | None
     sampling: Sampling
 
 
@@ -115,7 +118,12 @@ class Answerer:
     def _retrieve(self, question: Question) -> tuple[Context, list[str]]:
         index = self._library.open_index(question.collection)
         result = self._searcher.search(
-            index, self._embedder.embed_query, question.text, question.profile, question.top_k
+            index,
+            self._embedder.embed_query,
+            question.text,
+            question.profile,
+            question.top_k,
+            question.where,
         )
         named = name_hits(self._library, result.hits)
         context = [

@@ -52,6 +52,7 @@ class AddressInUseError(ServingError):
 # status, OpenAI error type, code; the first class that matches counts.
 STATUS: dict[type[Exception], tuple[int, str, str]] = {
     InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
+    retrieval_errors.InvalidFilterError: (400, "invalid_request_error", "invalid_value"),
     ingest_errors.InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
     ingest_errors.EmptyUploadError: (400, "invalid_request_error", "empty_file"),
     UnauthorizedError: (401, "authentication_error", "invalid_api_key"),

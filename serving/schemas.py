@@ -2,14 +2,29 @@
 
 import json
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
 from ingest.documents import Collection, Document, Status
 from retrieval.chunks import Chunk, Hit
 from retrieval.explanation import Explanation
+from retrieval.filters import Filter, parse_filter
 from retrieval.profiles import DEFAULT, MAX_TOP_K, Mode, RetrievalProfile
+
+# Described in docs/api.md; a schema of something that nests in itself helps nobody.
+MetadataFilter = Annotated[
+    Filter | None,
+    PlainValidator(lambda source: None if source is None else parse_filter(source)),
+    WithJsonSchema({"type": ["object", "null"], "description": "OpenAI's file-search form."}),
+]
 
 
 class Request(BaseModel):
@@ -37,6 +52,7 @@ class SearchRequest(Request):
     mode: Mode | None = None
     profile: RetrievalProfile | str = DEFAULT
     explain: bool = False
+    filter: MetadataFilter = None
 
 
 class TextPart(BaseModel):
@@ -72,6 +88,7 @@ class SufficeOptions(Request):
     collection: str = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     profile: RetrievalProfile | str = DEFAULT
+    filter: MetadataFilter = None
 
 
 class ChatRequest(Request):

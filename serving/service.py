@@ -98,6 +98,7 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             closing.callback(pipeline.store.close)
             closing.callback(pipeline.parsers.close)
             pipeline.store.recover()
+            library.add_missing_attributes()
             jobs.start()
             closing.callback(jobs.stop)
             yield Service(settings, home, library, embedder, profiles, searcher, answerer)

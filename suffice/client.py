@@ -71,7 +71,7 @@ class Client:
             path: the file.
             collection: where to.
             external_id: your own id of the document; None takes the file name.
-            metadata: kept and returned with the document.
+            metadata: kept and returned with the document; None keeps what it has.
             revision: SHA-256 that the bytes must have, in hex; None takes any.
             password: opens an encrypted PDF.
 
@@ -81,7 +81,9 @@ class Client:
             ServiceError: the service refused the file or cannot be reached.
         """
         filename = readable(path.name)
-        fields = {"collection": collection, "metadata": json.dumps(metadata or {})}
+        fields = {"collection": collection}
+        if metadata is not None:
+            fields["metadata"] = json.dumps(metadata)
         if external_id is not None:
             fields["external_id"] = external_id
         if password is not None:

@@ -15,7 +15,28 @@ from suffice.errors import SufficeError
 if TYPE_CHECKING:
     from suffice.client import Client
 
+
+def _parse_filter(text: str) -> dict[str, Any]:
+    """Read a filter; the service says what is wrong with it, except that it is no JSON object."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"no valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter("must be a JSON object")
+    return value
+
+
 Collection = Annotated[str, typer.Option(help="Collection of documents.")]
+Filter = Annotated[
+    dict[str, Any] | None,
+    typer.Option(
+        "--filter",
+        parser=_parse_filter,
+        metavar="JSON",
+        help='Only documents with this metadata: {"type": "eq", "key": "year", "value": 2024}.',
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON.")]
 Profile = Annotated[
     str | None, typer.Option(help="Retrieval profile: a saved one's name, or a JSON file.")

@@ -84,6 +84,7 @@ def _to_question(request: ChatRequest, service: Service) -> Question:
         collection=request.suffice.collection,
         profile=profile,
         top_k=request.suffice.top_k or profile.top_k or settings.top_k,
+        where=request.suffice.filter,
         sampling=Sampling(
             max_tokens=request.max_completion_tokens
             or request.max_tokens

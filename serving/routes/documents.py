@@ -27,7 +27,7 @@ def upload(
     file: Annotated[list[UploadFile], File()],
     collection: Annotated[str, Form()] = "default",
     external_id: Annotated[str | None, Form()] = None,
-    metadata: Annotated[str, Form()] = "{}",
+    metadata: Annotated[str | None, Form()] = None,
     password: Annotated[str | None, Form()] = None,
 ) -> JSONResponse:
     """Accept files: 202 when one of them is queued, 200 when all are known already."""
@@ -40,7 +40,7 @@ def upload(
             "each with an external_id of its own.",
             "file",
         )
-    parsed = _parse_metadata(metadata)
+    parsed = None if metadata is None else _parse_metadata(metadata)
     views, is_any_new = [], False
     for part in file:
         name, pieces = part.filename or "", _pieces(part.file)

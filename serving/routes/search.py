@@ -27,7 +27,9 @@ def search(request: SearchRequest, service: RunningService) -> dict[str, Any]:
         profile = profile.model_copy(update={"mode": request.mode})
     index = service.library.open_index(request.collection)
     top_k = request.top_k or profile.top_k or TOP_K
-    result = service.searcher.search(index, service.embedder.embed_query, query, profile, top_k)
+    result = service.searcher.search(
+        index, service.embedder.embed_query, query, profile, top_k, request.filter
+    )
     explained = explain(result) if request.explain else {}
     answer: dict[str, Any] = {
         "hits": [

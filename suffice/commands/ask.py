@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from suffice.options import (
     Collection,
+    Filter,
     Json,
     Profile,
     Url,
@@ -25,11 +26,12 @@ def ask(
     collection: Collection = "default",
     top_k: Annotated[int | None, typer.Option(help="Chunks in the context.")] = None,
     profile: Profile = None,
+    where: Filter = None,
     json_output: Json = False,
     url: Url = None,
 ) -> None:
     """Answer a question with citations."""
-    options = {"top_k": top_k, "profile": read_profile(profile)}
+    options = {"top_k": top_k, "profile": read_profile(profile), "filter": where}
     with service(url) as client:
         if json_output:
             print_json(client.ask(question, collection, **options))
@@ -50,7 +52,7 @@ def print_answer(
     console.print()
     for citation in citations:
         place = f", {citation['place']}" if citation["place"] else ""
-        where = f"{citation['filename']}{place}, characters {citation['start']}-{citation['end']}"
+        source = f"{citation['filename']}{place}, characters {citation['start']}-{citation['end']}"
         quote = " ".join(citation["quote"].split())
-        console.print(f"  {escape(citation['marker'])} [bold]{escape(where)}[/]: {escape(quote)}")
+        console.print(f"  {escape(citation['marker'])} [bold]{escape(source)}[/]: {escape(quote)}")
     return citations

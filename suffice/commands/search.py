@@ -8,6 +8,7 @@ from rich.table import Table
 
 from suffice.options import (
     Collection,
+    Filter,
     Json,
     Profile,
     Url,
@@ -25,6 +26,7 @@ def search(
     top_k: Annotated[int | None, typer.Option(help="Chunks to return.")] = None,
     mode: Annotated[str | None, typer.Option(help="hybrid, dense or lexical.")] = None,
     profile: Profile = None,
+    where: Filter = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show rank and score of each candidate in each step.")
     ] = False,
@@ -32,7 +34,7 @@ def search(
     url: Url = None,
 ) -> None:
     """Find the chunks that answer a query."""
-    options = {"top_k": top_k, "mode": mode, "profile": read_profile(profile)}
+    options = {"top_k": top_k, "mode": mode, "profile": read_profile(profile), "filter": where}
     with service(url) as client:
         answer = client.search(query, collection, explain=explain or None, **options)
     if json_output:

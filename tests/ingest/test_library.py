@@ -6,6 +6,7 @@ One service serves all tests of this module; each test begins and ends without d
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from ingest.errors import (
     UploadTooLargeError,
 )
 from ingest.library import Upload
+from retrieval.filters import parse_filter
 from tests.fakes import GatedEmbedder
 from tests.ingest.conftest import LONG, Shelf, assert_searchable_once, encrypted_pdf, service_on
 from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
@@ -361,3 +363,99 @@ def test_names_of_any_script_are_kept(shelf: Shelf) -> None:
     document = shelf.add_and_wait("../Größe 漢字 🎉/..\\x'\"%.md", "The xyzzy text.")
     assert shelf.find("xyzzy") == ["../Größe 漢字 🎉/..\\x'\"%.md"]
     shelf.library.delete(document.id)
+
+
+def with_metadata(name: str, metadata: dict[str, Any] | None) -> Upload:
+    return Upload(name, [b"The xyzzy text."], "default", None, metadata)
+
+
+def found_with(shelf: Shelf, **source: object) -> list[str]:
+    """Return the documents that a filter lets through, asked of the index."""
+    index = shelf.library.open_index("default")
+    chunks = index.fetch(index.rank_lexical("xyzzy", 10, where=parse_filter(source)))
+    return sorted({shelf.library.get(chunk.document_id).filename for chunk in chunks.values()})
+
+
+def test_new_metadata_of_the_same_bytes_are_found_without_embedding(
+    shelf: Shelf, embedder: GatedEmbedder
+) -> None:
+    shelf.wait(shelf.library.add(with_metadata("a.txt", {"year": 2024, "by": "plugh"}))[0])
+    shelf.add_and_wait("b.txt", "Another xyzzy text.")
+    embedder.close()
+    assert found_with(shelf, type="eq", key="year", value=2024) == ["a.txt"]
+    document, is_new = shelf.library.add(with_metadata("a.txt", {"year": 2025}))
+    assert (document.metadata, document.status, is_new) == (
+        {"year": 2025},
+        Status.SEARCHABLE,
+        False,
+    )
+    assert found_with(shelf, type="eq", key="year", value=2024) == []
+    assert found_with(shelf, type="gt", key="year", value=2024) == ["a.txt"]
+    assert found_with(shelf, type="ne", key="year", value=2025) == ["b.txt"]
+    shelf.library.open_index("default").compact()
+    assert shelf.files_with("plugh") == []
+
+
+def test_metadata_stay_unless_others_are_given(shelf: Shelf) -> None:
+    first = shelf.wait(shelf.library.add(with_metadata("a.txt", {"flag": 1}))[0])
+    assert shelf.library.add(with_metadata("a.txt", None)) == (first, False)
+    replaced = shelf.library.add(Upload("a.txt", [b"New xyzzy."], "default", None, None))[0]
+    assert shelf.wait(replaced).metadata == {"flag": 1}
+    assert found_with(shelf, type="eq", key="flag", value=1) == ["a.txt"]
+    # In Python, True is 1.
+    shelf.library.add(Upload("a.txt", [b"New xyzzy."], "default", None, {"flag": True}))
+    assert shelf.library.get(first.id).metadata["flag"] is True
+    assert found_with(shelf, type="eq", key="flag", value=True) == ["a.txt"]
+    shelf.library.add(Upload("a.txt", [b"New xyzzy."], "default", None, {}))
+    assert shelf.library.get(first.id).metadata == {}
+
+
+def test_metadata_given_while_a_document_waits_are_those_that_are_found(
+    shelf: Shelf, embedder: GatedEmbedder
+) -> None:
+    embedder.close()
+    document = shelf.library.add(with_metadata("a.txt", {"year": 1}))[0]
+    assert embedder.reached.wait(20)
+    shelf.library.add(with_metadata("a.txt", {"year": 2}))
+    embedder.gate.set()
+    assert shelf.wait(document).metadata == {"year": 2}
+    assert found_with(shelf, type="eq", key="year", value=2) == ["a.txt"]
+
+
+def test_documents_are_found_by_what_the_catalog_knows(shelf: Shelf) -> None:
+    document = shelf.wait(shelf.library.add(with_metadata("a.txt", {}))[0])
+    shelf.add_and_wait("b.md", "# The xyzzy text.")
+    for name, value in (
+        ("id", document.id),
+        ("external_id", "a.txt"),
+        ("filename", "a.txt"),
+        ("media_type", "text/plain"),
+    ):
+        assert found_with(shelf, type="eq", key=f"document.{name}", value=value) == ["a.txt"]
+    since = {"type": "gte", "key": "document.created_at"}
+    assert found_with(shelf, **since, value="2020-01-01") == ["a.txt", "b.md"]
+    assert found_with(shelf, **since, value="2999-01-01") == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        ({"": 1}, "'' is no key"),
+        ({"k" * 129: 1}, "1 to 128 characters"),
+        ({"document.id": "x"}, "not beginning with 'document.'"),
+        ({"tags": list(range(257))}, "257 values, the limit is 256"),
+        ({f"k{number}": 1 for number in range(257)}, "257 values"),
+    ],
+    ids=["empty", "long", "reserved", "long-list", "many-keys"],
+)
+def test_metadata_that_filters_cannot_hold(
+    shelf: Shelf, metadata: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=says):
+        shelf.library.add(with_metadata("a.txt", metadata))
+
+
+def test_what_cannot_be_filtered_by_is_kept(shelf: Shelf) -> None:
+    metadata = {"abstract": "x" * 5000, "nested": {"a": list(range(999))}, "none": None}
+    document = shelf.wait(shelf.library.add(with_metadata("a.txt", metadata))[0])
+    assert (document.status, document.metadata) == (Status.SEARCHABLE, metadata)

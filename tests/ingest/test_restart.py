@@ -5,14 +5,18 @@ from collections.abc import Sequence
 from threading import Timer
 
 import pytest
+import sqlalchemy as sa
 
 from ingest import jobs as jobs_module
+from ingest.catalog import collections
 from ingest.documents import Status
 from ingest.files import PARSER_VERSION
+from ingest.library import Upload
 from ingest.parsers.pool import ParserPool
 from ingest.texts import CanonicalText
 from retrieval.embedding import Matrix
 from retrieval.errors import CollectionMismatchError, IndexUnavailableError
+from retrieval.filters import parse_filter
 from tests.fakes import GatedEmbedder, HashEmbedder
 from tests.ingest.conftest import LONG, OpenShelf, assert_searchable_once, encrypted_pdf
 
@@ -95,6 +99,23 @@ def test_a_job_that_ended_without_a_result_is_done_again(open_shelf: OpenShelf) 
     with open_shelf() as shelf:
         assert shelf.wait(document).status is Status.SEARCHABLE
         assert shelf.find("xyzzy") == ["a.txt"]
+
+
+def test_filters_find_what_was_ingested_before_there_were_filters(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        upload = Upload("a.txt", [b"The xyzzy text."], "default", None, {"year": 2024})
+        document = shelf.wait(shelf.library.add(upload)[0])
+        pipeline = shelf.library._pipeline
+        pipeline.store.open("default").set_attributes(document.id, {})
+        with pipeline.catalog._writing() as connection:
+            connection.execute(sa.update(collections).values(is_filterable=False))
+    embedder = GatedEmbedder()
+    embedder.close()  # nothing is embedded anew
+    where = parse_filter({"type": "gte", "key": "year", "value": 2024})
+    with open_shelf(embedder) as shelf:
+        index = shelf.library.open_index("default")
+        assert len(index.rank_lexical("xyzzy", 10, where=where)) == 1
+        assert [one.is_filterable for one in shelf.library.collections()] == [True]
 
 
 def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(

@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import qdrant_edge as edge
 
 from retrieval import edge as edge_module
+from retrieval.attributes import Attributes
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
 from retrieval.errors import IndexUnavailableError, StoreLockedError
+from retrieval.filters import Comparison
 from retrieval.index import ChunkIndex
+from retrieval.payload import KEYS, VALUES, VECTOR, order_field, to_payload
+from retrieval.shard import create_shard
 from tests.fakes import HashEmbedder
 from tests.rankings import search_dense, search_lexical
 
@@ -387,3 +392,50 @@ def test_after_a_kill_every_acknowledged_chunk_is_there(
     assert index.count() == 1
     assert folders(root) == [str(generation + 1)]
     store.close()
+
+
+def indexed_fields(root: Path, generation: int) -> set[str]:
+    shard = edge.EdgeShard.load(str(root / "default" / str(generation)))
+    try:
+        return set(shard.info().payload_schema)
+    finally:
+        shard.close()
+
+
+def test_compaction_keeps_what_filters_need(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    index = store.open("default")
+    chunk = make_chunk("cat", 0, "one")
+    attributes: Attributes = {"year": (2024.0,), "lang": ("xyzzymarker",)}
+    index.upsert([chunk], EMBEDDER.embed_passages(["cat"]), attributes)
+    index.set_attributes("one", {"year": (2025.0,), "lang": ("de",)})
+    assert files_with(tmp_path, "xyzzymarker")
+    index.compact()
+    assert files_with(tmp_path, "xyzzymarker") == []
+    assert list(index.rank_lexical("cat", 5, where=Comparison("year", "gt", (2024.0,)))) == [
+        chunk.chunk_id
+    ]
+    store.close()
+    assert indexed_fields(tmp_path, 2) >= {KEYS, VALUES, order_field("year", "number")}
+
+
+def test_a_shard_made_before_there_were_filters_gets_its_indexes(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    shard = create_shard(tmp_path / "default" / "1", EMBEDDER.dimension, "english")
+    for field in (KEYS, VALUES):
+        shard.update(edge.UpdateOperation.delete_field_index(field))
+    row = EMBEDDER.embed_query("cat").tolist()
+    chunk = make_chunk("cat", 0, "one")
+    point = edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk))
+    shard.update(edge.UpdateOperation.upsert_points([point]))
+    shard.close()
+    state = {"dimension": EMBEDDER.dimension, "language": "english"}
+    (tmp_path / "default" / "current.json").write_text(json.dumps(state))
+    store = open_store()
+    index = store.open("default")
+    index.set_attributes("one", {"year": (2024.0,)})
+    assert index.attribute_kinds() == {"year": {"number"}}
+    assert list(index.rank_lexical("cat", 5, where=Comparison("year", "eq", (2024.0,))))
+    store.close()
+    assert indexed_fields(tmp_path, 1) >= {KEYS, VALUES, order_field("year", "number")}

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from qdrant_client import QdrantClient, models
 from rank_bm25 import BM25Okapi
 
 from retrieval.chunks import Chunk, Hit
@@ -23,6 +22,7 @@ from retrieval.index import ChunkIndex, IndexStore
 from retrieval.payload import from_payload, to_payload
 from retrieval.qdrant import QdrantStore
 from tests.fakes import HashEmbedder
+from tests.qdrant_local import LocalClient
 from tests.rankings import search_dense, search_lexical
 
 EMBEDDER = HashEmbedder()
@@ -84,17 +84,6 @@ def random_corpus(size: int, seed: int) -> list[Chunk]:
 def random_queries(number: int, seed: int) -> list[str]:
     chooser = random.Random(seed)  # noqa: S311 - test data
     return [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 5))) for _ in range(number)]
-
-
-class LocalClient(QdrantClient):
-    """Local mode refuses every text index but the default one, so it is asked for that."""
-
-    def create_payload_index(  # type: ignore[override]
-        self, collection_name: str, field_name: str, field_schema: Any = None, **options: Any
-    ) -> models.UpdateResult:
-        if isinstance(field_schema, models.TextIndexParams):
-            field_schema = models.TextIndexParams(type=models.TextIndexType.TEXT, scoring=True)
-        return super().create_payload_index(collection_name, field_name, field_schema, **options)
 
 
 @pytest.fixture(params=["edge", "qdrant"])

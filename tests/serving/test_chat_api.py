@@ -1,5 +1,6 @@
 """POST /v1/chat/completions over HTTP, mostly with OpenAI's own client."""
 
+import json
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -308,3 +309,19 @@ def test_client_that_leaves_in_the_middle_harms_nobody(application: Application)
 
     assert application.http.get("/healthz").status_code == 200
     assert application.ask(BEES_QUESTION).json()["suffice"]["grounded"] == "yes"
+
+
+def test_filter_decides_which_documents_answer(application: Application) -> None:
+    for name, tons in (("a.txt", "seven"), ("b.txt", "nine")):
+        text = f"The crane of the harbour lifts {tons} tons."
+        metadata = json.dumps({"harbour": name[0]})
+        application.ingest(name, text, collection="cranes", metadata=metadata)
+    where = {"type": "eq", "key": "harbour", "value": "b"}
+    options = {"collection": "cranes", "filter": where}
+    answer = application.ask("how many tons the crane of the harbour lifts", suffice=options)
+    message = answer.json()["choices"][0]["message"]
+    assert "nine" in message["content"]
+    assert {one["file_citation"]["filename"] for one in message["annotations"]} == {"b.txt"}
+    bad = {"collection": "cranes", "filter": {**where, "type": "like"}}
+    response = application.ask("how many tons", suffice=bad)
+    assert_refused(response, 400, "invalid_value", "suffice.filter", "type: must be one of")

@@ -181,3 +181,76 @@ def test_wrong_method(application: Application) -> None:
 
 def test_unknown_path(application: Application) -> None:
     assert_refused(application.http.get("/v1/sarch"), 404, None, None, "Not Found")
+
+
+# ---- filters
+
+
+@pytest.fixture(scope="module")
+def library(application: Application) -> str:
+    """A collection of three documents with metadata."""
+    for name, metadata in (
+        ("old.txt", '{"year": 2019, "tags": ["a", "b"], "published": "2019-05-01"}'),
+        ("new.txt", '{"year": 2024, "tags": ["b"], "published": "2024-05-01T12:00:00Z"}'),
+        ("bare.txt", "{}"),
+    ):
+        application.ingest(name, f"Honey of {name}.", collection="library", metadata=metadata)
+    return "library"
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
+@pytest.mark.parametrize(
+    ("where", "names"),
+    [
+        ({"type": "eq", "key": "year", "value": 2024}, {"new.txt"}),
+        ({"type": "ne", "key": "year", "value": 2024}, {"old.txt", "bare.txt"}),
+        ({"type": "in", "key": "tags", "value": ["a", "z"]}, {"old.txt"}),
+        ({"type": "lt", "key": "published", "value": "2024-01-01"}, {"old.txt"}),
+        ({"type": "gt", "key": "year", "value": 3000}, set()),
+        (
+            {
+                "type": "or",
+                "filters": [
+                    {"type": "eq", "key": "document.filename", "value": "bare.txt"},
+                    {
+                        "type": "and",
+                        "filters": [
+                            {"type": "eq", "key": "tags", "value": "b"},
+                            {"type": "gte", "key": "year", "value": 2020},
+                        ],
+                    },
+                ],
+            },
+            {"new.txt", "bare.txt"},
+        ),
+        (None, {"old.txt", "new.txt", "bare.txt"}),
+    ],
+    ids=["eq", "ne", "in", "lt-time", "nothing", "nested", "null"],
+)
+def test_filter_leaves_documents_with_the_metadata(
+    application: Application, library: str, mode: str, where: object, names: set[str]
+) -> None:
+    hits = application.search("honey", collection=library, mode=mode, filter=where)
+    assert {hit["filename"] for hit in hits} == names
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ({"type": "eq", "key": "yeer", "value": 1}, "key 'yeer'. There are: document.created_at, "),
+        ({"type": "eq", "key": "year", "value": "2024"}, "'year' is compared with a text"),
+        ({"type": "gt", "key": "tags", "value": 1}, "'tags' .* values of another kind: text"),
+        ({"type": "gt", "key": "year", "value": "x"}, "^filter: value: gt compares"),
+        ({"type": "and", "filters": [{}]}, r"^filter: filters\[0\].type: must be one of"),
+        ("year=2024", "^filter: The filter: a filter is a JSON object"),
+    ],
+    ids=["key", "kind", "order", "value", "type", "text"],
+)
+def test_bad_filter(application: Application, library: str, where: object, says: str) -> None:
+    response = refused_body(application, collection=library, filter=where)
+    assert_refused(response, 400, "invalid_value", "filter", says)
+
+
+def test_filter_holds_in_one_collection(application: Application, library: str) -> None:
+    response = refused_body(application, filter={"type": "eq", "key": "year", "value": 2024})
+    assert_refused(response, 400, "invalid_value", "filter", "No searchable document of this")

@@ -186,6 +186,16 @@ def test_search_shows_place_scores_and_text(suffice: Suffice) -> None:
     assert text.strip().startswith(LIGHTHOUSE_PAGES[0].splitlines()[0])
 
 
+def test_search_in_some_documents_only(suffice: Suffice) -> None:
+    where = {"type": "eq", "key": "document.filename", "value": "bees.md"}
+    hits = suffice("search", "granite", "--filter", json.dumps(where), "--json").json()["hits"]
+    assert {hit["filename"] for hit in hits} == {"bees.md"}
+    answer = suffice("ask", QUESTION, "--filter", json.dumps(where), "--json").json()
+    assert EVIDENCE in answer["choices"][0]["message"]["content"]
+    other = json.dumps({**where, "type": "ne"})
+    assert EVIDENCE not in suffice("ask", QUESTION, "--filter", other).out
+
+
 def test_search_in_one_mode_as_json(suffice: Suffice) -> None:
     [hit] = suffice("search", "granite", "--mode", "lexical", "--top-k", 1, "--json").json()["hits"]
     assert list(hit["scores"]) == ["lexical"]
@@ -223,6 +233,8 @@ def test_error_is_one_line_on_standard_error(
         ("eval", "run"),
         ("eval", "run", "--dataset", "x", "--questions", "y"),
         ("search", "bees", "--top-k", "many"),
+        ("search", "bees", "--filter", "year=2024"),
+        ("ask", "bees?", "--filter", "[]"),
         ("guess",),
     ],
 )
