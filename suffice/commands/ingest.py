@@ -9,7 +9,7 @@ import typer
 from suffice.options import Collection, Json, Url, print_json, service
 
 
-def ingest(  # noqa: PLR0913, PLR0917 - one for each option
+def ingest(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders.")],
     collection: Collection = "default",
     watch: Annotated[
