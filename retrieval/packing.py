@@ -1,0 +1,337 @@
+"""Packing: hits in rank order become the passages of a prompt, within a budget of tokens.
+
+Pure: the same hits and texts give the same passages. Each passage is a span of a document's
+canonical text, so what is cited from it is found in the document.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from retrieval.chunks import Chunk, Hit, make_passage
+from retrieval.sentences import sentence_spans
+
+# White space between two chunks that are stitched, in characters; chunkers leave a blank line.
+_MAX_BLANK = 100
+
+TextOf = Callable[[str, str], str | None]
+"""(document id, revision) -> the canonical text, or None where it is not kept."""
+
+
+class Order(StrEnum):
+    """In which order the passages stand in the prompt."""
+
+    SCORE = "score"
+    """Best first."""
+    POSITION = "position"
+    """By place in their documents, these by their best passage (Yu et al., arXiv 2409.01666)."""
+    EDGES = "edges"
+    """Best first, second best last, worst in the middle (Liu et al., arXiv 2307.03172)."""
+    STABLE = "stable"
+    """By document and place whatever the question: prompts share prefixes that servers cache."""
+
+
+class PackingPolicy(BaseModel):
+    """How a context is packed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_tokens: int | None = Field(
+        default=None, ge=1, description="Most tokens of all passages with their labels; unset: any."
+    )
+    order: Order = Field(default=Order.SCORE, description="Of the passages in the prompt.")
+    expand: bool = Field(
+        default=False,
+        description="Spend tokens that the hits leave on the sections around them, best hit first.",
+    )
+
+
+class Reason(StrEnum):
+    """Why a chunk is in no passage."""
+
+    DUPLICATE = "duplicate"
+    OVER_BUDGET = "over_budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A chunk that is in no passage.
+
+    Attributes:
+        duplicate_of: of a duplicate, the best chunk of the passage that says all it says.
+    """
+
+    chunk_id: str
+    reason: Reason
+    duplicate_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A span of a document's canonical text that goes into the prompt.
+
+    Attributes:
+        document_id: document the span belongs to.
+        revision: SHA-256 of the document's bytes, hexadecimal.
+        start: first character in the canonical text.
+        end: one past the last character.
+        text: the canonical text from `start` to `end`, exactly.
+        headings: titles of the sections around the start, without those the text begins with.
+        table_header: header row of the table that the text continues, or the empty string.
+        hits: whose chunks are in it, best first; one may be there without its end.
+        num_tokens: of the label and `prompt_text`.
+    """
+
+    document_id: str
+    revision: str
+    start: int
+    end: int
+    text: str
+    headings: tuple[str, ...]
+    table_header: str
+    hits: tuple[Hit, ...]
+    num_tokens: int
+
+    @property
+    def prompt_text(self) -> str:
+        """What is prompted, see `make_passage`."""
+        return make_passage(self.headings, self.table_header, self.text)
+
+    @property
+    def score(self) -> float:
+        """The score of its best hit."""
+        return self.hits[0].score
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """The passages, and what became of the hits: each is in one passage or dropped.
+
+    Attributes:
+        passages: in the order of the policy; no character is in two.
+        dropped: in the order of the hits.
+        tokens_before: of all hits, each with its head and a label.
+        tokens_after: of the passages; never above the budget.
+    """
+
+    passages: tuple[Passage, ...]
+    dropped: tuple[Dropped, ...]
+    tokens_before: int
+    tokens_after: int
+
+    @property
+    def num_chunks(self) -> int:
+        """How many chunks are in the passages."""
+        return sum(len(passage.hits) for passage in self.passages)
+
+
+def pack(
+    hits: Sequence[Hit],
+    text_of: TextOf,
+    count_tokens: Callable[[str], int],
+    policy: PackingPolicy,
+    label_tokens: int = 0,
+) -> Packing:
+    """Pack hits, best first, until the budget is spent.
+
+    - A chunk that overlaps a passage of its document, or has only white space between, is stitched
+      to it: one label and one head less. Over white space this needs the document's text.
+    - A chunk of which a passage has all sentences, under the same headings, is dropped: it is
+      contained in the sense of Broder (SEQUENCES 1997), with sentences for shingles. A sentence
+      with another number, name or `not` is another sentence.
+    - The first chunk that does not fit is cut behind a sentence, and no more are taken. Only where
+      not even a sentence fits is the next one tried.
+
+    Args:
+        hits: of different chunks, best first.
+        text_of: gives the canonical texts; called for documents that have several hits.
+        count_tokens: of the model that reads the prompt.
+        policy: the budget, and how to use it.
+        label_tokens: what the prompt adds to each passage, such as number and file name.
+    """
+    packer = _Packer(
+        ranks={hit.chunk.chunk_id: rank for rank, hit in enumerate(hits)},
+        text_of=text_of,
+        count_tokens=count_tokens,
+        max_tokens=policy.max_tokens,
+        label_tokens=label_tokens,
+    )
+    for hit in hits:
+        packer.add(hit)
+    if policy.expand:
+        packer.expand()
+    return Packing(
+        passages=tuple(_ordered(packer.passages, policy.order)),
+        dropped=tuple(packer.dropped),
+        tokens_before=sum(count_tokens(hit.chunk.passage) + label_tokens for hit in hits),
+        tokens_after=packer.num_tokens,
+    )
+
+
+@dataclass(slots=True)
+class _Packer:
+    """A packing under way.
+
+    Attributes:
+        ranks: place of each chunk among the hits, the best first.
+        passages: best first.
+        said: what each chunk says that was looked at, by its id.
+        is_full: whether a chunk was cut, so that no more are taken.
+    """
+
+    ranks: Mapping[str, int]
+    text_of: TextOf
+    count_tokens: Callable[[str], int]
+    max_tokens: int | None
+    label_tokens: int
+    passages: list[Passage] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    said: dict[str, frozenset[str]] = field(default_factory=dict)
+    is_full: bool = False
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(passage.num_tokens for passage in self.passages)
+
+    def add(self, hit: Hit) -> None:
+        """Take a hit or drop it."""
+        chunk = hit.chunk
+        twin = None if self.is_full else self._twin(chunk)
+        if twin is not None:
+            self.dropped.append(Dropped(chunk.chunk_id, Reason.DUPLICATE, twin))
+        elif self.is_full or not (self._place(hit, chunk.start, chunk.end) or self._place_cut(hit)):
+            self.dropped.append(Dropped(chunk.chunk_id, Reason.OVER_BUDGET))
+
+    def expand(self) -> None:
+        """Widen passages to the parent windows of their hits as far as the budget goes."""
+        for hit in [hit for passage in self.passages for hit in passage.hits]:
+            chunk = hit.chunk
+            if self.text_of(chunk.document_id, chunk.revision) is not None:
+                self._place(hit, chunk.parent_start, chunk.parent_end)
+
+    def _twin(self, chunk: Chunk) -> str | None:
+        """Return the best chunk of a passage that has all that a chunk says, if there is one."""
+        statements = self.said.setdefault(chunk.chunk_id, _statements(chunk))
+        for passage in self.passages:
+            if not _contains(passage, chunk):
+                known = frozenset().union(*(self.said[hit.chunk.chunk_id] for hit in passage.hits))
+                if statements <= known:
+                    return passage.hits[0].chunk.chunk_id
+        return None
+
+    def _place(self, hit: Hit, start: int, end: int) -> bool:
+        """Put a span of a hit's document in, stitched to the passages it touches, if it fits."""
+        touched = [one for one in self.passages if self._touches(one, hit.chunk, start, end)]
+        passage = self._joined(hit, start, end, touched)
+        others = [one for one in self.passages if one not in touched]
+        num_tokens = sum(one.num_tokens for one in others) + passage.num_tokens
+        if self.max_tokens is not None and num_tokens > self.max_tokens:
+            return False
+        self.passages = sorted([*others, passage], key=lambda one: self._rank(one.hits[0]))
+        return True
+
+    def _place_cut(self, hit: Hit) -> bool:
+        """Put as many of the first sentences of a chunk into the passages as fit, but not all."""
+        chunk = hit.chunk
+        for _, end in reversed(sentence_spans(chunk.text)[:-1]):
+            if self._place(hit, chunk.start, chunk.start + end):
+                self.is_full = True
+                return True
+        return False
+
+    def _touches(self, passage: Passage, chunk: Chunk, start: int, end: int) -> bool:
+        """Tell whether there is nothing but white space between a passage and a span."""
+        if not _is_same_text(passage, chunk):
+            return False
+        blank_start, blank_end = min(passage.end, end), max(passage.start, start)
+        if blank_start >= blank_end:
+            return True
+        if blank_end - blank_start > _MAX_BLANK:
+            return False
+        text = self.text_of(chunk.document_id, chunk.revision)
+        return text is not None and text[blank_start:blank_end].isspace()
+
+    def _joined(self, hit: Hit, start: int, end: int, touched: Sequence[Passage]) -> Passage:
+        start = min([start, *(passage.start for passage in touched)])
+        end = max([end, *(passage.end for passage in touched)])
+        found = {one.chunk.chunk_id: one for passage in touched for one in passage.hits}
+        hits = sorted((found | {hit.chunk.chunk_id: hit}).values(), key=self._rank)
+        first = min((one.chunk for one in hits), key=lambda chunk: chunk.start)
+        text = self._slice(hits, start, end)
+        headings, table_header = _head(first, text, first.start - start)
+        num_tokens = self.count_tokens(make_passage(headings, table_header, text))
+        return Passage(
+            document_id=first.document_id,
+            revision=first.revision,
+            start=start,
+            end=end,
+            text=text,
+            headings=headings,
+            table_header=table_header,
+            hits=tuple(hits),
+            num_tokens=num_tokens + self.label_tokens,
+        )
+
+    def _slice(self, hits: Sequence[Hit], start: int, end: int) -> str:
+        """Return a span of the canonical text; of a text that is not kept, by its chunks."""
+        chunks = sorted((hit.chunk for hit in hits), key=lambda chunk: chunk.start)
+        if len(chunks) > 1 or start < chunks[0].start or end > chunks[0].end:
+            text = self.text_of(chunks[0].document_id, chunks[0].revision)
+            if text is not None:
+                return text[start:end]
+        pieces = ""
+        for chunk in chunks:
+            pieces += chunk.text[start + len(pieces) - chunk.start :]
+        return pieces[: end - start]
+
+    def _rank(self, hit: Hit) -> int:
+        return self.ranks[hit.chunk.chunk_id]
+
+
+def _is_same_text(passage: Passage, chunk: Chunk) -> bool:
+    return (passage.document_id, passage.revision) == (chunk.document_id, chunk.revision)
+
+
+def _contains(passage: Passage, chunk: Chunk) -> bool:
+    is_inside = passage.start <= chunk.start and chunk.end <= passage.end
+    return is_inside and _is_same_text(passage, chunk)
+
+
+def _statements(chunk: Chunk) -> frozenset[str]:
+    """Return the sentences of a chunk and the lines above it, white space made one."""
+    sentences = (chunk.text[start:end] for start, end in sentence_spans(chunk.text))
+    return frozenset(
+        " ".join(line.split()) for line in (chunk.heading_path, chunk.table_header, *sentences)
+    )
+
+
+def _head(chunk: Chunk, text: str, offset: int) -> tuple[tuple[str, ...], str]:
+    """Return the headings and the table header to set above a text.
+
+    They are those of its first chunk, which begins at `offset`, without the titles and the header
+    that stand in the text up to the first line of the chunk.
+    """
+    line_end = text.find("\n", offset)
+    lines = text if line_end < 0 else text[:line_end]
+    stated = {line.strip("# ") for line in lines.split("\n")}
+    headings = chunk.headings
+    while headings and headings[-1] in stated:
+        headings = headings[:-1]
+    return headings, "" if chunk.table_header in stated else chunk.table_header
+
+
+def _ordered(passages: Sequence[Passage], order: Order) -> list[Passage]:
+    """Order passages that come best first."""
+    if order is Order.EDGES:
+        return [*passages[::2], *reversed(passages[1::2])]
+    if order is Order.STABLE:
+        return sorted(passages, key=lambda one: (one.document_id, one.revision, one.start))
+    if order is Order.POSITION:
+        documents = list(dict.fromkeys((one.document_id, one.revision) for one in passages))
+        return sorted(
+            passages,
+            key=lambda one: (documents.index((one.document_id, one.revision)), one.start),
+        )
+    return list(passages)
