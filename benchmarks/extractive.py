@@ -18,10 +18,11 @@ import numpy as np
 
 from eval.anchoring import anchor
 from eval.questions import Question, load_questions
+from retrieval.packing import PackingPolicy
 from retrieval.profiles import DEFAULT
 from serving.citations import cite
-from serving.context import ContextItem, name_hits
-from serving.extractive import choose_passages, rank_passages
+from serving.context import build_context
+from serving.extractive import choose_extracts, rank_extracts
 from serving.server import run_in_thread
 from serving.service import Service, Settings, open_service
 from suffice.client import Client
@@ -77,15 +78,13 @@ def _answer(service: Service, question: Question, names: dict[str, str]) -> Outc
     index = service.library.open_index("default")
     top_k = service.settings.serving.top_k
     profile = service.profiles.get(DEFAULT)
-    hits = service.searcher.search(
-        index, service.embedder.embed_query, question.text, profile, top_k
-    ).hits
-    context = [
-        ContextItem(number, hit.chunk, filename, hit.score)
-        for number, (hit, filename) in enumerate(name_hits(service.library, hits), start=1)
-    ]
-    ranking = rank_passages(service.embedder, question.text, context)
-    answer = "\n\n".join(passage.cited_text for passage in choose_passages(ranking.passages))
+    embedder = service.embedder
+    hits = service.searcher.search(index, embedder.embed_query, question.text, profile, top_k).hits
+    context, _ = build_context(
+        service.library, hits, lambda text: len(embedder.token_offsets(text)), PackingPolicy()
+    )
+    ranking = rank_extracts(embedder, question.text, context)
+    answer = "\n\n".join(extract.cited_text for extract in choose_extracts(ranking.extracts))
     is_hit = any(
         span.document == names[citation.document_id]
         and span.start < citation.end

@@ -8,10 +8,11 @@ from time import perf_counter
 from ingest.library import Library
 from retrieval.embedding import Embedder
 from retrieval.filters import Filter
+from retrieval.packing import Packing, PackingPolicy
 from retrieval.profiles import RetrievalProfile
 from retrieval.search import Searcher
 from serving.citations import Citation, cite
-from serving.context import Context, ContextItem, name_hits, num_tokens
+from serving.context import Context, build_context
 from serving.generation import Finish, Generator, Sampling, Task, Turn, Usage
 
 
@@ -26,6 +27,7 @@ class Question:
         profile: how to look.
         top_k: chunks to retrieve.
         where: filter on the documents to look in.
+        packing: how they become the context.
         sampling: how to generate.
     """
 
@@ -35,6 +37,7 @@ class Question:
     profile: RetrievalProfile
     top_k: int
     where: Filter | None
+    packing: PackingPolicy
     sampling: Sampling
 
 
@@ -46,8 +49,7 @@ class Conclusion:
         finish_reason: `stop` or `length`.
         citations: one for each resolved marker, in order.
         usage: tokens.
-        num_chunks: chunks in the context.
-        context_tokens: their tokens, by the embedder's tokenizer.
+        packing: what the context was made of, counted by the embedder's tokenizer.
         model: which model wrote the answer.
         warnings: what the search did otherwise than asked, and why.
         timings: seconds of each stage.
@@ -56,8 +58,7 @@ class Conclusion:
     finish_reason: str
     citations: list[Citation]
     usage: Usage
-    num_chunks: int
-    context_tokens: int
+    packing: Packing
     model: str
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
@@ -82,7 +83,7 @@ class Answerer:
     async def answer(self, question: Question) -> AsyncIterator[str | Conclusion]:
         """Yield the answer in pieces, then its Conclusion."""
         started = perf_counter()
-        context, warnings = await asyncio.to_thread(self._retrieve, question)
+        context, packing, warnings = await asyncio.to_thread(self._retrieve, question)
         retrieved = perf_counter()
         pieces: list[str] = []
         finish = Finish("stop", Usage(0, 0))
@@ -97,8 +98,7 @@ class Answerer:
             finish_reason=finish.reason,
             citations=await asyncio.to_thread(cite, "".join(pieces), context, self._locate),
             usage=finish.usage,
-            num_chunks=len(context),
-            context_tokens=num_tokens(context),
+            packing=packing,
             model=await self._generator.model_name(),
             warnings=warnings,
             timings={
@@ -115,7 +115,7 @@ class Answerer:
         """Close the connections to the model; called in the event loop that used them."""
         await self._generator.close()
 
-    def _retrieve(self, question: Question) -> tuple[Context, list[str]]:
+    def _retrieve(self, question: Question) -> tuple[Context, Packing, list[str]]:
         index = self._library.open_index(question.collection)
         result = self._searcher.search(
             index,
@@ -125,12 +125,13 @@ class Answerer:
             question.top_k,
             question.where,
         )
-        named = name_hits(self._library, result.hits)
-        context = [
-            ContextItem(number, hit.chunk, filename, hit.score)
-            for number, (hit, filename) in enumerate(named, start=1)
-        ]
-        return context, result.warnings
+        context, packing = build_context(
+            self._library, result.hits, self._count_tokens, question.packing
+        )
+        return context, packing, result.warnings
+
+    def _count_tokens(self, text: str) -> int:
+        return len(self._embedder.token_offsets(text))
 
     def _locate(
         self, document_id: str, revision: str, offset: int

@@ -70,19 +70,19 @@ def cite(answer: str, context: Context, locate: Locator) -> list[Citation]:
 
 
 def _citation(marker: re.Match[str], item: ContextItem, claim: str, locate: Locator) -> Citation:
-    chunk = item.chunk
-    start, end = find_quote(chunk.text, claim)
-    page, place = locate(chunk.document_id, chunk.revision, chunk.start + start)
+    passage = item.passage
+    start, end = find_quote(passage.text, claim)
+    page, place = locate(passage.document_id, passage.revision, passage.start + start)
     return Citation(
         marker=marker.group(),
-        document_id=chunk.document_id,
-        revision=chunk.revision,
+        document_id=passage.document_id,
+        revision=passage.revision,
         filename=item.filename,
         page=page,
         place=place,
-        start=chunk.start + start,
-        end=chunk.start + end,
-        quote=chunk.text[start:end],
+        start=passage.start + start,
+        end=passage.start + end,
+        quote=passage.text[start:end],
         text_start=marker.start(),
         text_end=marker.end(),
     )

@@ -1,35 +1,77 @@
-"""Context: the chunks an answer may rest on, numbered as the answer cites them."""
+"""Context: the passages an answer may rest on, numbered as the answer cites them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ingest.library import Library
-from retrieval.chunks import Chunk, Hit
+from retrieval.chunks import Hit
+from retrieval.packing import Packing, PackingPolicy, Passage, pack
 
 
 @dataclass(frozen=True, slots=True)
 class ContextItem:
-    """One chunk of the context.
+    """One passage of the context.
 
     Attributes:
-        number: from 1, in order of the ranking; `[number]` cites it.
-        chunk: the chunk.
+        number: from 1, in the order of the prompt; `[number]` cites it.
+        passage: the passage.
         filename: name of its document.
-        score: of the search, from 0 to 1 in hybrid mode.
     """
 
     number: int
-    chunk: Chunk
+    passage: Passage
     filename: str
-    score: float
+
+    @property
+    def prompt_text(self) -> str:
+        """What the model reads of it."""
+        return f"{_label(self.number, self.filename)}{self.passage.prompt_text}"
 
 
 Context = Sequence[ContextItem]
 
 
 def num_tokens(context: Context) -> int:
-    """Count the tokens of all items, by the embedder's tokenizer."""
-    return sum(item.chunk.token_count for item in context)
+    """Count the tokens of all items, labels included."""
+    return sum(item.passage.num_tokens for item in context)
+
+
+def build_context(
+    library: Library,
+    hits: Sequence[Hit],
+    count_tokens: Callable[[str], int],
+    policy: PackingPolicy,
+) -> tuple[Context, Packing]:
+    """Pack hits and number the passages; hits of documents deleted meanwhile are left out.
+
+    Args:
+        library: has the documents.
+        hits: best first.
+        count_tokens: by which the budget of the policy is kept.
+        policy: of the packing.
+    """
+    named = name_hits(library, hits)
+    names = {hit.chunk.document_id: filename for hit, filename in named}
+
+    @cache
+    def text_of(document_id: str, revision: str) -> str | None:
+        text = library.revision_text(document_id, revision)
+        return None if text is None else text.text
+
+    labels = [f"\n\n{_label(len(named), filename)}" for filename in names.values()]
+    packing = pack(
+        [hit for hit, _ in named],
+        text_of,
+        count_tokens,
+        policy,
+        label_tokens=max(map(count_tokens, labels), default=0),
+    )
+    context = [
+        ContextItem(number, passage, names[passage.document_id])
+        for number, passage in enumerate(packing.passages, start=1)
+    ]
+    return context, packing
 
 
 def name_hits(library: Library, hits: Sequence[Hit]) -> list[tuple[Hit, str]]:
@@ -40,3 +82,7 @@ def name_hits(library: Library, hits: Sequence[Hit]) -> list[tuple[Hit, str]]:
         for hit in hits
         if hit.chunk.document_id in filenames
     ]
+
+
+def _label(number: int, filename: str) -> str:
+    return f"[{number}] {filename}\n"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, Matrix, TokenVectors
 from retrieval.late_interaction import compare
 from retrieval.sentences import sentence_spans
@@ -17,7 +18,7 @@ from serving.generation import NO_ANSWER, Finish, Task, Usage
 
 # Weight, count and share were chosen by measuring on examples/ (docs/benchmarks.md).
 CHUNK_WEIGHT = 0.15
-MAX_PASSAGES = 6
+MAX_EXTRACTS = 6
 # Share of the question's tokens, those that match worst, on which the support is judged.
 WORST_SHARE = 0.25
 MIN_WORDS = 4
@@ -28,13 +29,13 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Extract:
     """A sentence with its neighbours.
 
     Attributes:
         item: the context item it stands in.
-        span: where in the chunk's text, sentence and neighbours.
-        sentence: where in the chunk's text, the sentence alone.
+        span: where in the text of the item's passage, sentence and neighbours.
+        sentence: where in that text, the sentence alone.
     """
 
     item: ContextItem
@@ -43,12 +44,12 @@ class Passage:
 
     @property
     def text(self) -> str:
-        """The passage without line wraps; list items and table rows keep their lines."""
-        return _WRAP.sub(" ", self.item.chunk.text[slice(*self.span)])
+        """The extract without line wraps; list items and table rows keep their lines."""
+        return _WRAP.sub(" ", self.item.passage.text[slice(*self.span)])
 
     @property
     def cited_text(self) -> str:
-        """The passage and its marker; the document's own `[2]` must not pass for one."""
+        """The extract and its marker; the document's own `[2]` must not pass for one."""
         text = MARKER.sub(r"(\1)", self.text)
         return f"{text} [{self.item.number}]"
 
@@ -58,22 +59,22 @@ class Ranking:
     """What a context has to say to a question.
 
     Attributes:
-        passages: best first.
+        extracts: best first.
         support: from 0 to 1, how well the chunk that speaks of all of the question does so.
     """
 
-    passages: list[Passage]
+    extracts: list[Extract]
     support: float
 
 
 class ExtractiveGenerator:
-    """Answers with the passages of the context that best answer the question, word for word."""
+    """Answers with the sentences of the context that best answer the question, word for word."""
 
     def __init__(self, embedder: Embedder, threshold: float) -> None:
         """Set up.
 
         Args:
-            embedder: judges how close a passage is to the question.
+            embedder: judges how close a sentence is to the question.
             threshold: support of the context below which there is no answer.
         """
         self._embedder = embedder
@@ -90,13 +91,13 @@ class ExtractiveGenerator:
         """Return at once: nothing is held."""
 
     async def generate(self, task: Task) -> AsyncIterator[str | Finish]:
-        """Yield one cited passage at a time, or say that the documents have no answer."""
+        """Yield one cited extract at a time, or say that the documents have no answer."""
         ranking = await asyncio.to_thread(
-            rank_passages, self._embedder, task.question, task.context
+            rank_extracts, self._embedder, task.question, task.context
         )
         pieces = [NO_ANSWER]
-        if ranking.passages and ranking.support >= self._threshold:
-            pieces = [passage.cited_text for passage in choose_passages(ranking.passages)]
+        if ranking.extracts and ranking.support >= self._threshold:
+            pieces = [extract.cited_text for extract in choose_extracts(ranking.extracts)]
         for position, piece in enumerate(pieces):
             yield f"\n\n{piece}" if position else piece
         yield Finish("stop", self._usage(task, "\n\n".join(pieces)))
@@ -110,45 +111,48 @@ class ExtractiveGenerator:
         )
 
 
-def rank_passages(embedder: Embedder, question: str, context: Context) -> Ranking:
-    """Rank the passages of a context by late interaction with the question.
+def rank_extracts(embedder: Embedder, question: str, context: Context) -> Ranking:
+    """Rank the sentences of a context by late interaction with the question.
 
-    A passage scores by how well it matches the tokens of the question, its sentence alone and with
-    its neighbours in equal parts; how well the whole chunk was found counts as well. The support is
+    An extract scores by how well it matches the tokens of the question, its sentence alone and with
+    its neighbours in equal parts; how well its chunk was found counts as well. The support is
     judged by the tokens that match worst: a question about something that is mentioned nowhere
     shares all its other words with many texts.
     """
     query = _words_only(question, embedder.embed_query_tokens(question))
     if not query.offsets:
         return Ranking([], 0.0)
-    chunks = embedder.embed_passage_tokens([item.chunk.passage for item in context])
-    scored: list[tuple[float, Passage]] = []
+    found = [(item, hit) for item in context for hit in item.passage.hits]
+    chunks = embedder.embed_passage_tokens([hit.chunk.passage for _, hit in found])
+    scored: list[tuple[float, Extract]] = []
     support = 0.0
-    for item, tokens in zip(context, chunks, strict=True):
+    for (item, hit), tokens in zip(found, chunks, strict=True):
         similarity = compare(query, tokens)
-        text_start = len(item.chunk.passage) - len(item.chunk.text)
-        support = max(support, _worst(similarity.best_matches(0, len(item.chunk.passage))))
-        for passage in _passages(item):
+        text_start = len(hit.chunk.passage) - len(hit.chunk.text)
+        # From offsets in the text of the item's passage to those in the passage of the chunk.
+        shift = text_start + item.passage.start - hit.chunk.start
+        support = max(support, _worst(similarity.best_matches(0, len(hit.chunk.passage))))
+        for extract in _extracts(item, hit.chunk):
             matches = [
-                similarity.best_matches(text_start + start, text_start + end).mean()
-                for start, end in (passage.sentence, passage.span)
+                similarity.best_matches(shift + start, shift + end).mean()
+                for start, end in (extract.sentence, extract.span)
             ]
-            scored.append((float(np.mean(matches)) + CHUNK_WEIGHT * item.score, passage))
+            scored.append((float(np.mean(matches)) + CHUNK_WEIGHT * hit.score, extract))
     scored.sort(key=lambda pair: -pair[0])
-    return Ranking([passage for _, passage in scored], support)
+    return Ranking([extract for _, extract in scored], support)
 
 
-def choose_passages(ranked: Sequence[Passage]) -> list[Passage]:
-    """Take the best passages; none repeats text that an earlier one shows."""
-    chosen: list[Passage] = []
+def choose_extracts(ranked: Sequence[Extract]) -> list[Extract]:
+    """Take the best extracts; none repeats text that an earlier one shows."""
+    chosen: list[Extract] = []
     for candidate in ranked:
-        passage = candidate
+        extract = candidate
         for earlier in chosen:
-            passage = _without(passage, earlier)
-        start, end = passage.span
-        if start <= passage.sentence[0] and passage.sentence[1] <= end:
-            chosen.append(passage)
-        if len(chosen) == MAX_PASSAGES:
+            extract = _without(extract, earlier)
+        start, end = extract.span
+        if start <= extract.sentence[0] and extract.sentence[1] <= end:
+            chosen.append(extract)
+        if len(chosen) == MAX_EXTRACTS:
             break
     return chosen
 
@@ -169,16 +173,16 @@ def _worst(matches: Matrix) -> float:
     return float(lowest.mean())
 
 
-def _without(passage: Passage, earlier: Passage) -> Passage:
-    """Cut off what an earlier passage of the same chunk shows; its own sentence may go with it."""
-    start, end = passage.span
-    if passage.item is not earlier.item or end <= earlier.span[0] or earlier.span[1] <= start:
-        return passage
+def _without(extract: Extract, earlier: Extract) -> Extract:
+    """Cut off what an earlier extract of the same item shows; its own sentence may go with it."""
+    start, end = extract.span
+    if extract.item is not earlier.item or end <= earlier.span[0] or earlier.span[1] <= start:
+        return extract
     if earlier.span[0] <= start:
-        start = min(end, _skip_space(passage.item.chunk.text, earlier.span[1]))
+        start = min(end, _skip_space(extract.item.passage.text, earlier.span[1]))
     else:
         end = earlier.span[0]
-    return replace(passage, span=(start, end))
+    return replace(extract, span=(start, end))
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -187,16 +191,23 @@ def _skip_space(text: str, position: int) -> int:
     return position
 
 
-def _passages(item: ContextItem) -> list[Passage]:
-    """Return a passage around each sentence that is long enough to say something."""
-    text = item.chunk.text
-    spans = [span for span in sentence_spans(text) if _says_something(item, text[slice(*span)])]
+def _extracts(item: ContextItem, chunk: Chunk) -> list[Extract]:
+    """Return an extract around each sentence of a chunk that is long enough to say something.
+
+    Of a chunk whose end does not fit into the context, the sentences that do.
+    """
+    offset = chunk.start - item.passage.start
+    spans = [
+        (offset + start, offset + end)
+        for start, end in sentence_spans(chunk.text)
+        if chunk.start + end <= item.passage.end and _says_something(chunk, chunk.text[start:end])
+    ]
     return [
-        Passage(item, (spans[max(0, i - 1)][0], spans[min(len(spans) - 1, i + 1)][1]), sentence)
+        Extract(item, (spans[max(0, i - 1)][0], spans[min(len(spans) - 1, i + 1)][1]), sentence)
         for i, sentence in enumerate(spans)
     ]
 
 
-def _says_something(item: ContextItem, sentence: str) -> bool:
-    is_title = sentence.strip("# ") in item.chunk.headings
+def _says_something(chunk: Chunk, sentence: str) -> bool:
+    is_title = sentence.strip("# ") in chunk.headings
     return not is_title and len(_WORD.findall(sentence)) >= MIN_WORDS

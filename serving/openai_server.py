@@ -132,7 +132,7 @@ class OpenAIGenerator:
         except openai.BadRequestError as error:
             raise InvalidRequestError(
                 f"The model refused the request: {error.message}. If the context is too long for "
-                "it, lower top_k."
+                "it, lower top_k or set max_context_tokens."
             ) from error
         except (openai.RateLimitError, openai.InternalServerError) as error:
             raise ModelUnavailableError(
@@ -147,9 +147,7 @@ class OpenAIGenerator:
 
 def _messages(task: Task) -> list[ChatCompletionMessageParam]:
     """Write the prompt: instructions, earlier turns, then the excerpts and the question."""
-    excerpts = "\n\n".join(
-        f"[{item.number}] {item.filename}\n{item.chunk.passage}" for item in task.context
-    )
+    excerpts = "\n\n".join(item.prompt_text for item in task.context)
     system = [turn.text for turn in task.history if turn.role == "system"]
     messages: list[Any] = [
         {"role": "system", "content": "\n\n".join([INSTRUCTIONS, *system])},

@@ -87,6 +87,7 @@ class SufficeOptions(Request):
 
     collection: str = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
+    max_context_tokens: int | None = Field(default=None, ge=1, strict=True)
     profile: RetrievalProfile | str = DEFAULT
     filter: MetadataFilter = None
 

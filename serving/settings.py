@@ -20,6 +20,12 @@ class ServingSettings(BaseSettings):
     top_k: int = Field(
         default=10, ge=1, le=200, description="Chunks retrieved for an answer, unless asked for."
     )
+    max_context_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most tokens of the context, by the embedder's tokenizer, unless asked for; "
+        "unset: as many as the chunks have.",
+    )
     max_question_characters: int = Field(
         default=8000, ge=1, description="Longest question or query accepted, in characters."
     )

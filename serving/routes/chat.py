@@ -5,12 +5,13 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from retrieval.packing import PackingPolicy
 from serving.answering import Conclusion, Question
 from serving.citations import Citation
 from serving.errors import InvalidRequestError, error_body
@@ -85,6 +86,9 @@ def _to_question(request: ChatRequest, service: Service) -> Question:
         profile=profile,
         top_k=request.suffice.top_k or profile.top_k or settings.top_k,
         where=request.suffice.filter,
+        packing=PackingPolicy(
+            max_tokens=request.suffice.max_context_tokens or settings.max_context_tokens
+        ),
         sampling=Sampling(
             max_tokens=request.max_completion_tokens
             or request.max_tokens
@@ -201,7 +205,13 @@ def _extension(conclusion: Conclusion) -> dict[str, Any]:
     return {
         "answered_by": conclusion.model,
         "grounded": "yes" if conclusion.is_grounded else "no",
-        "context": {"chunks": conclusion.num_chunks, "tokens": conclusion.context_tokens},
+        "context": {
+            "chunks": conclusion.packing.num_chunks,
+            "passages": len(conclusion.packing.passages),
+            "tokens": conclusion.packing.tokens_after,
+            "tokens_before": conclusion.packing.tokens_before,
+            "dropped": [asdict(dropped) for dropped in conclusion.packing.dropped],
+        },
         "timings": conclusion.timings,
         "warnings": conclusion.warnings,
     }

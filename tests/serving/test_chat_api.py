@@ -12,6 +12,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from serving.generation import NO_ANSWER
 from tests.serving.application import Application, assert_refused
+from tests.serving.documents import BEES
 
 BEES_QUESTION = "How many kilograms of honey does one hive give each year?"
 KEEPER_QUESTION = "In which year has the keeper retired after forty years?"
@@ -99,9 +100,47 @@ def test_usage_and_extension(client: openai.OpenAI) -> None:
     assert set(extension) == {"answered_by", "grounded", "context", "timings"}
     assert extension["answered_by"] == "extractive"
     assert extension["grounded"] == "yes"
-    assert extension["context"]["chunks"] == 2
-    assert 0 < extension["context"]["tokens"] < usage.prompt_tokens
+    context = extension["context"]
+    assert set(context) == {"chunks", "passages", "tokens", "tokens_before", "dropped"}
+    assert (context["chunks"], context["dropped"]) == (2, [])
+    assert 1 <= context["passages"] <= 2
+    assert 0 < context["tokens"] < usage.prompt_tokens
+    assert context["tokens"] <= context["tokens_before"]
     assert set(extension["timings"]) == {"retrieval_seconds", "generation_seconds"}
+
+
+def test_copies_are_read_once_and_neighbours_are_one_passage(application: Application) -> None:
+    number = {
+        name: application.ingest(name, BEES, collection="copies")["num_chunks"]
+        for name in ("bees.md", "copy.md")
+    }["copy.md"]
+    assert number > 1
+    context = ask_context(application, collection="copies")
+    assert (context["chunks"], context["passages"]) == (number, 1)
+    assert [one["reason"] for one in context["dropped"]] == ["duplicate"] * number
+    found = {hit["chunk_id"]: hit for hit in application.search("bees", collection="copies")}
+    for dropped in context["dropped"]:
+        copy, kept = (found[dropped[key]] for key in ("chunk_id", "duplicate_of"))
+        assert copy["filename"] != kept["filename"]
+
+
+def test_context_keeps_the_budget_of_the_request(
+    application: Application, documents: dict[str, str]
+) -> None:
+    assert documents
+    whole = ask_context(application)
+    small = ask_context(application, max_context_tokens=whole["tokens"] // 2)
+    assert 0 < small["tokens"] <= whole["tokens"] // 2
+    assert small["tokens_before"] == whole["tokens_before"]
+    assert {one["reason"] for one in small["dropped"]} == {"over_budget"}
+    assert small["chunks"] + len(small["dropped"]) == whole["chunks"]
+
+
+def ask_context(application: Application, **options: Any) -> dict[str, Any]:
+    response = application.ask(BEES_QUESTION, suffice=options)
+    assert response.status_code == 200, response.text
+    context: dict[str, Any] = response.json()["suffice"]["context"]
+    return context
 
 
 def test_stream_gives_the_same_answer(client: openai.OpenAI) -> None:

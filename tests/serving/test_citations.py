@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.chunks import Chunk
+from retrieval.chunks import Chunk, Hit
+from retrieval.packing import Passage
 from serving.citations import Citation, cite, find_quote
 from serving.context import Context, ContextItem
 
-# What the chunks stand behind in their documents, so that offsets are not those of the chunk.
+# What the chunks stand behind in their documents, so that offsets are not those of the passage.
 OFFSET = 100
 PAGE_LENGTH = 50
 
 
-def make_item(number: int, text: str) -> ContextItem:
-    chunk = Chunk(
+def make_chunk(number: int, text: str) -> Chunk:
+    return Chunk(
         chunk_id=f"chunk-{number}",
         document_id=f"document-{number}",
         revision=f"revision-{number}",
@@ -30,11 +31,29 @@ def make_item(number: int, text: str) -> ContextItem:
         parent_start=0,
         parent_end=OFFSET + len(text),
     )
-    return ContextItem(number, chunk, f"file-{number}.md", score=1.0)
+
+
+def make_item(number: int, *chunks: Chunk) -> ContextItem:
+    """Return a passage of chunks of one document, each beginning where the one before ends."""
+    first, last = chunks[0], chunks[-1]
+    passage = Passage(
+        document_id=first.document_id,
+        revision=first.revision,
+        start=first.start,
+        end=last.end,
+        text="".join(chunk.text for chunk in chunks),
+        headings=first.headings,
+        table_header=first.table_header,
+        hits=tuple(Hit(chunk, 1.0) for chunk in chunks),
+        num_tokens=1,
+    )
+    return ContextItem(number, passage, f"file-{number}.md")
 
 
 def make_context(*texts: str) -> list[ContextItem]:
-    return [make_item(number, text) for number, text in enumerate(texts, start=1)]
+    return [
+        make_item(number, make_chunk(number, text)) for number, text in enumerate(texts, start=1)
+    ]
 
 
 def locate(document_id: str, revision: str, offset: int) -> tuple[int | None, str | None]:
@@ -193,11 +212,11 @@ def test_every_citation_is_exact(answer: str, texts: list[str]) -> None:
     for citation in citations:
         assert answer[citation.text_start : citation.text_end] == citation.marker
         item = context[int(citation.marker[1:-1]) - 1]
-        document = "\0" * OFFSET + item.chunk.text
-        assert citation.document_id == item.chunk.document_id
+        document = "\0" * OFFSET + item.passage.text
+        assert citation.document_id == item.passage.document_id
         assert OFFSET <= citation.start <= citation.end <= len(document)
         assert document[citation.start : citation.end] == citation.quote
-        assert bool(citation.quote.strip()) == bool(item.chunk.text.strip())
+        assert bool(citation.quote.strip()) == bool(item.passage.text.strip())
 
 
 @given(st.lists(st.integers(0, 5), max_size=8))

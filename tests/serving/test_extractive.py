@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from serving.citations import cite
 from serving.context import Context
 from serving.extractive import (
-    MAX_PASSAGES,
+    MAX_EXTRACTS,
+    Extract,
     ExtractiveGenerator,
-    Passage,
-    choose_passages,
-    rank_passages,
+    choose_extracts,
+    rank_extracts,
 )
 from serving.generation import NO_ANSWER, Finish, Sampling, Task
 from tests.fakes import HashEmbedder
-from tests.serving.test_citations import make_context
+from tests.serving.test_citations import OFFSET, make_chunk, make_context, make_item
 
 EMBEDDER = HashEmbedder(dimension=512)
 THRESHOLD = 0.3
@@ -42,8 +42,8 @@ def text_of(pieces: Sequence[str | Finish]) -> str:
     return "".join(piece for piece in pieces if isinstance(piece, str))
 
 
-def rank(question: str, context: Context) -> list[Passage]:
-    return rank_passages(EMBEDDER, question, context).passages
+def rank(question: str, context: Context) -> list[Extract]:
+    return rank_extracts(EMBEDDER, question, context).extracts
 
 
 def test_answer_is_the_sentence_and_its_neighbours_with_a_marker() -> None:
@@ -83,7 +83,7 @@ def test_question_without_a_token_has_no_answer() -> None:
 
 def test_threshold_decides() -> None:
     context = make_context(HIVE)
-    support = rank_passages(EMBEDDER, QUESTION, context).support
+    support = rank_extracts(EMBEDDER, QUESTION, context).support
     above = np.nextafter(support, 1)
     assert text_of(answer(QUESTION, context, threshold=support)) != NO_ANSWER
     assert text_of(answer(QUESTION, context, threshold=float(above))) == NO_ANSWER
@@ -97,54 +97,78 @@ def test_pieces_are_separate_paragraphs_of_different_items() -> None:
 
 
 def test_passage_that_an_earlier_one_shows_is_left_out() -> None:
-    chosen = choose_passages(rank_passages(EMBEDDER, QUESTION, make_context(HIVE)).passages)
+    chosen = choose_extracts(rank_extracts(EMBEDDER, QUESTION, make_context(HIVE)).extracts)
     assert len(chosen) == 1
 
 
 def test_answer_is_short_however_long_the_context() -> None:
     context = make_context(*(f"Queen number {i} can live for years." for i in range(100)))
-    ranked = rank_passages(EMBEDDER, QUESTION, context).passages
+    ranked = rank_extracts(EMBEDDER, QUESTION, context).extracts
     assert len(ranked) == len(context)
-    assert len(choose_passages(ranked)) == MAX_PASSAGES
+    assert len(choose_extracts(ranked)) == MAX_EXTRACTS
 
 
 def test_the_best_match_comes_first() -> None:
     context = make_context(
         "Bees sleep at night in winter.", "A queen can live long, they say.", HIVE
     )
-    assert choose_passages(rank(QUESTION, context))[0].item.number == 2
+    assert choose_extracts(rank(QUESTION, context))[0].item.number == 2
 
 
 def test_support_is_judged_by_what_the_context_says_least_about() -> None:
     """Where one word in four is unknown, it alone decides."""
     context = make_context("A queen lives for five years.")
     question = "queen lives five furlongs"
-    said = EMBEDDER.embed_query_tokens(context[0].chunk.passage)
+    said = EMBEDDER.embed_query_tokens(context[0].passage.text)
     unknown = EMBEDDER.embed_query_tokens(question).vectors[-1]
-    support = rank_passages(EMBEDDER, question, context).support
+    support = rank_extracts(EMBEDDER, question, context).support
     assert support == pytest.approx(float((said.vectors @ unknown).max()), abs=1e-5)
-    assert support < rank_passages(EMBEDDER, "queen lives five years", context).support
+    assert support < rank_extracts(EMBEDDER, "queen lives five years", context).support
 
 
 def test_table_header_supports_a_row_and_is_not_quoted() -> None:
     row = "| Ann Smith | forty years old |"
-    (item,) = make_context(row)
-    with_header = replace(item, chunk=replace(item.chunk, table_header="| Keeper | Age |"))
+    chunk = make_chunk(1, row)
+    item = make_item(1, chunk)
+    with_header = make_item(1, replace(chunk, table_header="| Keeper | Age |"))
     question = "keeper age Smith"
     assert (
-        rank_passages(EMBEDDER, question, [with_header]).support
-        > rank_passages(EMBEDDER, question, [item]).support
+        rank_extracts(EMBEDDER, question, [with_header]).support
+        > rank_extracts(EMBEDDER, question, [item]).support
     )
     assert text_of(answer(question, [with_header], threshold=0)) == f"{row} [1]"
 
 
 def test_support_needs_one_chunk_that_speaks_of_it_all() -> None:
     question = "queen lives five years"
-    together = rank_passages(EMBEDDER, question, make_context("A queen lives for five years."))
-    apart = rank_passages(
+    together = rank_extracts(EMBEDDER, question, make_context("A queen lives for five years."))
+    apart = rank_extracts(
         EMBEDDER, question, make_context("A queen lives in the hive.", "Five years passed by.")
     )
     assert apart.support < together.support
+
+
+def test_sentences_of_all_chunks_of_a_passage_are_cited_by_its_number() -> None:
+    first = make_chunk(1, "Bees sleep at night in winter. ")
+    second = replace(
+        make_chunk(1, "A queen can live long, they say."),
+        chunk_id="second",
+        start=first.end,
+        end=first.end + 32,
+    )
+    context = [make_item(1, first, second)]
+    (extract,) = choose_extracts(rank("How long does a queen live, they say?", context))[:1]
+    assert extract.cited_text == f"{second.text} [1]"
+    (citation,) = cite(extract.cited_text, context, lambda *_place: (None, None))
+    assert (citation.start, citation.end) == (second.start, second.end)
+
+
+def test_what_was_cut_off_a_chunk_is_no_answer() -> None:
+    chunk = make_chunk(1, HIVE)
+    item = make_item(1, chunk)
+    end = HIVE.index(" A queen")
+    cut = replace(item, passage=replace(item.passage, end=OFFSET + end, text=HIVE[:end]))
+    assert [extract.text for extract in rank(QUESTION, [cut])] == [HIVE[:end]]
 
 
 def test_wrapped_lines_are_joined_and_list_items_are_not() -> None:
@@ -160,7 +184,7 @@ def test_brackets_of_the_documents_are_no_citations() -> None:
     text = text_of(answer(QUESTION, context))
     assert text == "A queen can live long years, as (2) and (17) say. [1]"
     (citation,) = cite(text, context, lambda *_place: (None, None))
-    assert citation.quote == context[0].chunk.text
+    assert citation.quote == context[0].passage.text
 
 
 SENTENCES = st.sampled_from(
@@ -179,9 +203,9 @@ def test_any_question_is_answered_from_the_context_or_refused(
     if text == NO_ANSWER:
         return
     for citation in cite(text, context, lambda *_place: (None, None)):
-        chunk = context[int(citation.marker[1:-1]) - 1].chunk
-        assert citation.quote in chunk.text
-    words = [_words(item.chunk.text) for item in context]
+        passage = context[int(citation.marker[1:-1]) - 1].passage
+        assert citation.quote in passage.text
+    words = [_words(item.passage.text) for item in context]
     for paragraphs in re.split(r" \[\d+\](?:\n\n|$)", text)[:-1]:
         assert any(_words(paragraphs) in source for source in words)
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from retrieval.chunks import Chunk
+from retrieval.chunks import Chunk, Hit
+from retrieval.packing import Passage
 from serving.context import ContextItem
 from serving.errors import InvalidRequestError, ModelFailedError, ModelUnavailableError
 from serving.generation import Finish, Sampling, Task
@@ -24,9 +25,10 @@ LONG_ANSWER = 1500
 
 def make_task(excerpt: str = "Bees sleep at night.", max_tokens: int = 16) -> Task:
     chunk = Chunk("c", "d", "r", 0, len(excerpt), excerpt, (), None, None, 5, 0, len(excerpt))
+    passage = Passage("d", "r", 0, len(excerpt), excerpt, (), "", (Hit(chunk, 1.0),), 5)
     return Task(
         question="When do bees sleep?",
-        context=[ContextItem(1, chunk, "bees.md", score=1.0)],
+        context=[ContextItem(1, passage, "bees.md")],
         history=[],
         sampling=Sampling(max_tokens=max_tokens, temperature=0.0, seed=1),
     )
