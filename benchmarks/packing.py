@@ -1,0 +1,279 @@
+"""Evidence in a context of T tokens: hits one by one, as they were found, against packed ones.
+
+Usage: python benchmarks/packing.py DATA [--cache FILE]
+DATA holds the folders chunking_eval and squad2_dev, FILE keeps vectors between runs. Both contexts
+are made from the same ranking, the first 50 of our hybrid search over our chunks, and counted
+alike: the embedder's tokens of head and text, and 8 for the label of each chunk or passage.
+Evidence of chunking_eval that stands word for word in other places, too, counts as found in any of
+them, for both. Of the questions of squad2_dev every fourth is asked, once with its paragraphs as
+documents and once with its articles. Writes benchmarks/results/packing.json and packing.md.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from eval.intervals import MeanInterval, cluster_t_interval
+from eval.passages import SearchableText
+from eval.questions import Fact, Span
+from eval.spans import RetrievedSpan, coverage_at, score_spans
+from eval.temporary_index import temporary_index
+from ingest.chunker import Chunker
+from ingest.parsers.markdown import parse_markdown
+from ingest.settings import IngestSettings
+from ingest.texts import CanonicalText
+from retrieval.chunks import Hit
+from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.index import BATCH_SIZE
+from retrieval.packing import PackingPolicy, pack
+from retrieval.search import Searcher
+from retrieval.settings import RetrievalSettings
+from retrieval.vector_cache import CachingEmbedder, open_cache
+
+RESULTS = Path(__file__).resolve().parent / "results"
+BUDGETS = (256, 512, 1024, 2048)
+DEPTH = 50
+LABEL_TOKENS = 8
+# Hits from which the context is widened to their parent windows, to see whether that pays.
+NUM_EXPANDED = 3
+# Questions whose evidence begins in the same so many characters are about the same text.
+CLUSTER_CHARACTERS = 5000
+SQUAD_EVERY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question with the evidence that answers it; those of a cluster are not independent."""
+
+    text: str
+    facts: tuple[Fact, ...]
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Documents by name, and questions about them."""
+
+    name: str
+    texts: Mapping[str, CanonicalText]
+    questions: Sequence[Question]
+
+
+def main() -> None:
+    """Measure all data sets; write both files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--cache", type=Path)
+    arguments = parser.parse_args()
+    settings = RetrievalSettings()
+    embedder: Embedder = SentenceTransformerEmbedder(
+        settings.embedder, settings.device, settings.embedder_precision
+    )
+    if arguments.cache is None:
+        results = _measure_all(arguments.data, embedder, settings)
+    else:
+        with open_cache(arguments.cache, settings.vector_cache_bytes) as vectors:
+            if vectors is not None:
+                embedder = CachingEmbedder(embedder, vectors)
+            results = _measure_all(arguments.data, embedder, settings)
+    (RESULTS / "packing.json").write_text(json.dumps(results, indent=2) + "\n")
+    table = _table(results)
+    (RESULTS / "packing.md").write_text(table)
+    print(table)
+
+
+def _measure_all(
+    data: Path, embedder: Embedder, settings: RetrievalSettings
+) -> dict[str, dict[str, Any]]:
+    datasets = (
+        chunking_eval(data / "chunking_eval"),
+        squad(data / "squad2_dev", whole_articles=False),
+        squad(data / "squad2_dev", whole_articles=True),
+    )
+    return {dataset.name: measure(dataset, embedder, settings) for dataset in datasets}
+
+
+def chunking_eval(folder: Path) -> Dataset:
+    """Read chunking_eval; evidence is looked up in all documents."""
+    texts = {
+        path.stem: parse_markdown(path.read_bytes()) for path in (folder / "documents").glob("*.md")
+    }
+    searchable = {name: SearchableText(text.text) for name, text in texts.items()}
+    questions = []
+    for line in _lines(folder / "queries.jsonl"):
+        first = line["evidence"][0]
+        questions.append(
+            Question(
+                line["text"],
+                tuple(_everywhere(evidence["text"], searchable) for evidence in line["evidence"]),
+                cluster=f"{first['doc_id']} {first['start'] // CLUSTER_CHARACTERS}",
+            )
+        )
+    return Dataset("chunking_eval", texts, questions)
+
+
+def _everywhere(text: str, texts: Mapping[str, SearchableText]) -> Fact:
+    return tuple(
+        Span(name, text, start, end)
+        for name, searchable in texts.items()
+        for start, end in searchable.find_exact(text)
+    )
+
+
+def squad(folder: Path, *, whole_articles: bool) -> Dataset:
+    """Read SQuAD 2.0; an article is its title and its paragraphs with blank lines between."""
+    sources: defaultdict[str, str] = defaultdict(str)
+    places: dict[str, tuple[str, int]] = {}
+    for line in _lines(folder / "corpus.jsonl"):
+        paragraph_id, title = line["_id"], line["title"].replace("_", " ")
+        name = paragraph_id.partition("-")[0] if whole_articles else paragraph_id
+        if whole_articles:
+            sources[name] += "\n\n" if sources[name] else f"# {title}\n\n"
+        places[paragraph_id] = (name, len(sources[name]))
+        sources[name] += line["text"]
+    answered = [line for line in _lines(folder / "queries.jsonl") if line["evidence"]]
+    questions = [
+        Question(
+            line["text"],
+            (tuple(_placed(evidence, places) for evidence in line["evidence"]),),
+            cluster=line["evidence"][0]["doc_id"].partition("-")[0],
+        )
+        for line in answered[::SQUAD_EVERY]
+    ]
+    texts = {name: parse_markdown(source.encode()) for name, source in sources.items()}
+    return Dataset(
+        f"squad2_dev, {'articles' if whole_articles else 'paragraphs'}", texts, questions
+    )
+
+
+def _placed(evidence: Mapping[str, Any], places: Mapping[str, tuple[str, int]]) -> Span:
+    name, offset = places[evidence["doc_id"]]
+    return Span(name, "", offset + evidence["start"], offset + evidence["end"])
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
+
+
+def measure(dataset: Dataset, embedder: Embedder, settings: RetrievalSettings) -> dict[str, Any]:
+    """Return Coverage@T of each way to make a context, and the difference to plain hits."""
+
+    @cache
+    def count_tokens(text: str) -> int:
+        return len(embedder.token_offsets(text))
+
+    def text_of(name: str, _revision: str) -> str:
+        return dataset.texts[name].text
+
+    def packed(hits: Sequence[Hit], policy: PackingPolicy) -> list[RetrievedSpan]:
+        packing = pack(hits, text_of, count_tokens, policy, LABEL_TOKENS)
+        return [
+            RetrievedSpan(one.document_id, one.start, one.end, one.num_tokens)
+            for one in packing.passages
+        ]
+
+    coverage: defaultdict[tuple[str, int], list[float]] = defaultdict(list)
+    for question, hits in _rankings(dataset, embedder, settings):
+        plain = [
+            RetrievedSpan(
+                hit.chunk.document_id,
+                hit.chunk.start,
+                hit.chunk.end,
+                hit.chunk.token_count + LABEL_TOKENS,
+            )
+            for hit in hits
+        ]
+        for budget in BUDGETS:
+            ways = {
+                "packed": packed(hits, PackingPolicy(max_tokens=budget)),
+                "expanded": packed(
+                    hits[:NUM_EXPANDED], PackingPolicy(max_tokens=budget, expand=True)
+                ),
+            }
+            coverage["plain", budget].append(coverage_at(question.facts, plain, budget))
+            for way, spans in ways.items():
+                coverage[way, budget].append(score_spans(question.facts, spans).recall)
+    clusters = [question.cluster for question in dataset.questions]
+    return {
+        "num_documents": len(dataset.texts),
+        "num_questions": len(clusters),
+        "num_clusters": len(set(clusters)),
+        "coverage": {
+            str(budget): {
+                way: _against_plain(coverage[way, budget], coverage["plain", budget], clusters)
+                for way in ("plain", "packed", "expanded")
+            }
+            for budget in BUDGETS
+        },
+    }
+
+
+def _against_plain(
+    values: Sequence[float], plain: Sequence[float], clusters: Sequence[str]
+) -> dict[str, Any]:
+    differences = [value - other for value, other in zip(values, plain, strict=True)]
+    return {
+        "coverage": asdict(_interval(values, clusters)),
+        "difference": asdict(_interval(differences, clusters)),
+    }
+
+
+def _interval(values: Sequence[float], clusters: Sequence[str]) -> MeanInterval:
+    interval = cluster_t_interval(values, clusters)
+    if interval is None:
+        raise ValueError("an interval needs two clusters")
+    return interval
+
+
+def _rankings(
+    dataset: Dataset, embedder: Embedder, settings: RetrievalSettings
+) -> Iterator[tuple[Question, list[Hit]]]:
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
+    chunks = [
+        chunk for name, text in dataset.texts.items() for chunk in chunker.split(name, "", text)
+    ]
+    profile = settings.profile()
+    with (
+        closing(Searcher()) as searcher,
+        temporary_index(embedder.dimension, settings.language) as index,
+    ):
+        for start in range(0, len(chunks), BATCH_SIZE):
+            batch = chunks[start : start + BATCH_SIZE]
+            index.upsert(batch, embedder.embed_passages([chunk.passage for chunk in batch]))
+        for question in dataset.questions:
+            yield (
+                question,
+                searcher.search(index, embedder.embed_query, question.text, profile, DEPTH).hits,
+            )
+
+
+def _table(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the figures as Markdown."""
+    lines = [
+        "| data set | tokens | plain | packed | packed - plain, 95 % | "
+        f"{NUM_EXPANDED} hits expanded |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        for budget, ways in result["coverage"].items():
+            plain, packed, expanded = (ways[way] for way in ("plain", "packed", "expanded"))
+            gain = packed["difference"]
+            lines.append(
+                f"| {name} | {budget} | {plain['coverage']['mean']:.3f} "
+                f"| {packed['coverage']['mean']:.3f} "
+                f"| {gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}) "
+                f"| {expanded['coverage']['mean']:.3f} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
