@@ -3,6 +3,9 @@
 RetrievalError
 ├── EmbedderUnavailableError   the embedding model could not be loaded
 ├── EmbedderFailedError        the embedding model gave numbers that are no vector
+├── RerankerUnavailableError   the reranking model could not be loaded
+├── RerankerFailedError        the reranker gave no scores; never leaves retrieval
+├── CalibrationError           the calibration of a reranker cannot be used
 ├── CollectionMismatchError    the collection was built with another embedder or analyzer
 ├── InvalidFilterError         a filter is malformed, or asks for what no document has
 ├── IndexUnavailableError      the vector store did not answer
@@ -22,6 +25,18 @@ class EmbedderUnavailableError(RetrievalError):
 
 class EmbedderFailedError(RetrievalError):
     """The embedding model gave numbers that are no vector."""
+
+
+class RerankerUnavailableError(RetrievalError):
+    """The reranking model could not be loaded."""
+
+
+class RerankerFailedError(RetrievalError):
+    """The reranker gave no scores that can be used."""
+
+
+class CalibrationError(RetrievalError):
+    """The calibration of a reranker cannot be fitted or used."""
 
 
 class CollectionMismatchError(RetrievalError):

@@ -10,7 +10,7 @@ SEARCHES = {"dense", "lexical"}
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What became of one candidate of the last ranking.
+    """What became of one candidate.
 
     Attributes:
         chunk_id: which chunk.
@@ -26,7 +26,7 @@ class Explanation:
 
 
 def explain(result: SearchResult) -> dict[str, Explanation]:
-    """Explain all candidates of a search: chunk id -> explanation, in order of the last ranking."""
+    """Explain all candidates of a search: chunk id -> explanation, best first."""
     ranks = {
         step: {chunk_id: rank for rank, chunk_id in enumerate(ranking, start=1)}
         for step, ranking in result.rankings.items()
@@ -40,5 +40,5 @@ def explain(result: SearchResult) -> dict[str, Explanation]:
             {step: one[chunk_id] for step, one in result.rankings.items() if chunk_id in one},
             result.dropped.get(chunk_id),
         )
-        for chunk_id in result.final_ranking
+        for chunk_id in dict.fromkeys([*result.final_ranking, *result.dropped])
     }

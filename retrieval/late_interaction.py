@@ -3,11 +3,17 @@
 Works with the token vectors of any bi-encoder, so it needs no model of its own.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.embedding import Matrix, TokenVectors
+from retrieval.embedding import Embedder, Matrix, TokenVectors
+from retrieval.errors import RerankerFailedError
+
+# Passages whose tokens are embedded at a time: as many as keep the cores busy, and no more,
+# because between two batches the clock is looked at.
+BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +50,33 @@ def compare(query: TokenVectors, passage: TokenVectors) -> TokenSimilarity:
         starts=[start for start, _ in passage.offsets],
         ends=[end for _, end in passage.offsets],
     )
+
+
+class LateInteractionReranker:
+    """Scores a passage by how well its tokens match those of the query, with the embedder itself.
+
+    The score is the mean, over the tokens of the query, of the highest cosine in the passage
+    (MaxSim), so it lies in [-1, 1]. What the embedder cuts off a passage is not seen.
+    """
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.name = f"late_interaction/{embedder.name}"
+        self._embedder = embedder
+
+    def score(self, query: str, passages: Sequence[str], deadline: float) -> Iterator[list[float]]:
+        """Yield mean cosines, see `Reranker`; the batch under way at the deadline is finished."""
+        try:
+            query_tokens = self._embedder.embed_query_tokens(query)
+            for start in range(0, len(passages), BATCH_SIZE):
+                batch = passages[start : start + BATCH_SIZE]
+                tokens = self._embedder.embed_passage_tokens(batch)
+                yield [mean_of_best_matches(query_tokens, passage) for passage in tokens]
+        except RuntimeError as error:  # torch's, for example when memory is full
+            raise RerankerFailedError(f"The embedder failed: {error}") from error
+
+
+def mean_of_best_matches(query: TokenVectors, passage: TokenVectors) -> float:
+    """Return the mean of the highest cosines of the query's tokens; 0 where there are no tokens."""
+    if not query.offsets or not passage.offsets:
+        return 0.0
+    return float((query.vectors @ passage.vectors.T).max(axis=1).mean())

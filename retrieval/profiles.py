@@ -39,6 +39,7 @@ class RetrievalProfile(BaseModel):
         fusion: how the two rankings become one.
         dense_weight: share of the dense search in the fused score, from 0 to 1.
         rrf_k: of reciprocal rank fusion; ranks count from 1.
+        rerank: whether the best hits go through the reranker, if there is one.
         min_score: hits whose last score is lower are dropped. Scores of different modes and
             fusions do not compare: cosine, BM25, or a fused score from 0 to 1.
         top_k: hits to return; None leaves it to the caller.
@@ -51,6 +52,7 @@ class RetrievalProfile(BaseModel):
     fusion: Fusion = Fusion.CONVEX_COMBINATION
     dense_weight: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
     rrf_k: int = Field(default=60, ge=0, le=10_000, strict=True)
+    rerank: bool = Field(default=True, strict=True)
     min_score: float | None = Field(default=None, allow_inf_nan=False)
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
 

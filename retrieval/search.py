@@ -1,9 +1,10 @@
-"""Search: dense and lexical rankings of one collection, fused and cut as a profile says."""
+"""Search: two rankings of one collection, fused, reranked and cut as a profile says."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from time import perf_counter
 
 from retrieval.chunks import Hit
@@ -13,6 +14,7 @@ from retrieval.filters import Filter, check_keys
 from retrieval.fusion import fuse
 from retrieval.index import ChunkIndex, Ranking
 from retrieval.profiles import Mode, RetrievalProfile
+from retrieval.reranking import Outcome, Reranking
 
 # Lexical searches that may wait for the engine while queries are embedded.
 NUM_THREADS = 16
@@ -50,7 +52,13 @@ class SearchResult:
 class Searcher:
     """Finds the chunks that answer a query. Safe to call from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, reranking: Reranking | None = None) -> None:
+        """Set up.
+
+        Args:
+            reranking: what the best hits go through if the profile says so; None: nothing.
+        """
+        self.reranking = reranking
         self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="lexical")
 
     def close(self) -> None:
@@ -93,12 +101,18 @@ class Searcher:
         if len(rankings) > 1:
             _complete(index, query, rankings)
             rankings["fused"] = fuse(rankings["dense"], rankings["lexical"], profile)
-        dropped = _cut(_last(rankings), profile, top_k)
-        hits = _to_hits(index, rankings, dropped)
+        searched = perf_counter()
         timings = {
             "embed_seconds": query.embed_seconds,
-            "search_seconds": perf_counter() - started - query.embed_seconds,
+            "search_seconds": searched - started - query.embed_seconds,
         }
+        candidates = _last(rankings)
+        if self.reranking is not None and profile.rerank:
+            warnings += _rerank(index, text, rankings, self.reranking, top_k)
+            timings["rerank_seconds"] = perf_counter() - searched
+        ranking = _last(rankings)
+        dropped = _cut(ranking, profile, top_k) | _leave_out(candidates, ranking)
+        hits = _to_hits(index, rankings, dropped)
         return SearchResult(hits, timings, warnings, rankings, dropped, depth)
 
     def _rank_arms(
@@ -162,6 +176,36 @@ def _complete(index: ChunkIndex, query: _Query, rankings: Mapping[str, Ranking])
     only_lexical, only_dense = lexical.keys() - dense.keys(), dense.keys() - lexical.keys()
     dense |= index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
     lexical |= index.rank_lexical(query.text, len(only_dense), within=only_dense)
+
+
+def _rerank(
+    index: ChunkIndex,
+    query: str,
+    rankings: dict[str, Ranking],
+    reranking: Reranking,
+    top_k: int,
+) -> list[str]:
+    """Add the ranking of the best candidates, or return a warning that there is none.
+
+    At least as many are judged as are asked for, so that no hit has a score of another method.
+    """
+    best = dict(islice(_last(rankings).items(), max(top_k, reranking.depth)))
+    chunks = index.fetch(best)
+    hits = [Hit(chunks[one], score) for one, score in best.items() if one in chunks]
+    reranked = reranking.rerank(query, hits)
+    if reranked.report.outcome is not Outcome.DONE:
+        return [f"The hits are not reranked. {reranked.report.reason}"]
+    rankings["rerank"] = {hit.chunk.chunk_id: hit.score for hit in reranked.hits}
+    return []
+
+
+def _leave_out(candidates: Ranking, ranking: Ranking) -> dict[str, str]:
+    """Return which candidates the last ranking left out, each with the reason."""
+    return {
+        chunk_id: f"rank {rank} before reranking is beyond what is reranked"
+        for rank, chunk_id in enumerate(candidates, start=1)
+        if chunk_id not in ranking
+    }
 
 
 def _last(rankings: Mapping[str, Ranking]) -> Ranking:

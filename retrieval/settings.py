@@ -1,11 +1,15 @@
 """Settings of retrieval, read from RETRIEVAL_* variables."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from retrieval.profiles import RetrievalProfile
+
+# The value of RETRIEVAL_RERANKER that names no model.
+LATE_INTERACTION = "late_interaction"
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -63,6 +67,31 @@ class RetrievalSettings(BaseSettings):
     )
     dense_weight: float = Field(
         default=0.5, ge=0, le=1, description="Share of the dense score in the hybrid score."
+    )
+    reranker: str | None = Field(
+        default=None,
+        description="Judge of the best hits: late_interaction, the embedder token by token, or the "
+        "folder or hub name of a cross-encoder; unset: none.",
+    )
+    reranker_url: str | None = Field(
+        default=None,
+        description="Server with /v1/rerank, such as http://localhost:8001/v1 of a vLLM, that runs "
+        "the model RETRIEVAL_RERANKER; unset there: the first one it lists.",
+    )
+    reranker_api_key: SecretStr | None = Field(default=None, description="Key of that server.")
+    reranker_calibration: Path | None = Field(
+        default=None,
+        description="File that turns the reranker's scores into probabilities; unset: they stay as "
+        "they are.",
+    )
+    rerank_depth: int = Field(
+        default=30, ge=1, le=1000, description="Hits that the reranker judges."
+    )
+    rerank_seconds: float = Field(
+        default=5,
+        gt=0,
+        le=600,
+        description="Time after which the order without the reranker stands, in seconds.",
     )
     qdrant_url: str | None = Field(
         default=None,

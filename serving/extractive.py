@@ -137,7 +137,9 @@ def rank_extracts(embedder: Embedder, question: str, context: Context) -> Rankin
                 similarity.best_matches(shift + start, shift + end).mean()
                 for start, end in (extract.sentence, extract.span)
             ]
-            scored.append((float(np.mean(matches)) + CHUNK_WEIGHT * hit.score, extract))
+            # From 0 to 1, as the weight was chosen for; a reranker's score may be anything.
+            fused = hit.scores.get("fused", hit.score)
+            scored.append((float(np.mean(matches)) + CHUNK_WEIGHT * fused, extract))
     scored.sort(key=lambda pair: -pair[0])
     return Ranking([extract for _, extract in scored], support)
 

@@ -51,6 +51,7 @@ class SearchRequest(Request):
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     mode: Mode | None = None
     profile: RetrievalProfile | str = DEFAULT
+    rerank: bool | None = Field(default=None, strict=True)
     explain: bool = False
     filter: MetadataFilter = None
 

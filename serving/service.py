@@ -14,13 +14,18 @@ from ingest.library import Library
 from ingest.parsers.pool import ParserPool
 from ingest.pipeline import Limits, Pipeline
 from ingest.settings import IngestSettings
+from retrieval.calibration import CalibratedReranker, Calibration
+from retrieval.cross_encoder import CrossEncoderReranker
 from retrieval.edge import EdgeStore
 from retrieval.embedding import Embedder, SentenceTransformerEmbedder
 from retrieval.index import IndexStore
+from retrieval.late_interaction import LateInteractionReranker
 from retrieval.profiles import ProfileStore
 from retrieval.qdrant import QdrantStore, connect
+from retrieval.reranking import Reranker, Reranking
 from retrieval.search import Searcher
-from retrieval.settings import RetrievalSettings
+from retrieval.served_reranker import ServedReranker
+from retrieval.settings import LATE_INTERACTION, RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache, open_cache
 from serving.answering import Answerer
 from serving.extractive import ExtractiveGenerator
@@ -68,15 +73,20 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
     Raises:
         StoreLockedError: another process owns the home folder.
         EmbedderUnavailableError: the embedder cannot be loaded.
+        RerankerUnavailableError: the reranker cannot be loaded.
+        CalibrationError: the reranker's calibration is missing, broken or another's.
         IndexUnavailableError: the Qdrant server does not answer.
     """
     with (
         Home(settings.home) as home,
         open_cache(home.vectors, settings.retrieval.vector_cache_bytes) as cache,
+        ExitStack() as closing,
     ):
         embedder = embedder or _load_embedder(settings.retrieval)
         if cache is not None:
             embedder = CachingEmbedder(embedder, cache)
+        searcher = Searcher(_build_reranking(settings.retrieval, embedder, closing))
+        closing.callback(searcher.close)
         pipeline = _build_pipeline(settings, home, embedder, cache)
         database_url = settings.ingest.database_url or home.database_url("jobs")
         ingest = settings.ingest
@@ -89,19 +99,16 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
             ingest.max_queued,
         )
         profiles = ProfileStore(home.profiles, settings.retrieval.profile())
-        searcher = Searcher()
         generator = _build_generator(settings.serving, embedder)
         answerer = Answerer(library, searcher, embedder, generator)
-        with ExitStack() as closing:
-            closing.callback(searcher.close)
-            closing.callback(pipeline.catalog.close)
-            closing.callback(pipeline.store.close)
-            closing.callback(pipeline.parsers.close)
-            pipeline.store.recover()
-            library.add_missing_attributes()
-            jobs.start()
-            closing.callback(jobs.stop)
-            yield Service(settings, home, library, embedder, profiles, searcher, answerer)
+        closing.callback(pipeline.catalog.close)
+        closing.callback(pipeline.store.close)
+        closing.callback(pipeline.parsers.close)
+        pipeline.store.recover()
+        library.add_missing_attributes()
+        jobs.start()
+        closing.callback(jobs.stop)
+        yield Service(settings, home, library, embedder, profiles, searcher, answerer)
 
 
 def _load_embedder(settings: RetrievalSettings) -> Embedder:
@@ -134,6 +141,34 @@ def _build_store(settings: RetrievalSettings, home: Home, embedder: Embedder) ->
     key = settings.qdrant_api_key
     client = connect(settings.qdrant_url, key.get_secret_value() if key else None)
     return QdrantStore(client, embedder.dimension, settings.language)
+
+
+def _build_reranking(
+    settings: RetrievalSettings, embedder: Embedder, closing: ExitStack
+) -> Reranking | None:
+    reranker = _build_reranker(settings, embedder, closing)
+    if reranker is None:
+        return None
+    if settings.reranker_calibration is not None:
+        reranker = CalibratedReranker(reranker, Calibration.load(settings.reranker_calibration))
+    return Reranking(reranker, settings.rerank_depth, settings.rerank_seconds)
+
+
+def _build_reranker(
+    settings: RetrievalSettings, embedder: Embedder, closing: ExitStack
+) -> Reranker | None:
+    if settings.reranker_url is not None:
+        key = settings.reranker_api_key
+        served = ServedReranker(
+            settings.reranker_url, settings.reranker, key.get_secret_value() if key else None
+        )
+        closing.callback(served.close)
+        return served
+    if settings.reranker is None:
+        return None
+    if settings.reranker == LATE_INTERACTION:
+        return LateInteractionReranker(embedder)
+    return CrossEncoderReranker(settings.reranker, settings.device)
 
 
 def _build_generator(settings: ServingSettings, embedder: Embedder) -> Generator:

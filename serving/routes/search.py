@@ -8,6 +8,7 @@ from retrieval.chunks import Hit
 from retrieval.explanation import Explanation, explain
 from retrieval.index import ChunkIndex
 from serving.context import name_hits
+from serving.errors import InvalidRequestError
 from serving.routes.dependencies import RunningService, check_question, find_profile
 from serving.schemas import DroppedView, HitView, SearchRequest
 from serving.service import Service
@@ -25,6 +26,10 @@ def search(request: SearchRequest, service: RunningService) -> dict[str, Any]:
     profile = find_profile(request.profile, service)
     if request.mode is not None:
         profile = profile.model_copy(update={"mode": request.mode})
+    if request.rerank is not None:
+        profile = profile.model_copy(update={"rerank": request.rerank})
+    if request.rerank and service.searcher.reranking is None:
+        raise InvalidRequestError("There is no reranker. Set RETRIEVAL_RERANKER.", "rerank")
     index = service.library.open_index(request.collection)
     top_k = request.top_k or profile.top_k or TOP_K
     result = service.searcher.search(

@@ -14,7 +14,9 @@ from retrieval.embedding import Matrix
 from retrieval.errors import EmbedderFailedError, IndexUnavailableError
 from retrieval.explanation import explain
 from retrieval.index import ChunkIndex
+from retrieval.late_interaction import LateInteractionReranker
 from retrieval.profiles import Fusion, Mode, RetrievalProfile
+from retrieval.reranking import Reranking
 from retrieval.search import Searcher, SearchResult
 from tests.fakes import HashEmbedder
 from tests.rankings import search_dense, search_lexical
@@ -261,3 +263,63 @@ def test_the_same_query_always_gives_the_same_order(search: Search, fusion: Fusi
         for _ in range(20)
     }
     assert len(orders) == 1
+
+
+def search_and_rerank(
+    index: ChunkIndex, top_k: int, max_seconds: float = 600.0, **profile: Any
+) -> SearchResult:
+    """Search for dogs that chase cats; the reranker judges eight hits, unless more are wanted."""
+    searcher = Searcher(Reranking(LateInteractionReranker(EMBEDDER), 8, max_seconds))
+    chosen = RetrievalProfile(num_candidates=12, **profile)
+    result = searcher.search(index, EMBEDDER.embed_query, "dogs chase cats", chosen, top_k)
+    searcher.close()
+    return result
+
+
+@pytest.mark.parametrize("mode", [Mode.HYBRID, Mode.DENSE])
+@pytest.mark.parametrize("top_k", [3, 12])
+def test_the_best_candidates_are_reranked(
+    index: ChunkIndex, search: Search, mode: Mode, top_k: int
+) -> None:
+    """More than asked for are judged, and the best of them are hits."""
+    result = search_and_rerank(index, top_k, mode=mode)
+    plain = search("dogs chase cats", top_k, num_candidates=12, mode=mode)
+    num_judged = max(top_k, 8)
+    judged = list(plain.final_ranking)[:num_judged]
+    assert set(result.rankings["rerank"]) == set(judged)
+    assert [hit.chunk.chunk_id for hit in result.hits] == list(result.final_ranking)[:top_k]
+    scores = [hit.score for hit in result.hits]
+    assert scores == [hit.scores["rerank"] for hit in result.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert result.warnings == []
+    assert result.timings.keys() == {"embed_seconds", "search_seconds", "rerank_seconds"}
+    explained = explain(result)
+    assert explained.keys() == plain.final_ranking.keys()
+    for place, chunk_id in enumerate(plain.final_ranking, start=1):
+        if place > num_judged:
+            assert explained[chunk_id].dropped == (
+                f"rank {place} before reranking is beyond what is reranked"
+            )
+
+
+def test_a_profile_may_leave_the_reranker_out(index: ChunkIndex, search: Search) -> None:
+    result = search_and_rerank(index, 3, rerank=False)
+    assert result.hits == search("dogs chase cats", 3, num_candidates=12).hits
+    assert "rerank" not in result.rankings
+
+
+def test_reranking_out_of_time_changes_nothing_and_is_told(
+    index: ChunkIndex, search: Search
+) -> None:
+    result = search_and_rerank(index, 12, max_seconds=1e-6)
+    assert result.hits == search("dogs chase cats", 12, num_candidates=12).hits
+    assert result.warnings == [
+        "The hits are not reranked. 1e-06 s were enough for 8 of 12 passages."
+    ]
+
+
+def test_reranking_nothing(index: ChunkIndex) -> None:
+    searcher = Searcher(Reranking(LateInteractionReranker(EMBEDDER), 8, 600.0))
+    profile = RetrievalProfile(mode=Mode.LEXICAL)
+    assert searcher.search(index, EMBEDDER.embed_query, "zebra", profile, 3).hits == []
+    searcher.close()

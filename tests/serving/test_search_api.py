@@ -1,11 +1,17 @@
 """POST /v1/search over HTTP."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.serving.application import Application, assert_refused
+from ingest.home import Home
+from retrieval.late_interaction import LateInteractionReranker
+from retrieval.reranking import Reranking
+from retrieval.search import Searcher
+from tests.serving.application import Application, assert_refused, serve
 
 pytestmark = pytest.mark.usefixtures("documents")
 QUESTION = "how many kilograms of honey does one hive give each year"
@@ -96,6 +102,43 @@ def test_timings_are_told(application: Application) -> None:
     assert all(seconds >= 0 for seconds in body["timings"].values())
 
 
+@pytest.fixture(scope="module")
+def reranked(
+    application: Application,
+    documents: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Application]:
+    """The same library, with a reranker."""
+    assert documents
+    service = application.service
+    reranker = LateInteractionReranker(service.embedder)
+    searcher = Searcher(Reranking(reranker, 4, max_seconds=60))
+    home = Home(tmp_path_factory.mktemp("reranked"))
+    with serve(replace(service, searcher=searcher, home=home)) as served:
+        yield served
+    searcher.close()
+
+
+def test_reranked_hits_have_the_score_of_the_reranker(reranked: Application) -> None:
+    body = reranked.http.post("/v1/search", json={"query": QUESTION, "top_k": 2}).json()
+    assert body["warnings"] == []
+    assert set(body["timings"]) == {"embed_seconds", "search_seconds", "rerank_seconds"}
+    scores = [hit["score"] for hit in body["hits"]]
+    assert scores == [hit["scores"]["rerank"] for hit in body["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_reranking_is_left_out_on_demand(application: Application, reranked: Application) -> None:
+    assert reranked.search(QUESTION, rerank=False) == application.search(QUESTION)
+    assert reranked.search(QUESTION, rerank=True) == reranked.search(QUESTION)
+
+
+def test_reranking_without_a_reranker_is_refused(application: Application) -> None:
+    assert application.search("honey", rerank=False)
+    response = refused_body(application, rerank=True)
+    assert_refused(response, 400, "invalid_value", "rerank", "Set RETRIEVAL_RERANKER")
+
+
 def test_same_query_gives_the_same_answer(application: Application) -> None:
     assert application.search("the lamp") == application.search("the lamp")
 
@@ -134,6 +177,7 @@ def test_query_of_100_000_characters(application: Application) -> None:
         pytest.param("mode", "psychic", "'hybrid', 'dense' or 'lexical'", id="mode"),
         pytest.param("query", None, "valid string", id="null query"),
         pytest.param("query", 7, "valid string", id="number as query"),
+        pytest.param("rerank", "yes", "valid boolean", id="text as rerank"),
         pytest.param("limit", 3, "not permitted", id="unknown field"),
     ],
 )

@@ -5,13 +5,15 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+
+from tests.cross_encoders import save_cross_encoder
 
 API_KEY = "secret"
 MODEL = "tiny"
@@ -30,13 +32,13 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "TORCHDYNAMO_DISABLE": "1",
 }
-FLAGS = [
-    "--enforce-eager",
-    "--max-num-seqs=8",
-    "--kv-cache-memory-bytes=67108864",
+FLAGS = ["--enforce-eager", "--max-num-seqs=8", "--kv-cache-memory-bytes=67108864"]
+GENERATOR_FLAGS = [
+    f"--max-model-len={CONTEXT_TOKENS}",
     "--block-size=32",
     "--enable-prompt-tokens-details",
 ]
+RERANKER_FLAGS = ["--runner=pooling"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +66,20 @@ class VllmServer:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the model; skips where there is no vLLM."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models and logs are; skips where there is no vLLM."""
     if not PYTHON.exists():
         pytest.skip("no vLLM here; `make vllm-env` installs it")
-    folder = tmp_path_factory.mktemp("vllm") / "model"
+    return tmp_path_factory.mktemp("vllm")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(folder: Path) -> Path:
+    """The folder of the model that writes."""
+    model = folder / "model"
     script = Path(__file__).with_name("make_tiny_model.py")
-    subprocess.run([PYTHON, script, folder], check=True, capture_output=True)
-    return folder
+    subprocess.run([PYTHON, script, model], check=True, capture_output=True)
+    return model
 
 
 @pytest.fixture(scope="session")
@@ -88,14 +96,27 @@ def mortal_vllm(tiny_model: Path) -> Iterator[VllmServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def tiny_cross_encoder(folder: Path) -> Path:
+    """The folder of the model that judges pairs."""
+    return save_cross_encoder(folder / "cross-encoder")
+
+
+@pytest.fixture(scope="session")
+def reranking_vllm(tiny_cross_encoder: Path) -> Iterator[VllmServer]:
+    """A server of /v1/rerank."""
+    with run_vllm(tiny_cross_encoder, RERANKER_FLAGS) as server:
+        yield server
+
+
 @contextmanager
-def run_vllm(model: Path) -> Iterator[VllmServer]:
+def run_vllm(model: Path, flags: Sequence[str] = GENERATOR_FLAGS) -> Iterator[VllmServer]:
     """Start a server on a free port, wait until it is ready, and kill it at the end."""
     port = _free_port()
     command = [
         *(str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)),
         *("--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(port)),
-        *("--max-model-len", str(CONTEXT_TOKENS), "--api-key", API_KEY, *FLAGS),
+        *("--api-key", API_KEY, *FLAGS, *flags),
     ]
     log = model.parent / f"vllm-{port}.log"
     with log.open("wb") as output:

@@ -1,0 +1,118 @@
+"""The reranker that asks a model server: vLLM, or any other with a `/v1/rerank` like Jina's."""
+
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from retrieval.errors import RerankerFailedError
+
+CONNECT_SECONDS = 1.0
+# Of a timeout, in seconds; httpx takes no 0.
+SHORTEST = 0.001
+REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
+
+
+class _Model(BaseModel):
+    id: str
+
+
+class _Models(BaseModel):
+    data: list[_Model]
+
+
+class _Result(BaseModel):
+    index: int
+    relevance_score: float
+
+
+class _Results(BaseModel):
+    results: list[_Result]
+
+
+_Answer = TypeVar("_Answer", _Models, _Results)
+
+
+class ServedReranker:
+    """Sends all passages in one request; the server makes its own batches."""
+
+    def __init__(self, url: str, model: str | None, api_key: str | None) -> None:
+        """Set up; the server is asked nothing yet.
+
+        Args:
+            url: up to and including `/v1`.
+            model: None takes the first one that the server lists.
+            api_key: None for servers without keys.
+        """
+        self.name = model or url
+        self._url = url
+        self._model = model
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(headers=headers)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def score(self, query: str, passages: Sequence[str], deadline: float) -> Iterator[list[float]]:
+        """Yield all scores at once, or nothing when the deadline comes first; see `Reranker`.
+
+        What the model cannot read is cut or refused, as the server is set up.
+        """
+        try:
+            if self._model is None:
+                self._model = self._first_model(deadline)
+            body = {
+                "model": self._model,
+                "query": query,
+                "documents": list(passages),
+                "top_n": len(passages),
+            }
+            answer = self._call("POST", "/rerank", deadline, _Results, json=body)
+        except httpx.ReadTimeout:
+            return
+        scores = {result.index: result.relevance_score for result in answer.results}
+        if sorted(scores) != list(range(len(passages))):
+            raise self._nonsense(f"it scored {len(scores)} of {len(passages)} passages")
+        yield [scores[index] for index in range(len(passages))]
+
+    def _first_model(self, deadline: float) -> str:
+        models = self._call("GET", "/models", deadline, _Models).data
+        if not models:
+            raise RerankerFailedError(f"The server at {self._url} lists no model.")
+        return models[0].id
+
+    def _call(
+        self, method: str, path: str, deadline: float, kind: type[_Answer], **arguments: Any
+    ) -> _Answer:
+        seconds = max(deadline - monotonic(), SHORTEST)
+        timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
+        url = f"{self._url.rstrip('/')}{path}"
+        try:
+            response = self._http.request(method, url, timeout=timeout, **arguments)
+        except httpx.ReadTimeout:
+            raise
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RerankerFailedError(
+                f"The reranker at {self._url} does not answer ({error}). Check that it runs and "
+                "that RETRIEVAL_RERANKER_URL is right."
+            ) from error
+        if response.status_code in REFUSALS:
+            raise RerankerFailedError(
+                f"The reranker at {self._url} refuses the key. Set RETRIEVAL_RERANKER_API_KEY."
+            )
+        if not response.is_success:
+            raise self._nonsense(f"it answered {response.status_code}: {response.text[:300]}")
+        try:
+            return kind.model_validate_json(response.content)
+        except ValidationError as error:
+            raise self._nonsense(f"it answered {response.text[:100]!r}") from error
+
+    def _nonsense(self, what: str) -> RerankerFailedError:
+        return RerankerFailedError(
+            f"The server at {self._url} does not rerank: {what}. Check RETRIEVAL_RERANKER_URL and "
+            "RETRIEVAL_RERANKER."
+        )
