@@ -1,4 +1,4 @@
-"""Uploads, updates and deletions while the service is killed: is anything lost, doubled, left over?
+"""Uploads, updates, deletions and reindexings under kills: is anything lost, doubled, left over?
 
 Usage: python -m benchmarks.crash [KILLS] [SEED]
 The service runs as always, over HTTP and with its parser processes, but with an embedder that needs
@@ -18,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
@@ -28,7 +29,7 @@ import httpx
 
 from ingest.documents import make_document_id
 from ingest.settings import IngestSettings
-from retrieval.edge import open_existing
+from retrieval.edge import EdgeStore
 from retrieval.embedding import Matrix
 from retrieval.settings import RetrievalSettings
 from serving.server import run
@@ -42,6 +43,7 @@ NUM_ACTORS = 3
 LONGEST_START_SECONDS = 60.0
 LONGEST_LIFE_SECONDS = 1.5
 LONGEST_REST_SECONDS = 300.0
+REINDEXING_SHARE = 0.05
 FINAL = {"searchable", "partial", "failed"}
 
 # A document is a name in a collection; its content is None when it is not there.
@@ -147,6 +149,9 @@ class Actor:
             time.sleep(self.random.uniform(0, 0.1))
 
     def _change(self, url: str, name: Name) -> None:
+        if self.random.random() < REINDEXING_SHARE:
+            self._reindex(url, name[0])
+            return
         before = self.possible.setdefault(name, {None})
         is_deletion = self.random.random() < 0.25  # noqa: PLR2004 - a quarter of the calls
         content = None if is_deletion else self._new_content()
@@ -161,6 +166,15 @@ class Actor:
             self.calls["deletions" if is_deletion else "uploads"] += 1
         else:
             self.calls[f"answered {response.status_code}"] += 1
+
+    def _reindex(self, url: str, collection: str) -> None:
+        try:
+            response = httpx.post(f"{url}/v1/collections/{collection}/reindex?force=1", timeout=60)
+        except httpx.HTTPError:
+            self.calls["unanswered"] += 1
+            return
+        known = response.is_success or response.status_code == httpx.codes.NOT_FOUND
+        self.calls["reindexings" if known else f"answered {response.status_code}"] += 1
 
     def _new_content(self) -> bytes:
         """Return a text with a word of its own, now and then a long, shared or unreadable one."""
@@ -233,7 +247,9 @@ def torture(home: Path, kills: int, seed: int) -> dict[str, Any]:
     wrong = [*check_catalog(documents, possible), *check_answers(str(server.url), documents)]
     status = server.end(by_kill=False)
     wrong += [f"the last service ended with {status}"] if status else []
-    wrong += [*check_index(home, documents), *check_files(home, documents)]
+    with closing(EdgeStore(home / "index")) as store:
+        wrong += check_index(store, documents)
+    wrong += check_files(home, documents)
     return {
         "kills": kills,
         "kills_during_start": num_in_start,
@@ -260,7 +276,11 @@ def wait_until_final(url: str, home: Path) -> dict[Name, dict[str, Any]]:
     deadline = time.monotonic() + LONGEST_REST_SECONDS
     while True:
         found = httpx.get(f"{url}/v1/documents?limit=1000", timeout=60).json()["documents"]
-        if {one["status"] for one in found} <= FINAL and not any((home / "work").iterdir()):
+        collections = httpx.get(f"{url}/v1/collections", timeout=60).json()["collections"]
+        is_at_rest = {one["status"] for one in found} <= FINAL and not any(
+            one["reindexing"] for one in collections
+        )
+        if is_at_rest and not any((home / "work").iterdir()):
             return {(one["collection"], one["external_id"]): one for one in found}
         if time.monotonic() > deadline:
             raise TimeoutError(f"Jobs go on for ever: {found}, {list((home / 'work').iterdir())}")
@@ -302,26 +322,22 @@ def check_answers(url: str, documents: dict[Name, dict[str, Any]]) -> Iterator[s
             yield f"{collection}: {word} is in {ids}, found in {found}"
 
 
-def check_index(home: Path, documents: dict[Name, dict[str, Any]]) -> Iterator[str]:
-    """Each chunk is there once, and nothing else."""
-    for collection in COLLECTIONS:
-        own = [one for (where, _), one in documents.items() if where == collection]
-        if (index := open_existing(home / "index" / collection)) is None:
-            yield from (f"{collection}: no index for {one['id']}" for one in own)
-            continue
-        total = 0
-        for document in own:
-            answering = document["searchable_revision"]
-            counts = index.count(document["id"]), index.count(document["id"], answering)
-            expected = document["num_chunks"] if answering == document["revision"] else counts[1]
-            total += counts[0]
-            if answering is None:
-                expected, counts = 0, (counts[0], 0)
-            if counts != (expected, expected):
-                yield f"{collection}: {document['id']} has {counts} chunks, not {expected}"
-        if (orphans := index.count() - total) != 0:
-            yield f"{collection}: {orphans} chunks of no document"
-        index.close()
+def check_index(store: EdgeStore, documents: dict[Name, dict[str, Any]]) -> Iterator[str]:
+    """Each chunk is there once, in one index for each collection, and nothing else."""
+    collections = {collection for collection, _ in documents}
+    indexes = {name.partition("~")[0]: store.find(name) for name in store.names()}
+    # A collection whose documents all failed may have none.
+    if len(indexes) != len(store.names()) or not indexes.keys() <= collections:
+        yield f"indexes {store.names()} of {collections}"
+    contents = {name: index.contents() for name, index in indexes.items() if index}
+    for (collection, _), document in documents.items():
+        if (answering := document["searchable_revision"]) is not None:
+            found = contents.get(collection, {}).pop((document["id"], answering), 0)
+            if found == 0 or (
+                answering == document["revision"] and found != document["num_chunks"]
+            ):
+                yield f"{collection}: {document['id']} has {found} chunks"
+    yield from (f"{name}: chunks of no document: {left}" for name, left in contents.items() if left)
 
 
 def check_files(home: Path, documents: dict[Name, dict[str, Any]]) -> Iterator[str]:

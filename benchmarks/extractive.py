@@ -75,11 +75,13 @@ def _choose_threshold(outcomes: Sequence[Outcome], half: int) -> float:
 
 
 def _answer(service: Service, question: Question, names: dict[str, str]) -> Outcome:
-    index = service.library.open_index("default")
     top_k = service.settings.serving.top_k
     profile = service.profiles.get(DEFAULT)
-    embedder = service.embedder
-    hits = service.searcher.search(index, embedder.embed_query, question.text, profile, top_k).hits
+    with service.library.open_index("default") as opened:
+        embedder = opened.embedder
+        hits = service.searcher.search(
+            opened.index, embedder.embed_query, question.text, profile, top_k
+        ).hits
     context, _ = build_context(
         service.library, hits, lambda text: len(embedder.token_offsets(text)), PackingPolicy()
     )

@@ -1,5 +1,6 @@
 """The catalog: which documents there are and how far they got. SQLite or Postgres."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from ingest.documents import Collection, Document, Status
+from ingest.documents import Collection, Document, Reindexing, ReindexingStatus, Status
 from ingest.errors import CatalogUnavailableError
 from retrieval.errors import StoreLockedError
 
@@ -53,6 +54,31 @@ collections = sa.Table(
     sa.Column("analyzer", sa.Text, nullable=False),
     sa.Column("chunker_fingerprint", sa.String(64), nullable=False),
     sa.Column("is_filterable", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("index_name", sa.String(80), nullable=False, server_default=""),
+)
+
+reindexings = sa.Table(
+    "reindexings",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("embedder", sa.Text, nullable=False),
+    sa.Column("embedder_fingerprint", sa.String(64), nullable=False),
+    sa.Column("analyzer", sa.Text, nullable=False),
+    sa.Column("chunker_fingerprint", sa.String(64), nullable=False),
+    sa.Column("index_name", sa.String(80), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("spare_index", sa.String(80)),
+    sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("error_reason", sa.Text),
+)
+
+reindexed = sa.Table(
+    "reindexed",
+    metadata,
+    sa.Column("document_id", sa.String(36), primary_key=True),
+    sa.Column("collection", sa.String(64), nullable=False, index=True),
+    sa.Column("revision", sa.String(64), nullable=False),
+    sa.Column("num_chunks", sa.Integer, nullable=False),
 )
 
 _WAITING = sa.text(f"status = '{Status.QUEUED}'")
@@ -189,6 +215,7 @@ class Catalog:
         """Remove a document's row; on SQLite its bytes are overwritten on disk, too."""
         with self._writing() as connection:
             connection.execute(sa.delete(documents).where(documents.c.id == document_id))
+            connection.execute(sa.delete(reindexed).where(reindexed.c.document_id == document_id))
         self.erase_log()
 
     def erase_log(self) -> None:
@@ -278,9 +305,14 @@ class Catalog:
 
     def add_collection(self, collection: Collection) -> None:
         """Insert a collection."""
-        values = {column.name: getattr(collection, column.name) for column in collections.c}
         with self._writing() as connection:
-            connection.execute(sa.insert(collections).values(**values))
+            connection.execute(sa.insert(collections).values(**_to_collection_row(collection)))
+
+    def set_chunker(self, name: str, fingerprint: str) -> None:
+        """Record how the chunks of a collection are cut."""
+        statement = sa.update(collections).where(collections.c.name == name)
+        with self._writing() as connection:
+            connection.execute(statement.values(chunker_fingerprint=fingerprint))
 
     def mark_filterable(self, name: str) -> None:
         """Record that all chunks of a collection carry the attributes of their documents."""
@@ -290,9 +322,148 @@ class Catalog:
             )
 
     def delete_collection(self, name: str) -> None:
-        """Remove a collection's row."""
+        """Remove a collection's row, and its reindexing."""
         with self._writing() as connection:
             connection.execute(sa.delete(collections).where(collections.c.name == name))
+            _delete_reindexing(connection, name)
+
+    def get_reindexing(self, name: str) -> Reindexing | None:
+        """Return the reindexing of a collection under way or failed, nothing counted, or None."""
+        query = sa.select(reindexings).where(reindexings.c.name == name)
+        with self._reading() as connection:
+            row = connection.execute(query).mappings().first()
+        return None if row is None else _to_reindexing(row)
+
+    def list_reindexings(self) -> list[Reindexing]:
+        """Return all reindexings in the order they were asked for, with what is done counted."""
+        num_done = sa.func.count(reindexed.c.document_id).label("num_done")
+        num_chunks = sa.func.coalesce(sa.func.sum(reindexed.c.num_chunks), 0).label("num_chunks")
+        query = (
+            sa.select(reindexings, num_done, num_chunks)
+            .join(reindexed, reindexed.c.collection == reindexings.c.name, isouter=True)
+            .group_by(*reindexings.c)
+            .order_by(reindexings.c.started_at)
+        )
+        with self._reading() as connection:
+            return [_to_reindexing(row) for row in connection.execute(query).mappings()]
+
+    def put_reindexing(self, reindexing: Reindexing) -> None:
+        """Insert the reindexing of a collection, instead of one that was there; none is done."""
+        values = _to_target_row(reindexing.target) | {
+            "status": reindexing.status,
+            "spare_index": reindexing.spare_index,
+            "started_at": reindexing.started_at,
+            "error_reason": reindexing.error_reason,
+        }
+        with self._writing() as connection:
+            _delete_reindexing(connection, reindexing.target.name)
+            connection.execute(sa.insert(reindexings).values(**values))
+
+    def set_reindexing_status(self, name: str, status: ReindexingStatus) -> None:
+        """Record how far a reindexing got."""
+        statement = sa.update(reindexings).where(reindexings.c.name == name)
+        with self._writing() as connection:
+            connection.execute(statement.values(status=status))
+
+    def delete_reindexing(self, name: str) -> None:
+        """Forget a reindexing."""
+        with self._writing() as connection:
+            _delete_reindexing(connection, name)
+
+    def list_to_reindex(
+        self, collection: str, after: str | None = None, limit: int = 100
+    ) -> list[Document]:
+        """Return documents whose answering revision is not in the new index, in order of ids."""
+        is_done = sa.exists().where(
+            reindexed.c.document_id == documents.c.id,
+            reindexed.c.revision == documents.c.searchable_revision,
+        )
+        query = (
+            sa.select(documents)
+            .where(
+                documents.c.collection == collection,
+                documents.c.searchable_revision.is_not(None),
+                ~is_done,
+            )
+            .order_by(documents.c.id)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(documents.c.id > after)
+        with self._reading() as connection:
+            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+
+    def list_reindexed(self, collection: str) -> dict[tuple[str, str], int]:
+        """Return how many chunks each (document id, revision) has in the new index."""
+        query = sa.select(reindexed.c.document_id, reindexed.c.revision, reindexed.c.num_chunks)
+        with self._reading() as connection:
+            rows = connection.execute(query.where(reindexed.c.collection == collection))
+            return {(row.document_id, row.revision): row.num_chunks for row in rows}
+
+    def list_replaced(self, collection: str) -> list[str]:
+        """Return ids of documents that were put into the new index, but are replaced or gone."""
+        answers = sa.exists().where(
+            documents.c.id == reindexed.c.document_id,
+            documents.c.searchable_revision == reindexed.c.revision,
+        )
+        query = sa.select(reindexed.c.document_id)
+        query = query.where(reindexed.c.collection == collection, ~answers)
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def add_reindexed(self, document: Document, num_chunks: int) -> None:
+        """Record that the answering revision of a document is in the new index."""
+        values = {
+            "document_id": document.id,
+            "collection": document.collection,
+            "revision": document.searchable_revision,
+            "num_chunks": num_chunks,
+        }
+        with self._writing(is_durable=False) as connection:
+            connection.execute(sa.delete(reindexed).where(reindexed.c.document_id == document.id))
+            connection.execute(sa.insert(reindexed).values(**values))
+
+    def forget_reindexed(self, document_id: str) -> None:
+        """Record that a document is not in the new index."""
+        with self._writing() as connection:
+            connection.execute(sa.delete(reindexed).where(reindexed.c.document_id == document_id))
+
+    def swap_index(self, reindexing: Reindexing, old_index: str, parser_version: int) -> None:
+        """Let the new index of a collection answer, and keep the old one in mind to be removed.
+
+        Args:
+            reindexing: done but for this.
+            old_index: name of the index that answered until now.
+            parser_version: of the texts that the new chunks were cut from.
+        """
+        name = reindexing.target.name
+        num_chunks = (
+            sa.select(reindexed.c.num_chunks)
+            .where(reindexed.c.document_id == documents.c.id)
+            .scalar_subquery()
+        )
+        is_latest = documents.c.searchable_revision == documents.c.revision
+        with self._writing() as connection:
+            answering = sa.update(documents).where(
+                documents.c.collection == name, documents.c.searchable_revision.is_not(None)
+            )
+            connection.execute(
+                answering.values(searchable_chunks=num_chunks, searchable_parser=parser_version)
+            )
+            connection.execute(
+                answering.where(is_latest).values(num_chunks=num_chunks, num_embedded=num_chunks)
+            )
+            connection.execute(
+                sa.update(collections)
+                .where(collections.c.name == name)
+                .values(**_to_collection_row(reindexing.target))
+            )
+            connection.execute(sa.delete(reindexed).where(reindexed.c.collection == name))
+            connection.execute(
+                sa.update(reindexings)
+                .where(reindexings.c.name == name)
+                .values(status=ReindexingStatus.FINISHING, spare_index=old_index)
+            )
 
     def _claim_database(self) -> sa.Connection:
         """Lock the database for as long as the connection lives.
@@ -342,6 +513,18 @@ def _translated() -> Iterator[None]:
         ) from error
 
 
+def check_sqlite(path: Path) -> str | None:
+    """Return what SQLite finds wrong with a database file, or None."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    finally:
+        connection.close()
+    return None if found == ["ok"] else "; ".join(found)
+
+
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     for pragma in (
         "journal_mode=WAL",
@@ -355,9 +538,38 @@ def _to_row(document: Document) -> dict[str, Any]:
     return {column.name: getattr(document, column.name) for column in documents.c}
 
 
+def _to_collection_row(collection: Collection) -> dict[str, Any]:
+    return {column.name: getattr(collection, column.name) for column in collections.c}
+
+
+def _to_target_row(collection: Collection) -> dict[str, Any]:
+    row = _to_collection_row(collection)
+    return {name: value for name, value in row.items() if name in reindexings.c}
+
+
+def _delete_reindexing(connection: sa.Connection, name: str) -> None:
+    connection.execute(sa.delete(reindexings).where(reindexings.c.name == name))
+    connection.execute(sa.delete(reindexed).where(reindexed.c.collection == name))
+
+
+def _to_reindexing(row: Mapping[Any, Any]) -> Reindexing:
+    return Reindexing(
+        target=Collection(
+            **{column.name: row[column.name] for column in collections.c if column.name in row}
+        ),
+        status=ReindexingStatus(row["status"]),
+        spare_index=row["spare_index"],
+        started_at=_in_utc(row["started_at"]),
+        error_reason=row["error_reason"],
+        num_done=row.get("num_done", 0),
+        num_chunks=int(row.get("num_chunks", 0)),
+    )
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def _to_document(row: Mapping[str, Any]) -> Document:
-    times = {
-        name: row[name] if row[name].tzinfo else row[name].replace(tzinfo=UTC)
-        for name in ("created_at", "updated_at")
-    }
+    times = {name: _in_utc(row[name]) for name in ("created_at", "updated_at")}
     return Document(**{**row, **times, "status": Status(row["status"])})

@@ -1,4 +1,4 @@
-"""What the catalog knows of a document and of a collection."""
+"""What the catalog knows of a document, a collection and a reindexing."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from retrieval.attributes import Attributes, to_attributes
 
 # Begins the keys under which filters find what the catalog knows of a document.
 RESERVED_PREFIX = "document."
+# Between the name of a collection and the number of its index.
+GENERATION_MARK = "~"
 _NAMESPACE = uuid.UUID("5f0c8d0e-6a2b-5d43-9d0f-0f5a7c1e2b90")
 
 
@@ -107,6 +109,7 @@ class Collection:
 
     Attributes:
         is_filterable: whether all chunks carry the attributes of their documents.
+        index_name: what its index is called in the index store.
     """
 
     name: str
@@ -114,8 +117,57 @@ class Collection:
     embedder_fingerprint: str
     analyzer: str
     chunker_fingerprint: str
+    index_name: str
     is_filterable: bool = True
     num_documents: int = 0
+
+    @property
+    def next_index_name(self) -> str:
+        """Name of the index that takes the place of this one; no collection can be called so."""
+        name, _, generation = self.index_name.partition(GENERATION_MARK)
+        return f"{name}{GENERATION_MARK}{int(generation or 1) + 1}"
+
+
+class ReindexingStatus(StrEnum):
+    """Where a reindexing stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHING = "finishing"  # the new index answers, the old one is about to be removed
+    FAILED = "failed"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its job is waiting or under way."""
+        return self is not ReindexingStatus.FAILED
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexing:
+    """A collection on its way to a new index.
+
+    Attributes:
+        target: what the collection will be; its `index_name` is that of the new index.
+        spare_index: the index that does not answer: the new one while it is filled, then the old
+            one until it is removed; None when there is none.
+        started_at: when it was asked for; makes its job's id unique.
+        error_reason: why it failed, in words.
+        num_done: documents that are in the new index.
+        num_chunks: their chunks.
+    """
+
+    target: Collection
+    status: ReindexingStatus
+    spare_index: str | None
+    started_at: datetime
+    error_reason: str | None = None
+    num_done: int = 0
+    num_chunks: int = 0
+
+    @property
+    def job_id(self) -> str:
+        """Id of the job that does it."""
+        return f"reindex/{self.target.name}/{self.started_at:%Y%m%d%H%M%S%f}"
 
 
 def make_document_id(collection: str, external_id: str) -> str:

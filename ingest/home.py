@@ -32,6 +32,11 @@ class Home:
         return self.path / "index"
 
     @property
+    def damaged(self) -> Path:
+        """Indexes that did not open, set aside by `suffice doctor --repair`."""
+        return self.path / "damaged"
+
+    @property
     def work(self) -> Path:
         """Half-done ingestion: uploads under way, vectors not yet in the index."""
         return self.path / "work"

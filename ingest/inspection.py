@@ -1,53 +1,227 @@
-"""Comparing what the catalog says with the files and the embedded index."""
+"""Comparing the catalog with index and files, and mending what does not agree."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from ingest.catalog import Catalog
-from ingest.documents import Document
-from ingest.files import FileStore, TextStore
+from ingest.documents import Collection, Document, Status
+from ingest.files import PARSER_VERSION, FileStore, TextStore
 from ingest.home import Home
-from retrieval.edge import open_existing
+from ingest.reindexing import orphaned_indexes
+from retrieval.errors import IndexUnavailableError
+from retrieval.index import ChunkIndex, IndexStore
 
-LISTED_DOCUMENTS = 1_000_000
+PAGE_SIZE = 1000
+# Why a document failed whose bytes are lost.
+MISSING = "missing"
+REASON = "Its original was lost. Upload it again."
+
+# How many chunks an index holds of each (document id, revision).
+Contents = Mapping[tuple[str, str], int]
 
 
-def inspect(home: Home, database_url: str | None, *, has_index: bool) -> list[str]:
-    """Return what does not agree, in words; an empty list means that all is well.
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that does not agree.
+
+    Attributes:
+        what: in words, as a sentence.
+        remedy: what `mend` does, in words.
+        mend: makes it agree; to be called before the next problem is looked for.
+    """
+
+    what: str
+    remedy: str
+    mend: Callable[[], object]
+
+
+def inspect(home: Home, catalog: Catalog, store: IndexStore) -> Iterator[Problem]:
+    """Yield what does not agree; nothing means that all is well.
 
     Args:
         home: owned by the caller, so that no service is using it.
-        database_url: of the catalog; None is the one in the home folder.
-        has_index: whether the index is in the home folder and not on a Qdrant server.
+        catalog: of the same service.
+        store: of the same service.
+
+    Raises:
+        IndexUnavailableError: a Qdrant server does not answer.
     """
-    catalog = Catalog(database_url or home.database_url("catalog"))
-    try:
-        documents = catalog.list_documents(limit=LISTED_DOCUMENTS)
-        problems = list(_check_files(home, documents))
-        return [*problems, *_check_index(home, documents)] if has_index else problems
-    finally:
-        catalog.close()
+    inspection = _Inspection(home, catalog, store)
+    yield from inspection.reindexings()
+    for collection in catalog.list_collections():
+        yield from inspection.index(collection)
+    yield from inspection.documents()
+    yield from inspection.orphans()
 
 
-def _check_files(home: Home, documents: list[Document]) -> Iterator[str]:
-    files, texts = FileStore(home.files, home.work), TextStore(home.texts, home.work)
-    for document in documents:
-        name = f"{document.filename} ({document.id})"
-        if not files.path(document.revision).exists():
-            yield f"The original of {name} is missing: upload it again."
-        if document.searchable_revision and texts.load(document.searchable_revision) is None:
-            yield f"The text of {name} is missing: upload it again."
+class _Inspection:
+    """One look at everything; `contents` and `indexes` are those of the collections that open."""
 
+    def __init__(self, home: Home, catalog: Catalog, store: IndexStore) -> None:
+        self._home = home
+        self._catalog = catalog
+        self._store = store
+        self._files = FileStore(home.files, home.work)
+        self._texts = TextStore(home.texts, home.work)
+        self._indexes: dict[str, ChunkIndex | None] = {}
+        self._contents: dict[str, Contents] = {}
 
-def _check_index(home: Home, documents: list[Document]) -> Iterator[str]:
-    for collection in sorted({document.collection for document in documents}):
-        index = open_existing(home.index / collection)
-        for document in documents:
-            if document.collection == collection and document.status.is_searchable:
-                found = index.count(document.id, document.searchable_revision) if index else 0
-                if found != document.num_chunks:
-                    yield (
-                        f"The index holds {found} of {document.num_chunks} chunks of "
-                        f"{document.filename} ({document.id}): delete it and upload it again."
-                    )
-        if index:
-            index.close()
+    def reindexings(self) -> Iterator[Problem]:
+        """Open the indexes that reindexing works on."""
+        for reindexing in self._catalog.list_reindexings():
+            name, spare = reindexing.target.name, reindexing.spare_index
+            if spare and (damage := self._damage(spare)):
+                yield Problem(
+                    f"The other index of collection {name!r}, which is being reindexed, is "
+                    f"damaged: {damage}",
+                    f"removes it; run `suffice reindex {name}` again.",
+                    partial(self._give_up_reindexing, name, spare),
+                )
+
+    def index(self, collection: Collection) -> Iterator[Problem]:
+        """Open the index of a collection, and look for chunks that no document has."""
+        name = collection.name
+        if damage := self._damage(collection.index_name):
+            aside = (
+                self._home.damaged / f"{collection.index_name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+            )
+            yield Problem(
+                f"The index of collection {name!r} is damaged: {damage}",
+                f"moves it to {aside} and ingests its documents anew at the next start.",
+                partial(self._set_aside, collection, aside),
+            )
+            return
+        index = self._indexes[name] = self._store.find(collection.index_name)
+        self._contents[name] = index.contents() if index else {}
+        if index and (strays := self._strays(name)):
+            num_chunks = sum(self._contents[name][stray] for stray in strays)
+            yield Problem(
+                f"The index of collection {name!r} holds {num_chunks} chunks of no document.",
+                "removes them.",
+                partial(self._remove_chunks, index, strays),
+            )
+
+    def documents(self) -> Iterator[Problem]:
+        """Compare each document with its files and chunks."""
+        for document in self._all_documents():
+            if problem := self._diagnose(document):
+                yield problem
+
+    def orphans(self) -> Iterator[Problem]:
+        """Look for what nothing in the catalog names."""
+        for name in sorted(orphaned_indexes(self._catalog, self._store)):
+            remove = partial(self._store.drop, name)
+            yield Problem(f"The index {name!r} is no collection's.", "removes it.", remove)
+        used: set[str | None] = set()
+        for document in self._all_documents():
+            used |= {document.revision, document.searchable_revision}
+        if strays := {*self._files.revisions(), *self._texts.revisions()} - used:
+            yield Problem(
+                f"Originals or texts of {len(strays)} revisions are no document's.",
+                "removes them.",
+                partial(self._remove_files, strays),
+            )
+
+    def _all_documents(self) -> Iterator[Document]:
+        after = None
+        while page := self._catalog.list_documents(after=after, limit=PAGE_SIZE):
+            yield from page
+            after = page[-1].id
+
+    def _damage(self, index_name: str) -> str | None:
+        """Return why an embedded index does not open, or None."""
+        try:
+            self._store.find(index_name)
+        except IndexUnavailableError as error:
+            if self._store.is_shared:  # then a server does not answer
+                raise
+            return str(error)
+        return None
+
+    def _strays(self, name: str) -> list[tuple[str, str]]:
+        """Return what an index holds of no document, or of a revision that does not answer."""
+        return [stray for stray in self._contents[name] if not self._is_wanted(name, *stray)]
+
+    def _is_wanted(self, collection: str, document_id: str, revision: str) -> bool:
+        document = self._catalog.get(document_id)
+        if document is None or document.collection != collection:
+            return False
+        # What is not final is seen to by the document's job.
+        return revision == document.searchable_revision or not document.status.is_final
+
+    def _diagnose(self, document: Document) -> Problem | None:
+        """Return what is wrong with a document, with the one thing to do about all of it."""
+        is_known = document.error_code == MISSING
+        has_original = self._files.path(document.revision).exists() or is_known
+        is_whole = self._has_all_chunks(document)
+        faults = [] if has_original else ["its original is missing"]
+        if not self._has_text(document):
+            faults.append("its text is missing")
+        if not is_whole:
+            faults.append(f"the index does not hold its {document.searchable_chunks} chunks")
+        if not faults:
+            return None
+        answers_with_latest = document.searchable_revision == document.revision
+        changes: dict[str, Any] = {}
+        if not has_original:
+            remedy = "marks it as failed, to be uploaded again."
+            changes = {"status": Status.FAILED, "error_code": MISSING, "error_reason": REASON}
+        elif answers_with_latest and not is_known:
+            remedy = "ingests it anew at the next start."
+            changes = {"status": Status.QUEUED, "attempt": document.attempt + 1, "num_retries": 0}
+        else:
+            remedy = "removes the chunks of its older revision."
+        if not is_whole and (changes.get("status") is not Status.QUEUED):
+            changes |= {"searchable_revision": None, "searchable_chunks": 0}
+        what = f"{document.filename} ({document.id}): {', '.join(faults)}."
+        return Problem(what, remedy, partial(self._change, document, changes))
+
+    def _has_text(self, document: Document) -> bool:
+        """Whether the text of the latest revision is there, if it should be."""
+        is_due = document.status.is_searchable and document.searchable_parser == PARSER_VERSION
+        return not is_due or self._texts.has(document.revision, document.media_type)
+
+    def _has_all_chunks(self, document: Document) -> bool:
+        """Whether the chunks of the answering revision are there, if they should be."""
+        contents = self._contents.get(document.collection)
+        revision = document.searchable_revision
+        if contents is None or revision is None or not document.status.is_final:
+            return True
+        return contents.get((document.id, revision), 0) == document.searchable_chunks
+
+    def _change(self, document: Document, changes: Mapping[str, Any]) -> None:
+        index = self._indexes.get(document.collection)
+        if "searchable_revision" in changes and index is not None:
+            index.delete(document.id)
+            index.compact()
+        self._catalog.update(document.id, document.revision, **changes)
+
+    def _set_aside(self, collection: Collection, aside: Path) -> None:
+        aside.parent.mkdir(exist_ok=True)
+        (self._home.index / collection.index_name).rename(aside)
+        for document in self._all_documents():
+            if document.collection == collection.name:
+                changes: dict[str, Any] = {"searchable_revision": None, "searchable_chunks": 0}
+                if document.status.is_searchable:
+                    changes |= {"status": Status.QUEUED, "attempt": document.attempt + 1}
+                self._catalog.update(document.id, document.revision, **changes)
+
+    def _give_up_reindexing(self, name: str, spare_index: str) -> None:
+        self._store.drop(spare_index)
+        self._catalog.delete_reindexing(name)
+
+    def _remove_chunks(self, index: ChunkIndex, strays: list[tuple[str, str]]) -> None:
+        for document_id, _ in strays:
+            document = self._catalog.get(document_id)
+            answering = document.searchable_revision if document else None
+            index.delete(document_id, keep_revision=answering)
+        index.compact()
+
+    def _remove_files(self, revisions: set[str]) -> None:
+        for revision in revisions:
+            self._files.delete(revision)
+            self._texts.delete(revision)

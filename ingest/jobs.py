@@ -1,7 +1,8 @@
 """Durable jobs: each upload is a DBOS workflow, so what was accepted is finished after a crash.
 
-A job has no steps in DBOS's sense: those of the pipeline leave their results on disk, so a job that
-is begun again goes on where it was.
+So is each reindexing of a collection; these have a queue of their own, one at a time. A job has no
+steps in DBOS's sense: those of the pipeline leave their results on disk, so a job that is begun
+again goes on where it was.
 """
 
 import logging
@@ -16,13 +17,15 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
-from ingest.documents import Document, Status
+from ingest import reindexing as reindexings
+from ingest.documents import Collection, Document, Reindexing, Status
 from ingest.errors import CatalogUnavailableError, UnreadableFileError
 from ingest.faults import Fault, describe
 from ingest.files import PARSER_VERSION
 from ingest.pipeline import Pipeline, ServiceStopping, SupersededError
 
 QUEUE = "ingestion"
+REINDEXING_QUEUE = "reindexing"
 # Raise when jobs of older versions cannot be run: they are queued anew. A version DBOS makes up
 # from the code would strand queued jobs at every change of the code.
 WORKFLOW_VERSION = "2"
@@ -30,6 +33,7 @@ WORKFLOW_VERSION = "2"
 RETRY_DELAYS_SECONDS: tuple[float, ...] = (1, 5, 30, 120, 600)
 # Twenty looks a second cost 6 % of a core.
 POLLING_SECONDS = 0.1
+REINDEXING_POLLING_SECONDS = 1.0
 TIDYING_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 15
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
@@ -66,25 +70,31 @@ class Jobs:
         # Before the first job can write anything.
         unfinished = self._pipeline.catalog.list_unfinished()
         self._pipeline.sweep_work(unfinished)
+        going_on = reindexings.settle(self._pipeline)
         DBOS(config=config)
         DBOS.launch()
         DBOS.register_queue(
             QUEUE, worker_concurrency=self._concurrent_jobs, polling_interval_sec=POLLING_SECONDS
+        )
+        DBOS.register_queue(
+            REINDEXING_QUEUE, worker_concurrency=1, polling_interval_sec=REINDEXING_POLLING_SECONDS
         )
         _delete_jobs_of_other_versions()
         _delete_ended_jobs()
         for document in sorted(unfinished, key=lambda one: one.turn):
             enqueue(document)
         self._enqueue_outdated()
+        for reindexing in going_on:
+            enqueue_reindexing(reindexing)
         self._tidying.start()
 
     def _enqueue_outdated(self) -> None:
         """Ingest anew what another version of the parser read; its chunks answer meanwhile."""
-        catalog, fingerprint = self._pipeline.catalog, self._pipeline.embedder.fingerprint
+        catalog, recipes = self._pipeline.catalog, self._pipeline.recipes
         fitting = {
             one.name
             for one in catalog.list_collections()
-            if one.embedder_fingerprint == fingerprint
+            if "embedder" not in recipes.outdated(one)  # those are read anew by reindexing
         }
         for document in catalog.list_outdated(PARSER_VERSION):
             if document.collection in fitting:
@@ -119,6 +129,12 @@ class Jobs:
         enqueue(queued)
         return queued
 
+    def submit_reindexing(self, collection: Collection) -> Reindexing:
+        """Record that a collection is to be reindexed, and queue its job."""
+        reindexing = reindexings.begin(self._pipeline, collection)
+        enqueue_reindexing(reindexing)
+        return reindexing
+
     def forget(self, document: Document) -> None:
         """Remove what the job store knows of a document, except for a job that is under way.
 
@@ -152,6 +168,37 @@ def enqueue(document: Document, delay_seconds: float | None = None) -> None:
     options = SetEnqueueOptions(priority=document.turn, delay_seconds=delay_seconds)
     with SetWorkflowID(document.job_id), options:
         DBOS.enqueue_workflow(QUEUE, ingest_document, document.id, document.revision)
+
+
+def enqueue_reindexing(reindexing: Reindexing) -> None:
+    """Queue a reindexing; a second call changes nothing."""
+    with SetWorkflowID(reindexing.job_id):
+        DBOS.enqueue_workflow(REINDEXING_QUEUE, reindex_collection, reindexing.target.name)
+
+
+@DBOS.workflow(name="reindex_collection")
+def reindex_collection(name: str) -> None:
+    """Give a collection a new index, or record why not."""
+    job_id, num_tries = str(DBOS.workflow_id), 0
+    while True:
+        try:
+            with _working() as pipeline:
+                reindexings.reindex(pipeline, name, job_id)
+        except SupersededError:
+            logger.info("superseded", extra={"collection": name})
+            return
+        except Exception as error:  # the worker's loop: a reindexing fails, the worker goes on
+            logger.warning("an attempt failed", extra={"collection": name}, exc_info=True)
+            fault = describe(error)
+            has_tried_all = num_tries >= len(RETRY_DELAYS_SECONDS[: fault.max_retries])
+            if has_tried_all and reindexings.fail(_pipeline(), name, job_id, fault.reason):
+                return
+            seconds = RETRY_DELAYS_SECONDS[min(num_tries, len(RETRY_DELAYS_SECONDS) - 1)]
+            if _pipeline().stopping.wait(seconds):
+                raise ServiceStopping from error
+            num_tries += 1
+        else:
+            return
 
 
 @DBOS.workflow(name="ingest_document")

@@ -3,13 +3,21 @@
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ingest.documents import RESERVED_PREFIX, Collection, Document, Status, make_document_id
+from ingest.documents import (
+    RESERVED_PREFIX,
+    Collection,
+    Document,
+    Reindexing,
+    Status,
+    make_document_id,
+)
 from ingest.errors import (
     CollectionNotFoundError,
     DocumentNotFoundError,
@@ -23,7 +31,7 @@ from ingest.parsers.media_types import detect_media_type
 from ingest.pipeline import Pipeline
 from ingest.texts import CanonicalText
 from retrieval.attributes import to_attributes
-from retrieval.errors import CollectionMismatchError
+from retrieval.embedding import Embedder
 from retrieval.index import ChunkIndex
 
 _COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -56,16 +64,40 @@ class Upload:
     password: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenIndex:
+    """The index of a collection, and the embedder that its vectors are from."""
+
+    index: ChunkIndex
+    embedder: Embedder
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionState:
+    """A collection as its users see it.
+
+    Attributes:
+        collection: with its documents counted.
+        num_chunks: chunks that answer now.
+        outdated: which of `embedder`, `chunker` and `analyzer` are not those of the settings.
+        reindexing: the one under way, or the last one if it failed.
+    """
+
+    collection: Collection
+    num_chunks: int
+    outdated: list[str]
+    reindexing: Reindexing | None
+
+
 class Library:
     """Documents of all collections."""
 
     def __init__(
-        self, pipeline: Pipeline, jobs: Jobs, analyzer: str, max_upload_bytes: int, max_queued: int
+        self, pipeline: Pipeline, jobs: Jobs, max_upload_bytes: int, max_queued: int
     ) -> None:
         self._pipeline = pipeline
         self._catalog = pipeline.catalog
         self._jobs = jobs
-        self._analyzer = analyzer
         self._max_upload_bytes = max_upload_bytes
         self._max_queued = max_queued
 
@@ -78,13 +110,13 @@ class Library:
         Raises:
             InvalidRequestError: a malformed name, or metadata that filters cannot hold.
             EmptyUploadError, UploadTooLargeError, UnsupportedTypeError: not a file we take.
-            CollectionMismatchError: the collection was made with another embedder or analyzer.
+            CollectionMismatchError: the embedder of the collection is not to be had any more.
             QueueFullError: too many documents are waiting.
         """
         _check_names(upload)
         _check_metadata(upload.metadata or {})
         self.check_queue()
-        self._check_fingerprints(upload.collection)
+        self._check_embedder(upload.collection)
         received = self._pipeline.files.receive(upload.pieces, self._max_upload_bytes)
         try:
             with received.path.open("rb") as file:
@@ -134,13 +166,41 @@ class Library:
             _check_collection(collection)
         return self._catalog.list_documents(collection, status, after, limit)
 
-    def num_chunks(self, collection: str) -> int:
-        """Count the chunks that answer; asked of the catalog, so that no index is made."""
-        return self._catalog.count_chunks(collection)
-
-    def collections(self) -> list[Collection]:
+    def collections(self) -> list[CollectionState]:
         """Return the collections that hold documents."""
-        return self._catalog.list_collections()
+        reindexings = {one.target.name: one for one in self._catalog.list_reindexings()}
+        return [
+            CollectionState(
+                collection,
+                # Asked of the catalog, so that no index is opened.
+                self._catalog.count_chunks(collection.name),
+                self._pipeline.recipes.outdated(collection),
+                reindexings.get(collection.name),
+            )
+            for collection in self._catalog.list_collections()
+        ]
+
+    def reindex(self, name: str, *, force: bool = False) -> tuple[CollectionState, bool]:
+        """Make a collection anew with the settings of today, if it was made with others.
+
+        Args:
+            name: of the collection.
+            force: also if nothing is outdated.
+
+        Returns:
+            The collection, and whether it is being reindexed.
+
+        Raises:
+            CollectionNotFoundError: no document was ever uploaded to it.
+        """
+        with self._pipeline.change:
+            collection = self._collection(name)
+            reindexing = self._catalog.get_reindexing(name)
+            is_open = reindexing is not None and reindexing.status.is_open
+            if not is_open and (force or self._pipeline.recipes.outdated(collection)):
+                self._jobs.submit_reindexing(collection)
+                is_open = True
+        return next(one for one in self.collections() if one.collection.name == name), is_open
 
     def retry(self, document_id: str) -> Document:
         """Queue a failed document again; one that did not fail is left as it is."""
@@ -148,7 +208,7 @@ class Library:
             document = self.get(document_id)
             if document.status is not Status.FAILED:
                 return document
-            self._check_fingerprints(document.collection)
+            self._check_embedder(document.collection)
             return self._jobs.submit(replace(document, attempt=document.attempt + 1))
 
     def delete(self, document_id: str) -> None:
@@ -158,10 +218,10 @@ class Library:
             self._jobs.forget(document)
             is_last = not self._catalog.has_other_documents(document.collection, document_id)
             if is_last:
-                self._pipeline.store.drop(document.collection)
+                self._pipeline.drop_indexes(document.collection)
             else:
-                index = self._pipeline.store.open(document.collection)
-                index.delete(document_id)
+                for index in self._pipeline.find_indexes(document.collection):
+                    index.delete(document_id)
             self._pipeline.discard_work(document_id, document.revision)
             for revision in {document.revision, document.searchable_revision} - {None}:
                 self._pipeline.forget_revision(str(revision), by=document_id)
@@ -171,36 +231,34 @@ class Library:
             # Last: what was broken off before this can be deleted again.
             self._catalog.delete(document_id)
         if not is_last:
-            index.compact()
+            self._pipeline.compact(document.collection)
 
     def add_missing_attributes(self) -> None:
         """Let filters find what was ingested before there were filters; nothing is embedded."""
         for collection in self._catalog.list_collections():
             if collection.is_filterable:
                 continue
-            try:
-                index = self.open_index(collection.name)
-            except CollectionMismatchError:
-                continue  # nothing is asked of it before the settings are back
             logger.info("adding attributes", extra={"collection": collection.name})
+            indexes = self._pipeline.find_indexes(collection.name)
             for document in self._catalog.iterate_documents(collection.name):
                 if document.searchable_revision is not None:
-                    index.set_attributes(document.id, document.attributes)
+                    for index in indexes:
+                        index.set_attributes(document.id, document.attributes)
             self._catalog.mark_filterable(collection.name)
-            index.compact()
+            self._pipeline.compact(collection.name)
 
-    def open_index(self, collection: str) -> ChunkIndex:
-        """Return the index to search in.
+    @contextmanager
+    def open_index(self, name: str) -> Iterator[OpenIndex]:
+        """Open the index of a collection to search in; it stays there as long as the context lasts.
 
         Raises:
             CollectionNotFoundError: no document was ever uploaded to it.
-            CollectionMismatchError: it was made with another embedder or analyzer.
+            CollectionMismatchError: its embedder is not to be had any more.
         """
-        if self._check_fingerprints(collection) is None:
-            raise CollectionNotFoundError(
-                f"There is no collection {collection!r}. Upload a document to it first."
-            )
-        return self._pipeline.store.open(collection)
+        with self._pipeline.readers.reading():
+            collection = self._collection(name)
+            embedder = self._pipeline.recipes.of(collection).embedder
+            yield OpenIndex(self._pipeline.open_index(collection), embedder)
 
     def content(self, document: Document) -> Path:
         """Return the file with a document's original bytes.
@@ -251,8 +309,9 @@ class Library:
         is_same = known and (known.revision, known.media_type) == (received.revision, media_type)
         if known and is_same and not self._needs_work(known):
             return self._set_metadata(known, upload.metadata), False
-        if self._check_fingerprints(upload.collection) is None:
-            self._catalog.add_collection(self._describe(upload.collection))
+        if self._check_embedder(upload.collection) is None:
+            current = self._pipeline.recipes.current
+            self._catalog.add_collection(current.describe(upload.collection, upload.collection))
         self._pipeline.files.keep(received)
         now = datetime.now(UTC)
         document = Document(
@@ -292,8 +351,8 @@ class Library:
             return document
         changed = replace(document, metadata=metadata)
         if document.searchable_revision is not None:
-            index = self._pipeline.store.open(document.collection)
-            index.set_attributes(document.id, changed.attributes)
+            for index in self._pipeline.find_indexes(document.collection):
+                index.set_attributes(document.id, changed.attributes)
         # Last: what was broken off before this is done again when the upload is repeated.
         self._catalog.update(document.id, document.revision, metadata=metadata)
         self._catalog.erase_log()
@@ -306,27 +365,20 @@ class Library:
         is_whole = self._pipeline.texts.has(document.revision, document.media_type)
         return document.status.is_searchable and not is_whole
 
-    def _describe(self, collection: str) -> Collection:
-        embedder = self._pipeline.embedder
-        return Collection(
-            name=collection,
-            embedder=embedder.name,
-            embedder_fingerprint=embedder.fingerprint,
-            analyzer=self._analyzer,
-            chunker_fingerprint=self._pipeline.chunker.fingerprint,
-        )
-
-    def _check_fingerprints(self, name: str) -> Collection | None:
-        known = self._catalog.get_collection(name)
-        if known is None:
-            return None
-        self._pipeline.check_embedder(known)
-        if known.analyzer != self._analyzer:
-            raise CollectionMismatchError(
-                f"Collection {name!r} was indexed for language {known.analyzer!r}, this service "
-                f"runs {self._analyzer!r}. Set RETRIEVAL_LANGUAGE back, or use a new collection."
+    def _collection(self, name: str) -> Collection:
+        collection = self._catalog.get_collection(name)
+        if collection is None:
+            raise CollectionNotFoundError(
+                f"There is no collection {name!r}. Upload a document to it first."
             )
-        return known
+        return collection
+
+    def _check_embedder(self, name: str) -> Collection | None:
+        """Return a collection if there is one, and make sure that it can be filled."""
+        collection = self._catalog.get_collection(name)
+        if collection is not None:
+            self._pipeline.recipes.of(collection)
+        return collection
 
 
 def _choose_metadata(upload: Upload, known: Document | None) -> Mapping[str, Any]:

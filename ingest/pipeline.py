@@ -5,8 +5,9 @@ A step leaves its result on disk (text, vectors), so a job that was killed goes 
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from threading import Event, RLock
@@ -15,25 +16,26 @@ from typing import Any
 import numpy as np
 
 from ingest.catalog import Catalog
-from ingest.chunker import Chunker
 from ingest.documents import Collection, Document, Status
 from ingest.errors import IngestError
 from ingest.faults import IncompleteIndexError
 from ingest.files import PARSER_VERSION, FileStore, TextStore
 from ingest.parsers.pool import ParserPool
+from ingest.readers import Readers
+from ingest.recipes import Recipe, Recipes
 from ingest.texts import CanonicalText
 from retrieval.chunks import Chunk
-from retrieval.embedding import Embedder, Matrix
-from retrieval.errors import CollectionMismatchError, IndexUnavailableError
-from retrieval.index import IndexStore
+from retrieval.embedding import Matrix
+from retrieval.errors import IndexUnavailableError
+from retrieval.index import ChunkIndex, IndexStore
 from retrieval.vector_cache import VectorCache
 
 # Chunks embedded between two looks at the catalog; also the most work lost in a crash.
 EMBED_SLICE = 128
 SWEEP_BATCH = 256
+# Chunker of a collection whose documents were cut in different ways.
+MIXED = "mixed"
 logger = logging.getLogger(__name__)
-
-CutText = tuple[CanonicalText, list[Chunk]]
 
 
 class SupersededError(IngestError):
@@ -58,11 +60,21 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class CutText:
+    """The text of a revision, and its chunks by the recipe of its collection."""
+
+    recipe: Recipe
+    text: CanonicalText
+    chunks: Sequence[Chunk]
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """The steps and what they need.
 
     Attributes:
         change: held while the catalog and the index change together.
+        readers: who searches or rewrites an index now.
         stopping: set when jobs should break off.
         cache: vectors that the embedder remembers, if it does.
         cut: chunks of documents between embedding and activation, by id and revision.
@@ -72,13 +84,13 @@ class Pipeline:
     files: FileStore
     texts: TextStore
     parsers: ParserPool
-    chunker: Chunker
-    embedder: Embedder
+    recipes: Recipes
     cache: VectorCache | None
     store: IndexStore
     work: Path
     limits: Limits
     change: RLock = field(default_factory=RLock)
+    readers: Readers = field(default_factory=Readers)
     stopping: Event = field(default_factory=Event)
     cut: dict[tuple[str, str], CutText] = field(default_factory=dict)
 
@@ -89,10 +101,10 @@ class Pipeline:
     def embed(self, document_id: str, revision: str) -> None:
         """Cut the text and append the vectors of its chunks to a file, slice by slice."""
         document = self.current(document_id, revision)
-        text, chunks = self.cut[document_id, revision] = self._chunks(document)
-        counts = {"num_pages": len(text.page_starts) or None, "num_chunks": len(chunks)}
+        cut = self.cut[document_id, revision] = self._cut(document)
+        counts = {"num_pages": len(cut.text.page_starts) or None, "num_chunks": len(cut.chunks)}
         self._advance(document_id, revision, status=Status.EMBEDDING, **counts)
-        self._embed_chunks(document, chunks)
+        self._embed_chunks(document, cut)
 
     def activate(self, document_id: str, revision: str) -> None:
         """Put the chunks into the index, let them answer, and remove those of older revisions."""
@@ -100,7 +112,7 @@ class Pipeline:
         if not document.status.is_searchable:  # else a crash came between here and the tidying
             self._put_into_index(document)
         try:
-            self.store.open(document.collection).compact()
+            self.compact(document.collection)
         except (IndexUnavailableError, OSError):
             # The document answers; what was replaced is erased by the next compaction or start.
             logger.exception("not compacted", extra={"collection": document.collection})
@@ -193,18 +205,69 @@ class Pipeline:
             raise ServiceStopping
         return self._latest(document_id, revision)
 
-    def check_embedder(self, collection: Collection | None) -> None:
-        """Refuse to mix vectors.
+    def open_index(self, collection: Collection) -> ChunkIndex:
+        """Return the index of a collection that answers.
 
         Raises:
-            CollectionMismatchError: the collection was embedded with another embedder.
+            CollectionMismatchError: what it was made with is not to be had any more.
         """
-        if collection and collection.embedder_fingerprint != self.embedder.fingerprint:
-            raise CollectionMismatchError(
-                f"Collection {collection.name!r} was embedded with {collection.embedder!r}, this "
-                f"service runs {self.embedder.name!r}; their vectors cannot be mixed. Set "
-                "RETRIEVAL_EMBEDDER back, or upload the documents to a new collection."
+        recipe = self.recipes.of(collection)
+        return self.store.open(
+            collection.index_name, dimension=recipe.embedder.dimension, language=recipe.analyzer
+        )
+
+    def find_indexes(self, name: str) -> list[ChunkIndex]:
+        """Return the index of a collection and, while it is reindexed, the other one."""
+        indexes = (self.store.find(index_name) for index_name in self._index_names(name))
+        return [index for index in indexes if index is not None]
+
+    def drop_indexes(self, name: str) -> None:
+        """Remove all indexes of a collection."""
+        for index_name in self._index_names(name):
+            self.store.drop(index_name)
+
+    def compact(self, name: str) -> None:
+        """Rewrite the indexes of a collection so that no deleted text stays on disk."""
+        with self.readers.reading():
+            for index in self.find_indexes(name):
+                index.compact()
+
+    def read(
+        self, revision: str, media_type: str, password: str | None, check: Callable[[], object]
+    ) -> CanonicalText:
+        """Return the canonical text of a revision, parsing its bytes if that was not done yet.
+
+        Args:
+            revision: which bytes.
+            media_type: what they are.
+            password: opens an encrypted PDF.
+            check: raises when the text is not wanted any more.
+
+        Raises:
+            UnreadableFileError: the bytes are damaged, locked or gone.
+        """
+        text = self.texts.load(revision, media_type)
+        if text is None:
+            text = self.parsers.parse(
+                self.files.path(revision),
+                media_type,
+                max_pages=self.limits.max_pages,
+                timeout_seconds=self.limits.parse_timeout_seconds,
+                password=password,
+                ocr_languages=self.limits.ocr_languages,
             )
+            with self.change:  # what was deleted meanwhile must not come back
+                check()
+                self.texts.save(revision, media_type, text)
+        return text
+
+    def _index_names(self, name: str) -> list[str]:
+        collection, reindexing = (
+            self.catalog.get_collection(name),
+            self.catalog.get_reindexing(name),
+        )
+        names = (collection and collection.index_name, reindexing and reindexing.spare_index)
+        return [index_name for index_name in names if index_name]
 
     def _latest(self, document_id: str, revision: str) -> Document:
         document = self.catalog.get(document_id)
@@ -220,91 +283,112 @@ class Pipeline:
         return document
 
     def _text(self, document: Document) -> CanonicalText:
-        text = self.texts.load(document.revision, document.media_type)
-        if text is None:
-            text = self.parsers.parse(
-                self.files.path(document.revision),
-                document.media_type,
-                max_pages=self.limits.max_pages,
-                timeout_seconds=self.limits.parse_timeout_seconds,
-                password=document.password,
-                ocr_languages=self.limits.ocr_languages,
-            )
-            with self.change:  # what was deleted meanwhile must not come back
-                self.current(document.id, document.revision)
-                self.texts.save(document.revision, document.media_type, text)
-        return text
+        is_current = partial(self.current, document.id, document.revision)
+        return self.read(document.revision, document.media_type, document.password, is_current)
 
-    def _chunks(self, document: Document) -> CutText:
+    def _collection(self, document: Document) -> Collection:
+        collection = self.catalog.get_collection(document.collection)
+        if collection is None:
+            raise SupersededError(f"{document.collection} was deleted.")
+        return collection
+
+    def _cut(self, document: Document) -> CutText:
+        recipe = self.recipes.of(self._collection(document))
         text = self._text(document)
-        return text, self.chunker.split(document.id, document.revision, text)
+        return CutText(recipe, text, recipe.chunker.split(document.id, document.revision, text))
 
-    def _embed_chunks(self, document: Document, chunks: Sequence[Chunk]) -> None:
-        self.check_embedder(self.catalog.get_collection(document.collection))
-        done = len(self._read_vectors(self._vectors_path(document)))
-        while done < len(chunks):
-            done = self._embed_slice(document, chunks)
-            if done < len(chunks):
+    def _embed_chunks(self, document: Document, cut: CutText) -> None:
+        path, dimension = self._vectors_path(document, cut.recipe), cut.recipe.embedder.dimension
+        done = len(_read_vectors(path, dimension))
+        while done < len(cut.chunks):
+            done = self._embed_slice(document, cut, path)
+            if done < len(cut.chunks):
                 self._advance(document.id, document.revision, num_embedded=done)
 
-    def _embed_slice(self, document: Document, chunks: Sequence[Chunk]) -> int:
+    def _embed_slice(self, document: Document, cut: CutText, path: Path) -> int:
         """Append the vectors of the next chunks; return how many chunks have theirs."""
-        path = self._vectors_path(document)
-        done = len(self._read_vectors(path))
-        passages = [chunk.passage for chunk in chunks[done : done + EMBED_SLICE]]
-        vectors = self.embedder.embed_passages(passages)
+        embedder = cut.recipe.embedder
+        done = len(_read_vectors(path, embedder.dimension))
+        passages = [chunk.passage for chunk in cut.chunks[done : done + EMBED_SLICE]]
+        vectors = embedder.embed_passages(passages)
         with self.change:  # what was deleted meanwhile must not come back
             # Also while the service stops: this was the most expensive work.
             self._latest(document.id, document.revision)
             # Bytes that were deleted or replaced and came back have two jobs for a while.
-            if (now := len(self._read_vectors(path))) != done:
+            if (now := len(_read_vectors(path, embedder.dimension))) != done:
                 return now
             with path.open("ab") as file:
-                file.truncate(done * self.embedder.dimension * vectors.itemsize)
+                file.truncate(done * embedder.dimension * vectors.itemsize)
                 file.write(vectors.tobytes())
         return done + len(passages)
 
     def _put_into_index(self, document: Document) -> None:
-        document_id, revision = document.id, document.revision
-        text, chunks = self.cut.get((document_id, revision)) or self._chunks(document)
+        cut = self.cut.get((document.id, document.revision)) or self._cut(document)
+        while not self._try_to_put(document, cut):
+            cut = self._cut(document)
+
+    def _try_to_put(self, document: Document, cut: CutText) -> bool:
+        """Put chunks into the index unless their collection has another recipe by now."""
         # Nothing to do, unless a setting changed since the vectors were made or they are gone.
-        self._embed_chunks(document, chunks)
+        self._embed_chunks(document, cut)
         with self.change:
-            document = self.current(document_id, revision)
-            vectors = self._read_vectors(self._vectors_path(document))
-            _check_complete(len(vectors), len(chunks))
-            index = self.store.open(document.collection)
-            index.upsert(chunks, vectors, document.attributes)
-            if index.count(document_id, revision) > len(chunks):  # some were cut by other settings
-                index.delete(document_id)
-                index.upsert(chunks, vectors, document.attributes)
-            _check_complete(index.count(document_id, revision), len(chunks))
-            index.delete(document_id, keep_revision=revision)
-            if document.searchable_revision not in {None, revision}:
-                self.forget_revision(str(document.searchable_revision), by=document_id)
-            self.catalog.update(document_id, revision, **_outcome(text, revision, len(chunks)))
+            document = self.current(document.id, document.revision)
+            collection = self._collection(document)
+            if self.recipes.of(collection) != cut.recipe:  # it was reindexed meanwhile
+                return False
+            path = self._vectors_path(document, cut.recipe)
+            vectors = _read_vectors(path, cut.recipe.embedder.dimension)
+            self._replace_chunks(self.open_index(collection), document, cut.chunks, vectors)
+            if collection.chunker_fingerprint not in {cut.recipe.chunker.fingerprint, MIXED}:
+                self.catalog.set_chunker(collection.name, MIXED)
+            if self.catalog.get_reindexing(collection.name) is not None:
+                # The same bytes may have become another text.
+                self.catalog.forget_reindexed(document.id)
+            if document.searchable_revision not in {None, document.revision}:
+                self.forget_revision(str(document.searchable_revision), by=document.id)
+            outcome = _outcome(cut.text, document.revision, len(cut.chunks))
+            self.catalog.update(document.id, document.revision, **outcome)
             if document.password is not None or document.searchable_revision is not None:
                 self.catalog.erase_log()
+        return True
 
-    def _vectors_path(self, document: Document) -> Path:
+    def _replace_chunks(
+        self, index: ChunkIndex, document: Document, chunks: Sequence[Chunk], vectors: Matrix
+    ) -> None:
+        """Put the chunks of a document's revision into an index, and take all others out."""
+        document_id, revision = document.id, document.revision
+        check_complete(len(vectors), len(chunks))
+        index.upsert(chunks, vectors, document.attributes)
+        if index.count(document_id, revision) > len(chunks):  # some were cut by other settings
+            index.delete(document_id)
+            index.upsert(chunks, vectors, document.attributes)
+        check_complete(index.count(document_id, revision), len(chunks))
+        index.delete(document_id, keep_revision=revision)
+
+    def _vectors_path(self, document: Document, recipe: Recipe) -> Path:
         parser = f"{PARSER_VERSION} {document.media_type}"
-        makers = f"{parser} {self.chunker.fingerprint} {self.embedder.fingerprint}"
+        makers = f"{parser} {recipe.chunker.fingerprint} {recipe.embedder.fingerprint}"
         digest = hashlib.sha256(makers.encode()).hexdigest()
         name = f"{document.id}-{document.revision[:16]}-{digest[:16]}.f32"
         return self.work / name
 
-    def _read_vectors(self, path: Path) -> Matrix:
-        """Return the complete rows of a vector file; a half-written last row is left out."""
-        dimension = self.embedder.dimension
-        num_rows = path.stat().st_size // (dimension * 4) if path.exists() else 0
-        if num_rows == 0:
-            return np.zeros((0, dimension), np.float32)
-        return np.memmap(path, dtype=np.float32, mode="r", shape=(num_rows, dimension))
 
+def check_complete(found: int, expected: int) -> None:
+    """Make sure that all chunks of a document are there.
 
-def _check_complete(found: int, expected: int) -> None:
+    Raises:
+        IncompleteIndexError: some are missing, or there are too many.
+    """
     if found != expected:
         raise IncompleteIndexError(f"{found} of {expected} chunks are there; try again.")
+
+
+def _read_vectors(path: Path, dimension: int) -> Matrix:
+    """Return the complete rows of a vector file; a half-written last row is left out."""
+    num_rows = path.stat().st_size // (dimension * 4) if path.exists() else 0
+    if num_rows == 0:
+        return np.zeros((0, dimension), np.float32)
+    return np.memmap(path, dtype=np.float32, mode="r", shape=(num_rows, dimension))
 
 
 def _outcome(text: CanonicalText, revision: str, num_chunks: int) -> dict[str, Any]:

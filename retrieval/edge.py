@@ -1,6 +1,6 @@
-"""The embedded index: Qdrant's engine in this process, one shard per collection.
+"""The embedded index: Qdrant's engine in this process, one shard per index.
 
-On disk a collection is a folder with numbered generations of its shard and a file `current.json`
+On disk an index is a folder with numbered generations of its shard and a file `current.json`
 that names the live one. Compaction writes the next generation in another process and swaps.
 """
 
@@ -9,6 +9,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -49,43 +50,63 @@ from retrieval.shard import create_shard, index_attribute
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
 COMPACTION_TIMEOUT_SECONDS = 1800
+SCROLL_SIZE = 1000
 STATE_FILE = "current.json"
 logger = logging.getLogger(__name__)
 
 
 class EdgeStore:
-    """Collections as folders below one root."""
+    """Indexes as folders below one root."""
 
-    def __init__(self, root: Path, dimension: int, language: str) -> None:
+    is_shared = False
+
+    def __init__(self, root: Path, dimension: int = 0, language: str = "none") -> None:
+        """Set up.
+
+        Args:
+            root: where the folders are.
+            dimension: of the vectors of new indexes, for `open`.
+            language: of the texts of new indexes, for `open`.
+        """
         self._root = root
         self._dimension = dimension
         self._language = language
         self._indexes: dict[str, EdgeIndex] = {}
         self._lock = Lock()
 
-    def open(self, collection: str) -> ChunkIndex:
-        """Return a collection's index, see `IndexStore`."""
+    def open(
+        self, name: str, *, dimension: int | None = None, language: str | None = None
+    ) -> ChunkIndex:
+        """Return an index, see `IndexStore`."""
         with self._lock:
-            if collection not in self._indexes:
-                self._indexes[collection] = EdgeIndex(
-                    self._root / collection, self._dimension, self._language
+            if name not in self._indexes:
+                self._indexes[name] = EdgeIndex(
+                    self._root / name, dimension or self._dimension, language or self._language
                 )
-            return self._indexes[collection]
+            return self._indexes[name]
 
-    def drop(self, collection: str) -> None:
-        """Remove a collection, see `IndexStore`."""
+    def find(self, name: str) -> ChunkIndex | None:
+        """Return an index if there is one, see `IndexStore`."""
+        return self.open(name) if (self._root / name / STATE_FILE).exists() else None
+
+    def names(self) -> set[str]:
+        """Return the names of all folders, see `IndexStore`."""
+        return {path.name for path in self._root.glob("*") if path.is_dir()}
+
+    def drop(self, name: str) -> None:
+        """Remove an index, see `IndexStore`."""
         with self._lock:
-            if (index := self._indexes.pop(collection, None)) is not None:
+            if (index := self._indexes.pop(name, None)) is not None:
                 index.close()
-            if (folder := self._root / collection).exists():
+            if (folder := self._root / name).exists():
                 shutil.rmtree(folder)
 
     def recover(self) -> None:
         """Erase what was deleted before a crash, see `IndexStore`."""
-        for folder in self._root.iterdir():
-            state = _State.read(folder)
+        for name in self.names():
+            state = _State.read(self._root / name)
             if state and state.deletions:
-                self.open(folder.name).compact()
+                self.open(name).compact()
 
     def close(self) -> None:
         """Close all shards."""
@@ -186,6 +207,19 @@ class EdgeIndex:
             _equals(key, value) for key, value in wanted.items() if value is not None
         ]
         return self._count(edge.Filter(must=conditions))
+
+    def contents(self) -> dict[tuple[str, str], int]:
+        """Count chunks by document and revision, see `ChunkIndex`."""
+        counts: Counter[tuple[str, str]] = Counter()
+        offset: edge.PointId | None = None
+        while True:
+            page = edge.ScrollRequest(offset, SCROLL_SIZE, with_payload=["document_id", "revision"])
+            with self._engine():
+                records, offset = self._shard.scroll(page)
+            payloads = (record.payload or {} for record in records)
+            counts.update((one["document_id"], one["revision"]) for one in payloads)
+            if offset is None:
+                return dict(counts)
 
     def compact(self) -> None:
         """Rewrite the shard without deleted chunks if there are any, see `ChunkIndex`.
@@ -351,7 +385,10 @@ class _State:
     @classmethod
     def read(cls, folder: Path) -> "_State | None":
         path = folder / STATE_FILE
-        return cls(**json.loads(path.read_text())) if path.exists() else None
+        try:
+            return cls(**json.loads(path.read_text())) if path.exists() else None
+        except (ValueError, TypeError) as error:
+            raise IndexUnavailableError(f"{path} is damaged: {error}") from error
 
     def write(self, folder: Path) -> None:
         new = folder / f"{STATE_FILE}.new"
@@ -368,12 +405,6 @@ class _State:
             compacted_chunks=chunks,
             deletions=deletions_left,
         )
-
-
-def open_existing(folder: Path) -> EdgeIndex | None:
-    """Open the index in a folder as it was made, or return None when there is none."""
-    state = _State.read(folder)
-    return None if state is None else EdgeIndex(folder, state.dimension, state.language)
 
 
 def _to_filter(where: Filter) -> edge.Filter:

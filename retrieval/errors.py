@@ -6,7 +6,7 @@ RetrievalError
 ├── RerankerUnavailableError   the reranking model could not be loaded
 ├── RerankerFailedError        the reranker gave no scores; never leaves retrieval
 ├── CalibrationError           the calibration of a reranker cannot be used
-├── CollectionMismatchError    the collection was built with another embedder or analyzer
+├── CollectionMismatchError    the collection was built with an embedder that is not to be had
 ├── InvalidFilterError         a filter is malformed, or asks for what no document has
 ├── IndexUnavailableError      the vector store did not answer
 ├── ProfileError               a retrieval profile is malformed
@@ -40,7 +40,7 @@ class CalibrationError(RetrievalError):
 
 
 class CollectionMismatchError(RetrievalError):
-    """The collection was built with another embedder or analyzer."""
+    """The collection was built with an embedder that is not to be had."""
 
 
 class InvalidFilterError(RetrievalError, ValueError):

@@ -90,18 +90,45 @@ class ChunkIndex(Protocol):
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
         """Count the chunks of the collection, of a document, or of one of its revisions."""
 
+    def contents(self) -> dict[tuple[str, str], int]:
+        """Return how many chunks there are of each (document id, revision)."""
+
     def compact(self) -> None:
         """Rewrite the storage so that no deleted text stays on disk; return when that is so."""
 
 
 class IndexStore(Protocol):
-    """All collections of one engine."""
+    """All indexes of one engine.
 
-    def open(self, collection: str) -> ChunkIndex:
-        """Return a collection's index, creating an empty one when there is none."""
+    Attributes:
+        is_shared: whether others may keep indexes of theirs in the same place.
+    """
 
-    def drop(self, collection: str) -> None:
-        """Remove a collection with all its chunks."""
+    is_shared: bool
+
+    def open(
+        self, name: str, *, dimension: int | None = None, language: str | None = None
+    ) -> ChunkIndex:
+        """Return an index, creating an empty one when there is none.
+
+        Args:
+            name: of the index.
+            dimension: length of the vectors of a new index; None: as the store was told.
+            language: of the texts of a new index; None: as the store was told.
+        """
+
+    def find(self, name: str) -> ChunkIndex | None:
+        """Return an index, or None when there is none.
+
+        Raises:
+            IndexUnavailableError: it is there, but does not open.
+        """
+
+    def names(self) -> set[str]:
+        """Return the names of all indexes, those of others among them."""
+
+    def drop(self, name: str) -> None:
+        """Remove an index with all its chunks."""
 
     def recover(self) -> None:
         """Finish the compactions that a killed process left undone."""

@@ -1,6 +1,8 @@
-"""The index on a Qdrant server, 1.20 or newer: one Qdrant collection per Suffice collection."""
+"""The index on a Qdrant server, 1.20 or newer: one Qdrant collection per index."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -36,13 +38,23 @@ from retrieval.payload import (
 )
 
 MINIMUM_VERSION = (1, 20)
+SCROLL_SIZE = 1000
 Answer = TypeVar("Answer")
 
 
 class QdrantStore:
-    """Collections on a Qdrant server."""
+    """Indexes on a Qdrant server."""
 
-    def __init__(self, client: QdrantClient, dimension: int, language: str) -> None:
+    is_shared = True
+
+    def __init__(self, client: QdrantClient, dimension: int = 0, language: str = "none") -> None:
+        """Set up.
+
+        Args:
+            client: of the server.
+            dimension: of the vectors of new indexes, for `open`.
+            language: of the texts of new indexes, for `open`.
+        """
         self._client = client
         self._dimension = dimension
         self._language = language
@@ -50,18 +62,32 @@ class QdrantStore:
         self._fields: dict[str, set[str]] = {}
         self._lock = Lock()
 
-    def open(self, collection: str) -> ChunkIndex:
-        """Return a collection's index, see `IndexStore`."""
+    def open(
+        self, name: str, *, dimension: int | None = None, language: str | None = None
+    ) -> ChunkIndex:
+        """Return an index, see `IndexStore`."""
         with self._lock:
-            if collection not in self._fields:
-                self._fields[collection] = self._prepare(collection)
-        return QdrantIndex(self._client, collection, self._fields[collection])
+            if name not in self._fields:
+                self._fields[name] = self._prepare(
+                    name, dimension or self._dimension, language or self._language
+                )
+        return QdrantIndex(self._client, name, self._fields[name])
 
-    def drop(self, collection: str) -> None:
-        """Remove a collection, see `IndexStore`."""
+    def find(self, name: str) -> ChunkIndex | None:
+        """Return an index if there is one, see `IndexStore`."""
+        exists = _answer(lambda: self._client.collection_exists(name))
+        return self.open(name) if exists else None
+
+    def names(self) -> set[str]:
+        """Return the names of all collections of the server, see `IndexStore`."""
+        found = _answer(self._client.get_collections).collections
+        return {collection.name for collection in found}
+
+    def drop(self, name: str) -> None:
+        """Remove an index, see `IndexStore`."""
         with self._lock:
-            self._fields.pop(collection, None)
-            _answer(lambda: self._client.delete_collection(collection))
+            self._fields.pop(name, None)
+            _answer(lambda: self._client.delete_collection(name))
 
     def recover(self) -> None:
         """Leave it to the server, see `IndexStore`."""
@@ -70,12 +96,12 @@ class QdrantStore:
         """Close the connection."""
         self._client.close()
 
-    def _prepare(self, collection: str) -> set[str]:
+    def _prepare(self, collection: str, dimension: int, language: str) -> set[str]:
         """Create what is missing of a collection, and return the fields that are indexed.
 
         A process may have died in the middle of it.
         """
-        vectors = models.VectorParams(size=self._dimension, distance=models.Distance.DOT)
+        vectors = models.VectorParams(size=dimension, distance=models.Distance.DOT)
         if not _answer(lambda: self._client.collection_exists(collection)):
             _answer(
                 lambda: self._client.create_collection(collection, vectors_config={VECTOR: vectors})
@@ -86,7 +112,7 @@ class QdrantStore:
             "revision": models.PayloadSchemaType.KEYWORD,
             KEYS: models.PayloadSchemaType.KEYWORD,
             VALUES: models.PayloadSchemaType.KEYWORD,
-            PASSAGE: _text_index(self._language),
+            PASSAGE: _text_index(language),
         }
         known = _answer(lambda: self._client.get_collection(collection)).payload_schema.keys()
         for field in schemas.keys() - known:
@@ -183,6 +209,25 @@ class QdrantIndex:
         return _answer(
             lambda: self._client.count(self._collection, count_filter=counted, exact=True)
         ).count
+
+    def contents(self) -> dict[tuple[str, str], int]:
+        """Count chunks by document and revision, see `ChunkIndex`."""
+        counts: Counter[tuple[str, str]] = Counter()
+        fields = ["document_id", "revision"]
+        offset: Any = None
+        while True:
+            page = partial(
+                self._client.scroll,
+                self._collection,
+                limit=SCROLL_SIZE,
+                offset=offset,
+                with_payload=fields,
+            )
+            records, offset = _answer(page)
+            payloads = (record.payload or {} for record in records)
+            counts.update((one["document_id"], one["revision"]) for one in payloads)
+            if offset is None:
+                return dict(counts)
 
     def compact(self) -> None:
         """Leave it to the server, whose own optimiser drops deleted points."""

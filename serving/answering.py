@@ -72,22 +72,19 @@ class Conclusion:
 class Answerer:
     """Answers questions from the library."""
 
-    def __init__(
-        self, library: Library, searcher: Searcher, embedder: Embedder, generator: Generator
-    ) -> None:
+    def __init__(self, library: Library, searcher: Searcher, generator: Generator) -> None:
         self._library = library
         self._searcher = searcher
-        self._embedder = embedder
         self._generator = generator
 
     async def answer(self, question: Question) -> AsyncIterator[str | Conclusion]:
         """Yield the answer in pieces, then its Conclusion."""
         started = perf_counter()
-        context, packing, warnings = await asyncio.to_thread(self._retrieve, question)
+        context, packing, embedder, warnings = await asyncio.to_thread(self._retrieve, question)
         retrieved = perf_counter()
         pieces: list[str] = []
         finish = Finish("stop", Usage(0, 0))
-        task = Task(question.text, context, question.history, question.sampling)
+        task = Task(question.text, context, question.history, question.sampling, embedder)
         async for piece in self._generator.generate(task):
             if isinstance(piece, Finish):
                 finish = piece
@@ -115,23 +112,25 @@ class Answerer:
         """Close the connections to the model; called in the event loop that used them."""
         await self._generator.close()
 
-    def _retrieve(self, question: Question) -> tuple[Context, Packing, list[str]]:
-        index = self._library.open_index(question.collection)
-        result = self._searcher.search(
-            index,
-            self._embedder.embed_query,
-            question.text,
-            question.profile,
-            question.top_k,
-            question.where,
-        )
+    def _retrieve(self, question: Question) -> tuple[Context, Packing, Embedder, list[str]]:
+        """Return the context, how it was packed, the collection's embedder, and warnings."""
+        with self._library.open_index(question.collection) as opened:
+            embedder = opened.embedder
+            result = self._searcher.search(
+                opened.index,
+                embedder.embed_query,
+                question.text,
+                question.profile,
+                question.top_k,
+                question.where,
+            )
         context, packing = build_context(
-            self._library, result.hits, self._count_tokens, question.packing
+            self._library,
+            result.hits,
+            lambda text: len(embedder.token_offsets(text)),
+            question.packing,
         )
-        return context, packing, result.warnings
-
-    def _count_tokens(self, text: str) -> int:
-        return len(self._embedder.token_offsets(text))
+        return context, packing, embedder, result.warnings
 
     def _locate(
         self, document_id: str, revision: str, offset: int

@@ -70,14 +70,12 @@ class Ranking:
 class ExtractiveGenerator:
     """Answers with the sentences of the context that best answer the question, word for word."""
 
-    def __init__(self, embedder: Embedder, threshold: float) -> None:
+    def __init__(self, threshold: float) -> None:
         """Set up.
 
         Args:
-            embedder: judges how close a sentence is to the question.
             threshold: support of the context below which there is no answer.
         """
-        self._embedder = embedder
         self._threshold = threshold
 
     async def model_name(self) -> str:
@@ -92,23 +90,22 @@ class ExtractiveGenerator:
 
     async def generate(self, task: Task) -> AsyncIterator[str | Finish]:
         """Yield one cited extract at a time, or say that the documents have no answer."""
-        ranking = await asyncio.to_thread(
-            rank_extracts, self._embedder, task.question, task.context
-        )
+        ranking = await asyncio.to_thread(rank_extracts, task.embedder, task.question, task.context)
         pieces = [NO_ANSWER]
         if ranking.extracts and ranking.support >= self._threshold:
             pieces = [extract.cited_text for extract in choose_extracts(ranking.extracts)]
         for position, piece in enumerate(pieces):
             yield f"\n\n{piece}" if position else piece
-        yield Finish("stop", self._usage(task, "\n\n".join(pieces)))
+        yield Finish("stop", _usage(task, "\n\n".join(pieces)))
 
-    def _usage(self, task: Task, answer: str) -> Usage:
-        """Count what was read and written, by the embedder's tokenizer."""
-        question_tokens = len(self._embedder.token_offsets(task.question))
-        return Usage(
-            prompt_tokens=num_tokens(task.context) + question_tokens,
-            completion_tokens=len(self._embedder.token_offsets(answer)),
-        )
+
+def _usage(task: Task, answer: str) -> Usage:
+    """Count what was read and written, by the embedder's tokenizer."""
+    question_tokens = len(task.embedder.token_offsets(task.question))
+    return Usage(
+        prompt_tokens=num_tokens(task.context) + question_tokens,
+        completion_tokens=len(task.embedder.token_offsets(answer)),
+    )
 
 
 def rank_extracts(embedder: Embedder, question: str, context: Context) -> Ranking:

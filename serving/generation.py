@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from retrieval.embedding import Embedder
 from serving.context import Context
 
 NO_ANSWER = "The documents do not contain an answer to this question."
@@ -38,12 +39,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to answer from what."""
+    """What to answer from what.
+
+    Attributes:
+        embedder: of the collection, for writers that compare texts.
+    """
 
     question: str
     context: Context
     history: Sequence[Turn]
     sampling: Sampling
+    embedder: Embedder
 
 
 @dataclass(frozen=True, slots=True)

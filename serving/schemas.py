@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from ingest.documents import Collection, Document, Status
+from ingest.documents import Document, Reindexing, ReindexingStatus, Status
+from ingest.library import CollectionState
 from retrieval.chunks import Chunk, Hit
 from retrieval.explanation import Explanation
 from retrieval.filters import Filter, parse_filter
@@ -174,6 +175,27 @@ class DocumentView(BaseModel):
         )
 
 
+class ReindexingView(BaseModel):
+    """How far a reindexing got."""
+
+    status: ReindexingStatus
+    num_documents: int
+    num_chunks: int
+    started_at: datetime
+    reason: str | None
+
+    @classmethod
+    def of(cls, reindexing: Reindexing) -> "ReindexingView":
+        """Show a reindexing."""
+        return cls(
+            status=reindexing.status,
+            num_documents=reindexing.num_done,
+            num_chunks=reindexing.num_chunks,
+            started_at=reindexing.started_at,
+            reason=reindexing.error_reason,
+        )
+
+
 class CollectionView(BaseModel):
     """A collection as the API shows it."""
 
@@ -182,20 +204,25 @@ class CollectionView(BaseModel):
     num_chunks: int
     embedder: str
     fingerprints: dict[str, str]
+    outdated: list[str]
+    reindexing: ReindexingView | None
 
     @classmethod
-    def of(cls, collection: Collection, num_chunks: int) -> "CollectionView":
+    def of(cls, state: CollectionState) -> "CollectionView":
         """Show a collection."""
+        collection = state.collection
         return cls(
             name=collection.name,
             num_documents=collection.num_documents,
-            num_chunks=num_chunks,
+            num_chunks=state.num_chunks,
             embedder=collection.embedder,
             fingerprints={
                 "embedder": collection.embedder_fingerprint,
                 "chunker": collection.chunker_fingerprint,
                 "analyzer": collection.analyzer,
             },
+            outdated=state.outdated,
+            reindexing=ReindexingView.of(state.reindexing) if state.reindexing else None,
         )
 
 

@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ingest.catalog import Catalog
-from ingest.chunker import Chunker
 from ingest.files import FileStore, TextStore
 from ingest.home import Home
 from ingest.jobs import Jobs
 from ingest.library import Library
 from ingest.parsers.pool import ParserPool
 from ingest.pipeline import Limits, Pipeline
+from ingest.recipes import LoadEmbedder, Recipes
 from ingest.settings import IngestSettings
 from retrieval.calibration import CalibratedReranker, Calibration
 from retrieval.cross_encoder import CrossEncoderReranker
@@ -56,19 +57,21 @@ class Service:
     settings: Settings
     home: Home
     library: Library
-    embedder: Embedder
     profiles: ProfileStore
     searcher: Searcher
     answerer: Answerer
 
 
 @contextmanager
-def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterator[Service]:
+def open_service(
+    settings: Settings, embedder: Embedder | None = None, load: LoadEmbedder | None = None
+) -> Iterator[Service]:
     """Own the home folder and run its jobs for as long as the context lasts.
 
     Args:
         settings: of all packages.
         embedder: used instead of the one that the settings name.
+        load: used instead of sentence-transformers for embedders of collections made with others.
 
     Raises:
         StoreLockedError: another process owns the home folder.
@@ -82,25 +85,22 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
         open_cache(home.vectors, settings.retrieval.vector_cache_bytes) as cache,
         ExitStack() as closing,
     ):
-        embedder = embedder or _load_embedder(settings.retrieval)
-        if cache is not None:
-            embedder = CachingEmbedder(embedder, cache)
-        searcher = Searcher(_build_reranking(settings.retrieval, embedder, closing))
+        load = load or partial(_load_embedder, settings.retrieval)
+        recipes = Recipes(
+            settings.ingest,
+            settings.retrieval.language,
+            _cached(embedder or load(settings.retrieval.embedder), cache),
+            lambda name: _cached(load(name), cache),
+        )
+        searcher = Searcher(_build_reranking(settings.retrieval, recipes.current.embedder, closing))
         closing.callback(searcher.close)
-        pipeline = _build_pipeline(settings, home, embedder, cache)
+        pipeline = _build_pipeline(settings, home, recipes, cache)
         database_url = settings.ingest.database_url or home.database_url("jobs")
         ingest = settings.ingest
         jobs = Jobs(pipeline, database_url, ingest.concurrent_jobs)
-        library = Library(
-            pipeline,
-            jobs,
-            settings.retrieval.language,
-            ingest.max_upload_bytes,
-            ingest.max_queued,
-        )
+        library = Library(pipeline, jobs, ingest.max_upload_bytes, ingest.max_queued)
         profiles = ProfileStore(home.profiles, settings.retrieval.profile())
-        generator = _build_generator(settings.serving, embedder)
-        answerer = Answerer(library, searcher, embedder, generator)
+        answerer = Answerer(library, searcher, _build_generator(settings.serving))
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
         closing.callback(pipeline.parsers.close)
@@ -108,17 +108,19 @@ def open_service(settings: Settings, embedder: Embedder | None = None) -> Iterat
         library.add_missing_attributes()
         jobs.start()
         closing.callback(jobs.stop)
-        yield Service(settings, home, library, embedder, profiles, searcher, answerer)
+        yield Service(settings, home, library, profiles, searcher, answerer)
 
 
-def _load_embedder(settings: RetrievalSettings) -> Embedder:
-    return SentenceTransformerEmbedder(
-        settings.embedder, settings.device, settings.embedder_precision
-    )
+def _load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
+    return SentenceTransformerEmbedder(name, settings.device, settings.embedder_precision)
+
+
+def _cached(embedder: Embedder, cache: VectorCache | None) -> Embedder:
+    return embedder if cache is None else CachingEmbedder(embedder, cache)
 
 
 def _build_pipeline(
-    settings: Settings, home: Home, embedder: Embedder, cache: VectorCache | None
+    settings: Settings, home: Home, recipes: Recipes, cache: VectorCache | None
 ) -> Pipeline:
     ingest = settings.ingest
     return Pipeline(
@@ -126,21 +128,24 @@ def _build_pipeline(
         files=FileStore(home.files, home.work),
         texts=TextStore(home.texts, home.work),
         parsers=ParserPool(max_workers=1, max_memory_bytes=ingest.parse_memory_bytes),
-        chunker=Chunker.for_embedder(ingest, embedder.max_tokens, embedder.token_offsets),
-        embedder=embedder,
+        recipes=recipes,
         cache=cache,
-        store=_build_store(settings.retrieval, home, embedder),
+        store=build_store(settings.retrieval, home),
         work=home.work,
         limits=Limits(ingest.max_pages, ingest.parse_timeout_seconds, ingest.ocr_languages),
     )
 
 
-def _build_store(settings: RetrievalSettings, home: Home, embedder: Embedder) -> IndexStore:
+def build_store(settings: RetrievalSettings, home: Home) -> IndexStore:
+    """Return the index store of the settings.
+
+    Raises:
+        IndexUnavailableError: the Qdrant server does not answer.
+    """
     if settings.qdrant_url is None:
-        return EdgeStore(home.index, embedder.dimension, settings.language)
+        return EdgeStore(home.index)
     key = settings.qdrant_api_key
-    client = connect(settings.qdrant_url, key.get_secret_value() if key else None)
-    return QdrantStore(client, embedder.dimension, settings.language)
+    return QdrantStore(connect(settings.qdrant_url, key.get_secret_value() if key else None))
 
 
 def _build_reranking(
@@ -171,9 +176,9 @@ def _build_reranker(
     return CrossEncoderReranker(settings.reranker, settings.device)
 
 
-def _build_generator(settings: ServingSettings, embedder: Embedder) -> Generator:
+def _build_generator(settings: ServingSettings) -> Generator:
     if settings.llm_url is None:
-        return ExtractiveGenerator(embedder, settings.refusal_threshold)
+        return ExtractiveGenerator(settings.refusal_threshold)
     key = settings.llm_api_key
     return OpenAIGenerator(
         settings.llm_url,

@@ -12,7 +12,17 @@ from eval.errors import EvalError
 from ingest.errors import IngestError
 from retrieval.errors import RetrievalError
 from serving.errors import ServingError
-from suffice.commands import ask, doctor, documents, evaluate, ingest, profiles, search, serve
+from suffice.commands import (
+    ask,
+    doctor,
+    documents,
+    evaluate,
+    ingest,
+    profiles,
+    reindex,
+    search,
+    serve,
+)
 from suffice.errors import SufficeError
 from suffice.options import error_console
 
@@ -22,6 +32,7 @@ app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(ask.ask)
 app.add_typer(documents.app, name="documents")
+app.command()(reindex.reindex)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(evaluate.app, name="eval")
 app.command()(doctor.doctor)

@@ -131,6 +131,21 @@ class Client:
         """Delete a document."""
         return self._call("DELETE", f"/v1/documents/{document_id}")
 
+    def collections(self) -> list[dict[str, Any]]:
+        """List the collections."""
+        found: list[dict[str, Any]] = self._call("GET", "/v1/collections")["collections"]
+        return found
+
+    def reindex(self, collection: str, *, force: bool = False) -> dict[str, Any]:
+        """Make a collection anew with the settings of the service; return the collection.
+
+        Args:
+            collection: its name.
+            force: also if nothing of it is outdated.
+        """
+        path = f"/v1/collections/{quote(collection, safe='')}/reindex"
+        return self._call("POST", path, params={"force": force})
+
     def text(self, document_id: str) -> str:
         """Return the canonical text of a document."""
         return str(self._call("GET", f"/v1/documents/{document_id}/text")["text"])

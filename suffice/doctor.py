@@ -6,12 +6,15 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ingest.errors import IngestError
 from ingest.home import Home
 from ingest.settings import IngestSettings
-from retrieval.errors import RetrievalError, StoreLockedError
+from retrieval.errors import RetrievalError
 from retrieval.settings import RetrievalSettings
 from serving.errors import ServingError
 from serving.settings import ServingSettings
@@ -19,21 +22,38 @@ from suffice.client import Client
 from suffice.errors import ServiceError
 from suffice.settings import SufficeSettings
 
+if TYPE_CHECKING:
+    from ingest.inspection import Problem
+
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_FREE_BYTES = 2 * 1024**3
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: whether it is well, and what was seen or is to be done."""
+    """One thing looked at.
+
+    Attributes:
+        part: which.
+        ok: whether it is well, or was mended.
+        message: what was seen or is to be done.
+        mended: what was wrong and is mended, each in words.
+    """
 
     part: str
     ok: bool
     message: str
+    mended: tuple[str, ...] = ()
 
 
-def examine(settings: SufficeSettings) -> Iterator[Finding]:
-    """Look at one part after the other."""
+def examine(settings: SufficeSettings, *, repair: bool = False) -> Iterator[Finding]:
+    """Look at one part after the other.
+
+    Args:
+        settings: where the home folder is.
+        repair: mend what of the store does not agree.
+    """
+    mended: list[str] = []
     checks: dict[str, Callable[[], str]] = {
         "python": _check_python,
         "disk": lambda: _check_disk(settings.home),
@@ -41,17 +61,28 @@ def examine(settings: SufficeSettings) -> Iterator[Finding]:
         "gpu": _check_gpu,
         "qdrant": lambda: _check_qdrant(RetrievalSettings()),
         "model": lambda: _check_model(ServingSettings()),
-        "store": lambda: _check_store(settings, IngestSettings()),
+        "store": lambda: _check_store(settings, mended if repair else None),
     }
     for part, check in checks.items():
         try:
-            yield Finding(part, True, check())
-        except (UnhealthyError, RetrievalError, ServingError, ServiceError, OSError) as error:
-            yield Finding(part, False, str(error))
+            message = check()
+            yield Finding(part, True, message, tuple(mended))
+        except EXPECTED_ERRORS as error:
+            yield Finding(part, False, str(error), tuple(mended))
 
 
 class UnhealthyError(Exception):
     """Something is not as a service needs it; the message says what to do."""
+
+
+EXPECTED_ERRORS = (
+    UnhealthyError,
+    IngestError,
+    RetrievalError,
+    ServingError,
+    ServiceError,
+    OSError,
+)
 
 
 def _check_python() -> str:
@@ -121,25 +152,49 @@ def _check_model(settings: ServingSettings) -> str:
     return f"{asyncio.run(ask())} at {settings.llm_url}"
 
 
-def _check_store(settings: SufficeSettings, ingest: IngestSettings) -> str:
-    """Compare the catalog with files and index; a running service is asked instead."""
+def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:
+    """Compare the catalog with files and index; a running service is asked instead.
+
+    Args:
+        settings: where the home folder is.
+        mended: takes what was mended; None: nothing is to be mended.
+    """
     if not settings.home.exists():
         return f"{settings.home} does not exist yet; the first start makes it"
     home = Home(settings.home)
     url = home.service_url()
     if url is not None:
+        if mended is not None:
+            raise UnhealthyError(f"Stop the service at {url} first; then repair {settings.home}.")
         with Client(url) as client:
             client.health()
         return f"{settings.home} is in use by the service at {url}"
-    from ingest.inspection import inspect  # noqa: PLC0415 - SQLAlchemy takes half a second
-
-    try:
-        with home:
-            problems = inspect(
-                home, ingest.database_url, has_index=RetrievalSettings().qdrant_url is None
-            )
-    except StoreLockedError as error:
-        raise UnhealthyError(str(error)) from error
+    problems: list[str] = []
+    with home:
+        for problem in _inspect(home, IngestSettings()):
+            if mended is None:
+                problems.append(f"{problem.what} `suffice doctor --repair` {problem.remedy}")
+            else:
+                problem.mend()
+                mended.append(f"{problem.what} Repair {problem.remedy}")
     if problems:
         raise UnhealthyError(" ".join(problems))
-    return f"{settings.home}: catalog and files agree"
+    return f"{settings.home}: catalog, index and files agree"
+
+
+def _inspect(home: Home, settings: IngestSettings) -> Iterator["Problem"]:
+    from ingest.catalog import Catalog, check_sqlite  # noqa: PLC0415 - takes half a second
+    from ingest.inspection import inspect  # noqa: PLC0415
+    from serving.service import build_store  # noqa: PLC0415 - torch takes seconds
+
+    path = home.path / "catalog.sqlite"
+    if settings.database_url is None and path.exists() and (damage := check_sqlite(path)):
+        raise UnhealthyError(
+            f"{path} is damaged: {damage}. Put a copy of it back, or move it away and upload the "
+            "documents again."
+        )
+    with (
+        closing(Catalog(settings.database_url or home.database_url("catalog"))) as catalog,
+        closing(build_store(RetrievalSettings(), home)) as store,
+    ):
+        yield from inspect(home, catalog, store)

@@ -79,6 +79,6 @@ class GatedEmbedder(HashEmbedder):
             self._num_free -= 1
             return super().embed_passages(texts)
         self.reached.set()
-        if not self.gate.wait(timeout=30):
+        if not self.gate.wait(timeout=120):
             raise TimeoutError("nobody opened the gate")
         return super().embed_passages(texts)

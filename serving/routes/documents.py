@@ -1,11 +1,11 @@
-"""Everything below /v1/documents, and GET /v1/collections."""
+"""Everything below /v1/documents and /v1/collections."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, BinaryIO
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic_core import from_json
 
@@ -154,15 +154,19 @@ def text(
 
 
 @router.get("/v1/collections")
-def collections(service: RunningService) -> dict[str, Any]:
+def collections(service: RunningService) -> dict[str, list[CollectionView]]:
     """List the collections with what their chunks were made with."""
-    library = service.library
-    return {
-        "collections": [
-            CollectionView.of(collection, library.num_chunks(collection.name))
-            for collection in library.collections()
-        ]
-    }
+    return {"collections": [CollectionView.of(state) for state in service.library.collections()]}
+
+
+@router.post("/v1/collections/{name}/reindex")
+def reindex(
+    name: str, service: RunningService, response: Response, *, force: bool = False
+) -> CollectionView:
+    """Make a collection anew with the settings of today: 202, or 200 if nothing is outdated."""
+    state, is_reindexed = service.library.reindex(name, force=force)
+    response.status_code = 202 if is_reindexed else 200
+    return CollectionView.of(state)
 
 
 def _parse_metadata(text: str) -> dict[str, Any]:

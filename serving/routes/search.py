@@ -30,12 +30,13 @@ def search(request: SearchRequest, service: RunningService) -> dict[str, Any]:
         profile = profile.model_copy(update={"rerank": request.rerank})
     if request.rerank and service.searcher.reranking is None:
         raise InvalidRequestError("There is no reranker. Set RETRIEVAL_RERANKER.", "rerank")
-    index = service.library.open_index(request.collection)
     top_k = request.top_k or profile.top_k or TOP_K
-    result = service.searcher.search(
-        index, service.embedder.embed_query, query, profile, top_k, request.filter
-    )
-    explained = explain(result) if request.explain else {}
+    with service.library.open_index(request.collection) as opened:
+        index, embed_query = opened.index, opened.embedder.embed_query
+        result = service.searcher.search(index, embed_query, query, profile, top_k, request.filter)
+        explained = explain(result) if request.explain else {}
+        dropped = [one for one in explained.values() if one.dropped is not None]
+        shown = _show_dropped(service, index, dropped[:MAX_DROPPED])
     answer: dict[str, Any] = {
         "hits": [
             HitView.of(hit, filename, explained.get(hit.chunk.chunk_id))
@@ -45,8 +46,6 @@ def search(request: SearchRequest, service: RunningService) -> dict[str, Any]:
         "warnings": result.warnings,
     }
     if request.explain:
-        dropped = [one for one in explained.values() if one.dropped is not None]
-        shown = _show_dropped(service, index, dropped[:MAX_DROPPED])
         answer["explain"] = {
             "profile": profile,
             "num_candidates": {step: len(ranking) for step, ranking in result.rankings.items()},

@@ -11,9 +11,12 @@ import pytest
 from dbos import error as dbos_error
 
 from ingest.documents import Document, Status
-from ingest.library import Library, Upload
+from ingest.library import CollectionState, Library, Upload
+from ingest.recipes import LoadEmbedder
 from ingest.settings import IngestSettings
 from retrieval.embedding import Embedder, Matrix
+from retrieval.errors import EmbedderUnavailableError
+from retrieval.index import ChunkIndex
 from retrieval.profiles import Mode, RetrievalProfile
 from retrieval.search import Searcher
 from retrieval.settings import Language, RetrievalSettings
@@ -23,7 +26,7 @@ from tests.fakes import HashEmbedder
 from tests.ingest.parsers.pdf_files import pdf, writer_with
 from tests.rankings import search_dense, search_lexical
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 120
 # More chunks than one slice of embedding.
 LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} and of nothing else." for n in range(4000))
 
@@ -89,9 +92,17 @@ class Shelf:
 
     def find(self, word: str, collection: str = "default") -> list[str]:
         """Return the names of the documents with a word, in order of their names."""
-        index = self.library.open_index(collection)
-        hits = self._searcher.search(index, _no_vector, word, LEXICAL, 100).hits
+        with self.library.open_index(collection) as opened:
+            hits = self._searcher.search(opened.index, _no_vector, word, LEXICAL, 100).hits
         return sorted({self.library.get(hit.chunk.document_id).filename for hit in hits})
+
+    def index(self, collection: str = "default") -> ChunkIndex:
+        """Return the index that answers; it may be gone once the collection is reindexed."""
+        with self.library.open_index(collection) as opened:
+            return opened.index
+
+    def state(self, collection: str = "default") -> CollectionState:
+        return next(s for s in self.library.collections() if s.collection.name == collection)
 
     def work(self) -> list[str]:
         return sorted(path.name for path in (self.home / "work").iterdir())
@@ -122,6 +133,7 @@ def service_on(
     language: Language = "english",
     chunk_tokens: int = 200,
     max_queued: int = 10_000,
+    load: LoadEmbedder | None = None,
 ) -> Iterator[Service]:
     settings = Settings(
         home,
@@ -136,7 +148,7 @@ def service_on(
         ),
         ServingSettings(),
     )
-    with open_service(settings, embedder) as service:
+    with open_service(settings, embedder, load or _no_other_models) as service:
         yield service
 
 
@@ -166,7 +178,7 @@ def assert_searchable_once(shelf: Shelf, document: Document) -> None:
     """Every chunk is there once, each with its own vector."""
     found = shelf.wait(document)
     assert found.status is Status.SEARCHABLE
-    index = shelf.library.open_index(document.collection)
+    index = shelf.index(document.collection)
     assert index.count() == found.num_chunks
     embedder = HashEmbedder()
     for word in ("thing0", "thing777", "thing1499"):
@@ -174,6 +186,10 @@ def assert_searchable_once(shelf: Shelf, document: Document) -> None:
         [nearest] = search_dense(index, embedder.embed_query(hit.chunk.passage), 1)
         assert nearest.chunk == hit.chunk
         assert nearest.score == pytest.approx(1, abs=1e-4)
+
+
+def _no_other_models(name: str) -> Embedder:
+    raise EmbedderUnavailableError(f"There is no {name!r}.")
 
 
 def _read(path: Path) -> bytes:

@@ -7,13 +7,23 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
+from ingest import catalog as catalog_module
 from ingest.catalog import Catalog
 from ingest.catalog import metadata as tables
-from ingest.documents import Collection, Document, Status, make_document_id
+from ingest.documents import (
+    Collection,
+    Document,
+    Reindexing,
+    ReindexingStatus,
+    Status,
+    make_document_id,
+)
 from ingest.errors import CatalogUnavailableError
 
-COLLECTION = Collection("default", "model", "fingerprint", "english", "structure-1")
+COLLECTION = Collection("default", "model", "fingerprint", "english", "structure-1", "default")
 DOCUMENT = Document(
     id=make_document_id("default", "a.pdf"),
     collection="default",
@@ -167,6 +177,103 @@ def test_collections_count_their_documents(catalog: Catalog) -> None:
     assert catalog.get_collection("default") == COLLECTION
     catalog.delete_collection("default")
     assert catalog.get_collection("default") is None
+
+
+REINDEXING = Reindexing(
+    target=replace(COLLECTION, embedder="new model", index_name="default~2"),
+    status=ReindexingStatus.QUEUED,
+    spare_index="default~2",
+    started_at=datetime(2026, 11, 23, 12, 30, 1, 123456, tzinfo=UTC),
+)
+
+
+def searchable(name: str, **changes: object) -> Document:
+    made = {"searchable_revision": "a" * 64, "searchable_chunks": 5, "status": Status.SEARCHABLE}
+    return document(name, **{**made, **changes})
+
+
+def test_a_reindexing_comes_back_with_what_is_done(catalog: Catalog) -> None:
+    assert catalog.get_reindexing("default") is None
+    catalog.put_reindexing(REINDEXING)
+    assert catalog.list_reindexings() == [REINDEXING]
+    for name, num_chunks in (("a", 7), ("b", 4), ("a", 3)):
+        catalog.add_reindexed(searchable(name), num_chunks)
+    catalog.set_reindexing_status("default", ReindexingStatus.RUNNING)
+    running = replace(REINDEXING, status=ReindexingStatus.RUNNING, num_done=2, num_chunks=7)
+    assert catalog.get_reindexing("default") == running
+    catalog.put_reindexing(REINDEXING)  # begun again: nothing is done
+    assert catalog.get_reindexing("default") == REINDEXING
+    catalog.delete_collection("default")
+    assert catalog.list_reindexings() == []
+
+
+def test_what_is_left_to_reindex(catalog: Catalog) -> None:
+    catalog.put_reindexing(REINDEXING)
+    names = ["a", "b", "c", "d"]
+    documents = {name: searchable(name) for name in names}
+    for one in documents.values():
+        catalog.put(one)
+    catalog.put(document("waiting"))  # nothing of it answers yet
+    catalog.put(replace(searchable("other"), id="other", collection="other"))
+    assert {one.id for one in catalog.list_to_reindex("default")} == {
+        one.id for one in documents.values()
+    }
+    first, *rest = catalog.list_to_reindex("default")
+    assert catalog.list_to_reindex("default", after=first.id) == rest
+    assert catalog.list_to_reindex("default", limit=1) == [first]
+    for one in documents.values():
+        catalog.add_reindexed(one, 5)
+    assert catalog.list_to_reindex("default") == []
+    # One is replaced, one deleted.
+    replaced, deleted = documents["a"], documents["b"]
+    catalog.update(replaced.id, replaced.revision, searchable_revision="b" * 64)
+    catalog.delete(deleted.id)
+    assert [one.id for one in catalog.list_to_reindex("default")] == [replaced.id]
+    assert catalog.list_replaced("default") == [replaced.id]
+    assert deleted.id not in {one for one, _ in catalog.list_reindexed("default")}
+    catalog.forget_reindexed(replaced.id)
+    assert catalog.list_replaced("default") == []
+
+
+def test_a_swap_changes_the_collection_and_the_counts_of_what_answers(catalog: Catalog) -> None:
+    catalog.add_collection(COLLECTION)
+    catalog.put_reindexing(REINDEXING)
+    latest = searchable("latest", num_chunks=5, num_embedded=5)
+    older = searchable("older", revision="b" * 64, num_chunks=9, status=Status.FAILED)
+    waiting = document("waiting")
+    for one in (latest, older, waiting):
+        catalog.put(one)
+    catalog.add_reindexed(latest, 2)
+    catalog.add_reindexed(older, 3)
+    catalog.swap_index(REINDEXING, "default", parser_version=4)
+    assert catalog.get_collection("default") == REINDEXING.target
+    assert catalog.get(latest.id) == replace(
+        latest, searchable_chunks=2, searchable_parser=4, num_chunks=2, num_embedded=2
+    )
+    assert catalog.get(older.id) == replace(older, searchable_chunks=3, searchable_parser=4)
+    assert catalog.get(waiting.id) == waiting
+    finishing = replace(REINDEXING, status=ReindexingStatus.FINISHING, spare_index="default")
+    assert catalog.get_reindexing("default") == finishing
+
+
+def test_collections_of_older_catalogs_keep_their_index(url: str) -> None:
+    engine = sa.create_engine(url)
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(catalog_module.__file__).parent / "migrations")
+    )
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.execute(
+            sa.text("INSERT INTO collections VALUES ('laws', 'model', 'f', 'english', 'c')")
+        )
+    engine.dispose()
+    catalog = Catalog(url)
+    assert catalog.get_collection("laws") == Collection(
+        "laws", "model", "f", "english", "c", "laws", is_filterable=False
+    )
+    catalog.close()
 
 
 def test_chunks_that_answer_are_counted(catalog: Catalog) -> None:

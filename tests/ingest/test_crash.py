@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
+from ingest.catalog import Catalog
 from ingest.files import FileStore
 from ingest.parsers.pool import ParserPool
 from ingest.pipeline import Pipeline
-from retrieval.edge import EdgeIndex
+from retrieval.edge import EdgeIndex, EdgeStore
 from tests.fakes import HashEmbedder
 from tests.ingest.conftest import Shelf, service_on
 from tests.rankings import search_dense, search_lexical
@@ -41,11 +42,20 @@ POINTS: dict[str, tuple[type[Any], str, int, str]] = {
     "uploading": (FileStore, "keep", 3, "before"),
 }
 STOPPED = "sigterm"
+# The same of a reindexing.
+REINDEXING_POINTS: dict[str, tuple[type[Any], str, int, str]] = {
+    "reindexing-embedding": (HashEmbedder, "embed_passages", 2, "before"),
+    "reindexing-put-in": (EdgeIndex, "upsert", 2, "after"),
+    "reindexing-noted": (Catalog, "add_reindexed", 1, "after"),
+    "reindexing-swapping": (Catalog, "swap_index", 1, "before"),
+    "reindexing-swapped": (Catalog, "swap_index", 1, "after"),
+    "reindexing-removed-old": (EdgeStore, "drop", 2, "after"),
+}
 
 
 def hold(point: str, reached: Callable[[], object]) -> None:
     """Make this process stop for good at a point."""
-    owner, method, number, when = POINTS[point]
+    owner, method, number, when = (POINTS | REINDEXING_POINTS)[point]
     original = getattr(owner, method)
     calls = iter(range(1, 1000))
 
@@ -76,13 +86,27 @@ def make_template(home: Path) -> dict[str, Any]:
         return {"status": shelf.add_and_wait("replaced.txt", OLD).status}
 
 
+def make_reindexing_template(home: Path) -> dict[str, Any]:
+    """Make a home whose documents were embedded with another model, to start from."""
+    with service_on(home, HashEmbedder("old-model", "hash-0")) as service:
+        shelf = Shelf(service.library, service.searcher, home)
+        upload_all(shelf)
+        documents = shelf.library.list_documents(None, None, None, 10)
+        return {document.filename: shelf.wait(document).status for document in documents}
+
+
+def reindex(shelf: Shelf) -> None:
+    shelf.library.reindex("default")
+
+
 def run_until(home: Path, point: str) -> None:
     """Start a service, kill it at the point."""
+    act = upload_all if point in POINTS else reindex
     readable, writable = os.pipe()
     if (process := os.fork()) == 0:
         with service_on(home, HashEmbedder()) as service:
             hold(point, lambda: os.write(writable, b"!"))
-            upload_all(Shelf(service.library, service.searcher, home))
+            act(Shelf(service.library, service.searcher, home))
             time.sleep(600)
     os.close(writable)
     os.read(readable, 1)
@@ -124,7 +148,7 @@ def restart(home: Path, missing: bool) -> dict[str, Any]:
         documents = shelf.library.list_documents(None, None, None, 10)
         documents = [shelf.wait(document) for document in documents]
         shelf.wait_until_gone("xyzzy")
-        index = shelf.library.open_index("default")
+        index = shelf.index()
         embedder = HashEmbedder()
         nearest = [
             search_dense(index, embedder.embed_query(hit.chunk.passage), 1)[0].chunk == hit.chunk
@@ -141,6 +165,23 @@ def restart(home: Path, missing: bool) -> dict[str, Any]:
             "num_files": len([path for path in home.glob("files/*/*") if path.is_file()]),
             "num_texts": len(list(home.glob("texts/*"))),
             "kept_bytes": before,
+        }
+
+
+def restart_reindexing(home: Path) -> dict[str, Any]:
+    """Start a service on what is left of a reindexing and report what becomes of it."""
+    with service_on(home, HashEmbedder()) as service:
+        shelf = Shelf(service.library, service.searcher, home)
+        while (state := shelf.state()).reindexing is not None:
+            time.sleep(0.05)
+        index = shelf.index()
+        documents = shelf.library.list_documents(None, None, None, 10)
+        return {
+            "outdated": state.outdated,
+            "found": [shelf.find(word) for word in ("plugh", "thing1499", "third")],
+            "contents": sorted(index.contents().values()),
+            "num_chunks": sorted(document.searchable_chunks for document in documents),
+            "indexes": sorted(path.name for path in (home / "index").iterdir()),
         }
 
 
@@ -169,6 +210,12 @@ def main(root: Path) -> None:
             run_until(home, point)
         report = in_child(partial(restart, home, missing=point == "uploading"))
         print(json.dumps({"point": point, **stopped, **report}), flush=True)  # noqa: T201
+    in_child(partial(make_reindexing_template, root / "old"))
+    for point in REINDEXING_POINTS:
+        home = Path(shutil.copytree(root / "old", root / point))
+        run_until(home, point)
+        report = in_child(partial(restart_reindexing, home))
+        print(json.dumps({"point": point, **report}), flush=True)  # noqa: T201
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +249,17 @@ def test_every_job_ends_after_a_restart(reports: dict[str, dict[str, Any]], poin
     assert report["nearest"] == [True] * 3
     assert report["work"] == []
     assert (report["num_files"], report["num_texts"]) == (NUM_DOCUMENTS, NUM_DOCUMENTS)
+
+
+@pytest.mark.parametrize("point", REINDEXING_POINTS)
+def test_a_reindexing_goes_on_after_a_restart(
+    reports: dict[str, dict[str, Any]], point: str
+) -> None:
+    report = reports[point]
+    assert report["outdated"] == []
+    assert report["found"] == [["replaced.txt"], ["long.txt"], ["third.txt"]]
+    assert report["contents"] == report["num_chunks"]
+    assert report["indexes"] == ["default~2"]
 
 
 def test_a_stopped_service_ends_soon_and_keeps_what_it_embedded(

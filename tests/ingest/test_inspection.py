@@ -1,22 +1,32 @@
-"""Damage to the home folder is found and named."""
+"""Damage to the home folder is found, named and mended; what is fine is left alone."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ingest.documents import Document
+from ingest.catalog import Catalog, check_sqlite
+from ingest.documents import Document, Reindexing, ReindexingStatus, Status
+from ingest.files import FileStore, TextStore
 from ingest.home import Home
 from ingest.inspection import inspect
-from retrieval.edge import open_existing
-from tests.ingest.conftest import OpenShelf
+from retrieval.edge import EdgeStore
+from retrieval.index import ChunkIndex
+from tests.ingest.conftest import OpenShelf, encrypted_pdf
+
+BEES = "Bees sleep in the hive."
 
 
 @pytest.fixture
 def document(open_shelf: OpenShelf) -> Document:
-    """A searchable document of a service that has stopped."""
+    """One of two searchable documents of a service that has stopped."""
     with open_shelf() as shelf:
-        return shelf.add_and_wait("bees.txt", "Bees sleep in the hive.")
+        shelf.add_and_wait("ants.txt", "Ants never sleep.")
+        return shelf.add_and_wait("bees.txt", BEES)
 
 
 @pytest.fixture
@@ -25,40 +35,252 @@ def home(tmp_path: Path, document: Document) -> Path:
     return tmp_path / "home"
 
 
-def problems(folder: Path, *, has_index: bool = True) -> list[str]:
+class Parts:
+    """What a service keeps, opened without it."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.files = FileStore(home.files, home.work)
+        self.texts = TextStore(home.texts, home.work)
+        self.catalog = Catalog(home.database_url("catalog"))
+        self.store = EdgeStore(home.index)
+
+    @property
+    def index(self) -> ChunkIndex:
+        index = self.store.find("default")
+        assert index is not None
+        return index
+
+
+@contextmanager
+def parts_of(folder: Path) -> Iterator[Parts]:
     with Home(folder) as home:
-        return inspect(home, None, has_index=has_index)
+        parts = Parts(home)
+        with closing(parts.catalog), closing(parts.store):
+            yield parts
 
 
-def test_sound_home(home: Path) -> None:
+def problems(folder: Path) -> list[str]:
+    with parts_of(folder) as parts:
+        return [problem.what for problem in inspect(parts.home, parts.catalog, parts.store)]
+
+
+def repair(folder: Path) -> list[str]:
+    remedies = []
+    with parts_of(folder) as parts:
+        for problem in inspect(parts.home, parts.catalog, parts.store):
+            problem.mend()
+            remedies.append(problem.remedy)
+    return remedies
+
+
+def lose_original(parts: Parts, document: Document) -> None:
+    parts.files.delete(document.revision)
+
+
+def lose_text(parts: Parts, document: Document) -> None:
+    parts.texts.delete(document.revision)
+
+
+def lose_chunks(parts: Parts, document: Document) -> None:
+    parts.index.delete(document.id)
+
+
+def lose_index(parts: Parts, document: Document) -> None:
+    shutil.rmtree(parts.home.index / document.collection)
+
+
+INGESTED_ANEW = "ingests it anew at the next start."
+
+
+def test_a_sound_home_is_left_alone(home: Path, open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        shelf.add_and_wait("old.pdf", "The older revision.")
+        shelf.add_and_wait("old.pdf", encrypted_pdf())
+        shelf.add_and_wait("empty.txt", " ")
+    with parts_of(home) as parts:
+        before = (parts.catalog.list_documents(), parts.index.contents())
+    assert problems(home) == []
+    assert repair(home) == []
+    with parts_of(home) as parts:
+        assert (parts.catalog.list_documents(), parts.index.contents()) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lose_text, "its text is missing"),
+        (lose_chunks, "the index does not hold its 1 chunks"),
+    ],
+)
+def test_what_can_be_made_again_is_ingested_anew(
+    home: Path,
+    document: Document,
+    open_shelf: OpenShelf,
+    damage: Callable[[Parts, Document], None],
+    fault: str,
+) -> None:
+    with parts_of(home) as parts:
+        damage(parts, document)
+    assert problems(home) == [f"bees.txt ({document.id}): {fault}."]
+    assert repair(home) == [INGESTED_ANEW]
+    assert problems(home) == []
+    with open_shelf() as shelf:
+        assert shelf.wait(document).status is Status.SEARCHABLE
+        assert shelf.find("sleep") == ["ants.txt", "bees.txt"]
+        assert shelf.library.text(document).text == BEES
     assert problems(home) == []
 
 
-def test_missing_original(home: Path, document: Document) -> None:
-    with Home(home) as opened:
-        next(path for path in opened.files.rglob("*") if path.is_file()).unlink()
+def test_a_lost_original_is_asked_for_while_its_chunks_answer(
+    home: Path, document: Document, open_shelf: OpenShelf
+) -> None:
+    with parts_of(home) as parts:
+        lose_original(parts, document)
+    assert problems(home) == [f"bees.txt ({document.id}): its original is missing."]
+    assert repair(home) == ["marks it as failed, to be uploaded again."]
+    assert problems(home) == []
+    with open_shelf() as shelf:
+        failed = shelf.library.get(document.id)
+        assert (failed.status, failed.error_code) == (Status.FAILED, "missing")
+        assert "Upload it again" in str(failed.error_reason)
+        assert shelf.find("hive") == ["bees.txt"]
+        assert shelf.add_and_wait("bees.txt", BEES).status is Status.SEARCHABLE
+    assert problems(home) == []
+
+
+def test_chunks_that_cannot_be_completed_are_removed(
+    home: Path, document: Document, open_shelf: OpenShelf
+) -> None:
+    with parts_of(home) as parts:
+        parts.catalog.update(document.id, document.revision, searchable_chunks=2)
+        lose_original(parts, document)
+        lose_text(parts, document)
+    [problem] = problems(home)
+    assert "original is missing, its text is missing, the index does not hold its 2" in problem
+    assert repair(home) == ["marks it as failed, to be uploaded again."]
+    assert problems(home) == []
+    with open_shelf() as shelf:
+        assert shelf.find("sleep") == ["ants.txt"]
+        assert shelf.files_with("hive") == []
+        assert shelf.library.get(document.id).searchable_revision is None
+
+
+def test_an_older_revision_without_chunks_answers_no_more(
+    home: Path, document: Document, open_shelf: OpenShelf
+) -> None:
+    with open_shelf() as shelf:
+        failed = shelf.add_and_wait("bees.txt", " ")
+        assert failed.searchable_revision == document.revision
+    with parts_of(home) as parts:
+        lose_chunks(parts, document)
+    assert repair(home) == ["removes the chunks of its older revision."]
     assert problems(home) == [
-        f"The original of bees.txt ({document.id}) is missing: upload it again."
+        "Originals or texts of 1 revisions are no document's.",
     ]
+    assert repair(home) == ["removes them."]
+    assert problems(home) == []
+    with parts_of(home) as parts:
+        left = parts.catalog.get(document.id)
+        assert left
+        assert left == replace(
+            failed, searchable_revision=None, searchable_chunks=0, updated_at=left.updated_at
+        )
 
 
-def test_missing_text(home: Path, document: Document) -> None:
-    with Home(home) as opened:
-        next(path for path in opened.texts.rglob("*") if path.is_file()).unlink()
-    assert problems(home) == [f"The text of bees.txt ({document.id}) is missing: upload it again."]
+def test_an_index_that_is_gone_is_filled_anew(
+    home: Path, document: Document, open_shelf: OpenShelf
+) -> None:
+    with parts_of(home) as parts:
+        lose_index(parts, document)
+    assert repair(home) == [INGESTED_ANEW, INGESTED_ANEW]
+    with open_shelf() as shelf:
+        shelf.wait(document)
+        assert shelf.find("sleep") == ["ants.txt", "bees.txt"]
 
 
-def test_missing_chunks(home: Path, document: Document) -> None:
-    with Home(home) as opened:
-        index = open_existing(opened.index / "default")
-        assert index is not None
-        index.delete(document.id)
-        index.close()
-    expected = (
-        f"The index holds 0 of 1 chunks of bees.txt ({document.id}): delete it and upload it again."
-    )
-    assert problems(home) == [expected]
-    with Home(home) as opened:
-        shutil.rmtree(opened.index / "default")
-    assert problems(home) == [expected]
-    assert problems(home, has_index=False) == []
+@pytest.mark.parametrize("part", ["state", "shard"])
+def test_an_index_that_does_not_open_is_set_aside(
+    home: Path, document: Document, open_shelf: OpenShelf, part: str
+) -> None:
+    index = home / "index" / "default"
+    if part == "state":
+        (index / "current.json").write_text("{")
+    else:
+        for path in index.rglob("*config.json"):
+            path.write_text("{")
+    [problem] = problems(home)
+    assert problem.startswith("The index of collection 'default' is damaged: ")
+    [remedy] = repair(home)
+    [aside] = (home / "damaged").iterdir()
+    assert f"moves it to {aside} and ingests its documents anew" in remedy
+    assert (aside / "current.json").exists()
+    assert problems(home) == []
+    with open_shelf() as shelf:
+        assert shelf.wait(document).status is Status.SEARCHABLE
+        assert shelf.find("sleep") == ["ants.txt", "bees.txt"]
+
+
+def test_chunks_of_no_document_are_removed(home: Path, document: Document) -> None:
+    with parts_of(home) as parts:
+        kept = parts.index.contents()
+        [chunk] = parts.index.fetch(parts.index.rank_lexical("hive", 1)).values()
+        strays = [
+            replace(chunk, chunk_id="00000000-0000-0000-0000-000000000001", document_id="nobody"),
+            replace(chunk, chunk_id="00000000-0000-0000-0000-000000000002", revision="old"),
+        ]
+        vectors = [[1.0] + [0.0] * 63] * 2
+        parts.index.upsert(strays, np.array(vectors, dtype=np.float32))
+    assert problems(home) == ["The index of collection 'default' holds 2 chunks of no document."]
+    assert repair(home) == ["removes them."]
+    assert problems(home) == []
+    with parts_of(home) as parts:
+        assert parts.index.contents() == kept
+
+
+def test_what_belongs_to_nothing_is_removed(home: Path) -> None:
+    (home / "files" / "ab").mkdir()
+    (home / "files" / "ab" / ("ab" * 32)).write_bytes(b"lost")
+    (home / "texts" / f"{'cd' * 32}-1-text_plain.json").write_bytes(b"lost")
+    with parts_of(home) as parts:
+        parts.store.open("nobody", dimension=4)
+    assert problems(home) == [
+        "The index 'nobody' is no collection's.",
+        "Originals or texts of 2 revisions are no document's.",
+    ]
+    assert repair(home) == ["removes it.", "removes them."]
+    assert problems(home) == []
+    assert not list(home.rglob("*abab*"))
+
+
+def test_the_index_that_a_reindexing_fills_is_no_orphan_unless_it_is_damaged(home: Path) -> None:
+    with parts_of(home) as parts:
+        [collection] = parts.catalog.list_collections()
+        target = replace(collection, index_name="default~2")
+        status, time = ReindexingStatus.RUNNING, parts.catalog.list_documents()[0].created_at
+        parts.catalog.put_reindexing(Reindexing(target, status, "default~2", time))
+        parts.store.open("default~2", dimension=4)
+    assert problems(home) == []
+    (home / "index" / "default~2" / "current.json").write_text("{")
+    [problem] = problems(home)
+    assert "which is being reindexed, is damaged" in problem
+    assert repair(home) == ["removes it; run `suffice reindex default` again."]
+    assert problems(home) == []
+
+
+def test_a_document_under_way_is_left_to_its_job(home: Path, document: Document) -> None:
+    with parts_of(home) as parts:
+        lose_chunks(parts, document)
+        parts.catalog.update(document.id, document.revision, status=Status.EMBEDDING)
+    assert problems(home) == []
+
+
+def test_a_damaged_database_is_told(home: Path) -> None:
+    path = home / "catalog.sqlite"
+    assert check_sqlite(path) is None
+    content = bytearray(path.read_bytes())
+    content[4096 : 4096 + 200] = b"\xff" * 200
+    path.write_bytes(content)
+    assert check_sqlite(path)
+    path.write_bytes(b"no database at all" * 100)
+    assert check_sqlite(path) == "file is not a database"

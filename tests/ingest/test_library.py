@@ -64,10 +64,10 @@ def test_an_upload_becomes_searchable(shelf: Shelf) -> None:
     assert shelf.library.content(document).read_bytes() == b"# Title\n\nThe xyzzy is blue."
     text = shelf.library.text(document)
     assert text
-    [hit] = search_lexical(shelf.library.open_index("default"), "xyzzy", 5)
+    [hit] = search_lexical(shelf.index(), "xyzzy", 5)
     assert hit.chunk.text == text.text[hit.chunk.start : hit.chunk.end]
     assert hit.chunk.headings == ("Title",)
-    assert shelf.library.num_chunks("default") == 1
+    assert shelf.state().num_chunks == 1
 
 
 def test_a_pdf_with_an_unreadable_page_is_partial(shelf: Shelf) -> None:
@@ -109,7 +109,7 @@ def test_the_same_bytes_as_another_kind_of_text_are_ingested_anew(shelf: Shelf) 
     document = shelf.wait(document)
     assert (plain.media_type, document.media_type) == ("text/plain", "text/markdown")
     assert document.status is Status.SEARCHABLE
-    [hit] = search_lexical(shelf.library.open_index("default"), "xyzzy", 5)
+    [hit] = search_lexical(shelf.index(), "xyzzy", 5)
     assert hit.chunk.headings == ("Bees",)
     assert shelf.upload("bees.md", content, external_id="bees") == (document, False)
 
@@ -196,7 +196,7 @@ def test_going_back_to_the_old_bytes_after_a_failure(shelf: Shelf) -> None:
     back = shelf.add_and_wait("a.pdf", "The old xyzzy text.")
     assert (back.status, back.revision) == (Status.SEARCHABLE, good.revision)
     assert shelf.find("xyzzy") == ["a.pdf"]
-    assert shelf.library.num_chunks("default") == 1
+    assert shelf.state().num_chunks == 1
 
 
 def test_a_failed_document_can_be_retried(shelf: Shelf) -> None:
@@ -255,7 +255,7 @@ def test_deletion_removes_everything_at_once(shelf: Shelf, with_others: bool) ->
         shelf.library.get(document.id)
     if with_others:
         assert shelf.find("plugh") == ["other.txt"]
-        assert [c.num_documents for c in shelf.library.collections()] == [1]
+        assert [state.collection.num_documents for state in shelf.library.collections()] == [1]
     else:
         assert shelf.library.collections() == []
         assert list((shelf.home / "index").iterdir()) == []
@@ -319,7 +319,7 @@ def test_a_document_of_many_slices_is_embedded_whole(shelf: Shelf) -> None:
 
 def test_an_unknown_collection(shelf: Shelf) -> None:
     with pytest.raises(CollectionNotFoundError, match=r"'nothing'.*Upload a document"):
-        shelf.library.open_index("nothing")
+        shelf.index("nothing")
     assert list((shelf.home / "index").iterdir()) == []
 
 
@@ -327,10 +327,8 @@ def test_collections_are_apart(shelf: Shelf) -> None:
     shelf.add_and_wait("a.txt", "The xyzzy text.", "one")
     shelf.add_and_wait("a.txt", "The plugh text.", "two")
     assert (shelf.find("xyzzy", "one"), shelf.find("xyzzy", "two")) == (["a.txt"], [])
-    assert [(c.name, c.num_documents) for c in shelf.library.collections()] == [
-        ("one", 1),
-        ("two", 1),
-    ]
+    collections = [state.collection for state in shelf.library.collections()]
+    assert [(one.name, one.num_documents) for one in collections] == [("one", 1), ("two", 1)]
 
 
 def test_bad_names_are_refused(shelf: Shelf) -> None:
@@ -371,7 +369,7 @@ def with_metadata(name: str, metadata: dict[str, Any] | None) -> Upload:
 
 def found_with(shelf: Shelf, **source: object) -> list[str]:
     """Return the documents that a filter lets through, asked of the index."""
-    index = shelf.library.open_index("default")
+    index = shelf.index()
     chunks = index.fetch(index.rank_lexical("xyzzy", 10, where=parse_filter(source)))
     return sorted({shelf.library.get(chunk.document_id).filename for chunk in chunks.values()})
 
@@ -392,7 +390,7 @@ def test_new_metadata_of_the_same_bytes_are_found_without_embedding(
     assert found_with(shelf, type="eq", key="year", value=2024) == []
     assert found_with(shelf, type="gt", key="year", value=2024) == ["a.txt"]
     assert found_with(shelf, type="ne", key="year", value=2025) == ["b.txt"]
-    shelf.library.open_index("default").compact()
+    shelf.index().compact()
     assert shelf.files_with("plugh") == []
 
 

@@ -113,9 +113,9 @@ def test_filters_find_what_was_ingested_before_there_were_filters(open_shelf: Op
     embedder.close()  # nothing is embedded anew
     where = parse_filter({"type": "gte", "key": "year", "value": 2024})
     with open_shelf(embedder) as shelf:
-        index = shelf.library.open_index("default")
+        index = shelf.index()
         assert len(index.rank_lexical("xyzzy", 10, where=where)) == 1
-        assert [one.is_filterable for one in shelf.library.collections()] == [True]
+        assert shelf.state().collection.is_filterable
 
 
 def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
@@ -138,7 +138,7 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
         new = shelf.wait(old)
         assert (new.status, new.searchable_parser) == (Status.SEARCHABLE, PARSER_VERSION)
         assert shelf.library.text(new).text == "The xyzzy text."
-        assert shelf.library.num_chunks("default") == 1
+        assert shelf.state().num_chunks == 1
     with open_shelf() as shelf:
         assert shelf.library.get(old.id) == new
 
@@ -199,20 +199,25 @@ def test_vectors_of_two_embedders_are_never_mixed(open_shelf: OpenShelf) -> None
         gone = shelf.add_and_wait("b.txt", "The plugh text.")
     other = HashEmbedder("other-model", "hash-2", dimension=32)
     with open_shelf(other) as shelf:
-        for use in (
-            lambda: shelf.add("c.txt", "text"),
-            lambda: shelf.library.open_index("default"),
-        ):
-            with pytest.raises(CollectionMismatchError, match="RETRIEVAL_EMBEDDER") as caught:
+        for use in (lambda: shelf.add("c.txt", "text"), lambda: shelf.find("text")):
+            with pytest.raises(CollectionMismatchError, match="suffice reindex default") as caught:
                 use()
-            assert "'hash-embedder'" in str(caught.value)
-            assert "'other-model'" in str(caught.value)
+            assert "'hash-embedder', which cannot be loaded" in str(caught.value)
         assert shelf.add_and_wait("a.txt", "text", "new").status is Status.SEARCHABLE
         shelf.library.delete(gone.id)
         assert shelf.files_with("plugh") == []
     with open_shelf() as shelf:
         assert shelf.find("xyzzy") == ["a.txt"]
         assert shelf.library.get(kept.id) == kept
+
+
+def test_other_weights_under_the_same_name_are_another_embedder(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        shelf.add_and_wait("a.txt", "The xyzzy text.")
+    with open_shelf(HashEmbedder(fingerprint="hash-2")) as shelf:
+        with pytest.raises(CollectionMismatchError, match="makes other vectors"):
+            shelf.find("xyzzy")
+        assert shelf.state().outdated == ["embedder"]
 
 
 def test_a_queued_job_is_not_run_with_another_embedder(
@@ -227,7 +232,7 @@ def test_a_queued_job_is_not_run_with_another_embedder(
     with open_shelf(HashEmbedder("other-model", "hash-2")) as shelf:
         failed = shelf.wait(document)
         assert failed.status is Status.FAILED
-        assert "RETRIEVAL_EMBEDDER" in str(failed.error_reason)
+        assert "suffice reindex default" in str(failed.error_reason)
         with pytest.raises(CollectionMismatchError):
             shelf.library.retry(document.id)
     with open_shelf() as shelf:
@@ -235,16 +240,14 @@ def test_a_queued_job_is_not_run_with_another_embedder(
     caplog.clear()
 
 
-def test_an_index_of_another_language_is_not_used(open_shelf: OpenShelf) -> None:
+def test_an_index_of_another_language_goes_on_with_its_own(open_shelf: OpenShelf) -> None:
     with open_shelf(language="english") as shelf:
         shelf.add_and_wait("a.txt", "The cats.")
     with open_shelf(language="german") as shelf:
-        with pytest.raises(CollectionMismatchError, match="RETRIEVAL_LANGUAGE"):
-            shelf.library.open_index("default")
-        with pytest.raises(CollectionMismatchError, match=r"'english'.*'german'"):
-            shelf.add("b.txt", "Katzen")
-    with open_shelf(language="english") as shelf:
         assert shelf.find("cat") == ["a.txt"]
+        shelf.add_and_wait("b.txt", "Two cats.")
+        assert shelf.find("cat") == ["a.txt", "b.txt"]
+        assert shelf.state().outdated == ["analyzer"]
 
 
 def test_what_a_killed_process_left_is_swept(open_shelf: OpenShelf) -> None:

@@ -274,6 +274,44 @@ def test_count_by_document_and_revision(index: ChunkIndex) -> None:
     assert index.count("unknown") == 0
 
 
+def test_contents_counts_each_revision_of_each_document(index: ChunkIndex) -> None:
+    assert index.contents() == {}
+    chunks = [make_chunk(f"text{n}", n, f"doc{n % 3}", f"r{n % 2}") for n in range(1200)]
+    add(index, *chunks)
+    index.delete("doc1", keep_revision="r0")
+    assert index.contents() == {
+        ("doc0", "r0"): 200,
+        ("doc0", "r1"): 200,
+        ("doc1", "r0"): 200,
+        ("doc2", "r0"): 200,
+        ("doc2", "r1"): 200,
+    }
+
+
+def test_a_store_names_and_finds_what_is_there(store: IndexStore) -> None:
+    assert store.names() == set()
+    assert store.find("a") is None
+    assert store.names() == set()
+    for name in ("a", "a~2"):
+        add_texts(store.open(name), f"cat in {name}")
+    assert store.names() == {"a", "a~2"}
+    found = store.find("a~2")
+    assert found is not None
+    assert texts_of(search_lexical(found, "cat", 10)) == ["cat in a~2"]
+    store.drop("a")
+    assert store.names() == {"a~2"}
+    assert store.find("a") is None
+
+
+def test_an_index_may_be_made_for_other_vectors_than_the_stores(store: IndexStore) -> None:
+    embedder = HashEmbedder(dimension=8)
+    index = store.open("small", dimension=8, language="none")
+    chunk = make_chunk("cat")
+    index.upsert([chunk], embedder.embed_passages(["cat"]))
+    [hit] = search_dense(index, embedder.embed_query("cat"), 1)
+    assert hit.chunk == chunk
+
+
 def test_delete_removes_one_document(index: ChunkIndex) -> None:
     add(index, make_chunk("cat one", 0, "a"), make_chunk("cat two", 0, "b"))
     index.delete("a")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import time
 from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
@@ -18,6 +19,7 @@ from tests.ingest.parsers.office import make_pptx, make_xlsx
 from tests.serving.application import (
     FINAL_STATES,
     MAX_UPLOAD_BYTES,
+    WAIT_SECONDS,
     Application,
     assert_refused,
 )
@@ -331,7 +333,38 @@ def test_collections_tell_counts_and_fingerprints(application: Application) -> N
             "chunker": "structure-2/max=32/overlap=0/min=8",
             "analyzer": "english",
         },
+        "outdated": [],
+        "reindexing": None,
     }
+
+
+def test_reindexing_begins_with_202_and_ends_in_the_list_of_collections(
+    application: Application,
+) -> None:
+    application.ingest("bees.md", BEES, collection="again")
+    before = application.search("queen", collection="again")
+
+    def state() -> dict[str, Any]:
+        found = application.http.get("/v1/collections").json()["collections"]
+        return next(one for one in found if one["name"] == "again")
+
+    nothing = application.http.post("/v1/collections/again/reindex")
+    assert (nothing.status_code, nothing.json()) == (200, state())
+    begun = application.http.post("/v1/collections/again/reindex?force=true")
+    assert begun.status_code == 202, begun.text
+    reindexing = begun.json()["reindexing"]
+    assert reindexing["status"] in {"queued", "running"}
+    assert (reindexing["num_documents"], reindexing["reason"]) == (0, None)
+    deadline = time.monotonic() + WAIT_SECONDS
+    while state()["reindexing"] is not None:
+        assert time.monotonic() < deadline, state()
+        time.sleep(0.05)
+    assert application.search("queen", collection="again") == before
+
+
+def test_only_a_collection_can_be_reindexed(application: Application) -> None:
+    response = application.http.post("/v1/collections/nowhere/reindex")
+    assert_refused(response, 404, "collection_not_found", None, "no collection 'nowhere'")
 
 
 # ---- what can be changed

@@ -31,8 +31,8 @@ QUESTION = "How long does a queen live?"
 
 def answer(question: str, context: Context, threshold: float = THRESHOLD) -> list[str | Finish]:
     async def collect() -> list[str | Finish]:
-        generator = ExtractiveGenerator(EMBEDDER, threshold)
-        task = Task(question, context, history=[], sampling=Sampling(max_tokens=100))
+        generator = ExtractiveGenerator(threshold)
+        task = Task(question, context, [], Sampling(max_tokens=100), EMBEDDER)
         return [piece async for piece in generator.generate(task)]
 
     return asyncio.run(collect())

@@ -51,7 +51,7 @@ def serve_with_model(
     """Serve the library of an application, with answers from a language model."""
     service = application.service
     generator = OpenAIGenerator(url, model, "upstream-key", SILENCE_SECONDS)
-    answerer = Answerer(service.library, service.searcher, service.embedder, generator)
+    answerer = Answerer(service.library, service.searcher, generator)
     with serve(replace(service, answerer=answerer, home=Home(home))) as served:
         yield served
 

@@ -111,7 +111,8 @@ def reranked(
     """The same library, with a reranker."""
     assert documents
     service = application.service
-    reranker = LateInteractionReranker(service.embedder)
+    with service.library.open_index("default") as opened:
+        reranker = LateInteractionReranker(opened.embedder)
     searcher = Searcher(Reranking(reranker, 4, max_seconds=60))
     home = Home(tmp_path_factory.mktemp("reranked"))
     with serve(replace(service, searcher=searcher, home=home)) as served:

@@ -289,6 +289,34 @@ def test_documents_from_list_to_delete(suffice: Suffice, tmp_path: Path) -> None
     }
 
 
+def test_reindex_only_what_is_outdated(suffice: Suffice) -> None:
+    done = suffice("reindex")
+    assert done.code == 0
+    assert "default" in done.out
+    assert "up to date" in done.out
+    forced = suffice("reindex", "default", "--force", "--json")
+    assert forced.code == 0
+    [state] = forced.json()["collections"]
+    assert (state["name"], state["outdated"], state["reindexing"]) == ("default", [], None)
+    assert suffice("search", "honey").out.startswith("1. bees.md")
+    unknown = suffice("reindex", "nowhere")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "There is no collection 'nowhere'" in unknown.err
+
+
+def test_reindex_tells_why_it_failed(suffice: Suffice, application: Application) -> None:
+    document = application.ingest("lost.txt", "This will be lost.", collection="lossy")
+    for folder in ("files", "texts"):
+        for path in application.service.home.path.glob(f"{folder}/**/{document['revision']}*"):
+            path.unlink()
+    application.service.library._pipeline.texts.delete(document["revision"])
+    failed = suffice("reindex", "lossy", "--force")
+    assert failed.code == 1
+    assert "lost.txt" in failed.out
+    assert "Upload it again or delete it" in failed.out
+    application.http.delete(f"/v1/documents/{document['id']}")
+
+
 def test_chunk_count_of_questions(suffice: Suffice, tmp_path: Path) -> None:
     start = BEES.index(EVIDENCE)
     span = {"doc": "bees.md", "start": start, "end": start + len(EVIDENCE), "text": EVIDENCE}

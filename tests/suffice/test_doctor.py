@@ -31,12 +31,13 @@ def dead_url() -> str:
         return f"http://127.0.0.1:{unused.getsockname()[1]}"
 
 
-def findings(home: Path) -> dict[str, Finding]:
-    return {finding.part: finding for finding in examine(SufficeSettings(home=home))}
+def findings(home: Path, *, repair: bool = False) -> dict[str, Finding]:
+    found = examine(SufficeSettings(home=home), repair=repair)
+    return {finding.part: finding for finding in found}
 
 
-def store(home: Path) -> Finding:
-    return findings(home)["store"]
+def store(home: Path, *, repair: bool = False) -> Finding:
+    return findings(home, repair=repair)["store"]
 
 
 def test_all_is_well_before_the_first_start(home: Path) -> None:
@@ -56,18 +57,40 @@ def test_running_service_is_named(application: Application, home: Path) -> None:
 def test_store_with_documents(home: Path) -> None:
     with run_application(home) as application:
         application.ingest("bees.md", BEES)
-    assert store(home) == Finding("store", True, f"{home}: catalog and files agree")
+    assert store(home) == Finding("store", True, f"{home}: catalog, index and files agree")
 
 
 def test_damage_is_named_with_what_to_do(home: Path) -> None:
     with run_application(home) as application:
         document = application.ingest("bees.md", BEES)
-    for path in (home / "files").rglob("*"):
-        if path.is_file():
-            path.unlink()
+    for path in (home / "texts").iterdir():
+        path.unlink()
     found = store(home)
     assert not found.ok
-    assert f"The original of bees.md ({document['id']}) is missing: upload it" in found.message
+    fault = f"bees.md ({document['id']}): its text is missing."
+    assert found.message.startswith(f"{fault} `suffice doctor --repair` ingests it anew")
+    mended = store(home, repair=True)
+    assert mended == Finding(
+        "store",
+        True,
+        f"{home}: catalog, index and files agree",
+        (f"{fault} Repair ingests it anew at the next start.",),
+    )
+    assert store(home, repair=True).mended == ()
+
+
+def test_a_running_service_is_not_repaired(application: Application, home: Path) -> None:
+    found = store(home, repair=True)
+    assert not found.ok
+    assert f"Stop the service at {application.url} first" in found.message
+
+
+def test_damaged_catalog(home: Path) -> None:
+    home.mkdir()
+    (home / "catalog.sqlite").write_bytes(b"no database" * 1000)
+    found = store(home)
+    assert not found.ok
+    assert "catalog.sqlite is damaged: file is not a database. Put a copy" in found.message
 
 
 def test_full_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

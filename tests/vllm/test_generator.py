@@ -15,6 +15,7 @@ from serving.context import ContextItem
 from serving.errors import InvalidRequestError, ModelFailedError, ModelUnavailableError
 from serving.generation import Finish, Sampling, Task
 from serving.openai_server import OpenAIGenerator
+from tests.fakes import HashEmbedder
 from tests.vllm.conftest import API_KEY, MODEL, VllmServer
 
 pytestmark = pytest.mark.vllm
@@ -31,6 +32,7 @@ def make_task(excerpt: str = "Bees sleep at night.", max_tokens: int = 16) -> Ta
         context=[ContextItem(1, passage, "bees.md")],
         history=[],
         sampling=Sampling(max_tokens=max_tokens, temperature=0.0, seed=1),
+        embedder=HashEmbedder(),
     )
 
 

@@ -1,0 +1,111 @@
+"""What chunks are made with: embedder, chunker and analyzer. Every collection keeps its own.
+
+A collection goes on with the embedder and analyzer it was made with when the settings change, until
+it is reindexed. Only how its documents are cut follows the settings at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+from ingest.chunker import Chunker
+from ingest.documents import Collection
+from ingest.settings import IngestSettings
+from retrieval.embedding import Embedder
+from retrieval.errors import CollectionMismatchError, EmbedderUnavailableError
+
+LoadEmbedder = Callable[[str], Embedder]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the chunks of a collection are made with."""
+
+    embedder: Embedder
+    chunker: Chunker
+    analyzer: str
+
+    def describe(self, name: str, index_name: str) -> Collection:
+        """Return the catalog's record of a collection made so."""
+        return Collection(
+            name=name,
+            index_name=index_name,
+            embedder=self.embedder.name,
+            embedder_fingerprint=self.embedder.fingerprint,
+            analyzer=self.analyzer,
+            chunker_fingerprint=self.chunker.fingerprint,
+        )
+
+
+class Recipes:
+    """The recipe of the settings, and those of collections that were made with other settings.
+
+    Attributes:
+        current: what new collections are made with.
+    """
+
+    def __init__(
+        self, settings: IngestSettings, analyzer: str, embedder: Embedder, load: LoadEmbedder
+    ) -> None:
+        """Set up.
+
+        Args:
+            settings: how texts are cut.
+            analyzer: of the lexical index.
+            embedder: of the settings.
+            load: loads another embedder by name, see `find_model`.
+        """
+        self._settings = settings
+        self._load = load
+        self._loaded: dict[str, Embedder | EmbedderUnavailableError] = {}
+        self._loading = Lock()
+        self.current = self._make(embedder, analyzer)
+
+    def of(self, collection: Collection) -> Recipe:
+        """Return what a collection is made with; its embedder is loaded at the first need.
+
+        Raises:
+            CollectionMismatchError: that embedder is not to be had any more.
+        """
+        if collection.embedder_fingerprint == self.current.embedder.fingerprint:
+            return self._make(self.current.embedder, collection.analyzer)
+        embedder = self._embedder(collection.embedder)
+        if isinstance(embedder, EmbedderUnavailableError):
+            raise _mismatch(collection, f"which cannot be loaded: {embedder}") from embedder
+        if embedder.fingerprint != collection.embedder_fingerprint:
+            raise _mismatch(collection, "and what has this name now makes other vectors.")
+        return self._make(embedder, collection.analyzer)
+
+    def outdated(self, collection: Collection) -> list[str]:
+        """Return which of `embedder`, `chunker` and `analyzer` are not those of the settings."""
+        wanted = self.current.describe(collection.name, collection.index_name)
+        made = {
+            "embedder": collection.embedder_fingerprint == wanted.embedder_fingerprint,
+            "chunker": collection.chunker_fingerprint == wanted.chunker_fingerprint,
+            "analyzer": collection.analyzer == wanted.analyzer,
+        }
+        return [part for part, is_current in made.items() if not is_current]
+
+    def _make(self, embedder: Embedder, analyzer: str) -> Recipe:
+        chunker = Chunker.for_embedder(self._settings, embedder.max_tokens, embedder.token_offsets)
+        return Recipe(embedder, chunker, analyzer)
+
+    def _embedder(self, name: str) -> Embedder | EmbedderUnavailableError:
+        if name == self.current.embedder.name:
+            return self.current.embedder
+        with self._loading:  # two requests load it once
+            if name not in self._loaded:
+                try:
+                    self._loaded[name] = self._load(name)
+                except EmbedderUnavailableError as error:
+                    # Remembered: asking the model hub may take long, and every search would.
+                    self._loaded[name] = error
+            return self._loaded[name]
+
+
+def _mismatch(collection: Collection, reason: str) -> CollectionMismatchError:
+    return CollectionMismatchError(
+        f"Collection {collection.name!r} was embedded with {collection.embedder!r}, {reason} "
+        f"Run `suffice reindex {collection.name}` to embed it with the model of the settings, or "
+        "bring the old model back and restart the service."
+    )
