@@ -24,10 +24,23 @@ def measure_rankings(qrels: Qrels, rankings: Mapping[str, Sequence[str]]) -> dic
     Returns:
         `nDCG@10`, `R@10`, `R@100` and `RR@10`, in this order.
     """
-    run = {
+    means = ir_measures.calc_aggregate(MEASURES, qrels, _run(qrels, rankings))
+    return {str(measure): float(means[measure]) for measure in MEASURES}
+
+
+def measure_queries(
+    qrels: Qrels, rankings: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, float]]:
+    """Return what `measure_rankings` takes the means of: measure -> query id -> value."""
+    values: dict[str, dict[str, float]] = {str(measure): {} for measure in MEASURES}
+    for metric in ir_measures.iter_calc(MEASURES, qrels, _run(qrels, rankings)):
+        values[str(metric.measure)][metric.query_id] = float(metric.value)
+    return values
+
+
+def _run(qrels: Qrels, rankings: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+    return {
         query_id: {document_id: -float(rank) for rank, document_id in enumerate(ranking)}
         for query_id, ranking in rankings.items()
         if query_id in qrels and ranking
     }
-    means = ir_measures.calc_aggregate(MEASURES, qrels, run)
-    return {str(measure): float(means[measure]) for measure in MEASURES}

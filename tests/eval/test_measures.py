@@ -6,7 +6,7 @@ import ir_measures
 import pytest
 from ir_measures import RR, R, nDCG
 
-from eval.measures import measure_rankings
+from eval.measures import measure_queries, measure_rankings
 
 
 def test_values_are_the_formulas() -> None:
@@ -55,3 +55,12 @@ def test_agrees_with_ir_measures_on_trec_text() -> None:
         {"q1": ["b", "d", "a"], "q2": ["a", "c"]},
     )
     assert measured == {str(measure): value for measure, value in expected.items()}
+
+
+def test_the_means_are_those_of_the_queries() -> None:
+    qrels = {"q1": {"a": 1, "b": 2}, "q2": {"c": 1}, "q3": {"a": 1}}
+    rankings = {"q1": ["b", "d", "a"], "q2": ["a", "c"]}
+    values = measure_queries(qrels, rankings)
+    assert values["RR@10"] == {"q1": 1, "q2": 1 / 2, "q3": 0}
+    means = {measure: sum(each.values()) / 3 for measure, each in values.items()}
+    assert measure_rankings(qrels, rankings) == pytest.approx(means)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import permutations
 from random import Random
 
 import pytest
@@ -91,3 +92,13 @@ def test_the_order_of_the_input_does_not_matter(
 
     expected = list(fuse(dense, lexical, weight).items())
     assert list(fuse(shuffled(dense), shuffled(lexical), weight).items()) == expected
+
+
+@given(FUSIONS, COSINES, BM25, WEIGHTS)
+def test_what_is_better_in_both_lists_is_not_worse_fused(
+    fuse: Fuse, dense: dict[str, float], lexical: dict[str, float], weight: float
+) -> None:
+    fused = fuse(dense, lexical, weight)
+    for better, worse in permutations(dense.keys() & lexical.keys(), 2):
+        if dense[better] > dense[worse] and lexical[better] > lexical[worse]:
+            assert fused[better] >= fused[worse]

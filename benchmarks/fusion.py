@@ -1,0 +1,300 @@
+"""Rules of fusion on several test collections: which ranks best, and which is worse than one arm?
+
+Usage: python -m benchmarks.fusion DATA [--set NAME]... [--cache FILE]
+DATA holds the collections that judged_sets.py names; all are measured unless some are named. Their
+passages are embedded and indexed; each arm finds its first passages and scores what only the other
+found, as in the service; every rule fuses these same scores. Vectors stay in FILE, outside the
+repository, so that they are computed once. Writes fusion.json and fusion.md to benchmarks/results.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from benchmarks.judged_sets import JUDGED_SETS, JudgedSet
+from eval.intervals import question_t_interval
+from eval.measures import measure_queries
+from eval.temporary_index import temporary_index
+from ingest.chunker import Chunker
+from ingest.settings import IngestSettings
+from retrieval.chunks import Chunk
+from retrieval.embedding import Embedder, Matrix, SentenceTransformerEmbedder
+from retrieval.fusion import convex_combination, reciprocal_rank
+from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
+from retrieval.settings import RetrievalSettings
+from retrieval.vector_cache import CachingEmbedder, VectorCache
+
+RESULTS = Path(__file__).resolve().parent / "results"
+MAX_CACHE_BYTES = 1 << 30
+# Passages of each arm: where a page has several, enough for 100 pages.
+DEPTH = 300
+MEASURES = ("nDCG@10", "R@10", "R@100")
+
+Rule = Callable[[Ranking, Ranking], Ranking]
+Scale = Callable[[Ranking], Ranking]
+# Measure -> query id -> value.
+Values = Mapping[str, Mapping[str, float]]
+
+
+def from_lowest(scores: Ranking) -> Ranking:
+    """Scale to 0 for the lowest score of the list and 1 for the highest."""
+    lowest, highest = min(scores.values()), max(scores.values())
+    return {key: (score - lowest) / ((highest - lowest) or 1.0) for key, score in scores.items()}
+
+
+def by_deviation(scores: Ranking) -> Ranking:
+    """Scale to 0 three standard deviations below the mean of the list and 1 three above (DBSF)."""
+    mean, deviation = statistics.fmean(scores.values()), statistics.pstdev(scores.values())
+    return {key: (score - mean) / ((6 * deviation) or 1.0) + 0.5 for key, score in scores.items()}
+
+
+def weighted(scale: Scale, dense_weight: float, dense: Ranking, lexical: Ranking) -> Ranking:
+    """Add scaled scores; what is missing in a list scores 0 there."""
+    parts = ((dense_weight, dense), (1 - dense_weight, lexical))
+    scaled = [(weight, scale(scores) if scores else {}) for weight, scores in parts]
+    return make_ranking(
+        (key, sum(weight * scores.get(key, 0.0) for weight, scores in scaled))
+        for key in {*dense, *lexical}
+    )
+
+
+def reciprocal_ranks(k: int, dense: Ranking, lexical: Ranking) -> Ranking:
+    """Fuse by ranks."""
+    return reciprocal_rank(dense, lexical, 0.5, k)
+
+
+def convex(dense_weight: float, dense: Ranking, lexical: Ranking) -> Ranking:
+    """Fuse as the service does, with any weight."""
+    return convex_combination(dense, lexical, dense_weight)
+
+
+ARMS: dict[str, Rule] = {
+    "dense": lambda dense, _: dense,
+    "lexical": lambda _, lexical: lexical,
+}
+CONVEX = {f"convex, {weight}": partial(convex, weight) for weight in (0.4, 0.5, 0.6, 0.7)}
+SERVED = f"convex, {RetrievalSettings.model_fields['dense_weight'].default}"
+OVER_BETTER_ARM = "nDCG@10 over the better arm"
+RULES: dict[str, Rule] = {
+    **ARMS,
+    **{f"reciprocal rank, k={k}": partial(reciprocal_ranks, k) for k in (2, 60)},
+    **{f"min-max, {w}": partial(weighted, from_lowest, w) for w in (0.5, 0.6)},
+    **{f"DBSF, {w}": partial(weighted, by_deviation, w) for w in (0.5, 0.6)},
+    **CONVEX,
+}
+
+
+def main() -> None:
+    """Measure all sets and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--set", action="append", choices=JUDGED_SETS)
+    parser.add_argument("--cache", type=Path, default=_default_cache())
+    arguments = parser.parse_args()
+    arguments.cache.parent.mkdir(parents=True, exist_ok=True)
+    cache = VectorCache(arguments.cache, MAX_CACHE_BYTES)
+    embedder = QueryCachingEmbedder(
+        SentenceTransformerEmbedder(RetrievalSettings().embedder), cache
+    )
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
+    figures = {
+        name: measure(JUDGED_SETS[name](arguments.data, chunker), embedder)
+        for name in arguments.set or JUDGED_SETS
+    }
+    cache.close()
+    (RESULTS / "fusion.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (RESULTS / "fusion.md").write_text(to_markdown(figures))
+
+
+class QueryCachingEmbedder(CachingEmbedder):
+    """Looks up queries as well."""
+
+    def __init__(self, embedder: Embedder, cache: VectorCache) -> None:
+        super().__init__(embedder, cache)
+        self._vectors = cache
+
+    def embed_query(self, text: str) -> Matrix:
+        """Embed a query that was never embedded, see `Embedder`."""
+        key = hashlib.sha256(f"{self.fingerprint}\nquery\n{text}".encode()).digest()
+        known = self._vectors.get([key])
+        if key not in known:
+            known[key] = super().embed_query(text)
+            self._vectors.put(known)
+        return known[key]
+
+
+def _default_cache() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "suffice" / "benchmark-vectors.sqlite"
+
+
+def measure(judged: JudgedSet, embedder: Embedder) -> dict[str, Any]:
+    """Return the figures of each rule on one set."""
+    arms = find(judged, embedder)
+    units = dict(zip(_ids(judged), (one.unit for one in judged.passages), strict=True))
+    values: dict[str, Values] = {}
+    for name, rule in RULES.items():
+        rankings = {
+            query_id: list(dict.fromkeys(units[key] for key in rule(arm.dense, arm.lexical)))
+            for query_id, arm in arms.items()
+        }
+        values[name] = measure_queries(judged.qrels, rankings)
+    better = max(ARMS, key=lambda arm: statistics.fmean(values[arm]["nDCG@10"].values()))
+    print(judged.name, len(judged.passages), "passages", len(arms), "queries", flush=True)
+    return {
+        "num_passages": len(judged.passages),
+        "num_queries": len(arms),
+        "num_clusters": len(set(judged.clusters.values())),
+        "better_arm": better,
+        "rules": {
+            name: {
+                **{one: _interval(judged, dict(rule[one])) for one in MEASURES},
+                OVER_BETTER_ARM: _interval(
+                    judged, _difference(rule["nDCG@10"], values[better]["nDCG@10"])
+                ),
+            }
+            for name, rule in values.items()
+        },
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What both arms say of the candidates of one query."""
+
+    dense: Ranking
+    lexical: Ranking
+
+
+def find(judged: JudgedSet, embedder: Embedder) -> dict[str, Arms]:
+    """Index a set and search with each of its queries."""
+    settings = RetrievalSettings()
+    chunks = [_chunk(key, one.text) for key, one in zip(_ids(judged), judged.passages, strict=True)]
+    with temporary_index(embedder.dimension, settings.language) as index:
+        for start in range(0, len(chunks), BATCH_SIZE):
+            batch = chunks[start : start + BATCH_SIZE]
+            index.upsert(batch, embedder.embed_passages([chunk.passage for chunk in batch]))
+        return {
+            query_id: _search(index, embedder, query) for query_id, query in judged.queries.items()
+        }
+
+
+def _search(index: ChunkIndex, embedder: Embedder, query: str) -> Arms:
+    """Take the candidates of each arm and let the other score them, see `Searcher.rank`."""
+    vector = embedder.embed_query(query)
+    dense = index.rank_dense(vector, DEPTH)
+    lexical = index.rank_lexical(query, DEPTH)
+    dense |= index.rank_dense(vector, DEPTH, within=lexical.keys() - dense.keys())
+    lexical |= index.rank_lexical(query, DEPTH, within=dense.keys() - lexical.keys())
+    return Arms(make_ranking(dense.items()), make_ranking(lexical.items()))
+
+
+def _ids(judged: JudgedSet) -> list[str]:
+    return [
+        str(uuid5(NAMESPACE_OID, f"{judged.name} {number}"))
+        for number in range(len(judged.passages))
+    ]
+
+
+def _chunk(chunk_id: str, text: str) -> Chunk:
+    return Chunk(
+        chunk_id=chunk_id,
+        document_id="",
+        revision="",
+        start=0,
+        end=len(text),
+        text=text,
+        headings=(),
+        page_start=None,
+        page_end=None,
+        token_count=0,
+        parent_start=0,
+        parent_end=len(text),
+    )
+
+
+def _difference(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    return {query_id: value - second[query_id] for query_id, value in first.items()}
+
+
+def _interval(judged: JudgedSet, values: Mapping[str, float]) -> dict[str, float]:
+    clusters = [judged.clusters[query_id] for query_id in values]
+    interval = question_t_interval(list(values.values()), clusters)
+    if interval is None:
+        raise ValueError(f"{judged.name} has questions of one cluster only.")
+    return {key: round(getattr(interval, key), 4) for key in ("mean", "low", "high")}
+
+
+def to_markdown(figures: Mapping[str, Any]) -> str:
+    """Return a table of all sets and one of each set."""
+    tables = (_table(name, one) for name, one in figures.items())
+    return "\n".join(
+        (
+            "# Rules of fusion\n\nWritten by `python -m benchmarks.fusion`. The number behind "
+            "min-max, DBSF and convex is the weight of the dense score.\n",
+            _summary(figures),
+            _held_out(figures),
+            *tables,
+        )
+    )
+
+
+def _summary(figures: Mapping[str, Any]) -> str:
+    rows = [["nDCG@10", *figures, "least over the better arm"]]
+    for rule in RULES:
+        each = [one["rules"][rule] for one in figures.values()]
+        least = min(one[OVER_BETTER_ARM]["mean"] for one in each)
+        rows.append(
+            [_label(rule), *(f"{one['nDCG@10']['mean']:.3f}" for one in each), f"{least:+.3f}"]
+        )
+    return _rows(rows)
+
+
+def _held_out(figures: Mapping[str, Any]) -> str:
+    """Choose the weight for each set on the others, and tell how it does on that set."""
+    rows = [["held out", "best weight on the others", f"{OVER_BETTER_ARM}, held out"]]
+    for name in figures:
+        others = [one["rules"] for other, one in figures.items() if other != name]
+        best = max(
+            CONVEX, key=lambda rule: sum(one[rule][OVER_BETTER_ARM]["mean"] for one in others)
+        )
+        rows.append([name, best, _cell(figures[name]["rules"][best][OVER_BETTER_ARM])])
+    return _rows(rows)
+
+
+def _table(name: str, figures: Mapping[str, Any]) -> str:
+    columns = [*MEASURES, OVER_BETTER_ARM]
+    rows = [["rule", *columns]]
+    for rule, measured in figures["rules"].items():
+        rows.append([_label(rule), *(_cell(measured[column]) for column in columns)])
+    return (
+        f"## {name}\n\n{figures['num_passages']} passages, {figures['num_queries']} queries in "
+        f"{figures['num_clusters']} clusters; the better arm is {figures['better_arm']}. The 95 % "
+        f"confidence interval is in brackets.\n\n{_rows(rows)}"
+    )
+
+
+def _label(rule: str) -> str:
+    return f"**{rule}** (served)" if rule == SERVED else rule
+
+
+def _cell(interval: Mapping[str, float]) -> str:
+    return "{mean:.3f} [{low:.3f}, {high:.3f}]".format_map(interval)
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    main()
