@@ -50,7 +50,7 @@ class RetrievalProfile(BaseModel):
     mode: Mode = Mode.HYBRID
     num_candidates: int = Field(default=30, ge=1, le=MAX_CANDIDATES, strict=True)
     fusion: Fusion = Fusion.CONVEX_COMBINATION
-    dense_weight: float = Field(default=0.5, ge=0, le=1, allow_inf_nan=False)
+    dense_weight: float = Field(default=0.6, ge=0, le=1, allow_inf_nan=False)
     rrf_k: int = Field(default=60, ge=0, le=10_000, strict=True)
     rerank: bool = Field(default=True, strict=True)
     min_score: float | None = Field(default=None, allow_inf_nan=False)
