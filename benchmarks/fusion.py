@@ -29,6 +29,7 @@ from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, Matrix, SentenceTransformerEmbedder
 from retrieval.fusion import convex_combination, reciprocal_rank
 from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
+from retrieval.profiles import RetrievalProfile
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache
 
@@ -81,7 +82,7 @@ ARMS: dict[str, Rule] = {
     "lexical": lambda _, lexical: lexical,
 }
 CONVEX = {f"convex, {weight}": partial(convex, weight) for weight in (0.4, 0.5, 0.6, 0.7)}
-SERVED = f"convex, {RetrievalSettings.model_fields['dense_weight'].default}"
+SERVED = f"convex, {RetrievalProfile().dense_weight}"
 OVER_BETTER_ARM = "nDCG@10 over the better arm"
 RULES: dict[str, Rule] = {
     **ARMS,

@@ -70,31 +70,33 @@ def load_pages(folder: str, unit: Callable[[str], str], cluster: Callable[[str, 
 
 
 def load_evidence(folder: str) -> Load:
-    """Cut documents; chunks that overlap the evidence of a query are relevant to it."""
+    """Cut documents; chunks that overlap the evidence of a query are relevant to it.
+
+    Chunks with the same text are one unit, or luck would decide which of them comes first.
+    """
 
     def load(data: Path, chunker: Chunker) -> JudgedSet:
         dataset = load_dataset(data / folder)
+        units: dict[str, str] = {}
         chunks = [
-            chunk
+            (units.setdefault(chunk.passage, chunk.chunk_id), chunk)
             for one in dataset.documents()
             for chunk in _chunks(chunker, one.document_id, one.text)
         ]
         qrels = {
             line.text("_id"): {
-                chunk.chunk_id: 1
+                unit: 1
                 for span in line.fields["evidence"]
-                for chunk in chunks
+                for unit, chunk in chunks
                 if chunk.document_id == span["doc_id"]
                 and chunk.start < span["end"]
                 and span["start"] < chunk.end
             }
             for line in read_json_lines(dataset.folder / "queries.jsonl")
         }
-        documents = {chunk.chunk_id: chunk.document_id for chunk in chunks}
-        passages = [Passage(chunk.chunk_id, chunk.passage) for chunk in chunks]
-        return _judged_set(
-            dataset, folder, passages, qrels, lambda _, chunk_id: documents[chunk_id]
-        )
+        documents = {unit: chunk.document_id for unit, chunk in reversed(chunks)}
+        passages = [Passage(unit, chunk.passage) for unit, chunk in chunks]
+        return _judged_set(dataset, folder, passages, qrels, lambda _, unit: documents[unit])
 
     return load
 
