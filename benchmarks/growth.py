@@ -1,0 +1,154 @@
+"""What an embedded index of 10,000 to 250,000 chunks costs: latency, memory, disk, opening.
+
+Usage: python -m benchmarks.growth
+Chunks are synthetic (see synthetic.py); queries come embedded. A process for each size writes and
+optimises the index, another one opens and asks it. Results go to benchmarks/results/growth.json,
+.md and .svg. A size that is in growth.json already is not measured again.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers import peers_python, run
+from benchmarks.synthetic import DIMENSION, Collection
+from benchmarks.systems.worker import resident_bytes
+from retrieval.edge import EdgeStore
+from retrieval.search import Searcher
+from retrieval.settings import RetrievalSettings
+
+RESULTS = Path(__file__).with_name("results") / "growth.json"
+SIZES = tuple(int(n) for n in os.environ.get("SIZES", "10000,50000,100000,250000").split(","))
+NUM_QUERIES = 200
+WARM_UP = 20
+TOP_K = 10
+# The engine answers one query at a time and holds the whole process meanwhile. At 25 ms a service
+# answers at most 40 queries a second, on however many cores.
+SERVER_FROM_MS = 25
+
+
+def main() -> None:
+    """Measure the sizes that are missing, and write the results."""
+    if len(sys.argv) > 1:
+        {"write": write_index, "ask": ask_index}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
+        return
+    known = json.loads(RESULTS.read_text())["sizes"] if RESULTS.exists() else []
+    sizes = {one["num_chunks"]: one for one in known}
+    for num_chunks in SIZES:
+        if num_chunks not in sizes:
+            with tempfile.TemporaryDirectory() as folder:
+                written = _in_process("write", folder, num_chunks)
+                sizes[num_chunks] = written | _in_process("ask", folder, num_chunks)
+            print(sizes[num_chunks], file=sys.stderr)
+        ordered = [sizes[number] for number in sorted(sizes)]
+        results = {"server_from_chunks": server_from(ordered), "sizes": ordered}
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    RESULTS.with_suffix(".md").write_text(to_markdown(results))
+    run(peers_python(), "-m", "benchmarks.plots", "growth")
+    print(RESULTS.with_suffix(".md").read_text())
+
+
+def write_index(root: Path, num_chunks: int) -> None:
+    """Write and optimise an index, and print its size."""
+    store = EdgeStore(root, DIMENSION, RetrievalSettings().language)
+    index = store.open("default")
+    started = time.perf_counter()
+    for chunks, vectors in Collection(num_chunks).batches():
+        index.upsert(chunks, vectors)
+    upserted = time.perf_counter()
+    index.compact()
+    compacted = time.perf_counter()
+    store.close()
+    size = sum(path.stat().st_blocks * 512 for path in root.rglob("*") if path.is_file())
+    figures = {
+        "num_chunks": num_chunks,
+        "write_seconds": round(upserted - started, 1),
+        "optimise_seconds": round(compacted - upserted, 1),
+        "disk_mb": round(size / 1e6),
+    }
+    print(json.dumps(figures))
+
+
+def ask_index(root: Path, num_chunks: int) -> None:
+    """Open an index and ask it, and print how long that takes."""
+    queries = Collection(num_chunks).queries(NUM_QUERIES + WARM_UP)
+    before = resident_bytes()
+    started = time.perf_counter()
+    store = EdgeStore(root, DIMENSION, RetrievalSettings().language)
+    index = store.open("default")
+    opened = time.perf_counter()
+    searcher, profile = Searcher(), RetrievalSettings().profile()
+    seconds = []
+    for query in queries:
+        asked = time.perf_counter()
+        searcher.search(index, lambda _, vector=query.vector: vector, query.text, profile, TOP_K)  # type: ignore[misc]
+        seconds.append(time.perf_counter() - asked)
+    searcher.close()
+    p50, p95 = np.quantile(seconds[WARM_UP:], [0.5, 0.95]) * 1000
+    figures = {
+        "open_seconds": round(opened - started, 2),
+        "p50_ms": round(float(p50), 2),
+        "p95_ms": round(float(p95), 2),
+        "memory_mb": round((resident_bytes() - before) / 1e6),
+        "load_average": round(os.getloadavg()[0], 1),
+    }
+    print(json.dumps(figures))
+    store.close()
+
+
+def server_from(sizes: Sequence[dict[str, Any]]) -> int:
+    """Return the number of chunks at which the median reaches the limit, by a line through all."""
+    numbers = np.array([one["num_chunks"] for one in sizes], dtype=float)
+    medians = np.array([one["p50_ms"] for one in sizes])
+    milliseconds_per_chunk = float((numbers * medians).sum() / (numbers * numbers).sum())
+    return int(round(SERVER_FROM_MS / milliseconds_per_chunk, -4))
+
+
+def to_markdown(results: dict[str, Any]) -> str:
+    """Return a table, and where a server should take over."""
+    columns = {
+        "num_chunks": "chunks",
+        "p50_ms": "p50, ms",
+        "p95_ms": "p95, ms",
+        "memory_mb": "memory, MB",
+        "disk_mb": "disk, MB",
+        "open_seconds": "opening, s",
+        "write_seconds": "writing, s",
+        "optimise_seconds": "optimising, s",
+        "load_average": "load",
+    }
+    lines = [
+        "# Cost of growth",
+        "",
+        "Embedded index, synthetic chunks, hybrid queries of ten hits, embedding left out. Memory "
+        "is what the process has of its own; the files are mapped besides.",
+        "",
+        f"| {' | '.join(columns.values())} |",
+        f"|{'---|' * len(columns)}",
+        *(f"| {' | '.join(f'{one[key]:,}' for key in columns)} |" for one in results["sizes"]),
+        "",
+        f"The median reaches {SERVER_FROM_MS} ms at about {results['server_from_chunks']:,} "
+        "chunks. The engine answers one query at a time, so from there on a Qdrant server should "
+        "take over.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _in_process(step: str, folder: str, num_chunks: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.growth", step, folder, str(num_chunks)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Draws results: `python -m benchmarks.plots retrieval|growth`, with the peers' Python.
+
+Reads benchmarks/results/NAME.json and writes NAME.svg beside it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+RESULTS = Path(__file__).with_name("results")
+OURS, OTHERS = "#c2410c", "#64748b"
+
+
+def main() -> None:
+    """Draw."""
+    name = sys.argv[1]
+    results = json.loads((RESULTS / f"{name}.json").read_text())
+    # Text stays text, and the same input gives the same file.
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9})
+    figure = {"retrieval": draw_retrieval, "growth": draw_growth}[name](results)
+    figure.savefig(RESULTS / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+
+
+def draw_retrieval(results: dict[str, Any]) -> Any:
+    """Latency and quality of each system as bars."""
+    speed, quality = results["speed"]["systems"], results["quality"]["systems"]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6))
+    _bars(left, {name: one["p50_ms"] for name, one in speed.items()})
+    left.set_xscale("log")
+    left.set_title(f"median of a hybrid query, ms, {results['speed']['num_chunks']:,} chunks")
+    _bars(right, {name: one["nDCG@10"] for name, one in quality.items()})
+    right.set_title(f"nDCG@10, SciFact, {results['quality']['num_documents']:,} documents")
+    figure.tight_layout()
+    return figure
+
+
+def draw_growth(results: dict[str, Any]) -> Any:
+    """Latency, memory, disk and opening over the number of chunks."""
+    sizes = results["sizes"]
+    numbers = [one["num_chunks"] for one in sizes]
+    figure, axes = plt.subplots(1, 4, figsize=(12, 2.8))
+    panels = {
+        "hybrid query, ms": ("p50_ms", "p95_ms"),
+        "memory, MB": ("memory_mb",),
+        "disk, MB": ("disk_mb",),
+        "opening, s": ("open_seconds",),
+    }
+    for axis, (title, keys) in zip(axes, panels.items(), strict=True):
+        for key, style in zip(keys, ("-o", "--o"), strict=False):
+            axis.plot(numbers, [one[key] for one in sizes], style, color=OURS, label=key[:3])
+        axis.set_title(title)
+        axis.set_xlabel("chunks")
+        axis.set_ylim(bottom=0)
+        axis.xaxis.set_major_formatter(lambda number, _: f"{number / 1000:g}k")
+    axes[0].axvline(results["server_from_chunks"], color=OTHERS, linestyle=":")
+    axes[0].legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
+def _bars(axis: Axes, values: dict[str, float]) -> None:
+    names = list(values)[::-1]
+    colors = [OURS if name == "suffice" else OTHERS for name in names]
+    bars = axis.barh(names, [values[name] for name in names], color=colors)
+    axis.bar_label(bars, fmt="{:.3g}", padding=3)
+    axis.margins(x=0.15)
+
+
+if __name__ == "__main__":
+    main()
