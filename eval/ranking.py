@@ -96,7 +96,7 @@ def evaluate_dataset(
         RetrievalError: the index failed.
     """
     stopwatch = Stopwatch()
-    indexing = _Indexing(embedder, index, splitter or _whole_document(embedder), stopwatch)
+    indexing = _Indexing(embedder, index, splitter or whole_document(embedder), stopwatch)
     for done in indexing.run(dataset.documents()):
         progress("documents", done, dataset.num_documents)
     rankings: dict[Mode, dict[str, list[str]]] = {mode: {} for mode in MODES}
@@ -183,7 +183,9 @@ class _Search:
             top_k *= 2
 
 
-def _whole_document(embedder: Embedder) -> Splitter:
+def whole_document(embedder: Embedder) -> Splitter:
+    """Return the splitter that makes each document one chunk, as BEIR does."""
+
     def split(document_id: str, title: str, text: str) -> list[Chunk]:
         passage = Document(document_id, title, text).passage
         chunk = Chunk(
