@@ -97,7 +97,7 @@ def test_usage_and_extension(client: openai.OpenAI) -> None:
     assert usage.completion_tokens > 0
     extension = completion.to_dict()["suffice"]
     assert isinstance(extension, dict)
-    assert set(extension) == {"answered_by", "grounded", "context", "timings"}
+    assert set(extension) == {"answered_by", "grounded", "context", "timings", "warnings"}
     assert extension["answered_by"] == "extractive"
     assert extension["grounded"] == "yes"
     context = extension["context"]
