@@ -109,14 +109,14 @@ def test_usage_and_extension(client: openai.OpenAI) -> None:
     assert set(extension["timings"]) == {"retrieval_seconds", "generation_seconds"}
 
 
-def test_copies_are_read_once_and_neighbours_are_one_passage(application: Application) -> None:
+def test_copies_are_read_once(application: Application) -> None:
     number = {
         name: application.ingest(name, BEES, collection="copies")["num_chunks"]
         for name in ("bees.md", "copy.md")
     }["copy.md"]
     assert number > 1
     context = ask_context(application, collection="copies")
-    assert (context["chunks"], context["passages"]) == (number, 1)
+    assert context["chunks"] == number
     assert [one["reason"] for one in context["dropped"]] == ["duplicate"] * number
     found = {hit["chunk_id"]: hit for hit in application.search("bees", collection="copies")}
     for dropped in context["dropped"]:

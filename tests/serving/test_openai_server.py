@@ -12,6 +12,7 @@ from ingest.home import Home
 from serving.answering import Answerer
 from serving.openai_server import OpenAIGenerator
 from tests.serving.application import Application, assert_refused, serve
+from tests.serving.documents import BEES
 from tests.serving.upstream import (
     DONE,
     LONG_SECONDS,
@@ -136,7 +137,7 @@ def test_prompt_holds_numbered_excerpts_then_the_question(
         {"role": "user", "content": QUESTION},
     ]
     body = {"messages": messages, "temperature": 0, "seed": 7, "stop": "END", "max_tokens": 9}
-    served.http.post("/v1/chat/completions", json={**body, "suffice": {"top_k": 2}})
+    served.http.post("/v1/chat/completions", json={**body, "suffice": {"top_k": 3}})
 
     (request,) = upstream.requests
     asked = {
@@ -154,8 +155,8 @@ def test_prompt_holds_numbered_excerpts_then_the_question(
     assert system["role"] == "system"
     assert system["content"].endswith("\n\nAnswer like a pirate.")
     assert history == messages[1:3]
-    assert last["content"].startswith("Excerpts:\n\n[1] bees.md\nBees > Honey\n")
-    assert "\n\n[2] " in last["content"]
+    # Both chunks of bees.md are found, and are one excerpt.
+    assert last["content"].startswith(f"Excerpts:\n\n[1] bees.md\n{BEES.strip()}\n\n[2] ")
     assert "[3]" not in last["content"]
     assert last["content"].endswith(f"\n\nQuestion: {QUESTION}")
     assert upstream.authorizations == ["Bearer upstream-key"]
