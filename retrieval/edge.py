@@ -19,6 +19,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
+from retrieval.analyzer import FINGERPRINT, get_analyzer
 from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
@@ -34,13 +35,14 @@ from retrieval.index import (
 )
 from retrieval.payload import (
     KEYS,
-    PASSAGE,
+    TOKENS,
     VALUES,
     VECTOR,
     attribute_fields,
     attributes_payload,
     from_payload,
     order_field,
+    query_text,
     read_keys,
     to_payload,
     token,
@@ -50,7 +52,6 @@ from retrieval.shard import create_shard, index_attribute
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
 COMPACTION_TIMEOUT_SECONDS = 1800
-SCROLL_SIZE = 1000
 STATE_FILE = "current.json"
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class EdgeStore:
         """Erase what was deleted before a crash, see `IndexStore`."""
         for name in self.names():
             state = _State.read(self._root / name)
-            if state and state.deletions:
+            if state and (state.deletions or state.is_outdated):
                 self.open(name).compact()
 
     def close(self) -> None:
@@ -122,8 +123,12 @@ class EdgeIndex:
     def __init__(self, folder: Path, dimension: int, language: str) -> None:
         """Open the live generation, or create the first.
 
+        One that another analyzer made is analysed anew first: the vectors stay, so 100,000 chunks
+        take about a minute.
+
         Raises:
             StoreLockedError: another process has it open.
+            IndexUnavailableError: it does not open, or could not be analysed anew.
         """
         self._folder = folder
         self._lock = Lock()
@@ -131,8 +136,16 @@ class EdgeIndex:
         self._recorded: list[edge.UpdateOperation] | None = None
         self._is_closed = False
         # What the shard was made with outlives a change of the settings: see `Library` for that.
-        self._state = _State.read(folder) or _State(dimension, language)
+        self._state = _State.read(folder) or _State(dimension, language, analyzer=FINGERPRINT)
+        self.analyzer = get_analyzer(self._state.language)
         self._shard = self._open()
+        if self._state.is_outdated:
+            logger.info("analysing anew", extra={"collection": folder.name})
+            try:
+                self.compact()
+            except IndexUnavailableError:
+                self.close()
+                raise
 
     def upsert(
         self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
@@ -144,7 +157,7 @@ class EdgeIndex:
             batch = chunks[start : start + BATCH_SIZE]
             rows = vectors[start : start + BATCH_SIZE].tolist()
             points = [
-                edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk) | more)
+                edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk, self.analyzer) | more)
                 for chunk, row in zip(batch, rows, strict=True)
             ]
             self._update(edge.UpdateOperation.upsert_points(points))
@@ -190,12 +203,15 @@ class EdgeIndex:
         where: Filter | None = None,
     ) -> Ranking:
         """Search by words, see `ChunkIndex`."""
-        return self._query(edge.TextQuery(PASSAGE, query), limit, within, where)
+        text = query_text(query, self.analyzer)
+        return self._query(edge.TextQuery(TOKENS, text), limit, within, where)
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
         with self._engine():
-            records = self._shard.retrieve(list(chunk_ids), True, False)
+            records = self._shard.retrieve(
+                list(chunk_ids), edge.PayloadSelector.Exclude([TOKENS]), False
+            )
         # Each reading of an attribute makes a new object.
         chunks = (from_payload(str(record.id), record.payload or {}) for record in records)
         return {chunk.chunk_id: chunk for chunk in chunks}
@@ -210,16 +226,12 @@ class EdgeIndex:
 
     def contents(self) -> dict[tuple[str, str], int]:
         """Count chunks by document and revision, see `ChunkIndex`."""
-        counts: Counter[tuple[str, str]] = Counter()
-        offset: edge.PointId | None = None
-        while True:
-            page = edge.ScrollRequest(offset, SCROLL_SIZE, with_payload=["document_id", "revision"])
-            with self._engine():
-                records, offset = self._shard.scroll(page)
-            payloads = (record.payload or {} for record in records)
-            counts.update((one["document_id"], one["revision"]) for one in payloads)
-            if offset is None:
-                return dict(counts)
+        payloads = (payload for _, payload in self._scroll("document_id", "revision"))
+        return dict(Counter((one["document_id"], one["revision"]) for one in payloads))
+
+    def tokens(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the tokens of all chunks, see `ChunkIndex`."""
+        return ((chunk_id, payload[TOKENS].split()) for chunk_id, payload in self._scroll(TOKENS))
 
     def compact(self) -> None:
         """Rewrite the shard without deleted chunks if there are any, see `ChunkIndex`.
@@ -263,7 +275,7 @@ class EdgeIndex:
             else:
                 # The state is written last, so without it this folder is half a shard.
                 shutil.rmtree(path, ignore_errors=True)
-                shard = create_shard(path, self._state.dimension, self._state.language)
+                shard = create_shard(path, self._state.dimension)
                 self._state.write(self._folder)
         except Exception as error:  # the engine raises nothing more specific
             if "WouldBlock" in str(error):
@@ -334,13 +346,27 @@ class EdgeIndex:
         with self._engine():
             return self._shard.count(edge.CountRequest(filter=condition, exact=True))
 
+    def _scroll(self, *fields: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield id and some fields of the payload of all chunks."""
+        offset: edge.PointId | None = None
+        while True:
+            page = edge.ScrollRequest(offset, BATCH_SIZE, with_payload=list(fields))
+            with self._engine():
+                records, offset = self._shard.scroll(page)
+            yield from ((str(record.id), record.payload or {}) for record in records)
+            if offset is None:
+                break
+
     def _needs_compaction(self) -> bool:
         grown = self.count() - self._state.compacted_chunks
-        return self._state.deletions > 0 or grown > COMPACT_AFTER_CHUNKS
+        must_rewrite = self._state.deletions > 0 or self._state.is_outdated
+        return must_rewrite or grown > COMPACT_AFTER_CHUNKS
 
     def _rewrite(self, source: Path, target: Path) -> None:
         command = [sys.executable, "-m", "retrieval.shard", str(source), str(target)]
-        command += [str(self._state.dimension), self._state.language]
+        command.append(str(self._state.dimension))
+        if self._state.is_outdated:
+            command.append(self._state.language)
         try:
             subprocess.run(  # noqa: S603 - our own module with our own paths
                 command, check=True, capture_output=True, timeout=COMPACTION_TIMEOUT_SECONDS
@@ -381,6 +407,7 @@ class _State:
     generation: int = 1
     compacted_chunks: int = 0
     deletions: int = 0
+    analyzer: str = ""  # fingerprint; missing in what version 0.1 wrote first
 
     @classmethod
     def read(cls, folder: Path) -> "_State | None":
@@ -395,6 +422,11 @@ class _State:
         new.write_text(json.dumps(asdict(self)))
         new.replace(folder / STATE_FILE)
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the tokens are those of another analyzer."""
+        return self.analyzer != FINGERPRINT
+
     def with_deletion(self) -> "_State":
         return replace(self, deletions=self.deletions + 1)
 
@@ -404,6 +436,7 @@ class _State:
             generation=self.generation + 1,
             compacted_chunks=chunks,
             deletions=deletions_left,
+            analyzer=FINGERPRINT,
         )
 
 

@@ -8,6 +8,7 @@ RetrievalError
 ├── CalibrationError           the calibration of a reranker cannot be used
 ├── CollectionMismatchError    the collection was built with an embedder that is not to be had
 ├── InvalidFilterError         a filter is malformed, or asks for what no document has
+├── CollectionTooLargeError    the collection outgrew RETRIEVAL_LEXICAL=rank_bm25
 ├── IndexUnavailableError      the vector store did not answer
 ├── ProfileError               a retrieval profile is malformed
 ├── ProfileNotFoundError       no retrieval profile has this name
@@ -51,6 +52,10 @@ class InvalidFilterError(RetrievalError, ValueError):
     """
 
     param = "filter"
+
+
+class CollectionTooLargeError(RetrievalError):
+    """The collection outgrew `RETRIEVAL_LEXICAL=rank_bm25`."""
 
 
 class IndexUnavailableError(RetrievalError):

@@ -1,9 +1,14 @@
-"""What Suffice asks of a chunk index; adapters: edge.py (embedded) and qdrant.py (server)."""
+"""What Suffice asks of a chunk index.
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+Adapters: edge.py (embedded), qdrant.py (server), and bm25.py, which replaces the lexical search of
+either.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
+from retrieval.analyzer import Analyzer
 from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
@@ -29,6 +34,10 @@ def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
 
 class ChunkIndex(Protocol):
     """The chunks of one collection with their vectors. Safe to call from several threads."""
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """What turns passages and queries into the tokens that BM25 counts."""
 
     def upsert(
         self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
@@ -92,6 +101,9 @@ class ChunkIndex(Protocol):
 
     def contents(self) -> dict[tuple[str, str], int]:
         """Return how many chunks there are of each (document id, revision)."""
+
+    def tokens(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield id and tokens of every chunk."""
 
     def compact(self) -> None:
         """Rewrite the storage so that no deleted text stays on disk; return when that is so."""

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from retrieval.analyzer import Analyzer
 from retrieval.attributes import Attributes, Kind, Value, kind_of, to_magnitude
 from retrieval.chunks import Chunk
 
 VECTOR = "dense"
 PASSAGE = "passage"
+TOKENS = "tokens"
 ATTRIBUTES = "attributes"
 # Fields that are matched word for word: with which kinds of values a chunk has which keys, and
 # these values. One index for all keys, because an index for each would take seconds to make.
@@ -17,14 +19,15 @@ KEYS = f"{ATTRIBUTES}.keys"
 VALUES = f"{ATTRIBUTES}.values"
 
 
-def to_payload(chunk: Chunk) -> dict[str, Any]:
-    """Return the payload of a chunk; `passage` is what the lexical index reads."""
+def to_payload(chunk: Chunk, analyzer: Analyzer) -> dict[str, Any]:
+    """Return the payload of a chunk; `tokens` is what the lexical index reads."""
     return {
         "document_id": chunk.document_id,
         "revision": chunk.revision,
         "start": chunk.start,
         "end": chunk.end,
         PASSAGE: chunk.passage,
+        TOKENS: passage_text(chunk.passage, analyzer),
         "headings": list(chunk.headings),
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
@@ -34,6 +37,16 @@ def to_payload(chunk: Chunk) -> dict[str, Any]:
         "table_header": chunk.table_header,
         "place": chunk.place,
     }
+
+
+def passage_text(passage: str, analyzer: Analyzer) -> str:
+    """Return a passage as a whitespace tokenizer shall read it."""
+    return " ".join(analyzer.passage_tokens(passage))
+
+
+def query_text(query: str, analyzer: Analyzer) -> str:
+    """Return a query as a whitespace tokenizer shall read it."""
+    return " ".join(analyzer.query_tokens(query))
 
 
 def attributes_payload(attributes: Attributes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The index on a Qdrant server, 1.20 or newer: one Qdrant collection per index."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
+from retrieval.analyzer import FINGERPRINT, Analyzer, get_analyzer
 from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
@@ -26,20 +28,23 @@ from retrieval.index import (
 from retrieval.payload import (
     KEYS,
     PASSAGE,
+    TOKENS,
     VALUES,
     VECTOR,
     attribute_fields,
     attributes_payload,
     from_payload,
     order_field,
+    passage_text,
+    query_text,
     read_keys,
     to_payload,
     token,
 )
 
 MINIMUM_VERSION = (1, 20)
-SCROLL_SIZE = 1000
 Answer = TypeVar("Answer")
+logger = logging.getLogger(__name__)
 
 
 class QdrantStore:
@@ -58,8 +63,7 @@ class QdrantStore:
         self._client = client
         self._dimension = dimension
         self._language = language
-        # Indexed fields of each collection that was opened.
-        self._fields: dict[str, set[str]] = {}
+        self._indexes: dict[str, QdrantIndex] = {}
         self._lock = Lock()
 
     def open(
@@ -67,11 +71,11 @@ class QdrantStore:
     ) -> ChunkIndex:
         """Return an index, see `IndexStore`."""
         with self._lock:
-            if name not in self._fields:
-                self._fields[name] = self._prepare(
+            if name not in self._indexes:
+                self._indexes[name] = self._prepare(
                     name, dimension or self._dimension, language or self._language
                 )
-        return QdrantIndex(self._client, name, self._fields[name])
+            return self._indexes[name]
 
     def find(self, name: str) -> ChunkIndex | None:
         """Return an index if there is one, see `IndexStore`."""
@@ -86,7 +90,7 @@ class QdrantStore:
     def drop(self, name: str) -> None:
         """Remove an index, see `IndexStore`."""
         with self._lock:
-            self._fields.pop(name, None)
+            self._indexes.pop(name, None)
             _answer(lambda: self._client.delete_collection(name))
 
     def recover(self) -> None:
@@ -96,15 +100,16 @@ class QdrantStore:
         """Close the connection."""
         self._client.close()
 
-    def _prepare(self, collection: str, dimension: int, language: str) -> set[str]:
-        """Create what is missing of a collection, and return the fields that are indexed.
-
-        A process may have died in the middle of it.
-        """
+    def _prepare(self, collection: str, dimension: int, language: str) -> "QdrantIndex":
+        """Create what is missing of a collection; a process may have died in the middle of it."""
         vectors = models.VectorParams(size=dimension, distance=models.Distance.DOT)
         if not _answer(lambda: self._client.collection_exists(collection)):
             _answer(
-                lambda: self._client.create_collection(collection, vectors_config={VECTOR: vectors})
+                lambda: self._client.create_collection(
+                    collection,
+                    vectors_config={VECTOR: vectors},
+                    metadata={"language": language, "analyzer": FINGERPRINT},
+                )
             )
         # Filter fields are indexed before the first point: a graph built earlier ignores them.
         schemas: dict[str, Any] = {
@@ -112,27 +117,48 @@ class QdrantStore:
             "revision": models.PayloadSchemaType.KEYWORD,
             KEYS: models.PayloadSchemaType.KEYWORD,
             VALUES: models.PayloadSchemaType.KEYWORD,
-            PASSAGE: _text_index(language),
+            TOKENS: _text_index(),
         }
-        known = _answer(lambda: self._client.get_collection(collection)).payload_schema.keys()
-        for field in schemas.keys() - known:
+        info = _answer(lambda: self._client.get_collection(collection))
+        fields = set(info.payload_schema)
+        for field in schemas.keys() - fields:
             _create_payload_index(self._client, collection, field, schemas[field])
-        return schemas.keys() | known
+        made = info.config.metadata or {}
+        language = made.get("language", language)
+        analyzer = get_analyzer(language)
+        if made.get("analyzer") != FINGERPRINT:
+            self._analyse(collection, analyzer)
+            made = {"language": language, "analyzer": FINGERPRINT}
+            _answer(lambda: self._client.update_collection(collection, metadata=made))
+        return QdrantIndex(self._client, collection, analyzer, fields | schemas.keys())
+
+    def _analyse(self, collection: str, analyzer: Analyzer) -> None:
+        """Bring the tokens of all chunks up to date; where this ends early, it is done again."""
+        logger.info("analysing anew", extra={"collection": collection})
+        for records in _scroll(self._client, collection, PASSAGE):
+            changes = [_set_tokens(record, analyzer) for record in records]
+            _answer(partial(self._client.batch_update_points, collection, changes, wait=True))
+        # What version 0.1 first searched.
+        _answer(lambda: self._client.delete_payload_index(collection, PASSAGE, wait=True))
 
 
 class QdrantIndex:
     """One collection on the server."""
 
-    def __init__(self, client: QdrantClient, collection: str, fields: set[str]) -> None:
+    def __init__(
+        self, client: QdrantClient, collection: str, analyzer: Analyzer, fields: set[str]
+    ) -> None:
         """Use a collection.
 
         Args:
             client: connected to the server.
             collection: its name.
+            analyzer: what its tokens were made with.
             fields: the indexed ones; those that are indexed later are added.
         """
         self._client = client
         self._collection = collection
+        self.analyzer = analyzer
         self._fields = fields
 
     def upsert(
@@ -145,7 +171,9 @@ class QdrantIndex:
             rows = vectors[start : start + BATCH_SIZE].tolist()
             points = [
                 models.PointStruct(
-                    id=chunk.chunk_id, vector={VECTOR: row}, payload=to_payload(chunk) | more
+                    id=chunk.chunk_id,
+                    vector={VECTOR: row},
+                    payload=to_payload(chunk, self.analyzer) | more,
                 )
                 for chunk, row in zip(chunks[start : start + BATCH_SIZE], rows, strict=True)
             ]
@@ -191,12 +219,14 @@ class QdrantIndex:
         where: Filter | None = None,
     ) -> Ranking:
         """Search by words, see `ChunkIndex`."""
-        return self._query(models.TextQuery(text=query), PASSAGE, limit, within, where)
+        text = query_text(query, self.analyzer)
+        return self._query(models.TextQuery(text=text), TOKENS, limit, within, where)
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
         ids = list(chunk_ids)
-        records = _answer(lambda: self._client.retrieve(self._collection, ids, with_payload=True))
+        shown = models.PayloadSelectorExclude(exclude=[TOKENS])
+        records = _answer(lambda: self._client.retrieve(self._collection, ids, with_payload=shown))
         return {str(r.id): from_payload(str(r.id), r.payload or {}) for r in records}
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
@@ -212,22 +242,14 @@ class QdrantIndex:
 
     def contents(self) -> dict[tuple[str, str], int]:
         """Count chunks by document and revision, see `ChunkIndex`."""
-        counts: Counter[tuple[str, str]] = Counter()
-        fields = ["document_id", "revision"]
-        offset: Any = None
-        while True:
-            page = partial(
-                self._client.scroll,
-                self._collection,
-                limit=SCROLL_SIZE,
-                offset=offset,
-                with_payload=fields,
-            )
-            records, offset = _answer(page)
-            payloads = (record.payload or {} for record in records)
-            counts.update((one["document_id"], one["revision"]) for one in payloads)
-            if offset is None:
-                return dict(counts)
+        pages = _scroll(self._client, self._collection, "document_id", "revision")
+        payloads = (record.payload or {} for records in pages for record in records)
+        return dict(Counter((one["document_id"], one["revision"]) for one in payloads))
+
+    def tokens(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield the tokens of all chunks, see `ChunkIndex`."""
+        for records in _scroll(self._client, self._collection, TOKENS):
+            yield from ((str(r.id), (r.payload or {})[TOKENS].split()) for r in records)
 
     def compact(self) -> None:
         """Leave it to the server, whose own optimiser drops deleted points."""
@@ -283,6 +305,20 @@ def connect(url: str, api_key: str | None) -> QdrantClient:
     return client
 
 
+def _scroll(client: QdrantClient, collection: str, *fields: str) -> Iterator[list[models.Record]]:
+    """Yield all points in batches, with some fields of their payload."""
+    offset: Any = None
+    while True:
+        page = partial(
+            client.scroll, collection, limit=BATCH_SIZE, offset=offset, with_payload=list(fields)
+        )
+        records, offset = _answer(page)
+        if records:
+            yield records
+        if offset is None:
+            break
+
+
 def _answer(call: Callable[[], Answer]) -> Answer:
     try:
         return call()
@@ -315,17 +351,17 @@ def _equals(key: str, value: str) -> models.FieldCondition:
     return models.FieldCondition(key=key, match=models.MatchValue(value=value))
 
 
-def _text_index(language: str) -> models.TextIndexParams:
-    params = models.TextIndexParams(
+def _set_tokens(record: models.Record, analyzer: Analyzer) -> models.SetPayloadOperation:
+    tokens = passage_text((record.payload or {})[PASSAGE], analyzer)
+    change = models.SetPayload(payload={TOKENS: tokens}, points=[record.id])
+    return models.SetPayloadOperation(set_payload=change)
+
+
+def _text_index() -> models.TextIndexParams:
+    return models.TextIndexParams(
         type=models.TextIndexType.TEXT,
-        tokenizer=models.TokenizerType.WORD,
-        lowercase=True,
-        ascii_folding=True,
+        tokenizer=models.TokenizerType.WHITESPACE,
+        lowercase=False,
+        ascii_folding=False,
         scoring=True,
     )
-    if language != "none":
-        params.stemmer = models.SnowballParams(
-            type=models.Snowball.SNOWBALL, language=models.SnowballLanguage(language)
-        )
-        params.stopwords = models.StopwordsSet(languages=[models.Language(language)])
-    return params

@@ -13,23 +13,45 @@ LATE_INTERACTION = "late_interaction"
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+Lexical = Literal["engine", "rank_bm25"]
+
+# All of Snowball's; scripts without spaces are searched in every one of them.
 Language = Literal[
     "none",
+    "arabic",
+    "armenian",
+    "basque",
+    "catalan",
+    "czech",
     "danish",
     "dutch",
     "english",
+    "esperanto",
+    "estonian",
     "finnish",
     "french",
     "german",
+    "greek",
+    "hindi",
     "hungarian",
+    "indonesian",
+    "irish",
     "italian",
+    "lithuanian",
+    "nepali",
     "norwegian",
+    "persian",
+    "polish",
     "portuguese",
     "romanian",
     "russian",
+    "serbian",
+    "sesotho",
     "spanish",
     "swedish",
+    "tamil",
     "turkish",
+    "yiddish",
 ]
 
 
@@ -61,6 +83,11 @@ class RetrievalSettings(BaseSettings):
     language: Language = Field(
         default="english",
         description="Stemmer and stop words of the lexical index; none switches both off.",
+    )
+    lexical: Lexical = Field(
+        default="engine",
+        description="What ranks by words: engine, or rank_bm25 for collections of at most 10,000 "
+        "chunks.",
     )
     num_candidates: int = Field(
         default=30, ge=1, le=1000, description="Hits taken from each of the two searches."

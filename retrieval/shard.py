@@ -1,33 +1,36 @@
 """Making, reading and rewriting Qdrant Edge shards; imports nothing heavy.
 
 Run as a program it copies the live points of one shard into a new one and optimises that:
-`python -m retrieval.shard SOURCE TARGET DIMENSION LANGUAGE`. The engine holds the GIL for as long
-as it optimises, so this runs in a process of its own.
+`python -m retrieval.shard SOURCE TARGET DIMENSION [LANGUAGE]`. With a language the passages are
+analysed anew. The engine holds the GIL for as long as it optimises, so this runs in a process of
+its own.
 """
 
 import ctypes
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import qdrant_edge as edge
 
-from retrieval.payload import ATTRIBUTES, KEYS, PASSAGE, VALUES, VECTOR
+from retrieval.analyzer import get_analyzer
+from retrieval.payload import ATTRIBUTES, KEYS, PASSAGE, TOKENS, VALUES, VECTOR, passage_text
 
 PAGE_SIZE = 256
 _PR_SET_PDEATHSIG = 1
 
 
-def create_shard(path: Path, dimension: int, language: str) -> edge.EdgeShard:
+def create_shard(path: Path, dimension: int) -> edge.EdgeShard:
     """Create an empty shard for chunks.
 
     m=0 means no graph: search is exact with any filter, 2 ms at 100k chunks, and building takes
-    seconds instead of minutes. The text index scores with BM25 (k1 1.2, b 0.75).
+    seconds instead of minutes. The text index scores with BM25 (k1 1.2, b 0.75) and takes the
+    tokens as they are.
 
     Args:
         path: folder, which must not hold a shard yet.
         dimension: length of the vectors.
-        language: stemmer and stop words, or `none`.
     """
     config = edge.EdgeConfig(
         vectors={VECTOR: edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Dot)},
@@ -38,7 +41,7 @@ def create_shard(path: Path, dimension: int, language: str) -> edge.EdgeShard:
     for field, schema in (
         ("document_id", edge.KeywordIndexParams()),
         ("revision", edge.KeywordIndexParams()),
-        (PASSAGE, _text_index(language)),
+        (TOKENS, _text_index()),
     ):
         shard.update(edge.UpdateOperation.create_field_index(field, schema))
     for field in (KEYS, VALUES):
@@ -53,27 +56,28 @@ def index_attribute(field: str) -> edge.UpdateOperation:
     return edge.UpdateOperation.create_field_index(field, schema)
 
 
-def _text_index(language: str) -> edge.TextIndexParams:
-    stemmer: edge.SnowballParams | edge.DisabledStemmer = edge.DisabledStemmer()
-    stopwords = edge.StopwordsSet(languages=set(), custom=set())
-    if language != "none":
-        name = language.capitalize()
-        stemmer = edge.SnowballParams(getattr(edge.SnowballLanguage, name))
-        stopwords = edge.StopwordsSet(languages={getattr(edge.Language, name)}, custom=set())
+def _text_index() -> edge.TextIndexParams:
     return edge.TextIndexParams(
-        tokenizer=edge.TokenizerType.Word,
-        lowercase=True,
-        ascii_folding=True,
-        stemmer=stemmer,
-        stopwords=stopwords,
+        tokenizer=edge.TokenizerType.Whitespace,
+        lowercase=False,
+        ascii_folding=False,
+        stemmer=edge.DisabledStemmer(),
+        stopwords=edge.StopwordsSet(languages=set(), custom=set()),
         scoring=edge.TextScoringParams(),
     )
 
 
-def rewrite_shard(source: Path, target: Path, dimension: int, language: str) -> None:
-    """Copy the live points of a closed shard into a new, optimised one."""
+def rewrite_shard(source: Path, target: Path, dimension: int, language: str | None) -> None:
+    """Copy the live points of a closed shard into a new, optimised one.
+
+    Args:
+        source: folder of the shard.
+        target: folder to make.
+        dimension: length of the vectors.
+        language: of the analyzer for the tokens; None keeps them.
+    """
     old = edge.EdgeShard.load(str(source))
-    new = create_shard(target, dimension, language)
+    new = create_shard(target, dimension)
     for field in old.info().payload_schema.keys() - new.info().payload_schema.keys():
         if field.startswith(ATTRIBUTES):
             new.update(index_attribute(field))
@@ -82,7 +86,10 @@ def rewrite_shard(source: Path, target: Path, dimension: int, language: str) -> 
         records, offset = old.scroll(
             edge.ScrollRequest(limit=PAGE_SIZE, offset=offset, with_payload=True, with_vector=True)
         )
-        points = [edge.Point(record.id, record.vector or {}, record.payload) for record in records]
+        points = [
+            edge.Point(record.id, record.vector or {}, _analyse(record.payload or {}, language))
+            for record in records
+        ]
         if points:
             new.update(edge.UpdateOperation.upsert_points(points))
         if offset is None:
@@ -93,6 +100,12 @@ def rewrite_shard(source: Path, target: Path, dimension: int, language: str) -> 
     old.close()
 
 
+def _analyse(payload: dict[str, Any], language: str | None) -> dict[str, Any]:
+    if language is None:
+        return payload
+    return payload | {TOKENS: passage_text(payload[PASSAGE], get_analyzer(language))}
+
+
 def _die_with_parent() -> None:
     # A service that was killed and started again must not find its old helper writing there.
     if sys.platform == "linux":
@@ -101,4 +114,5 @@ def _die_with_parent() -> None:
 
 if __name__ == "__main__":
     _die_with_parent()
-    rewrite_shard(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    source, target, dimension, *language = sys.argv[1:]
+    rewrite_shard(Path(source), Path(target), int(dimension), language[0] if language else None)

@@ -15,6 +15,7 @@ from ingest.parsers.pool import ParserPool
 from ingest.pipeline import Limits, Pipeline
 from ingest.recipes import LoadEmbedder, Recipes
 from ingest.settings import IngestSettings
+from retrieval.bm25 import RankBM25Store
 from retrieval.calibration import CalibratedReranker, Calibration
 from retrieval.cross_encoder import CrossEncoderReranker
 from retrieval.edge import EdgeStore
@@ -142,10 +143,13 @@ def build_store(settings: RetrievalSettings, home: Home) -> IndexStore:
     Raises:
         IndexUnavailableError: the Qdrant server does not answer.
     """
+    store: IndexStore
     if settings.qdrant_url is None:
-        return EdgeStore(home.index)
-    key = settings.qdrant_api_key
-    return QdrantStore(connect(settings.qdrant_url, key.get_secret_value() if key else None))
+        store = EdgeStore(home.index)
+    else:
+        key = settings.qdrant_api_key
+        store = QdrantStore(connect(settings.qdrant_url, key.get_secret_value() if key else None))
+    return RankBM25Store(store) if settings.lexical == "rank_bm25" else store
 
 
 def _build_reranking(

@@ -19,6 +19,7 @@ from eval.temporary_index import temporary_index
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
 from ingest.texts import CanonicalText, Heading
+from retrieval.bm25 import RankBM25Index
 from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
@@ -40,7 +41,8 @@ def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingR
     embedder = SentenceTransformerEmbedder(
         settings.embedder, settings.device, settings.embedder_precision
     )
-    with temporary_index(embedder.dimension, settings.language) as index:
+    with temporary_index(embedder.dimension, settings.language) as engine:
+        index = RankBM25Index(engine) if settings.lexical == "rank_bm25" else engine
         splitter = _service_splitter(embedder) if chunked else None
         return evaluate_dataset(
             dataset, embedder, settings.profile(), index, splitter=splitter, progress=progress

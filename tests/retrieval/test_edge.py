@@ -12,13 +12,14 @@ import pytest
 import qdrant_edge as edge
 
 from retrieval import edge as edge_module
+from retrieval.analyzer import FINGERPRINT, get_analyzer
 from retrieval.attributes import Attributes
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
 from retrieval.errors import IndexUnavailableError, StoreLockedError
 from retrieval.filters import Comparison
 from retrieval.index import ChunkIndex
-from retrieval.payload import KEYS, VALUES, VECTOR, order_field, to_payload
+from retrieval.payload import KEYS, PASSAGE, TOKENS, VALUES, VECTOR, order_field, to_payload
 from retrieval.shard import create_shard
 from tests.fakes import HashEmbedder
 from tests.rankings import search_dense, search_lexical
@@ -256,6 +257,72 @@ def test_compaction_keeps_dimension_and_language_of_the_index(
     assert len(search_dense(index, EMBEDDER.embed_query("cats"), 10)) == 1
 
 
+def make_first_format(folder: Path, *texts: str) -> None:
+    """Make an index as versions did that left the analysis to the engine."""
+    shard = create_shard(folder / "1", EMBEDDER.dimension)
+    shard.update(edge.UpdateOperation.delete_field_index(TOKENS))
+    word_index = edge.TextIndexParams(
+        tokenizer=edge.TokenizerType.Word, lowercase=True, scoring=edge.TextScoringParams()
+    )
+    shard.update(edge.UpdateOperation.create_field_index(PASSAGE, word_index))
+    for ordinal, text in enumerate(texts):
+        chunk = make_chunk(text, ordinal)
+        payload = to_payload(chunk, get_analyzer("none"))
+        del payload[TOKENS]
+        vectors = {"dense": EMBEDDER.embed_query(text).tolist()}
+        point = edge.Point(chunk.chunk_id, vectors, payload)
+        shard.update(edge.UpdateOperation.upsert_points([point]))
+    shard.close()
+    state = {"dimension": EMBEDDER.dimension, "language": "english", "generation": 1}
+    state |= {"compacted_chunks": 0, "deletions": 0}
+    (folder / "current.json").write_text(json.dumps(state))
+
+
+def test_an_index_of_the_first_format_answers_in_its_own_language(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    make_first_format(tmp_path / "default", "running cats", "全文検索", "getUserName")
+    store = open_store(language="german")
+    index = store.open("default")
+    assert folders(tmp_path) == ["2"]
+    assert len(search_lexical(index, "ran the cat", 10)) == 1
+    assert len(search_lexical(index, "検索", 10)) == 1
+    assert len(search_lexical(index, "user name", 10)) == 1
+    assert len(search_dense(index, EMBEDDER.embed_query("running"), 10)) == 3
+    add(index, make_chunk("a late cat", 3))
+    assert len(search_lexical(index, "cats", 10)) == 2
+    store.close()
+    assert open_store().open("default").count() == 4
+    assert folders(tmp_path) == ["2"]
+
+
+def test_an_index_of_another_analyzer_is_analysed_anew_at_the_start(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store()
+    add(store.open("default"), make_chunk("running cats"))
+    store.close()
+    state_file = tmp_path / "default" / "current.json"
+    state = json.loads(state_file.read_text())
+    state_file.write_text(json.dumps(state | {"analyzer": "0 snowball 2.0"}))
+    store = open_store()
+    store.recover()
+    assert json.loads(state_file.read_text()) == state | {"generation": 2, "compacted_chunks": 1}
+    assert len(search_lexical(store.open("default"), "cat", 10)) == 1
+
+
+def test_an_index_that_cannot_be_analysed_anew_is_left_as_it_is(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_first_format(tmp_path / "default", "running cats")
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(IndexUnavailableError, match="could not be rewritten"):
+            open_store().open("default")
+    assert folders(tmp_path) == ["1"]
+    assert len(search_lexical(open_store().open("default"), "cat", 10)) == 1
+
+
 def test_leftovers_of_an_interrupted_compaction_are_removed(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
@@ -422,15 +489,15 @@ def test_compaction_keeps_what_filters_need(open_store: OpenStore, tmp_path: Pat
 def test_a_shard_made_before_there_were_filters_gets_its_indexes(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
-    shard = create_shard(tmp_path / "default" / "1", EMBEDDER.dimension, "english")
+    shard = create_shard(tmp_path / "default" / "1", EMBEDDER.dimension)
     for field in (KEYS, VALUES):
         shard.update(edge.UpdateOperation.delete_field_index(field))
     row = EMBEDDER.embed_query("cat").tolist()
     chunk = make_chunk("cat", 0, "one")
-    point = edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk))
+    point = edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk, get_analyzer("english")))
     shard.update(edge.UpdateOperation.upsert_points([point]))
     shard.close()
-    state = {"dimension": EMBEDDER.dimension, "language": "english"}
+    state = {"dimension": EMBEDDER.dimension, "language": "english", "analyzer": FINGERPRINT}
     (tmp_path / "default" / "current.json").write_text(json.dumps(state))
     store = open_store()
     index = store.open("default")

@@ -9,17 +9,21 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from qdrant_client import models
 from rank_bm25 import BM25Okapi
 
+from retrieval.analyzer import get_analyzer
+from retrieval.bm25 import RankBM25Store
 from retrieval.chunks import Chunk, Hit
 from retrieval.edge import EdgeStore
 from retrieval.index import ChunkIndex, IndexStore
-from retrieval.payload import from_payload, to_payload
+from retrieval.payload import TOKENS, from_payload, to_payload
 from retrieval.qdrant import QdrantStore
 from tests.fakes import HashEmbedder
 from tests.qdrant_local import LocalClient
@@ -27,7 +31,8 @@ from tests.rankings import search_dense, search_lexical
 
 EMBEDDER = HashEmbedder()
 OpenStore = Callable[[str], IndexStore]
-WORDS = [f"word{number}" for number in range(300)]
+# Of letters only: a word with digits would be three tokens.
+WORDS = ["".join(letters) for letters in product("bcdfgk", "aeiou", "lmnprstvxz")]
 REVISION = "a" * 64
 
 
@@ -86,15 +91,16 @@ def random_queries(number: int, seed: int) -> list[str]:
     return [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 5))) for _ in range(number)]
 
 
-@pytest.fixture(params=["edge", "qdrant"])
+@pytest.fixture(params=["edge", "qdrant", "rank_bm25"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Open a store of the language given."""
     stores: list[IndexStore] = []
 
     def open_one(language: str) -> IndexStore:
         store: IndexStore
-        if request.param == "edge":
+        if request.param in {"edge", "rank_bm25"}:
             store = EdgeStore(tmp_path / language, EMBEDDER.dimension, language)
+            store = RankBM25Store(store) if request.param == "rank_bm25" else store
         else:
             store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, language)
         stores.append(store)
@@ -183,7 +189,7 @@ def test_a_chunk_stored_before_there_were_parents_is_its_own() -> None:
     }
     chunk = Chunk("c", "doc", REVISION, 7, 11, "body", ("Outer", "Inner"), 2, 3, 4, 7, 11, "")
     assert from_payload("c", payload) == chunk
-    assert from_payload("c", to_payload(chunk)) == chunk
+    assert from_payload("c", to_payload(chunk, get_analyzer("none"))) == chunk
 
 
 def test_upsert_replaces_the_chunk_of_the_same_id(index: ChunkIndex) -> None:
@@ -360,15 +366,12 @@ def test_a_dropped_collection_is_empty_when_opened_again(store: IndexStore) -> N
     assert texts_of(search_lexical(store.open("a"), "cat", 10)) == ["a new cat"]
 
 
-def test_a_query_of_stop_words_finds_nothing(tmp_path: Path) -> None:
-    """Only on the engine: local mode knows no stop words."""
-    store = EdgeStore(tmp_path, EMBEDDER.dimension, "english")
-    index = store.open("default")
+def test_a_query_of_stop_words_finds_nothing(open_store: OpenStore) -> None:
+    index = open_store("english").open("default")
     add_texts(index, "the cat is on the mat", "running runners ran")
     assert search_lexical(index, "the is on", 10) == []
     assert texts_of(search_lexical(index, "the cats", 10)) == ["the cat is on the mat"]
     assert texts_of(search_lexical(index, "run", 10)) == ["running runners ran"]
-    store.close()
 
 
 @pytest.mark.parametrize("language", ["english", "german", "russian", "turkish", "none"])
@@ -378,12 +381,38 @@ def test_every_language_can_be_opened(open_store: OpenStore, language: str) -> N
     assert texts_of(search_lexical(index, "zebra", 10)) == ["zebra"]
 
 
-def test_accents_do_not_matter(tmp_path: Path) -> None:
-    """Only on the engine: local mode does not fold."""
-    store = EdgeStore(tmp_path, EMBEDDER.dimension, "none")
-    add_texts(store.open("default"), "café über")
-    assert texts_of(search_lexical(store.open("default"), "cafe uber", 10)) == ["café über"]
-    store.close()
+def test_accents_do_not_matter(index: ChunkIndex) -> None:
+    add_texts(index, "café über")
+    assert texts_of(search_lexical(index, "cafe uber", 10)) == ["café über"]
+
+
+def test_tokens_are_those_of_the_analyzer(index: ChunkIndex) -> None:
+    chunks = add(index, *random_corpus(300, seed=5))
+    expected = {c.chunk_id: index.analyzer.passage_tokens(c.passage) for c in chunks}
+    assert dict(index.tokens()) == expected
+
+
+def test_a_collection_on_a_server_of_the_first_format_answers() -> None:
+    """Which had no tokens, and said nothing of its analyzer."""
+    client = LocalClient(":memory:")
+    vectors = models.VectorParams(size=EMBEDDER.dimension, distance=models.Distance.DOT)
+    client.create_collection("default", vectors_config={"dense": vectors})
+    for ordinal in range(300):
+        chunk = make_chunk(f"running cat{ordinal}s", ordinal)
+        payload = to_payload(chunk, get_analyzer("none"))
+        del payload[TOKENS]
+        vector = {"dense": EMBEDDER.embed_query(chunk.text).tolist()}
+        point = models.PointStruct(id=chunk.chunk_id, vector=vector, payload=payload)
+        client.upsert("default", [point])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Payload indexes have no effect")
+        index = QdrantStore(client, EMBEDDER.dimension, "english").open("default")
+        assert len(search_lexical(index, "run", 1000)) == 300
+        # It keeps its language: another setting does not change it.
+        reopened = QdrantStore(client, EMBEDDER.dimension, "german").open("default")
+    assert reopened.analyzer is index.analyzer
+    assert len(search_lexical(reopened, "run", 1000)) == 300
+    client.close()
 
 
 def test_many_threads_write_and_read(tmp_path: Path) -> None:
@@ -393,14 +422,14 @@ def test_many_threads_write_and_read(tmp_path: Path) -> None:
 
     def write(writer: int) -> None:
         for ordinal in range(25):
-            add(index, make_chunk(f"text{ordinal} by{writer}", ordinal, f"doc{writer}"))
+            add(index, make_chunk(f"text{ordinal} {WORDS[writer]}", ordinal, f"doc{writer}"))
             if ordinal % 5 == 4:
                 index.delete(f"scratch{writer}")
                 add(index, make_chunk("scratch", ordinal, f"scratch{writer}"))
 
     def read(reader: int) -> int:
         return sum(
-            len(dense(index, f"text{n}", 5)) + len(search_lexical(index, f"by{reader}", 5))
+            len(dense(index, f"text{n}", 5)) + len(search_lexical(index, WORDS[reader], 5))
             for n in range(25)
         )
 
@@ -412,7 +441,7 @@ def test_many_threads_write_and_read(tmp_path: Path) -> None:
         assert all(reading.result() >= 0 for reading in reads)
     assert [index.count(f"doc{writer}") for writer in range(4)] == [25] * 4
     assert [index.count(f"scratch{writer}") for writer in range(4)] == [1] * 4
-    assert len(search_lexical(index, "by2", 100)) == 25
+    assert len(search_lexical(index, WORDS[2], 100)) == 25
     store.close()
 
 
@@ -465,7 +494,7 @@ def reference_scores(corpus: Sequence[Chunk], query: str) -> dict[str, float]:
 
 def test_lexical_scores_are_bm25(index: ChunkIndex) -> None:
     corpus = random_corpus(300, seed=3)
-    queries = [*random_queries(8, seed=4), "word7 word7 word7 word120"]
+    queries = [*random_queries(8, seed=4), " ".join([*3 * [WORDS[7]], WORDS[120]])]
 
     def check(expected_corpus: Sequence[Chunk]) -> None:
         for query in queries:
@@ -483,6 +512,6 @@ def test_lexical_scores_are_bm25(index: ChunkIndex) -> None:
     check(remaining)
     index.compact()
     check(remaining)
-    more = [make_chunk("word0 word5 word7 word120", 0, "late")]
+    more = [make_chunk(" ".join(WORDS[:120:7]), 0, "late")]
     add(index, *more)
     check([*remaining, *more])
