@@ -174,8 +174,10 @@ def _complete(index: ChunkIndex, query: _Query, rankings: Mapping[str, Ranking])
     """
     dense, lexical = rankings["dense"], rankings["lexical"]
     only_lexical, only_dense = lexical.keys() - dense.keys(), dense.keys() - lexical.keys()
-    dense |= index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
-    lexical |= index.rank_lexical(query.text, len(only_dense), within=only_dense)
+    if only_lexical:
+        dense |= index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
+    if only_dense:
+        lexical |= index.rank_lexical(query.text, len(only_dense), within=only_dense)
 
 
 def _rerank(
