@@ -98,7 +98,7 @@ def test_hybrid_hits_know_every_score(index: ChunkIndex, search: Search) -> None
     }
     lexical = {hit.chunk.chunk_id: hit.score for hit in search_lexical(index, query, len(TEXTS))}
     for num_candidates in (1, 3, 10):
-        hits = search(query, 3, num_candidates=num_candidates).hits
+        hits = search(query, 3, num_candidates=num_candidates, dense_weight=0.25).hits
         assert len(hits) == 3
         for hit in hits:
             key = hit.chunk.chunk_id
@@ -107,8 +107,8 @@ def test_hybrid_hits_know_every_score(index: ChunkIndex, search: Search) -> None
             assert hit.scores.get("lexical") == pytest.approx(lexical.get(key))
             assert hit.scores["fused"] == hit.score
             assert hit.score == pytest.approx(
-                0.5 * max(0, dense[key]) / max(dense.values())
-                + 0.5 * lexical.get(key, 0) / max(lexical.values()),
+                0.25 * max(0, dense[key]) / max(dense.values())
+                + 0.75 * lexical.get(key, 0) / max(lexical.values()),
                 abs=1e-5,
             )
 
