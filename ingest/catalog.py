@@ -159,8 +159,8 @@ class Catalog:
         with self._reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
-    def iterate_documents(self, collection: str) -> Iterator[Document]:
-        """Yield all documents of a collection, page by page, in order of their ids."""
+    def iterate_documents(self, collection: str | None = None) -> Iterator[Document]:
+        """Yield all documents, or those of a collection, page by page, in order of their ids."""
         after = None
         while page := self.list_documents(collection, after=after):
             yield from page

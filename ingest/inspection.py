@@ -15,7 +15,6 @@ from ingest.reindexing import orphaned_indexes
 from retrieval.errors import IndexUnavailableError
 from retrieval.index import ChunkIndex, IndexStore
 
-PAGE_SIZE = 1000
 # Why a document failed whose bytes are lost.
 MISSING = "missing"
 REASON = "Its original was lost. Upload it again."
@@ -107,7 +106,7 @@ class _Inspection:
 
     def documents(self) -> Iterator[Problem]:
         """Compare each document with its files and chunks."""
-        for document in self._all_documents():
+        for document in self._catalog.iterate_documents():
             if problem := self._diagnose(document):
                 yield problem
 
@@ -117,7 +116,7 @@ class _Inspection:
             remove = partial(self._store.drop, name)
             yield Problem(f"The index {name!r} is no collection's.", "removes it.", remove)
         used: set[str | None] = set()
-        for document in self._all_documents():
+        for document in self._catalog.iterate_documents():
             used |= {document.revision, document.searchable_revision}
         if strays := {*self._files.revisions(), *self._texts.revisions()} - used:
             yield Problem(
@@ -125,12 +124,6 @@ class _Inspection:
                 "removes them.",
                 partial(self._remove_files, strays),
             )
-
-    def _all_documents(self) -> Iterator[Document]:
-        after = None
-        while page := self._catalog.list_documents(after=after, limit=PAGE_SIZE):
-            yield from page
-            after = page[-1].id
 
     def _damage(self, index_name: str) -> str | None:
         """Return why an embedded index does not open, or None."""
@@ -203,12 +196,11 @@ class _Inspection:
     def _set_aside(self, collection: Collection, aside: Path) -> None:
         aside.parent.mkdir(exist_ok=True)
         (self._home.index / collection.index_name).rename(aside)
-        for document in self._all_documents():
-            if document.collection == collection.name:
-                changes: dict[str, Any] = {"searchable_revision": None, "searchable_chunks": 0}
-                if document.status.is_searchable:
-                    changes |= {"status": Status.QUEUED, "attempt": document.attempt + 1}
-                self._catalog.update(document.id, document.revision, **changes)
+        for document in self._catalog.iterate_documents(collection.name):
+            changes: dict[str, Any] = {"searchable_revision": None, "searchable_chunks": 0}
+            if document.status.is_searchable:
+                changes |= {"status": Status.QUEUED, "attempt": document.attempt + 1}
+            self._catalog.update(document.id, document.revision, **changes)
 
     def _give_up_reindexing(self, name: str, spare_index: str) -> None:
         self._store.drop(spare_index)
