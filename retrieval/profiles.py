@@ -7,7 +7,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from retrieval.adaptive import Rule
 from retrieval.errors import ProfileError, ProfileNotFoundError
+from retrieval.packing import PackingPolicy
 
 DEFAULT = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -42,7 +44,9 @@ class RetrievalProfile(BaseModel):
         rerank: whether the best hits go through the reranker, if there is one.
         min_score: hits whose last score is lower are dropped. Scores of different modes and
             fusions do not compare: cosine, BM25, or a fused score from 0 to 1.
-        top_k: hits to return; None leaves it to the caller.
+        top_k: most hits to return; None leaves it to the rule, or to the caller.
+        rule: how many of them to return, by their scores; None: `top_k`.
+        packing: how hits become the context of an answer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +59,13 @@ class RetrievalProfile(BaseModel):
     rerank: bool = Field(default=True, strict=True)
     min_score: float | None = Field(default=None, allow_inf_nan=False)
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
+    rule: Rule | None = None
+    packing: PackingPolicy = PackingPolicy()
+
+    def most_hits(self, asked: int | None, default: int) -> int:
+        """Return the most hits to return, given what a request asks for, if it does."""
+        by_rule = None if self.rule is None else min(self.rule.k_max, MAX_TOP_K)
+        return asked or self.top_k or by_rule or default
 
     @classmethod
     def load(cls, path: Path) -> Self:

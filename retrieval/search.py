@@ -217,9 +217,13 @@ def _last(rankings: Mapping[str, Ranking]) -> Ranking:
 def _cut(ranking: Ranking, profile: RetrievalProfile, top_k: int) -> dict[str, str]:
     """Return which chunks of a ranking are no hits, each with the reason."""
     dropped = {}
+    rule = profile.rule
+    num_kept = top_k if rule is None else rule(list(ranking.values()))
     for rank, (chunk_id, score) in enumerate(ranking.items(), start=1):
         if profile.min_score is not None and score < profile.min_score:
             dropped[chunk_id] = f"score {score:.3f} is below min_score {profile.min_score:g}"
+        elif rule is not None and rank > num_kept:
+            dropped[chunk_id] = f"the rule {rule.family} keeps {num_kept}"
         elif rank > top_k:
             dropped[chunk_id] = f"rank {rank} is beyond top_k {top_k}"
     return dropped

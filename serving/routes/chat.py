@@ -11,7 +11,6 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from retrieval.packing import PackingPolicy
 from serving.answering import Conclusion, Question
 from serving.citations import Citation
 from serving.errors import InvalidRequestError, error_body
@@ -76,6 +75,11 @@ def _to_question(request: ChatRequest, service: Service) -> Question:
         raise InvalidRequestError("The last message must be the user's question.", "messages")
     settings = service.settings.serving
     profile = find_profile(request.suffice.profile, service)
+    max_tokens = (
+        request.suffice.max_context_tokens
+        or profile.packing.max_tokens
+        or settings.max_context_tokens
+    )
     stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
     return Question(
         text=check_question(last.text, service, "messages"),
@@ -84,11 +88,9 @@ def _to_question(request: ChatRequest, service: Service) -> Question:
         ],
         collection=request.suffice.collection,
         profile=profile,
-        top_k=request.suffice.top_k or profile.top_k or settings.top_k,
+        top_k=profile.most_hits(request.suffice.top_k, settings.top_k),
         where=request.suffice.filter,
-        packing=PackingPolicy(
-            max_tokens=request.suffice.max_context_tokens or settings.max_context_tokens
-        ),
+        packing=profile.packing.model_copy(update={"max_tokens": max_tokens}),
         sampling=Sampling(
             max_tokens=request.max_completion_tokens
             or request.max_tokens

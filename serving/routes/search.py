@@ -30,7 +30,7 @@ def search(request: SearchRequest, service: RunningService) -> dict[str, Any]:
         profile = profile.model_copy(update={"rerank": request.rerank})
     if request.rerank and service.searcher.reranking is None:
         raise InvalidRequestError("There is no reranker. Set RETRIEVAL_RERANKER.", "rerank")
-    top_k = request.top_k or profile.top_k or TOP_K
+    top_k = profile.most_hits(request.top_k, TOP_K)
     with service.library.open_index(request.collection) as opened:
         index, embed_query = opened.index, opened.embedder.embed_query
         result = service.searcher.search(index, embed_query, query, profile, top_k, request.filter)

@@ -6,11 +6,19 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from retrieval.adaptive import LargestGap, Threshold
 from retrieval.errors import ProfileError, ProfileNotFoundError
+from retrieval.packing import Order, PackingPolicy
 from retrieval.profiles import Fusion, Mode, ProfileStore, RetrievalProfile
 
 PROFILE = RetrievalProfile(
-    mode=Mode.HYBRID, num_candidates=80, fusion=Fusion.RECIPROCAL_RANK, rrf_k=10, top_k=4
+    mode=Mode.HYBRID,
+    num_candidates=80,
+    fusion=Fusion.RECIPROCAL_RANK,
+    rrf_k=10,
+    top_k=4,
+    rule=LargestGap(k_max=8, extra=2),
+    packing=PackingPolicy(max_tokens=900, order=Order.STABLE),
 )
 DEFAULT = RetrievalProfile(dense_weight=0.7)
 
@@ -80,11 +88,32 @@ def test_a_damaged_file_is_refused_by_its_field(tmp_path: Path, content: str, me
         {"fusion": "sum"},
         {"rrf_k": -1},
         {"top_k": 201},
+        {"rule": {"family": "guess"}},
+        {"rule": {"family": "threshold"}},
+        {"rule": {"family": "fixed_count", "k_min": 3, "k_max": 2}},
+        {"packing": {"max_tokens": 0}},
     ],
 )
 def test_values_out_of_range_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         RetrievalProfile(**fields)
+
+
+@pytest.mark.parametrize(
+    ("profile", "asked", "expected"),
+    [
+        (RetrievalProfile(), None, 10),
+        (RetrievalProfile(top_k=4), None, 4),
+        (RetrievalProfile(top_k=4), 7, 7),
+        (RetrievalProfile(rule=Threshold(threshold=0.5, k_max=30)), None, 30),
+        (RetrievalProfile(rule=Threshold(threshold=0.5, k_max=30), top_k=4), None, 4),
+        (RetrievalProfile(rule=Threshold(threshold=0.5, k_max=3000)), None, 200),
+    ],
+)
+def test_most_hits_are_what_is_asked_for_then_top_k_then_the_rule(
+    profile: RetrievalProfile, asked: int | None, expected: int
+) -> None:
+    assert profile.most_hits(asked, default=10) == expected
 
 
 def test_a_profile_cannot_be_changed() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from retrieval.adaptive import MarginToBest
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
 from retrieval.embedding import Matrix
@@ -173,6 +174,16 @@ def test_hits_below_the_lowest_score_are_dropped_and_say_so(search: Search) -> N
     assert [hit.score for hit in result.hits] == [hit.score for hit in everything.hits[:2]]
     reason = result.dropped[everything.hits[2].chunk.chunk_id]
     assert reason.endswith(f"is below min_score {lowest:g}")
+
+
+def test_a_rule_decides_by_the_scores_and_says_so(search: Search) -> None:
+    query = "cats chase mice"
+    scores = [hit.score for hit in search(query, 5).hits]
+    rule = MarginToBest(margin=scores[0] - scores[2])
+    result = search(query, 5, rule=rule)
+    assert [hit.score for hit in result.hits] == scores[:3]
+    assert set(result.dropped.values()) == {"the rule margin_to_best keeps 3"}
+    assert len(search(query, 2, rule=rule).hits) == 2
 
 
 def test_every_candidate_is_a_hit_or_dropped_for_a_reason(search: Search) -> None:
