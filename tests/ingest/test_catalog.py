@@ -199,8 +199,9 @@ def test_a_reindexing_comes_back_with_what_is_done(catalog: Catalog) -> None:
     for name, num_chunks in (("a", 7), ("b", 4), ("a", 3)):
         catalog.add_reindexed(searchable(name), num_chunks)
     catalog.set_reindexing_status("default", ReindexingStatus.RUNNING)
-    running = replace(REINDEXING, status=ReindexingStatus.RUNNING, num_done=2, num_chunks=7)
+    running = replace(REINDEXING, status=ReindexingStatus.RUNNING)
     assert catalog.get_reindexing("default") == running
+    assert catalog.list_reindexings() == [replace(running, num_done=2, num_chunks=7)]
     catalog.put_reindexing(REINDEXING)  # begun again: nothing is done
     assert catalog.get_reindexing("default") == REINDEXING
     catalog.delete_collection("default")
