@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import qdrant_edge as edge
 
 from retrieval.analyzer import FINGERPRINT, get_analyzer
@@ -29,10 +30,10 @@ from retrieval.index import (
     BATCH_SIZE,
     MAX_KEYS,
     NO_ATTRIBUTES,
-    ChunkIndex,
     Ranking,
     make_ranking,
 )
+from retrieval.migration import Point
 from retrieval.payload import (
     KEYS,
     TOKENS,
@@ -77,7 +78,7 @@ class EdgeStore:
 
     def open(
         self, name: str, *, dimension: int | None = None, language: str | None = None
-    ) -> ChunkIndex:
+    ) -> "EdgeIndex":
         """Return an index, see `IndexStore`."""
         with self._lock:
             if name not in self._indexes:
@@ -86,7 +87,7 @@ class EdgeStore:
                 )
             return self._indexes[name]
 
-    def find(self, name: str) -> ChunkIndex | None:
+    def find(self, name: str) -> "EdgeIndex | None":
         """Return an index if there is one, see `IndexStore`."""
         return self.open(name) if (self._root / name / STATE_FILE).exists() else None
 
@@ -146,6 +147,16 @@ class EdgeIndex:
             except IndexUnavailableError:
                 self.close()
                 raise
+
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        return self._state.dimension
+
+    @property
+    def language(self) -> str:
+        """Stemmer and stop words, or `none`."""
+        return self._state.language
 
     def upsert(
         self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
@@ -232,6 +243,24 @@ class EdgeIndex:
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
         return ((chunk_id, payload[TOKENS].split()) for chunk_id, payload in self._scroll(TOKENS))
+
+    def points(self) -> Iterator[list[Point]]:
+        """Yield all points, see `retrieval.migration`."""
+        offset: edge.PointId | None = None
+        while True:
+            request = edge.ScrollRequest(
+                limit=BATCH_SIZE, offset=offset, with_payload=True, with_vector=True
+            )
+            with self._engine():
+                records, offset = self._shard.scroll(request)
+            yield [_to_point(record) for record in records]
+            if offset is None:
+                return
+
+    def indexed_fields(self) -> set[str]:
+        """Return the payload fields that are indexed, see `retrieval.migration`."""
+        with self._engine():
+            return set(self._shard.info().payload_schema)
 
     def compact(self) -> None:
         """Rewrite the shard without deleted chunks if there are any, see `ChunkIndex`.
@@ -331,6 +360,8 @@ class EdgeIndex:
         within: Collection[str] | None,
         where: Filter | None,
     ) -> Ranking:
+        if within is not None and not within:
+            return {}
         conditions: list[edge.ConditionType] = []
         if within is not None:
             conditions.append(edge.HasIdCondition(set(within)))
@@ -438,6 +469,11 @@ class _State:
             deletions=deletions_left,
             analyzer=FINGERPRINT,
         )
+
+
+def _to_point(record: edge.Record) -> Point:
+    vectors: Any = record.vector
+    return Point(str(record.id), np.asarray(vectors[VECTOR], np.float32), record.payload or {})
 
 
 def _to_filter(where: Filter) -> edge.Filter:

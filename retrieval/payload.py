@@ -1,9 +1,9 @@
 """A chunk as the payload of a Qdrant point, the same in the embedded engine and on a server."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from retrieval.analyzer import Analyzer
 from retrieval.attributes import Attributes, Kind, Value, kind_of, to_magnitude
@@ -54,7 +54,7 @@ def attributes_payload(attributes: Attributes) -> dict[str, Any]:
     pairs = [(key, value) for key, values in attributes.items() for value in values]
     ordered: dict[str, dict[str, list[float]]] = {}
     for key, kind, number in _magnitudes(attributes):
-        ordered.setdefault(kind, {}).setdefault(quote(key, safe=""), []).append(number)
+        ordered.setdefault(kind, {}).setdefault(_escape(key), []).append(number)
     keys = {(key, kind_of(value)) for key, value in pairs}
     keys |= {(key, kind) for key, kind, _ in _magnitudes(attributes)}
     content = {
@@ -77,7 +77,7 @@ def token(key: str, value: Value) -> str:
 
 def order_field(key: str, kind: Kind) -> str:
     """Return the field with the numbers or instants of a key."""
-    return f'{ATTRIBUTES}.{kind}."{quote(key, safe="")}"'
+    return f"{ATTRIBUTES}.{kind}.{_escape(key)}"
 
 
 def read_keys(tokens: Iterable[str]) -> dict[str, set[Kind]]:
@@ -110,6 +110,11 @@ def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
         table_header=payload.get("table_header", ""),
         place=payload.get("place"),  # missing in what version 0.1 wrote
     )
+
+
+def _escape(key: str) -> str:
+    """Return a key as one step of a path, for which the engines take letters, digits, - and _."""
+    return re.sub("[^a-zA-Z0-9-]", lambda odd: f"_{ord(odd[0]):x}_", key) or "_"
 
 
 def _magnitudes(attributes: Attributes) -> list[tuple[str, Kind, float]]:

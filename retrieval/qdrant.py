@@ -2,20 +2,19 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
+import numpy as np
 from qdrant_client import QdrantClient, models
-from qdrant_client.common.client_exceptions import QdrantException
-from qdrant_client.http.exceptions import ApiException
 
 from retrieval.analyzer import FINGERPRINT, Analyzer, get_analyzer
 from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
-from retrieval.errors import IndexUnavailableError
 from retrieval.filters import Compound, Filter
 from retrieval.index import (
     BATCH_SIZE,
@@ -25,7 +24,9 @@ from retrieval.index import (
     Ranking,
     make_ranking,
 )
+from retrieval.migration import Point
 from retrieval.payload import (
+    ATTRIBUTES,
     KEYS,
     PASSAGE,
     TOKENS,
@@ -41,10 +42,70 @@ from retrieval.payload import (
     to_payload,
     token,
 )
+from retrieval.qdrant_connection import answer
+from retrieval.settings import Quantization, RetrievalSettings
 
-MINIMUM_VERSION = (1, 20)
-Answer = TypeVar("Answer")
 logger = logging.getLogger(__name__)
+
+
+# Twice as many candidates by compressed vectors as are then compared by the whole ones.
+OVERSAMPLING = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How collections that are made from now on lie on the server; None leaves it to the server.
+
+    Attributes:
+        quantization: `scalar` keeps vectors compressed to a byte a number beside the whole ones,
+            which the scores are computed from.
+        on_disk: whether whole vectors are read from disk, not kept in memory.
+        shards: parts of a collection.
+        replicas: copies of each part.
+        write_consistency: copies that must have taken a write before it counts.
+    """
+
+    quantization: Quantization = "none"
+    on_disk: bool = False
+    shards: int | None = None
+    replicas: int | None = None
+    write_consistency: int | None = None
+
+    @classmethod
+    def of(cls, settings: RetrievalSettings) -> "Layout":
+        """Return what the settings say."""
+        return cls(
+            quantization=settings.qdrant_quantization,
+            on_disk=settings.qdrant_on_disk,
+            shards=settings.qdrant_shards,
+            replicas=settings.qdrant_replicas,
+            write_consistency=settings.qdrant_write_consistency,
+        )
+
+    def arguments(self, dimension: int) -> dict[str, Any]:
+        """Return the arguments that create a collection."""
+        quantization = None
+        if self.quantization == "scalar":
+            scalar = models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+            quantization = models.ScalarQuantization(scalar=scalar)
+        vectors = models.VectorParams(
+            size=dimension, distance=models.Distance.DOT, on_disk=self.on_disk
+        )
+        return {
+            "vectors_config": {VECTOR: vectors},
+            "quantization_config": quantization,
+            "shard_number": self.shards,
+            "replication_factor": self.replicas,
+            "write_consistency_factor": self.write_consistency,
+        }
+
+    @property
+    def search_params(self) -> models.SearchParams | None:
+        """What makes scores exact in spite of the quantization."""
+        if self.quantization == "none":
+            return None
+        rescoring = models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+        return models.SearchParams(quantization=rescoring)
 
 
 class QdrantStore:
@@ -52,23 +113,31 @@ class QdrantStore:
 
     is_shared = True
 
-    def __init__(self, client: QdrantClient, dimension: int = 0, language: str = "none") -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        dimension: int = 0,
+        language: str = "none",
+        layout: Layout | None = None,
+    ) -> None:
         """Set up.
 
         Args:
             client: of the server.
             dimension: of the vectors of new indexes, for `open`.
             language: of the texts of new indexes, for `open`.
+            layout: of new indexes.
         """
         self._client = client
         self._dimension = dimension
         self._language = language
+        self._layout = layout or Layout()
         self._indexes: dict[str, QdrantIndex] = {}
         self._lock = Lock()
 
     def open(
         self, name: str, *, dimension: int | None = None, language: str | None = None
-    ) -> ChunkIndex:
+    ) -> "QdrantIndex":
         """Return an index, see `IndexStore`."""
         with self._lock:
             if name not in self._indexes:
@@ -79,19 +148,19 @@ class QdrantStore:
 
     def find(self, name: str) -> ChunkIndex | None:
         """Return an index if there is one, see `IndexStore`."""
-        exists = _answer(lambda: self._client.collection_exists(name))
+        exists = answer(lambda: self._client.collection_exists(name))
         return self.open(name) if exists else None
 
     def names(self) -> set[str]:
         """Return the names of all collections of the server, see `IndexStore`."""
-        found = _answer(self._client.get_collections).collections
+        found = answer(self._client.get_collections).collections
         return {collection.name for collection in found}
 
     def drop(self, name: str) -> None:
         """Remove an index, see `IndexStore`."""
         with self._lock:
             self._indexes.pop(name, None)
-            _answer(lambda: self._client.delete_collection(name))
+            answer(lambda: self._client.delete_collection(name))
 
     def recover(self) -> None:
         """Leave it to the server, see `IndexStore`."""
@@ -102,13 +171,13 @@ class QdrantStore:
 
     def _prepare(self, collection: str, dimension: int, language: str) -> "QdrantIndex":
         """Create what is missing of a collection; a process may have died in the middle of it."""
-        vectors = models.VectorParams(size=dimension, distance=models.Distance.DOT)
-        if not _answer(lambda: self._client.collection_exists(collection)):
-            _answer(
+        arguments = self._layout.arguments(dimension)
+        if not answer(lambda: self._client.collection_exists(collection)):
+            answer(
                 lambda: self._client.create_collection(
                     collection,
-                    vectors_config={VECTOR: vectors},
                     metadata={"language": language, "analyzer": FINGERPRINT},
+                    **arguments,
                 )
             )
         # Filter fields are indexed before the first point: a graph built earlier ignores them.
@@ -119,7 +188,7 @@ class QdrantStore:
             VALUES: models.PayloadSchemaType.KEYWORD,
             TOKENS: _text_index(),
         }
-        info = _answer(lambda: self._client.get_collection(collection))
+        info = answer(lambda: self._client.get_collection(collection))
         fields = set(info.payload_schema)
         for field in schemas.keys() - fields:
             _create_payload_index(self._client, collection, field, schemas[field])
@@ -129,24 +198,32 @@ class QdrantStore:
         if made.get("analyzer") != FINGERPRINT:
             self._analyse(collection, analyzer)
             made = {"language": language, "analyzer": FINGERPRINT}
-            _answer(lambda: self._client.update_collection(collection, metadata=made))
-        return QdrantIndex(self._client, collection, analyzer, fields | schemas.keys())
+            answer(lambda: self._client.update_collection(collection, metadata=made))
+        search_params = self._layout.search_params
+        return QdrantIndex(
+            self._client, collection, analyzer, fields | schemas.keys(), search_params
+        )
 
     def _analyse(self, collection: str, analyzer: Analyzer) -> None:
         """Bring the tokens of all chunks up to date; where this ends early, it is done again."""
         logger.info("analysing anew", extra={"collection": collection})
         for records in _scroll(self._client, collection, PASSAGE):
             changes = [_set_tokens(record, analyzer) for record in records]
-            _answer(partial(self._client.batch_update_points, collection, changes, wait=True))
+            answer(partial(self._client.batch_update_points, collection, changes, wait=True))
         # What version 0.1 first searched.
-        _answer(lambda: self._client.delete_payload_index(collection, PASSAGE, wait=True))
+        answer(lambda: self._client.delete_payload_index(collection, PASSAGE, wait=True))
 
 
 class QdrantIndex:
     """One collection on the server."""
 
     def __init__(
-        self, client: QdrantClient, collection: str, analyzer: Analyzer, fields: set[str]
+        self,
+        client: QdrantClient,
+        collection: str,
+        analyzer: Analyzer,
+        fields: set[str],
+        search_params: models.SearchParams | None,
     ) -> None:
         """Use a collection.
 
@@ -155,17 +232,19 @@ class QdrantIndex:
             collection: its name.
             analyzer: what its tokens were made with.
             fields: the indexed ones; those that are indexed later are added.
+            search_params: of searches by vector.
         """
         self._client = client
         self._collection = collection
         self.analyzer = analyzer
         self._fields = fields
+        self._search_params = search_params
 
     def upsert(
         self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
     ) -> None:
         """Add chunks, see `ChunkIndex`."""
-        self._index_attributes(attributes)
+        self.index_fields(attribute_fields(attributes))
         more = attributes_payload(attributes)
         for start in range(0, len(chunks), BATCH_SIZE):
             rows = vectors[start : start + BATCH_SIZE].tolist()
@@ -181,14 +260,14 @@ class QdrantIndex:
 
     def set_attributes(self, document_id: str, attributes: Attributes) -> None:
         """Replace what filters see of a document, see `ChunkIndex`."""
-        self._index_attributes(attributes)
+        self.index_fields(attribute_fields(attributes))
         payload = attributes_payload(attributes)
         meant = models.Filter(must=[_equals("document_id", document_id)])
-        _answer(lambda: self._client.set_payload(self._collection, payload, meant, wait=True))
+        answer(lambda: self._client.set_payload(self._collection, payload, meant, wait=True))
 
     def attribute_kinds(self) -> Mapping[str, Collection[Kind]]:
         """Return the keys that filters know, see `ChunkIndex`."""
-        hits = _answer(lambda: self._client.facet(self._collection, KEYS, limit=MAX_KEYS)).hits
+        hits = answer(lambda: self._client.facet(self._collection, KEYS, limit=MAX_KEYS)).hits
         return read_keys(str(hit.value) for hit in hits)
 
     def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
@@ -197,7 +276,7 @@ class QdrantIndex:
         if keep_revision is not None:
             keep.append(_equals("revision", keep_revision))
         doomed = models.Filter(must=[_equals("document_id", document_id)], must_not=keep)
-        _answer(lambda: self._client.delete(self._collection, doomed, wait=True))
+        answer(lambda: self._client.delete(self._collection, doomed, wait=True))
 
     def rank_dense(
         self,
@@ -226,7 +305,7 @@ class QdrantIndex:
         """Return chunks by id, see `ChunkIndex`."""
         ids = list(chunk_ids)
         shown = models.PayloadSelectorExclude(exclude=[TOKENS])
-        records = _answer(lambda: self._client.retrieve(self._collection, ids, with_payload=shown))
+        records = answer(lambda: self._client.retrieve(self._collection, ids, with_payload=shown))
         return {str(r.id): from_payload(str(r.id), r.payload or {}) for r in records}
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
@@ -236,7 +315,7 @@ class QdrantIndex:
             _equals(key, value) for key, value in wanted.items() if value is not None
         ]
         counted = models.Filter(must=conditions)
-        return _answer(
+        return answer(
             lambda: self._client.count(self._collection, count_filter=counted, exact=True)
         ).count
 
@@ -251,18 +330,40 @@ class QdrantIndex:
         for records in _scroll(self._client, self._collection, TOKENS):
             yield from ((str(r.id), (r.payload or {})[TOKENS].split()) for r in records)
 
-    def compact(self) -> None:
-        """Leave it to the server, whose own optimiser drops deleted points."""
+    def points(self) -> Iterator[list[Point]]:
+        """Yield all points, see `retrieval.migration`."""
+        for records in _scroll(self._client, self._collection, with_vectors=True):
+            yield [_to_point(record) for record in records]
 
-    def _upsert(self, points: list[models.PointStruct]) -> None:
-        _answer(lambda: self._client.upsert(self._collection, points, wait=True))
+    def indexed_fields(self) -> set[str]:
+        """Return the payload fields that are indexed, see `retrieval.migration`."""
+        return set(self._fields)
 
-    def _index_attributes(self, attributes: Attributes) -> None:
-        for field in sorted(attribute_fields(attributes) - self._fields):
+    def put(self, points: list[Point]) -> None:
+        """Add points as another index gave them, see `retrieval.migration`."""
+        self._upsert(
+            [
+                models.PointStruct(
+                    id=point.id, vector={VECTOR: point.vector.tolist()}, payload=point.payload
+                )
+                for point in points
+            ]
+        )
+
+    def index_fields(self, fields: set[str]) -> None:
+        """Index the fields of attributes among some, see `retrieval.migration`."""
+        wanted = {field for field in fields if field.startswith(f"{ATTRIBUTES}.")}
+        for field in sorted(wanted - self._fields):
             # The others are there since the collection was opened.
             schema = models.PayloadSchemaType.FLOAT
             _create_payload_index(self._client, self._collection, field, schema)
             self._fields.add(field)
+
+    def compact(self) -> None:
+        """Leave it to the server, whose own optimiser drops deleted points."""
+
+    def _upsert(self, points: list[models.PointStruct]) -> None:
+        answer(lambda: self._client.upsert(self._collection, points, wait=True))
 
     def _query(
         self,
@@ -277,7 +378,7 @@ class QdrantIndex:
             conditions.append(models.HasIdCondition(has_id=sorted(within)))
         if where is not None:
             conditions.append(_to_filter(where))
-        points = _answer(
+        points = answer(
             lambda: self._client.query_points(
                 self._collection,
                 query=query,
@@ -285,51 +386,40 @@ class QdrantIndex:
                 query_filter=models.Filter(must=conditions) if conditions else None,
                 limit=limit,
                 with_payload=False,
+                search_params=self._search_params if using == VECTOR else None,
             )
         ).points
         return make_ranking((str(point.id), point.score) for point in points)
 
 
-def connect(url: str, api_key: str | None) -> QdrantClient:
-    """Connect to a server.
-
-    Raises:
-        IndexUnavailableError: it does not answer, or is older than 1.20 and has no BM25 index.
-    """
-    client = QdrantClient(url=url, api_key=api_key, check_compatibility=False)
-    version = _answer(client.info).version
-    if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
-        raise IndexUnavailableError(
-            f"Qdrant at {url} is version {version}; 1.20 or newer is needed for its BM25 index."
-        )
-    return client
-
-
-def _scroll(client: QdrantClient, collection: str, *fields: str) -> Iterator[list[models.Record]]:
-    """Yield all points in batches, with some fields of their payload."""
+def _scroll(
+    client: QdrantClient, collection: str, *fields: str, with_vectors: bool = False
+) -> Iterator[list[models.Record]]:
+    """Yield all points in batches, with some fields of their payload, or all if none is named."""
     offset: Any = None
     while True:
         page = partial(
-            client.scroll, collection, limit=BATCH_SIZE, offset=offset, with_payload=list(fields)
+            client.scroll,
+            collection,
+            limit=BATCH_SIZE,
+            offset=offset,
+            with_payload=list(fields) or True,
+            with_vectors=with_vectors,
         )
-        records, offset = _answer(page)
+        records, offset = answer(page)
         if records:
             yield records
         if offset is None:
             break
 
 
-def _answer(call: Callable[[], Answer]) -> Answer:
-    try:
-        return call()
-    except (ApiException, QdrantException, OSError) as error:
-        raise IndexUnavailableError(
-            f"Qdrant did not answer: {error}. Check RETRIEVAL_QDRANT_URL and that it runs."
-        ) from error
-
-
 def _create_payload_index(client: QdrantClient, collection: str, field: str, schema: Any) -> None:
-    _answer(lambda: client.create_payload_index(collection, field, schema, wait=True))
+    answer(lambda: client.create_payload_index(collection, field, schema, wait=True))
+
+
+def _to_point(record: models.Record) -> Point:
+    vectors: Any = record.vector
+    return Point(str(record.id), np.asarray(vectors[VECTOR], np.float32), record.payload or {})
 
 
 def _to_filter(where: Filter) -> models.Filter:

@@ -13,6 +13,8 @@ LATE_INTERACTION = "late_interaction"
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
+Quantization = Literal["none", "scalar"]
+
 Lexical = Literal["engine", "rank_bm25"]
 
 # All of Snowball's; scripts without spaces are searched in every one of them.
@@ -126,6 +128,42 @@ class RetrievalSettings(BaseSettings):
     )
     qdrant_api_key: SecretStr | None = Field(
         default=None, description="Key of the Qdrant server, if it asks for one."
+    )
+    qdrant_grpc_port: int = Field(
+        default=6334,
+        ge=0,
+        le=65535,
+        description="Port of the Qdrant server's gRPC interface; 0: speak HTTP instead.",
+    )
+    qdrant_timeout_seconds: int = Field(
+        default=10, ge=1, description="Longest wait for one answer of the Qdrant server."
+    )
+    qdrant_quantization: Quantization = Field(
+        default="none",
+        description="Compression of vectors in the server's memory, for collections made from now "
+        "on: none, or scalar (a quarter of the memory).",
+    )
+    qdrant_on_disk: bool = Field(
+        default=False,
+        description="Whether the server reads whole vectors from disk, for collections made from "
+        "now on.",
+    )
+    qdrant_shards: int | None = Field(
+        default=None,
+        ge=1,
+        description="Shards of a collection made from now on; unset: the server's default.",
+    )
+    qdrant_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        description="Copies of each shard of a collection made from now on; unset: the server's "
+        "default.",
+    )
+    qdrant_write_consistency: int | None = Field(
+        default=None,
+        ge=1,
+        description="Copies that must take a write before it counts, for collections made from now "
+        "on; unset: the server's default.",
     )
 
     def profile(self) -> RetrievalProfile:

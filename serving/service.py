@@ -23,7 +23,8 @@ from retrieval.embedding import Embedder, SentenceTransformerEmbedder
 from retrieval.index import IndexStore
 from retrieval.late_interaction import LateInteractionReranker
 from retrieval.profiles import ProfileStore
-from retrieval.qdrant import QdrantStore, connect
+from retrieval.qdrant import Layout, QdrantStore
+from retrieval.qdrant_connection import connect
 from retrieval.reranking import Reranker, Reranking
 from retrieval.search import Searcher
 from retrieval.served_reranker import ServedReranker
@@ -147,8 +148,7 @@ def build_store(settings: RetrievalSettings, home: Home) -> IndexStore:
     if settings.qdrant_url is None:
         store = EdgeStore(home.index)
     else:
-        key = settings.qdrant_api_key
-        store = QdrantStore(connect(settings.qdrant_url, key.get_secret_value() if key else None))
+        store = QdrantStore(connect(settings), layout=Layout.of(settings))
     return RankBM25Store(store) if settings.lexical == "rank_bm25" else store
 
 

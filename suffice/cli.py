@@ -18,6 +18,7 @@ from suffice.commands import (
     documents,
     evaluate,
     ingest,
+    migrate,
     profiles,
     reindex,
     search,
@@ -35,6 +36,7 @@ app.add_typer(documents.app, name="documents")
 app.command()(reindex.reindex)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(evaluate.app, name="eval")
+app.command()(migrate.migrate)
 app.command()(doctor.doctor)
 
 

@@ -123,10 +123,9 @@ def _check_qdrant(settings: RetrievalSettings) -> str:
         if importlib.util.find_spec("qdrant_edge") is None:
             raise UnhealthyError("The embedded engine is missing: pip install qdrant-edge-py.")
         return "embedded (set RETRIEVAL_QDRANT_URL to use a server)"
-    from retrieval.qdrant import connect  # noqa: PLC0415 - takes a second
+    from retrieval.qdrant_connection import connect  # noqa: PLC0415 - takes a second
 
-    key = settings.qdrant_api_key
-    connect(settings.qdrant_url, key.get_secret_value() if key else None).close()
+    connect(settings).close()
     return f"server at {settings.qdrant_url}"
 
 

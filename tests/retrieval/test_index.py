@@ -9,6 +9,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ from retrieval.edge import EdgeStore
 from retrieval.index import ChunkIndex, IndexStore
 from retrieval.payload import TOKENS, from_payload, to_payload
 from retrieval.qdrant import QdrantStore
+from retrieval.qdrant_connection import connect
+from retrieval.settings import RetrievalSettings
 from tests.fakes import HashEmbedder
 from tests.qdrant_local import LocalClient
+from tests.qdrant_server import run_qdrant
 from tests.rankings import search_dense, search_lexical
 
 EMBEDDER = HashEmbedder()
@@ -91,7 +95,7 @@ def random_queries(number: int, seed: int) -> list[str]:
     return [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 5))) for _ in range(number)]
 
 
-@pytest.fixture(params=["edge", "qdrant", "rank_bm25"])
+@pytest.fixture(params=["edge", "local", "wire", "rank_bm25"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Open a store of the language given."""
     stores: list[IndexStore] = []
@@ -101,17 +105,21 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
         if request.param in {"edge", "rank_bm25"}:
             store = EdgeStore(tmp_path / language, EMBEDDER.dimension, language)
             store = RankBM25Store(store) if request.param == "rank_bm25" else store
-        else:
+        elif request.param == "local":
             store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, language)
+        else:
+            server = servers.enter_context(run_qdrant())
+            settings = RetrievalSettings(qdrant_url=server.url, qdrant_grpc_port=server.port)
+            store = QdrantStore(connect(settings), EMBEDDER.dimension, language)
         stores.append(store)
         return store
 
-    with warnings.catch_warnings():
+    with ExitStack() as servers, warnings.catch_warnings():
         # Local mode says that it needs no payload indexes.
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
         yield open_one
-    for store in stores:
-        store.close()
+        for store in stores:
+            store.close()
 
 
 @pytest.fixture
@@ -451,7 +459,7 @@ def test_both_adapters_agree_on_a_random_corpus(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
         oracle = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, "none")
-        indexes = [edge.open("default"), oracle.open("default")]
+        indexes: list[ChunkIndex] = [edge.open("default"), oracle.open("default")]
     for index in indexes:
         add(index, *corpus)
         index.delete("doc3")

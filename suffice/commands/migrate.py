@@ -1,0 +1,70 @@
+"""`suffice migrate`."""
+
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+from rich.markup import escape
+from rich.progress import Progress, TaskID
+
+from suffice.errors import SufficeError
+from suffice.options import Json, console, error_console, print_json
+
+
+def migrate(
+    to: Annotated[str, typer.Option(help="URL of the Qdrant server.")],
+    api_key: Annotated[
+        str | None, typer.Option(help="Its key; default: RETRIEVAL_QDRANT_API_KEY.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Copy the embedded index to a Qdrant server, and compare."""
+    from ingest.home import Home  # noqa: PLC0415 - heavy, see cli.py
+    from retrieval.settings import RetrievalSettings  # noqa: PLC0415
+    from suffice.migration import move_index  # noqa: PLC0415
+    from suffice.settings import SufficeSettings  # noqa: PLC0415
+
+    path = SufficeSettings().home
+    if not path.is_dir():
+        raise SufficeError(f"There is no folder {path} with an index to migrate; see SUFFICE_HOME.")
+    given: dict[str, object] = {"qdrant_url": to}
+    if api_key is not None:
+        given["qdrant_api_key"] = SecretStr(api_key)
+    settings = RetrievalSettings().model_copy(update=given)
+    bars = Progress(console=error_console, disable=not error_console.is_terminal)
+    tasks: dict[str, TaskID] = {}
+
+    def show(name: str, number: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(escape(name), total=total)
+        bars.advance(tasks[name], number)
+
+    with Home(path) as home, bars:
+        moved = list(move_index(home, settings, show))
+    if json_output:
+        print_json(
+            [
+                {
+                    "name": one.name,
+                    "num_chunks": one.sent.num_points,
+                    "checksum": one.sent.checksum,
+                    "is_same": one.is_same,
+                }
+                for one in moved
+            ]
+        )
+    else:
+        for one in moved:
+            console.print(f"{escape(one.name)}: {one.sent.num_points:,} chunks")
+    if different := [one for one in moved if not one.is_same]:
+        raise SufficeError(
+            "On the server "
+            + "; ".join(
+                f"{one.name} has {one.found.num_points:,} chunks instead of "
+                f"{one.sent.num_points:,}, or other content"
+                for one in different
+            )
+            + ". Delete these collections there and migrate again."
+        )
+    if not json_output:
+        console.print(f"Everything is there. Set RETRIEVAL_QDRANT_URL={escape(to)} and start.")

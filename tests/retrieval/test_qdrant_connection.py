@@ -1,0 +1,187 @@
+"""The index on a server, over the wire: limits, other tries, keys, versions and layouts."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import grpc
+import pytest
+from pydantic import SecretStr
+from qdrant_client import grpc as wire
+
+from retrieval import qdrant_connection
+from retrieval.errors import IndexUnavailableError
+from retrieval.qdrant import Layout, QdrantStore
+from retrieval.qdrant_connection import connect
+from retrieval.settings import RetrievalSettings
+from tests.fakes import HashEmbedder
+from tests.qdrant_server import TestServer, run_qdrant
+from tests.retrieval.test_index import add_texts
+
+EMBEDDER = HashEmbedder()
+OpenStore = Callable[..., QdrantStore]
+
+
+@pytest.fixture(autouse=True)
+def no_notes() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Payload indexes have no effect")
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        yield
+
+
+@pytest.fixture
+def server() -> Iterator[TestServer]:
+    with run_qdrant() as server:
+        yield server
+
+
+@pytest.fixture
+def open_store() -> Iterator[OpenStore]:
+    stores = []
+
+    def open_one(server: TestServer, **options: Any) -> QdrantStore:
+        settings = settings_for(server, **options)
+        client = connect(settings)
+        stores.append(QdrantStore(client, EMBEDDER.dimension, "english", Layout.of(settings)))
+        return stores[-1]
+
+    yield open_one
+    for store in stores:
+        store.close()
+
+
+def settings_for(server: TestServer, **options: Any) -> RetrievalSettings:
+    return RetrievalSettings(qdrant_url=server.url, qdrant_grpc_port=server.port, **options)
+
+
+def test_a_server_that_is_away_for_a_moment_is_asked_again(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    index = open_store(server).open("default")
+    server.faults += [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED]
+    add_texts(index, "cat one", "cat two")
+    server.faults += [grpc.StatusCode.UNAVAILABLE] * 3
+    assert index.count() == 2
+    assert len(index.rank_lexical("cat", 5)) == 2
+
+
+def test_a_server_that_stays_away_is_given_up(
+    server: TestServer, open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = open_store(server).open("default")
+    server.faults += [grpc.StatusCode.UNAVAILABLE] * 5
+    server.calls.clear()
+    with pytest.raises(IndexUnavailableError, match=r"did not answer: a fault.*_QDRANT_URL"):
+        index.count()
+    assert server.calls == ["Count"] * 4
+    monkeypatch.setattr(qdrant_connection, "RETRY_LIMIT_SECONDS", -1.0)
+    with pytest.raises(IndexUnavailableError):
+        index.count()
+    assert server.calls == ["Count"] * 5
+
+
+def test_what_another_try_does_not_mend_is_told_at_once(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    index = open_store(server).open("default")
+    server.calls.clear()
+    server.faults += [grpc.StatusCode.INVALID_ARGUMENT]
+    with pytest.raises(IndexUnavailableError, match="a fault"):
+        index.count()
+    assert server.calls == ["Count"]
+
+
+def test_a_slow_server_is_waited_for_no_longer_than_the_setting_says(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    index = open_store(server, qdrant_timeout_seconds=1).open("default")
+    server.delay_seconds = 3.0
+    with pytest.raises(IndexUnavailableError, match=r"in time.*RETRIEVAL_QDRANT_TIMEOUT_SECONDS"):
+        index.rank_lexical("cat", 5)
+
+
+def test_both_searches_are_on_their_way_at_once(server: TestServer, open_store: OpenStore) -> None:
+    index = open_store(server).open("default")
+    add_texts(index, "cat one", "cat two")
+    server.meeting = Barrier(2)  # no call is answered before both are there
+    with ThreadPoolExecutor(2) as threads:
+        lexical = threads.submit(index.rank_lexical, "cat", 5)
+        dense = threads.submit(index.rank_dense, EMBEDDER.embed_query("cat"), 5)
+        assert lexical.result().keys() == dense.result().keys() != set()
+
+
+def test_a_port_without_a_server() -> None:
+    settings = RetrievalSettings(qdrant_url="http://127.0.0.1:1", qdrant_grpc_port=1)
+    with pytest.raises(IndexUnavailableError, match="Check RETRIEVAL_QDRANT_URL"):
+        connect(settings)
+
+
+def test_the_key_opens_and_a_wrong_one_is_named(open_store: OpenStore) -> None:
+    with run_qdrant(key="secret") as server:
+        open_store(server, qdrant_api_key=SecretStr("secret")).open("default")
+        for wrong in (None, SecretStr("guess")):
+            with pytest.raises(IndexUnavailableError, match="RETRIEVAL_QDRANT_API_KEY"):
+                connect(settings_for(server, qdrant_api_key=wrong))
+
+
+def test_an_old_server_is_refused() -> None:
+    with (
+        run_qdrant(version="1.19.3") as server,
+        pytest.raises(IndexUnavailableError, match=r"is version 1\.19\.3; 1\.20 or newer"),
+    ):
+        connect(settings_for(server))
+
+
+def test_collections_are_laid_out_as_the_settings_say(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    store = open_store(
+        server,
+        qdrant_quantization="scalar",
+        qdrant_on_disk=True,
+        qdrant_shards=3,
+        qdrant_replicas=2,
+        qdrant_write_consistency=2,
+    )
+    index = store.open("default")
+    [made] = server.created
+    assert (made.shard_number, made.replication_factor, made.write_consistency_factor) == (3, 2, 2)
+    assert made.quantization_config.scalar.type == wire.QuantizationType.Int8
+    assert made.vectors_config.params_map.map["dense"].on_disk
+    add_texts(index, "cat one")
+    assert len(index.rank_dense(EMBEDDER.embed_query("cat"), 5)) == 1
+
+
+def test_without_settings_the_server_decides(server: TestServer, open_store: OpenStore) -> None:
+    open_store(server).open("default")
+    [made] = server.created
+    for name in ("shard_number", "replication_factor", "quantization_config"):
+        assert not made.HasField(name)
+
+
+def test_fields_are_indexed_before_the_first_point(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    index = open_store(server).open("default")
+    index.set_attributes("nothing", {"year": (2024.0,), "lang": ("de",)})
+    assert server.fields["default"].keys() == {
+        "document_id",
+        "revision",
+        "passage",
+        "attributes.keys",
+        "attributes.values",
+        "attributes.number.year",
+    }
+    assert "Upsert" not in server.calls
+
+
+def test_an_opened_collection_is_not_indexed_anew(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    open_store(server).open("default").set_attributes("nothing", {"odd key_": (1.0,)})
+    server.calls.clear()
+    open_store(server).open("default").set_attributes("nothing", {"odd key_": (2.0,)})
+    assert "CreateFieldIndex" not in server.calls
