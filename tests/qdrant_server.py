@@ -136,7 +136,10 @@ class _Collections(collections_service_pb2_grpc.CollectionsServicer):
     def Create(self, request: Any, context: Any) -> Any:
         with self._state.lock:
             vectors = GrpcToRest.convert_vectors_config(request.vectors_config)
-            self._engine.create_collection(request.collection_name, vectors_config=vectors)
+            metadata = GrpcToRest.convert_payload(request.metadata)
+            self._engine.create_collection(
+                request.collection_name, vectors_config=vectors, metadata=metadata
+            )
             self._state.created.append(request)
             self._state.fields[request.collection_name] = {}
         return OPERATION_DONE

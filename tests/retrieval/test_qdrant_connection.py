@@ -170,7 +170,7 @@ def test_fields_are_indexed_before_the_first_point(
     assert server.fields["default"].keys() == {
         "document_id",
         "revision",
-        "passage",
+        "tokens",
         "attributes.keys",
         "attributes.values",
         "attributes.number.year",

@@ -97,7 +97,7 @@ def test_everything_is_found_on_the_server(migrate: Migrate, server: TestServer)
     assert index.fetch([chunk.chunk_id]) == {chunk.chunk_id: chunk}
     assert next(iter(index.rank_dense(EMBEDDER.embed_query(chunk.passage), 1))) == chunk.chunk_id
     where = parse_filter({"type": "gte", "key": "year", "value": 2024})
-    assert len(index.rank_lexical("number7", 5, where=where)) == 1
+    assert list(index.rank_lexical("number7", 1, where=where)) == [chunk.chunk_id]
     store.close()
 
 
