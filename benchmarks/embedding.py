@@ -1,6 +1,6 @@
 """Embedding on this machine: speed and agreement of precisions, and one query.
 
-Usage: python benchmarks/embedding.py CORPUS_JSONL
+Usage: python -m benchmarks.embedding CORPUS_JSONL
 Passages are the texts of a corpus in BEIR's layout, cut at random lengths from 16 tokens to what
 the embedder reads. Compared are plain `encode` of sentence-transformers with its defaults (fp32,
 all cores on one batch) on batches of 32 as they come, the same on all passages at once (it sorts

@@ -1,6 +1,6 @@
 """Extractive answers on examples/questions.jsonl: do they cite the evidence, do they refuse?
 
-Usage: python benchmarks/extractive.py
+Usage: python -m benchmarks.extractive
 A question counts as answered when a cited span touches a gold span of one of its facts and the
 answer is not a refusal. The documents are split in halves by a hash of their names; each half is
 judged with the refusal threshold of the other (the highest that refuses at most 8 % of its

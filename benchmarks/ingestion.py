@@ -1,6 +1,6 @@
 """Ingestion end to end against the embedder alone, on the same chunks in the same run.
 
-Usage: python benchmarks/ingestion.py FOLDER...
+Usage: python -m benchmarks.ingestion FOLDER...
 Each folder is uploaded to a fresh service over HTTP; the clock runs from the first upload until the
 last document is searchable. Afterwards the embedder embeds the same passages and does nothing
 else. Prints JSON with chunks per second of both and their ratio.

@@ -1,6 +1,6 @@
 """How well lexical search ranks in twelve languages, and what the analysis of text costs.
 
-Usage: python benchmarks/lexical.py DATA
+Usage: python -m benchmarks.lexical DATA
 DATA holds the folders `xquad` (one data set in BEIR layout for each language) and `scifact`. Each
 document is one chunk of the embedded index. Writes benchmarks/results/lexical.json and lexical.md.
 """

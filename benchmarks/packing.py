@@ -1,6 +1,6 @@
 """Evidence in a context of T tokens: hits one by one, as they were found, against packed ones.
 
-Usage: python benchmarks/packing.py DATA [--cache FILE]
+Usage: python -m benchmarks.packing DATA [--cache FILE]
 DATA holds the folders chunking_eval and squad2_dev, FILE keeps vectors between runs. Both contexts
 are made from the same ranking, the first 50 of our hybrid search over our chunks, and counted
 alike: the embedder's tokens of head and text, and 8 for the label of each chunk or passage.

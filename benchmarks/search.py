@@ -1,6 +1,6 @@
 """Search latency, memory and start of a service with 10,000 chunks, and of `suffice --help`.
 
-Usage: python benchmarks/search.py CORPUS_JSONL
+Usage: python -m benchmarks.search CORPUS_JSONL
 The texts are real (`text` of each line, for example SciFact's corpus.jsonl); their vectors are
 random, because the exact search takes the same time for any, and embedding 10,000 chunks takes
 minutes. Queries are the titles. Prints JSON.
