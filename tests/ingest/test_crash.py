@@ -24,11 +24,11 @@ from ingest.parsers.pool import ParserPool
 from ingest.pipeline import Pipeline
 from retrieval.edge import EdgeIndex, EdgeStore
 from tests.fakes import HashEmbedder
-from tests.ingest.conftest import Shelf, service_on
+from tests.ingest.conftest import Shelf, service_on, thing
 from tests.rankings import search_dense, search_lexical
 
 NUM_DOCUMENTS = 3
-LONG = "\n\n".join(f"Paragraph {n} tells of thing{n} in long.txt." for n in range(1500))
+LONG = "\n\n".join(f"Paragraph {n} tells of {thing(n)} in long.txt." for n in range(1500))
 OLD, NEW = "The xyzzy is blue.", "The plugh is red."
 # point -> (class, method, which call of it, hold before or after its work)
 POINTS: dict[str, tuple[type[Any], str, int, str]] = {
@@ -153,13 +153,13 @@ def restart(home: Path, missing: bool) -> dict[str, Any]:
         nearest = [
             search_dense(index, embedder.embed_query(hit.chunk.passage), 1)[0].chunk == hit.chunk
             for n in (0, 700, 1499)
-            for hit in search_lexical(index, f"thing{n}", 2)
+            for hit in search_lexical(index, thing(n), 2)
         ]
         return {
             "statuses": {document.filename: document.status for document in documents},
             "num_chunks": sum(document.num_chunks or 0 for document in documents),
             "indexed": index.count(),
-            "found": [shelf.find(word) for word in ("xyzzy", "plugh", "thing1499", "third")],
+            "found": [shelf.find(word) for word in ("xyzzy", "plugh", thing(1499), "third")],
             "nearest": nearest,
             "work": shelf.work(),
             "num_files": len([path for path in home.glob("files/*/*") if path.is_file()]),
@@ -178,7 +178,7 @@ def restart_reindexing(home: Path) -> dict[str, Any]:
         documents = shelf.library.list_documents(None, None, None, 10)
         return {
             "outdated": state.outdated,
-            "found": [shelf.find(word) for word in ("plugh", "thing1499", "third")],
+            "found": [shelf.find(word) for word in ("plugh", thing(1499), "third")],
             "contents": sorted(index.contents().values()),
             "num_chunks": sorted(document.searchable_chunks for document in documents),
             "indexes": sorted(path.name for path in (home / "index").iterdir()),
