@@ -235,11 +235,13 @@ def _to_hits(
     """Fetch the chunks that stay, each with its scores; one deleted meanwhile is left out."""
     best = {key: score for key, score in _last(rankings).items() if key not in dropped}
     chunks = index.fetch(best)
+    *earlier, last = rankings
+    steps = (last, *earlier)  # first the one that ranks
     return [
         Hit(
             chunks[chunk_id],
             score,
-            {name: known[chunk_id] for name, known in rankings.items() if chunk_id in known},
+            {step: rankings[step][chunk_id] for step in steps if chunk_id in rankings[step]},
         )
         for chunk_id, score in best.items()
         if chunk_id in chunks
