@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.errors import IngestError
 from ingest.library import Library
+from retrieval.profiles import RetrievalProfile
 from serving.errors import (
     RETRY_AFTER_SECONDS,
     STATUS,
@@ -24,6 +25,8 @@ from serving.routes import chat, documents, health, profiles, search
 from serving.service import Service
 
 logger = logging.getLogger(__name__)
+# Stands in the place of an error when a profile is brought along instead of named.
+PROFILE_BY_VALUE = RetrievalProfile.__name__
 UPLOAD = ("POST", "/v1/documents")
 HOW_TO_UPLOAD = (
     "Send each document as a part `file` with a file name in multipart/form-data, as "
@@ -122,9 +125,8 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return _answer_error(request, InvalidRequestError(f"The body is no valid JSON: {message}."))
-    # A class name says which of several kinds of value was tried; fields begin in lower case.
-    parts = [str(part) for part in first["loc"][1:]]
-    field = ".".join(part for part in parts if not part[0].isupper()) or None
+    parts = [str(part) for part in first["loc"][1:] if part != PROFILE_BY_VALUE]
+    field = ".".join(parts) or None
     if first["loc"][:2] == ("body", "file"):
         return _answer_error(request, InvalidRequestError(HOW_TO_UPLOAD, "file"))
     if field:

@@ -42,6 +42,10 @@ def test_a_malformed_profile_is_refused_by_its_field(application: Application) -
     assert_refused(
         response, 400, "invalid_value", "profile.dense_weight", "less than or equal to 1"
     )
+    response = application.http.post("/v1/search", json={"query": "honey", "Profile": "words"})
+    assert_refused(response, 400, "invalid_value", "Profile", "Extra inputs")
+    response = application.http.post("/v1/search", json={"query": "honey", "": 1})
+    assert_refused(response, 400, "invalid_value", None, "Extra inputs|JSON object")
     response = application.http.put("/v1/profiles/bad", json={"weight": 2})
     assert_refused(response, 400, "invalid_value", "weight", "Extra inputs")
     response = application.http.put("/v1/profiles/default", json={})
