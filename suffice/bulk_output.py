@@ -5,18 +5,11 @@ from collections import Counter
 from types import TracebackType
 from typing import Any, Self
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Task, TaskID
 from rich.table import Column, Table
 from rich.text import Text
 
+from suffice.bars import make_bars
 from suffice.bulk import BulkProgress, BulkReport
 from suffice.folders import Listing, readable
 from suffice.options import console, error_console
@@ -33,16 +26,7 @@ class BulkBars:
     """
 
     def __init__(self) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description:<10}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            TimeRemainingColumn(compact=True),
-            console=error_console,
-            transient=True,
-            disable=not error_console.is_terminal,
-        )
+        self._bars = make_bars()
         self._sending = self._add("Uploading")
         self._ingesting = self._add("Ingesting")
         self._chunks = self._add("Chunks", visible=False)  # for its rate

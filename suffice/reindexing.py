@@ -6,17 +6,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import TaskID
 
+from suffice.bars import make_bars
 from suffice.client import Client
-from suffice.options import error_console
 from suffice.patience import Patience
 
 POLL_SECONDS = 0.5
@@ -60,16 +53,7 @@ class ReindexingBars:
     """A bar on standard error for each collection; where that is no terminal, none."""
 
     def __init__(self) -> None:
-        self._bars = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            TimeRemainingColumn(compact=True),
-            console=error_console,
-            transient=True,
-            disable=not error_console.is_terminal,
-        )
+        self._bars = make_bars()
         self._tasks: dict[str, TaskID] = {}
         self._started = time.monotonic()
 

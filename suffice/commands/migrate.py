@@ -1,14 +1,15 @@
 """`suffice migrate`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic import SecretStr
 from rich.markup import escape
-from rich.progress import Progress, TaskID
 
 from suffice.errors import SufficeError
-from suffice.options import Json, console, error_console, print_json
+from suffice.options import Json, console, print_json
+
+if TYPE_CHECKING:
+    from suffice.migration import Moved
 
 
 def migrate(
@@ -19,40 +20,9 @@ def migrate(
     json_output: Json = False,
 ) -> None:
     """Copy the embedded index to a Qdrant server, and compare."""
-    from ingest.home import Home  # noqa: PLC0415 - heavy, see cli.py
-    from retrieval.settings import RetrievalSettings  # noqa: PLC0415
-    from suffice.migration import move_index  # noqa: PLC0415
-    from suffice.settings import SufficeSettings  # noqa: PLC0415
-
-    path = SufficeSettings().home
-    if not path.is_dir():
-        raise SufficeError(f"There is no folder {path} with an index to migrate; see SUFFICE_HOME.")
-    given: dict[str, object] = {"qdrant_url": to}
-    if api_key is not None:
-        given["qdrant_api_key"] = SecretStr(api_key)
-    settings = RetrievalSettings().model_copy(update=given)
-    bars = Progress(console=error_console, disable=not error_console.is_terminal)
-    tasks: dict[str, TaskID] = {}
-
-    def show(name: str, number: int, total: int) -> None:
-        if name not in tasks:
-            tasks[name] = bars.add_task(escape(name), total=total)
-        bars.advance(tasks[name], number)
-
-    with Home(path) as home, bars:
-        moved = list(move_index(home, settings, show))
+    moved = _move(to, api_key)
     if json_output:
-        print_json(
-            [
-                {
-                    "name": one.name,
-                    "num_chunks": one.sent.num_points,
-                    "checksum": one.sent.checksum,
-                    "is_same": one.is_same,
-                }
-                for one in moved
-            ]
-        )
+        print_json([_to_json(one) for one in moved])
     else:
         for one in moved:
             console.print(f"{escape(one.name)}: {one.sent.num_points:,} chunks")
@@ -68,3 +38,40 @@ def migrate(
         )
     if not json_output:
         console.print(f"Everything is there. Set RETRIEVAL_QDRANT_URL={escape(to)} and start.")
+
+
+def _move(to: str, api_key: str | None) -> list["Moved"]:
+    from pydantic import SecretStr  # noqa: PLC0415 - heavy, see cli.py
+
+    from ingest.home import Home  # noqa: PLC0415
+    from retrieval.settings import RetrievalSettings  # noqa: PLC0415
+    from suffice.bars import make_bars  # noqa: PLC0415
+    from suffice.migration import move_index  # noqa: PLC0415
+    from suffice.settings import SufficeSettings  # noqa: PLC0415
+
+    path = SufficeSettings().home
+    if not path.is_dir():
+        raise SufficeError(f"There is no folder {path} with an index to migrate; see SUFFICE_HOME.")
+    given: dict[str, object] = {"qdrant_url": to}
+    if api_key is not None:
+        given["qdrant_api_key"] = SecretStr(api_key)
+    settings = RetrievalSettings().model_copy(update=given)
+    bars = make_bars()
+    tasks: dict[str, Any] = {}
+
+    def show(name: str, number: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=total, note="")
+        bars.advance(tasks[name], number)
+
+    with Home(path) as home, bars:
+        return list(move_index(home, settings, show))
+
+
+def _to_json(moved: "Moved") -> dict[str, Any]:
+    return {
+        "name": moved.name,
+        "num_chunks": moved.sent.num_points,
+        "checksum": moved.sent.checksum,
+        "is_same": moved.is_same,
+    }
