@@ -6,6 +6,7 @@ what a calibration on the collection's own questions says, because scores of ano
 fusion or corpus mean something else.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import exp, sqrt
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 _TAIL = slice(19, 50)
 
 
-class _Family(BaseModel):
+class _Family(BaseModel, ABC):
     """What all rules share.
 
     Attributes:
@@ -51,9 +52,9 @@ class _Family(BaseModel):
             k += 1
         return k
 
+    @abstractmethod
     def _count(self, scores: Sequence[float]) -> int:
         """Return how many hits the rule alone would keep."""
-        raise NotImplementedError
 
 
 class FixedCount(_Family):
