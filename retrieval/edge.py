@@ -124,8 +124,7 @@ class EdgeIndex:
     def __init__(self, folder: Path, dimension: int, language: str) -> None:
         """Open the live generation, or create the first.
 
-        One that another analyzer made is analysed anew first: the vectors stay, so 100,000 chunks
-        take about a minute.
+        One that another analyzer made is analysed anew first; the vectors stay.
 
         Raises:
             StoreLockedError: another process has it open.
