@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from serving.streams import StreamRewriter
+
 # No vowels, and no digits that look like letters: a nonce is no word and no number.
 _LETTERS = "bcdfghjkmnpqrstvwxz"
 _DIGITS = "23456789"
@@ -85,12 +87,12 @@ def bracketed_numbers(texts: Iterable[str]) -> frozenset[int]:
     )
 
 
-class MarkerStream:
+class MarkerStream(StreamRewriter):
     """Rewrites each marker in a stream of text to the form `[3]`.
 
     A tag in any form (`[k7f4-3]`, `[k7f4-1, k7f4-2]`, `k7f4-3`) becomes the marker of its item; one
     without such an item is dropped with the space before it. No tag comes out, not even a part of
-    one that the end of the answer cuts.
+    one that the end of the answer cuts. The output does not depend on how the text was split.
 
     Models also write `[3]`, `[1, 2]`, `[1-3]`, `【3】`, `[^3]` or `[Source 3]`, out of habit. These
     count when all their items exist, because small models never learn another form in one prompt.
@@ -98,7 +100,7 @@ class MarkerStream:
     shown that it knows tags: then it was copied, and becomes `(3)`, which is no marker. In code
     plain numbers are code.
 
-    The output does not depend on how the text was split into deltas.
+    At most `MAX_HELD` characters are held back.
 
     Attributes:
         num_unknown: tags that were dropped because there is no such item.
@@ -114,62 +116,45 @@ class MarkerStream:
             num_items: items are numbered from 1 to it.
             own_numbers: see `bracketed_numbers`.
         """
-        self.num_unknown = 0
         self._grammar = _grammar(nonce)
+        super().__init__(self._grammar.stop)
+        self.num_unknown = 0
         self._num_items = num_items
         self._own_numbers = own_numbers
         self._knows_tags = False
         self._code = ""  # the backticks that opened it
-        self._held = ""
-
-    def feed(self, delta: str) -> str:
-        """Take the next piece; return what is certain, holding back at most `MAX_HELD`."""
-        text = self._held + delta
-        pieces, position = self._rewrite(text, is_end=False)
-        self._held = text[position:]
-        return pieces
 
     def finish(self) -> str:
         """Return what was held back, without a tag that was cut."""
-        text = self._grammar.cut.sub("", self._held)
-        self._held = ""
-        return self._rewrite(text, is_end=True)[0]
+        self._held = self._grammar.cut.sub("", self._held)
+        return super().finish()
 
-    def _rewrite(self, text: str, *, is_end: bool) -> tuple[str, int]:
-        """Return the output for the text up to where it may still become a marker, and where."""
-        pieces: list[str] = []
-        position = 0
-        while stop := self._grammar.stop.search(text, position):
-            pieces.append(text[position : stop.start()])
-            position = stop.start()
-            if not is_end and self._grammar.partial.fullmatch(text, position):
-                return "".join(pieces), position
-            token = self._grammar.token.match(text, position)
-            pieces.append(self._replace(token) if token else text[position])
-            position = token.end() if token else position + 1
-        pieces.append(text[position:])
-        return "".join(pieces), len(text)
+    def _is_open(self, text: str, position: int) -> bool:
+        return self._grammar.partial.fullmatch(text, position) is not None
 
-    def _replace(self, token: re.Match[str]) -> str:
-        if token["ticks"]:
-            if not self._code:
-                self._code = token["ticks"]
-            elif self._code == token["ticks"]:
-                self._code = ""
-            return token.group()
-        if token["line"]:
-            if self._code != "```":
-                self._code = ""
-            return token.group()
+    def _replace(self, text: str, position: int) -> tuple[str, int]:
+        token = self._grammar.token.match(text, position)
+        if token is None:
+            return text[position], position + 1
+        if token["ticks"] or token["line"]:
+            self._switch_code(token.group())
+            return token.group(), token.end()
         numbers = self._grammar.tagged_numbers(token["body"] or token["bare"])
         if numbers is not None:
-            return self._cite(token["space"], numbers)
-        return token["space"] + self._plain(token["body"], token.group().strip())
+            return self._cite(token["space"], numbers), token.end()
+        return token["space"] + self._plain(token["body"], token.group().strip()), token.end()
+
+    def _switch_code(self, sign: str) -> None:
+        """Code ends with the backticks that opened it, and inside of a line with the line."""
+        if sign == self._code or (sign == "\n" and self._code != "```"):
+            self._code = ""
+        elif sign != "\n" and not self._code:
+            self._code = sign
 
     def _cite(self, space: str, numbers: Sequence[int]) -> str:
         self._knows_tags = True
         known = [number for number in numbers if 1 <= number <= self._num_items]
-        self.num_unknown += len(numbers) - len(known) or not numbers
+        self.num_unknown += max(1, len(numbers)) - len(known)
         return space + _markers(known) if known else ""
 
     def _plain(self, body: str, raw: str) -> str:

