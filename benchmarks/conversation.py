@@ -184,7 +184,7 @@ def _markdown(figures: Mapping[str, Any]) -> str:
     lines = [
         f"{figures['data_set']}: {figures['num_queries']} judged questions, "
         f"{figures['num_with_history']} with earlier turns, of which rules rewrite "
-        f"{figures['num_rewritten_by_rules']}. Gains are to the question alone, with 95 % intervals.",
+        f"{figures['num_rewritten_by_rules']}. Gains are to the question alone (95 % intervals).",
         "",
         "| search | query | R@5 | gain | nDCG@10 | gain |",
         "|---|---|---|---|---|---|",
