@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from serving.injection import defuse
 from serving.streams import StreamRewriter
 
 # No vowels, and no digits that look like letters: a nonce is no word and no number.
@@ -72,7 +73,8 @@ def fence(number: int, filename: str, text: str, nonce: str) -> str:
     """Return what stands in the prompt for one item: text between lines with the nonce.
 
     Neither the name nor the text can close the fence: what looks like one is written in round
-    brackets, and the nonce itself, should somebody have guessed it, in two parts.
+    brackets, and the nonce itself, should somebody have guessed it, in two parts. Tokens of chat
+    templates are broken, see `defuse`.
     """
     return f"[{nonce}-{number}] {_one_line(filename, nonce)}\n{_tame(text, nonce)}\n[/{nonce}]"
 
@@ -248,14 +250,14 @@ def _markers(numbers: Sequence[int]) -> str:
 
 
 def _one_line(filename: str, nonce: str) -> str:
-    line = " ".join(filename.translate(_ROUND).split())
+    line = " ".join(defuse(filename).translate(_ROUND).split())
     if len(line) > _MAX_FILENAME:
         line = f"{line[:_MAX_FILENAME]}\u2026"
     return _break_nonce(line, nonce)
 
 
 def _tame(text: str, nonce: str) -> str:
-    return _break_nonce(_FENCE.sub(r"(\1)", text), nonce)
+    return _break_nonce(_FENCE.sub(r"(\1)", defuse(text)), nonce)
 
 
 def _break_nonce(text: str, nonce: str) -> str:
