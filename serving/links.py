@@ -61,8 +61,12 @@ class InertStream(StreamRewriter):
         super().__init__(_STOP)
         # A longer one first: it may go on where a shorter one ends.
         self._allowed = sorted(allowed_urls, key=len, reverse=True)
+        # `](`, the longest URL and what may stand behind it; or a tag, or a scheme.
+        self._longest = max(map(len, allowed_urls), default=0) + 12
 
     def _is_open(self, text: str, position: int) -> bool:
+        if len(text) - position > self._longest:
+            return False
         rest = text[position:]
         if rest[0] == "]":
             return rest == "]" or (rest.startswith("](") and self._may_be_allowed(rest[2:]))
