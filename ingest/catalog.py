@@ -2,15 +2,13 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
+from ingest.database import Database, in_utc
 from ingest.documents import Collection, Document, Reindexing, ReindexingStatus, Status
 from ingest.errors import CatalogUnavailableError
 from retrieval.errors import StoreLockedError
@@ -107,29 +105,20 @@ class Catalog:
             StoreLockedError: another service uses this Postgres database. (A SQLite database is in
                 the home folder, which has a lock of its own.)
         """
-        self._engine = sa.create_engine(database_url, pool_pre_ping=True)
-        self._is_sqlite = self._engine.dialect.name == "sqlite"
-        self._claim: sa.Connection | None = None
-        if self._is_sqlite:
-            sa.event.listen(self._engine, "connect", _set_up_sqlite)
-        else:
-            self._claim = self._claim_database()
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        self._database = Database(database_url, "catalog", CatalogUnavailableError)
+        self._claim = None if self._database.is_sqlite else self._claim_database()
+        self._database.upgrade(Path(__file__).parent / "migrations")
 
     def close(self) -> None:
         """Close all connections."""
         if self._claim is not None:
             self._claim.close()
-        self._engine.dispose()
+        self._database.close()
 
     def get(self, document_id: str) -> Document | None:
         """Return a document, or None."""
         query = sa.select(documents).where(documents.c.id == document_id)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _to_document(dict(row))
 
@@ -138,7 +127,7 @@ class Catalog:
         query = sa.select(documents.c.id, documents.c.filename).where(
             documents.c.id.in_(set(document_ids))
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return {row.id: row.filename for row in connection.execute(query)}
 
     def list_documents(
@@ -147,16 +136,27 @@ class Catalog:
         status: Status | None = None,
         after: str | None = None,
         limit: int = 100,
+        allowed: Iterable[str] | None = None,
     ) -> list[Document]:
-        """Return documents in order of their ids, beginning after the id `after`."""
+        """Return documents in order of their ids.
+
+        Args:
+            collection: only of this one.
+            status: only in this state.
+            after: beginning after this id.
+            limit: most to return.
+            allowed: only of these collections; None: of all.
+        """
         query = sa.select(documents).order_by(documents.c.id).limit(limit)
         if collection is not None:
             query = query.where(documents.c.collection == collection)
+        if allowed is not None:
+            query = query.where(documents.c.collection.in_(set(allowed)))
         if status is not None:
             query = query.where(documents.c.status == status)
         if after is not None:
             query = query.where(documents.c.id > after)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
     def iterate_documents(self, collection: str | None = None) -> Iterator[Document]:
@@ -170,7 +170,7 @@ class Catalog:
         """Return the documents whose job should be waiting or under way."""
         open_states = [status for status in Status if not status.is_final]
         query = sa.select(documents).where(documents.c.status.in_(open_states))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
     def list_outdated(self, parser_version: int) -> list[Document]:
@@ -179,13 +179,13 @@ class Catalog:
         query = sa.select(documents).where(
             documents.c.status.in_(final_states), documents.c.searchable_parser != parser_version
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
     def put(self, document: Document) -> None:
         """Insert a document, or replace the row of the same id."""
         values = _to_row(document)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             updated = connection.execute(
                 sa.update(documents).where(documents.c.id == document.id).values(**values)
             )
@@ -208,20 +208,20 @@ class Catalog:
             .where(documents.c.id == document_id, documents.c.revision == revision)
             .values(updated_at=datetime.now(UTC), **changes)
         )
-        with self._writing(is_durable=is_durable) as connection:
+        with self._database.writing(is_durable=is_durable) as connection:
             return connection.execute(statement).rowcount > 0
 
     def delete(self, document_id: str) -> None:
         """Remove a document's row; on SQLite its bytes are overwritten on disk, too."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(sa.delete(documents).where(documents.c.id == document_id))
             connection.execute(sa.delete(reindexed).where(reindexed.c.document_id == document_id))
         self.erase_log()
 
     def erase_log(self) -> None:
         """Overwrite on disk what rows held before; of Postgres the server keeps its own log."""
-        if self._is_sqlite:
-            with self._reading() as connection:
+        if self._database.is_sqlite:
+            with self._database.reading() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
 
@@ -230,13 +230,13 @@ class Catalog:
         query = sa.select(documents.c.id).where(
             documents.c.collection == collection, documents.c.id != document_id
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
     def count_queued(self) -> int:
         """Count the documents that wait, for the first time or to be tried again."""
         query = sa.select(sa.func.count()).where(documents.c.status == _QUEUED)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
     def count_chunks(self, collection: str) -> int:
@@ -244,7 +244,7 @@ class Catalog:
         query = sa.select(sa.func.coalesce(sa.func.sum(documents.c.searchable_chunks), 0)).where(
             documents.c.collection == collection
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
     def next_turn(self, collection: str) -> int:
@@ -261,7 +261,7 @@ class Catalog:
         last = sa.select(sa.func.max(documents.c.turn)).where(
             is_waiting, documents.c.collection == collection
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             head = connection.execute(first).scalar_one() or 1
             own = connection.execute(last).scalar_one() or 0
         return max(int(head), int(own) + 1)
@@ -272,13 +272,13 @@ class Catalog:
             sa.or_(documents.c.revision == revision, documents.c.searchable_revision == revision),
             documents.c.id != (other_than or ""),
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return connection.execute(query.limit(1)).first() is not None
 
     def used_revisions(self, revisions: Iterable[str]) -> set[str]:
         """Return those of some revisions that documents have, as the latest or as what answers."""
         used: set[str] = set()
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             for column in (documents.c.revision, documents.c.searchable_revision):
                 query = sa.select(column).where(column.in_(list(revisions)))
                 used.update(connection.execute(query).scalars())
@@ -287,7 +287,7 @@ class Catalog:
     def get_collection(self, name: str) -> Collection | None:
         """Return a collection, its documents not counted, or None."""
         query = sa.select(collections).where(collections.c.name == name)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else Collection(**row)
 
@@ -300,37 +300,37 @@ class Catalog:
             .group_by(*collections.c)
             .order_by(collections.c.name)
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [Collection(**row) for row in connection.execute(query).mappings()]
 
     def add_collection(self, collection: Collection) -> None:
         """Insert a collection."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(sa.insert(collections).values(**_to_collection_row(collection)))
 
     def set_chunker(self, name: str, fingerprint: str) -> None:
         """Record how the chunks of a collection are cut."""
         statement = sa.update(collections).where(collections.c.name == name)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(statement.values(chunker_fingerprint=fingerprint))
 
     def mark_filterable(self, name: str) -> None:
         """Record that all chunks of a collection carry the attributes of their documents."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 sa.update(collections).where(collections.c.name == name).values(is_filterable=True)
             )
 
     def delete_collection(self, name: str) -> None:
         """Remove a collection's row, and its reindexing."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(sa.delete(collections).where(collections.c.name == name))
             _delete_reindexing(connection, name)
 
     def get_reindexing(self, name: str) -> Reindexing | None:
         """Return the reindexing of a collection under way or failed, nothing counted, or None."""
         query = sa.select(reindexings).where(reindexings.c.name == name)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(query).mappings().first()
         return None if row is None else _to_reindexing(row)
 
@@ -344,7 +344,7 @@ class Catalog:
             .group_by(*reindexings.c)
             .order_by(reindexings.c.started_at)
         )
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [_to_reindexing(row) for row in connection.execute(query).mappings()]
 
     def put_reindexing(self, reindexing: Reindexing) -> None:
@@ -355,19 +355,19 @@ class Catalog:
             "started_at": reindexing.started_at,
             "error_reason": reindexing.error_reason,
         }
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             _delete_reindexing(connection, reindexing.target.name)
             connection.execute(sa.insert(reindexings).values(**values))
 
     def set_reindexing_status(self, name: str, status: ReindexingStatus) -> None:
         """Record how far a reindexing got."""
         statement = sa.update(reindexings).where(reindexings.c.name == name)
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(statement.values(status=status))
 
     def delete_reindexing(self, name: str) -> None:
         """Forget a reindexing."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             _delete_reindexing(connection, name)
 
     def list_to_reindex(
@@ -390,13 +390,13 @@ class Catalog:
         )
         if after is not None:
             query = query.where(documents.c.id > after)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
     def list_reindexed(self, collection: str) -> dict[tuple[str, str], int]:
         """Return how many chunks each (document id, revision) has in the new index."""
         query = sa.select(reindexed.c.document_id, reindexed.c.revision, reindexed.c.num_chunks)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query.where(reindexed.c.collection == collection))
             return {(row.document_id, row.revision): row.num_chunks for row in rows}
 
@@ -408,7 +408,7 @@ class Catalog:
         )
         query = sa.select(reindexed.c.document_id)
         query = query.where(reindexed.c.collection == collection, ~answers)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
     def add_reindexed(self, document: Document, num_chunks: int) -> None:
@@ -419,13 +419,13 @@ class Catalog:
             "revision": document.searchable_revision,
             "num_chunks": num_chunks,
         }
-        with self._writing(is_durable=False) as connection:
+        with self._database.writing(is_durable=False) as connection:
             connection.execute(sa.delete(reindexed).where(reindexed.c.document_id == document.id))
             connection.execute(sa.insert(reindexed).values(**values))
 
     def forget_reindexed(self, document_id: str) -> None:
         """Record that a document is not in the new index."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(sa.delete(reindexed).where(reindexed.c.document_id == document_id))
 
     def swap_index(self, reindexing: Reindexing, old_index: str, parser_version: int) -> None:
@@ -443,7 +443,7 @@ class Catalog:
             .scalar_subquery()
         )
         is_latest = documents.c.searchable_revision == documents.c.revision
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             answering = sa.update(documents).where(
                 documents.c.collection == name, documents.c.searchable_revision.is_not(None)
             )
@@ -470,47 +470,19 @@ class Catalog:
 
         Jobs read files of their own service's home folder, so two services must not share them.
         """
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # A service that was killed is noticed within moments.
         connection.execute(sa.text("SET lock_timeout = '5s'"))
         try:
             connection.execute(sa.select(sa.func.pg_advisory_lock(_CLAIM)))
         except sa.exc.OperationalError as error:
             connection.close()
-            self._engine.dispose()
+            self._database.close()
             raise StoreLockedError(
                 "The database of INGEST_DATABASE_URL is in use by another Suffice service. Stop "
                 "that one, or give this one a database of its own."
             ) from error
         return connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with _translated(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self, *, is_durable: bool = True) -> Iterator[sa.Connection]:
-        with self._reading() as connection:
-            if self._is_sqlite:
-                # Each connection keeps it, so it is set anew each time.
-                level = "FULL" if is_durable else "NORMAL"
-                connection.execute(sa.text(f"PRAGMA synchronous={level}"))
-                connection.commit()
-            with connection.begin():
-                yield connection
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise CatalogUnavailableError(
-            f"The database of the catalog does not answer: {str(cause).strip()}. Try again; if it "
-            "goes on, see whether it runs and whether its disk is full."
-        ) from error
 
 
 def check_sqlite(path: Path) -> str | None:
@@ -523,15 +495,6 @@ def check_sqlite(path: Path) -> str | None:
     finally:
         connection.close()
     return None if found == ["ok"] else "; ".join(found)
-
-
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    for pragma in (
-        "journal_mode=WAL",
-        "secure_delete=ON",
-        "busy_timeout=10000",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def _to_row(document: Document) -> dict[str, Any]:
@@ -559,17 +522,13 @@ def _to_reindexing(row: Mapping[Any, Any]) -> Reindexing:
         ),
         status=ReindexingStatus(row["status"]),
         spare_index=row["spare_index"],
-        started_at=_in_utc(row["started_at"]),
+        started_at=in_utc(row["started_at"]),
         error_reason=row["error_reason"],
         num_done=row.get("num_done", 0),
         num_chunks=int(row.get("num_chunks", 0)),
     )
 
 
-def _in_utc(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 def _to_document(row: Mapping[str, Any]) -> Document:
-    times = {name: _in_utc(row[name]) for name in ("created_at", "updated_at")}
+    times = {name: in_utc(row[name]) for name in ("created_at", "updated_at")}
     return Document(**{**row, **times, "status": Status(row["status"])})

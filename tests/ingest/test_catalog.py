@@ -311,7 +311,7 @@ def test_a_database_that_does_not_answer(tmp_path: Path) -> None:
 
 
 def test_the_queue_is_read_from_its_indexes(catalog: Catalog) -> None:
-    with catalog._engine.connect() as connection:
+    with catalog._database.engine.connect() as connection:
         for sql in (
             "SELECT count(*) FROM documents WHERE status = 'queued'",
             "SELECT min(turn) FROM documents WHERE status = 'queued' AND num_retries = 0",

@@ -107,7 +107,7 @@ def test_filters_find_what_was_ingested_before_there_were_filters(open_shelf: Op
         document = shelf.wait(shelf.library.add(upload)[0])
         pipeline = shelf.library._pipeline
         pipeline.store.open("default").set_attributes(document.id, {})
-        with pipeline.catalog._writing() as connection:
+        with pipeline.catalog._database.writing() as connection:
             connection.execute(sa.update(collections).values(is_filterable=False))
     embedder = GatedEmbedder()
     embedder.close()  # nothing is embedded anew

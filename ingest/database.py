@@ -1,0 +1,92 @@
+"""A database with tables of our own, SQLite or Postgres: transactions and migrations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+# Any number that nothing else locks.
+_UPGRADE = 0x5FF1CF
+
+
+class Database:
+    """Connections to one database. Thread-safe; other processes may use it at the same time."""
+
+    def __init__(self, url: str, name: str, unavailable: type[Exception]) -> None:
+        """Set up; nothing is connected yet.
+
+        Args:
+            url: SQLAlchemy's.
+            name: what it holds, for messages.
+            unavailable: raised, with a message, when the database does not answer.
+        """
+        self.engine = sa.create_engine(url, pool_pre_ping=True)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._name = name
+        self._unavailable = unavailable
+        if self.is_sqlite:
+            sa.event.listen(self.engine, "connect", _set_up_sqlite)
+
+    def upgrade(self, migrations: Path) -> None:
+        """Bring the tables up to date; another process that does the same is waited for."""
+        config = Config()
+        config.set_main_option("script_location", str(migrations))
+        with self.reading() as connection, connection.begin():
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_UPGRADE)))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Yield a connection; what fails because the database is away becomes our own error."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+            cause = getattr(error, "orig", None) or error
+            raise self._unavailable(
+                f"The database of the {self._name} does not answer: {str(cause).strip()}. Try "
+                "again; if it goes on, see whether it runs and whether its disk is full."
+            ) from error
+
+    @contextmanager
+    def writing(self, *, is_durable: bool = True) -> Iterator[sa.Connection]:
+        """Yield a connection for one transaction.
+
+        Args:
+            is_durable: wait until the change would survive a loss of power.
+        """
+        with self.reading() as connection:
+            if self.is_sqlite:
+                # Each connection keeps it, so it is set anew each time.
+                level = "FULL" if is_durable else "NORMAL"
+                connection.execute(sa.text(f"PRAGMA synchronous={level}"))
+                connection.commit()
+            with connection.begin():
+                yield connection
+
+
+def in_utc(time: datetime) -> datetime:
+    """Return a time as it was written: SQLite forgets the zone, which was UTC."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    for pragma in (
+        "busy_timeout=10000",
+        "journal_mode=WAL",
+        "secure_delete=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
