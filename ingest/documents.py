@@ -1,5 +1,6 @@
 """What the catalog knows of a document, a collection and a reindexing."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,12 +8,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from ingest.errors import InvalidRequestError
 from retrieval.attributes import Attributes, to_attributes
 
 # Begins the keys under which filters find what the catalog knows of a document.
 RESERVED_PREFIX = "document."
 # Between the name of a collection and the number of its index.
 GENERATION_MARK = "~"
+_COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NAMESPACE = uuid.UUID("5f0c8d0e-6a2b-5d43-9d0f-0f5a7c1e2b90")
 
 
@@ -173,3 +176,16 @@ class Reindexing:
 def make_document_id(collection: str, external_id: str) -> str:
     """Return the id a document always has: UUIDv5 of collection and external id."""
     return str(uuid.uuid5(_NAMESPACE, f"{collection}\n{external_id}"))
+
+
+def check_collection_name(name: str) -> None:
+    """Make sure that a collection can have this name.
+
+    Raises:
+        InvalidRequestError: it cannot.
+    """
+    if not _COLLECTION_NAME.fullmatch(name):
+        raise InvalidRequestError(
+            f"{name[:80]!r} is no collection name: use 1 to 64 of a-z, 0-9, - and _, beginning "
+            "with a letter or digit."
+        )

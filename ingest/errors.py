@@ -49,6 +49,11 @@ class UnreadableFileError(IngestError):
 class DocumentNotFoundError(IngestError):
     """No document has this id."""
 
+    @classmethod
+    def of(cls, document_id: str) -> "DocumentNotFoundError":
+        """Return the one error of whatever cannot be shown under this id."""
+        return cls(f"There is no document {document_id!r}.")
+
 
 class CollectionNotFoundError(IngestError):
     """Nothing was ever ingested under this name."""

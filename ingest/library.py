@@ -16,6 +16,7 @@ from ingest.documents import (
     Document,
     Reindexing,
     Status,
+    check_collection_name,
     make_document_id,
 )
 from ingest.errors import (
@@ -34,7 +35,6 @@ from retrieval.attributes import to_attributes
 from retrieval.embedding import Embedder
 from retrieval.index import ChunkIndex
 
-_COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # NUL, and lone halves of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_NAME_CHARACTERS = 500
@@ -151,20 +151,25 @@ class Library:
         """
         document = self._catalog.get(document_id)
         if document is None:
-            raise DocumentNotFoundError(f"There is no document {document_id!r}.")
+            raise DocumentNotFoundError.of(document_id)
         return document
 
     def list_documents(
-        self, collection: str | None, status: Status | None, after: str | None, limit: int
+        self,
+        collection: str | None,
+        status: Status | None,
+        after: str | None,
+        limit: int,
+        allowed: Iterable[str] | None = None,
     ) -> list[Document]:
-        """Return documents in order of their ids, beginning after the id `after`.
+        """Return documents in order of their ids, see `Catalog.list_documents`.
 
         Raises:
             InvalidRequestError: no collection can have this name.
         """
         if collection is not None:
-            _check_collection(collection)
-        return self._catalog.list_documents(collection, status, after, limit)
+            check_collection_name(collection)
+        return self._catalog.list_documents(collection, status, after, limit, allowed)
 
     def collections(self) -> list[CollectionState]:
         """Return the collections that hold documents."""
@@ -409,16 +414,8 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
         )
 
 
-def _check_collection(name: str) -> None:
-    if not _COLLECTION_NAME.fullmatch(name):
-        raise InvalidRequestError(
-            f"{name[:80]!r} is no collection name: use 1 to 64 of a-z, 0-9, - and _, beginning "
-            "with a letter or digit."
-        )
-
-
 def _check_names(upload: Upload) -> None:
-    _check_collection(upload.collection)
+    check_collection_name(upload.collection)
     for name in (upload.filename, upload.external_id or upload.filename):
         if (
             not name.strip()

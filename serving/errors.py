@@ -2,9 +2,14 @@
 
 ServingError
 ├── InvalidRequestError        the request cannot be served as it is      -> 400
-├── UnauthorizedError          the key is missing or wrong                -> 401
+├── UnauthorizedError          the key is missing, wrong, revoked or over -> 401
+├── PermissionDeniedError      the key is not for this                    -> 403
+├── KeyNotFoundError           no key has this id                         -> 404
+├── RateLimitedError           too many requests at a time or in a minute -> 429
+│   └── BudgetSpentError       the key's budget of the day is spent       -> 429
 ├── ModelUnavailableError      the language model did not answer          -> 503
 ├── ModelFailedError           the language model answered with nonsense  -> 502
+├── DatabaseUnavailableError   the database of keys and usage is away     -> 503
 ├── ExposedWithoutKeyError     listening beyond loopback needs a key      (at start)
 └── AddressInUseError          the port is taken                          (at start)
 """
@@ -30,7 +35,43 @@ class InvalidRequestError(ServingError):
 
 
 class UnauthorizedError(ServingError):
-    """The key is missing or wrong."""
+    """The key is missing, wrong, revoked or expired."""
+
+
+class PermissionDeniedError(ServingError):
+    """The key is not for this.
+
+    Attributes:
+        param: the field that names what it is not for.
+    """
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class KeyNotFoundError(ServingError):
+    """No key has this id."""
+
+
+class DatabaseUnavailableError(ServingError):
+    """The database of keys and usage does not answer, or is locked or full."""
+
+
+class RateLimitedError(ServingError):
+    """Too many requests at a time or in a minute.
+
+    Attributes:
+        retry_after_seconds: when to ask again.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BudgetSpentError(RateLimitedError):
+    """The rest of a key's budget of the day does not suffice."""
 
 
 class ModelUnavailableError(ServingError):
@@ -56,6 +97,8 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     ingest_errors.InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
     ingest_errors.EmptyUploadError: (400, "invalid_request_error", "empty_file"),
     UnauthorizedError: (401, "authentication_error", "invalid_api_key"),
+    PermissionDeniedError: (403, "permission_error", "permission_denied"),
+    KeyNotFoundError: (404, "not_found_error", "key_not_found"),
     ingest_errors.DocumentNotFoundError: (404, "not_found_error", "document_not_found"),
     ingest_errors.CollectionNotFoundError: (404, "not_found_error", "collection_not_found"),
     retrieval_errors.CollectionMismatchError: (409, "conflict_error", "collection_mismatch"),
@@ -64,15 +107,18 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     ingest_errors.UnsupportedTypeError: (415, "invalid_request_error", "unsupported_type"),
     ingest_errors.UnreadableFileError: (422, "invalid_request_error", "unreadable_file"),
     ingest_errors.QueueFullError: (429, "rate_limit_error", "queue_full"),
+    BudgetSpentError: (429, "rate_limit_error", "budget_spent"),
+    RateLimitedError: (429, "rate_limit_error", "rate_limit_exceeded"),
     retrieval_errors.ProfileError: (400, "invalid_request_error", "invalid_profile"),
     retrieval_errors.ProfileNotFoundError: (404, "not_found_error", "profile_not_found"),
     retrieval_errors.EmbedderFailedError: (500, "server_error", "embedder_failed"),
     ModelFailedError: (502, "server_error", "model_failed"),
     ModelUnavailableError: (503, "server_error", "model_unavailable"),
     retrieval_errors.IndexUnavailableError: (503, "server_error", "index_unavailable"),
+    DatabaseUnavailableError: (503, "server_error", "database_unavailable"),
     ingest_errors.CatalogUnavailableError: (503, "server_error", "catalog_unavailable"),
 }
-# Of the answers 429 and 503.
+# Of the answers 429 and 503, where the error does not know better.
 RETRY_AFTER_SECONDS = 5
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,6 +20,8 @@ from retrieval.chunks import Chunk, Hit
 from retrieval.explanation import Explanation
 from retrieval.filters import Filter, parse_filter
 from retrieval.profiles import DEFAULT, MAX_TOP_K, Mode, RetrievalProfile
+from serving.keys import KeyLimits, Scope
+from serving.money import MAX_USD, to_nano_usd
 
 # Described in docs/api.md; a schema of something that nests in itself helps nobody.
 MetadataFilter = Annotated[
@@ -26,6 +29,8 @@ MetadataFilter = Annotated[
     PlainValidator(lambda source: None if source is None else parse_filter(source)),
     WithJsonSchema({"type": ["object", "null"], "description": "OpenAI's file-search form."}),
 ]
+# Of requests or tokens.
+Amount = Annotated[int, Field(ge=1, le=10**15, strict=True)]
 
 
 class Request(BaseModel):
@@ -298,4 +303,30 @@ class DroppedView(BaseModel):
             scores=dict(explanation.scores),
             ranks=dict(explanation.ranks),
             reason=explanation.dropped or "",
+        )
+
+
+class KeyRequest(Request):
+    """Body of POST /v1/keys."""
+
+    name: str
+    scopes: list[Scope] = [Scope.READ]
+    collections: list[str] | None = None
+    expires_at: AwareDatetime | None = None
+    requests_per_minute: Amount | None = None
+    tokens_per_minute: Amount | None = None
+    max_concurrent: Amount | None = None
+    tokens_per_day: Amount | None = None
+    usd_per_day: float | None = Field(default=None, gt=0, le=MAX_USD)
+
+    @property
+    def limits(self) -> KeyLimits:
+        """How much the key may ask for."""
+        budget = self.usd_per_day
+        return KeyLimits(
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+            max_concurrent=self.max_concurrent,
+            tokens_per_day=self.tokens_per_day,
+            nano_usd_per_day=None if budget is None else to_nano_usd(budget),
         )

@@ -1,6 +1,5 @@
 """Running the application with uvicorn, in the foreground or in a thread."""
 
-import ipaddress
 import signal
 import sys
 import threading
@@ -12,11 +11,13 @@ from socket import socket
 
 import uvicorn
 
+from ingest.home import Home
 from retrieval.embedding import Embedder
 from serving.app import create_app
+from serving.database import open_database
 from serving.errors import AddressInUseError, ExposedWithoutKeyError
+from serving.keys import KeyStore
 from serving.service import Service, Settings, open_service
-from serving.settings import ServingSettings
 
 START_TIMEOUT_SECONDS = 30
 
@@ -73,7 +74,7 @@ def run(
         ExposedWithoutKeyError: the host is not loopback and there is no key.
         AddressInUseError: the port is taken.
     """
-    _check_exposure(settings.serving)
+    _check_exposure(settings)
     # uvicorn raises the signal again after its own part; the default would kill us in the middle.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_service(settings, embedder) as service:
@@ -111,16 +112,15 @@ def run_in_thread(settings: Settings, embedder: Embedder | None = None) -> Itera
             thread.join()
 
 
-def _check_exposure(serving: ServingSettings) -> None:
-    if serving.api_key is None and not _is_loopback(serving.host):
-        raise ExposedWithoutKeyError(
-            f"{serving.host} can be reached from other machines, so a key is needed: set "
-            "SERVING_API_KEY, or listen on 127.0.0.1."
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _check_exposure(settings: Settings) -> None:
+    """Refuse to let everybody in, before anything is loaded."""
+    serving = settings.serving
+    if serving.is_loopback or serving.api_key is not None:
+        return
+    with open_database(serving, settings.ingest, Home(settings.home)) as database:
+        if KeyStore(database).has_live_key():
+            return
+    raise ExposedWithoutKeyError(
+        f"{serving.host} can be reached from other machines, so a key is needed: make one with "
+        "`suffice keys create`, set SERVING_API_KEY, or listen on 127.0.0.1."
+    )

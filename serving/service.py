@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from ingest.catalog import Catalog
 from ingest.files import FileStore, TextStore
 from ingest.home import Home
@@ -31,10 +33,16 @@ from retrieval.served_reranker import ServedReranker
 from retrieval.settings import LATE_INTERACTION, RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache, open_cache
 from serving.answering import Answerer
+from serving.budgets import Budgets
+from serving.database import open_database
 from serving.extractive import ExtractiveGenerator
 from serving.generation import Generator
+from serving.keys import KeyStore
+from serving.limits import Limiter
 from serving.openai_server import OpenAIGenerator
+from serving.permits import Permits
 from serving.settings import ServingSettings
+from serving.usage import UsageLedger
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,9 @@ class Service:
     profiles: ProfileStore
     searcher: Searcher
     answerer: Answerer
+    keys: KeyStore
+    usage: UsageLedger
+    limits: Limiter
 
 
 @contextmanager
@@ -81,9 +92,11 @@ def open_service(
         RerankerUnavailableError: the reranker cannot be loaded.
         CalibrationError: the reranker's calibration is missing, broken or another's.
         IndexUnavailableError: the Qdrant server does not answer.
+        DatabaseUnavailableError: the database of keys and usage does not answer.
     """
     with (
         Home(settings.home) as home,
+        open_database(settings.serving, settings.ingest, home) as database,
         open_cache(home.vectors, settings.retrieval.vector_cache_bytes) as cache,
         ExitStack() as closing,
     ):
@@ -102,6 +115,11 @@ def open_service(
         jobs = Jobs(pipeline, database_url, ingest.concurrent_jobs)
         library = Library(pipeline, jobs, ingest.max_upload_bytes, ingest.max_queued)
         profiles = ProfileStore(home.profiles, settings.retrieval.profile())
+        keys = KeyStore(database, _reveal(settings.serving.api_key))
+        closing.callback(keys.close)
+        usage = UsageLedger(database)
+        usage.forget_old(settings.serving.usage_days)
+        limits = _build_limits(settings.serving, usage)
         answerer = Answerer(library, searcher, _build_generator(settings.serving))
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
@@ -110,7 +128,7 @@ def open_service(
         library.add_missing_attributes()
         jobs.start()
         closing.callback(jobs.stop)
-        yield Service(settings, home, library, profiles, searcher, answerer)
+        yield Service(settings, home, library, profiles, searcher, answerer, keys, usage, limits)
 
 
 def _load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
@@ -167,9 +185,8 @@ def _build_reranker(
     settings: RetrievalSettings, embedder: Embedder, closing: ExitStack
 ) -> Reranker | None:
     if settings.reranker_url is not None:
-        key = settings.reranker_api_key
         served = ServedReranker(
-            settings.reranker_url, settings.reranker, key.get_secret_value() if key else None
+            settings.reranker_url, settings.reranker, _reveal(settings.reranker_api_key)
         )
         closing.callback(served.close)
         return served
@@ -183,10 +200,21 @@ def _build_reranker(
 def _build_generator(settings: ServingSettings) -> Generator:
     if settings.llm_url is None:
         return ExtractiveGenerator(settings.refusal_threshold)
-    key = settings.llm_api_key
     return OpenAIGenerator(
         settings.llm_url,
         settings.llm_model,
-        key.get_secret_value() if key else None,
+        _reveal(settings.llm_api_key),
         settings.llm_timeout_seconds,
     )
+
+
+def _build_limits(settings: ServingSettings, usage: UsageLedger) -> Limiter:
+    answers, searches = (
+        Permits(settings.max_concurrent, settings.max_waiting, settings.max_wait_seconds)
+        for _ in range(2)
+    )
+    return Limiter(Budgets(usage), answers, searches)
+
+
+def _reveal(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -1,5 +1,7 @@
 """Settings of the service, read from SERVING_* variables."""
 
+import ipaddress
+
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -15,7 +17,27 @@ class ServingSettings(BaseSettings):
     port: int = Field(default=8321, ge=0, le=65535, description="Port to listen on; 0: any free.")
     api_key: SecretStr | None = Field(
         default=None,
-        description="Key that callers send as a bearer token; needed unless host is loopback.",
+        description="A key with all scopes, for a start; `suffice keys` makes others. Without any, "
+        "the service listens on loopback only.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL of the database of keys and usage; unset: that of "
+        "INGEST_DATABASE_URL, or SQLite under SUFFICE_HOME.",
+    )
+    usage_days: int = Field(
+        default=400, ge=1, description="Days for which the usage of each answer is kept."
+    )
+    max_concurrent: int = Field(
+        default=64, ge=1, description="Answers given at a time, and as many searches."
+    )
+    max_waiting: int = Field(
+        default=32,
+        ge=0,
+        description="Questions that may wait for that, and as many searches; others get 429.",
+    )
+    max_wait_seconds: float = Field(
+        default=5, ge=0, description="Longest wait for that, in seconds; then it is 429, too."
     )
     top_k: int = Field(
         default=10, ge=1, le=200, description="Chunks retrieved for an answer, unless asked for."
@@ -50,3 +72,11 @@ class ServingSettings(BaseSettings):
     max_answer_tokens: int = Field(
         default=1024, ge=1, description="Longest generated answer, in tokens, unless asked for."
     )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

@@ -18,6 +18,7 @@ from suffice.commands import (
     documents,
     evaluate,
     ingest,
+    keys,
     migrate,
     profiles,
     reindex,
@@ -35,6 +36,7 @@ app.command()(ask.ask)
 app.add_typer(documents.app, name="documents")
 app.command()(reindex.reindex)
 app.add_typer(profiles.app, name="profiles")
+app.add_typer(keys.app, name="keys")
 app.add_typer(evaluate.app, name="eval")
 app.command()(migrate.migrate)
 app.command()(doctor.doctor)

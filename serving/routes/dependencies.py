@@ -1,11 +1,17 @@
 """What handlers are given."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from ingest.documents import Document
+from ingest.errors import DocumentNotFoundError
 from retrieval.profiles import RetrievalProfile
+from serving.access import Caller
 from serving.errors import InvalidRequestError
+from serving.limits import Permit
 from serving.service import Service
 
 
@@ -16,6 +22,57 @@ def get_service(request: Request) -> Service:
 
 
 RunningService = Annotated[Service, Depends(get_service)]
+
+
+async def get_caller(request: Request) -> Caller:
+    """Return who makes the call."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+CurrentCaller = Annotated[Caller, Depends(get_caller)]
+
+
+def find_document(document_id: str, service: RunningService, caller: CurrentCaller) -> Document:
+    """Return a document that the caller may know of.
+
+    Raises:
+        DocumentNotFoundError: there is none, or it is in a collection of others; nobody can tell.
+    """
+    document = service.library.get(document_id)
+    if not caller.allows(document.collection):
+        raise DocumentNotFoundError.of(document_id)
+    return document
+
+
+KnownDocument = Annotated[Document, Depends(find_document)]
+
+
+Admit = Callable[[int, int], Awaitable[Permit]]
+
+
+async def get_admit(service: RunningService, caller: CurrentCaller) -> AsyncIterator[Admit]:
+    """Give what lets a question in: most tokens and most cost in, a permit out.
+
+    What the permit holds is given back when the answer was sent, or when its caller has gone.
+    """
+    async with AsyncExitStack() as until_sent:
+
+        async def admit(num_tokens: int, nano_usd: int) -> Permit:
+            return await until_sent.enter_async_context(
+                service.limits.admit(caller, num_tokens, nano_usd)
+            )
+
+        yield admit
+
+
+Admission = Annotated[Admit, Depends(get_admit)]
+
+
+async def admit_search(service: RunningService, caller: CurrentCaller) -> AsyncIterator[None]:
+    """Let a search in, or refuse it."""
+    async with service.limits.admit_search(caller):
+        yield
 
 
 def find_profile(wanted: RetrievalProfile | str, service: Service) -> RetrievalProfile:

@@ -13,7 +13,7 @@ from ingest.documents import Status
 from ingest.errors import DocumentNotFoundError
 from ingest.library import Upload
 from serving.errors import InvalidRequestError
-from serving.routes.dependencies import RunningService
+from serving.routes.dependencies import CurrentCaller, KnownDocument, RunningService
 from serving.schemas import CollectionView, DocumentView
 
 router = APIRouter()
@@ -24,6 +24,7 @@ EVENT_INTERVAL_SECONDS = 0.3
 @router.post("/v1/documents")
 def upload(
     service: RunningService,
+    caller: CurrentCaller,
     file: Annotated[list[UploadFile], File()],
     collection: Annotated[str, Form()] = "default",
     external_id: Annotated[str | None, Form()] = None,
@@ -31,6 +32,7 @@ def upload(
     password: Annotated[str | None, Form()] = None,
 ) -> JSONResponse:
     """Accept files: 202 when one of them is queued, 200 when all are known already."""
+    caller.check_collection(collection)
     if external_id is not None and len(file) > 1:
         raise InvalidRequestError("external_id names one document; send one file.", "external_id")
     names = [part.filename for part in file]
@@ -54,13 +56,17 @@ def upload(
 @router.get("/v1/documents")
 def list_documents(
     service: RunningService,
+    caller: CurrentCaller,
     collection: str | None = None,
     status: Status | None = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
     """List documents in order of their ids; `next_cursor` asks for the next page."""
-    found = service.library.list_documents(collection, status, cursor, limit)
+    if collection is not None:
+        caller.check_collection(collection)
+    allowed = caller.key.collections
+    found = service.library.list_documents(collection, status, cursor, limit, allowed)
     return {
         "documents": [DocumentView.of(document) for document in found],
         "next_cursor": found[-1].id if len(found) == limit else None,
@@ -68,21 +74,20 @@ def list_documents(
 
 
 @router.get("/v1/documents/{document_id}")
-def show(document_id: str, service: RunningService) -> DocumentView:
+def show(document: KnownDocument) -> DocumentView:
     """Show one document."""
-    return DocumentView.of(service.library.get(document_id))
+    return DocumentView.of(document)
 
 
 @router.get("/v1/documents/{document_id}/events")
-def events(document_id: str, service: RunningService) -> StreamingResponse:
+def events(known: KnownDocument, service: RunningService) -> StreamingResponse:
     """Send the document, as server-sent events, at each change until its state is final."""
-    service.library.get(document_id)
 
     async def changes() -> AsyncIterator[str]:
         last = None
         while True:
             try:
-                document = await asyncio.to_thread(service.library.get, document_id)
+                document = await asyncio.to_thread(service.library.get, known.id)
             except DocumentNotFoundError:
                 return
             view = DocumentView.of(document)
@@ -97,22 +102,21 @@ def events(document_id: str, service: RunningService) -> StreamingResponse:
 
 
 @router.post("/v1/documents/{document_id}/retry", status_code=202)
-def retry(document_id: str, service: RunningService) -> DocumentView:
+def retry(document: KnownDocument, service: RunningService) -> DocumentView:
     """Queue a failed document again."""
-    return DocumentView.of(service.library.retry(document_id))
+    return DocumentView.of(service.library.retry(document.id))
 
 
 @router.delete("/v1/documents/{document_id}")
-def delete(document_id: str, service: RunningService) -> dict[str, Any]:
+def delete(document: KnownDocument, service: RunningService) -> dict[str, Any]:
     """Remove a document from index, disk and catalog before answering."""
-    service.library.delete(document_id)
-    return {"id": document_id, "deleted": True}
+    service.library.delete(document.id)
+    return {"id": document.id, "deleted": True}
 
 
 @router.get("/v1/documents/{document_id}/content")
-def content(document_id: str, service: RunningService) -> FileResponse:
+def content(document: KnownDocument, service: RunningService) -> FileResponse:
     """Return the original bytes, as a download so that no browser runs an uploaded page."""
-    document = service.library.get(document_id)
     # While a replacement is not searchable the old bytes are sent, of whatever type they are.
     is_old = document.searchable_revision not in {None, document.revision}
     media_type = "application/octet-stream" if is_old else document.media_type
@@ -128,13 +132,13 @@ def content(document_id: str, service: RunningService) -> FileResponse:
 
 @router.get("/v1/documents/{document_id}/text")
 def text(
-    document_id: str,
+    document: KnownDocument,
     service: RunningService,
     start: Annotated[int, Query(ge=0)] = 0,
     end: Annotated[int | None, Query(ge=0)] = None,
 ) -> dict[str, Any]:
     """Return a slice of the canonical text, which all offsets refer to."""
-    canonical = service.library.text(service.library.get(document_id))
+    canonical = service.library.text(document)
     length = len(canonical.text)
     stop = length if end is None else min(end, length)
     return {
@@ -154,16 +158,23 @@ def text(
 
 
 @router.get("/v1/collections")
-def collections(service: RunningService) -> dict[str, list[CollectionView]]:
+def collections(service: RunningService, caller: CurrentCaller) -> dict[str, list[CollectionView]]:
     """List the collections with what their chunks were made with."""
-    return {"collections": [CollectionView.of(state) for state in service.library.collections()]}
+    known = [one for one in service.library.collections() if caller.allows(one.collection.name)]
+    return {"collections": [CollectionView.of(state) for state in known]}
 
 
 @router.post("/v1/collections/{name}/reindex")
 def reindex(
-    name: str, service: RunningService, response: Response, *, force: bool = False
+    name: str,
+    service: RunningService,
+    caller: CurrentCaller,
+    response: Response,
+    *,
+    force: bool = False,
 ) -> CollectionView:
     """Make a collection anew with the settings of today: 202, or 200 if nothing is outdated."""
+    caller.check_collection(name)
     state, is_reindexed = service.library.reindex(name, force=force)
     response.status_code = 202 if is_reindexed else 200
     return CollectionView.of(state)

@@ -2,14 +2,20 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from retrieval.chunks import Hit
 from retrieval.explanation import Explanation, explain
 from retrieval.index import ChunkIndex
 from serving.context import name_hits
 from serving.errors import InvalidRequestError
-from serving.routes.dependencies import RunningService, check_question, find_profile
+from serving.routes.dependencies import (
+    CurrentCaller,
+    RunningService,
+    admit_search,
+    check_question,
+    find_profile,
+)
 from serving.schemas import DroppedView, HitView, SearchRequest
 from serving.service import Service
 
@@ -19,9 +25,12 @@ TOP_K = 10
 MAX_DROPPED = 100
 
 
-@router.post("/v1/search")
-def search(request: SearchRequest, service: RunningService) -> dict[str, Any]:
+@router.post("/v1/search", dependencies=[Depends(admit_search)])
+def search(
+    request: SearchRequest, service: RunningService, caller: CurrentCaller
+) -> dict[str, Any]:
     """Find the chunks that answer a query."""
+    caller.check_collection(request.collection)
     query = check_question(request.query, service, "query")
     profile = find_profile(request.profile, service)
     if request.mode is not None:

@@ -1,9 +1,15 @@
 """Fixtures of the tests over HTTP."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ingest.database import Database
+from ingest.home import Home
+from ingest.settings import IngestSettings
+from serving.database import open_database
+from serving.settings import ServingSettings
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES, LIGHTHOUSE, ROPES, TIDES
 
@@ -30,3 +36,11 @@ def documents(application: Application) -> dict[str, str]:
     ids = {document["filename"]: document["id"] for document in found}
     assert {application.wait(ids[name])["status"] for name in contents} == {"searchable"}
     return ids
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """The database of keys and usage of a home folder without a service."""
+    settings = (ServingSettings.model_construct(), IngestSettings.model_construct())
+    with open_database(*settings, Home(tmp_path)) as database:
+        yield database

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import serving.app
+import serving.responses
 from serving.service import open_service
 from suffice.bulk import BulkIngestion
 from suffice.client import Client
@@ -68,7 +68,7 @@ def test_bulk_ingestion_waits_and_tries_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serving.app, "RETRY_AFTER_SECONDS", 1)
+    monkeypatch.setattr(serving.responses, "RETRY_AFTER_SECONDS", 1)
     path = tmp_path / "third.txt"
     path.write_text("The xyzzy text.")
     threading.Timer(0.5, embedder.gate.set).start()

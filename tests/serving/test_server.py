@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from ingest.home import Home
+from serving.database import open_database
 from serving.errors import AddressInUseError
+from serving.keys import KeyStore, Scope
 from serving.server import Server, run
 from serving.service import open_service
 from tests.fakes import HashEmbedder
@@ -22,6 +24,16 @@ def test_port_in_use_is_refused(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         settings = make_settings(tmp_path, port=port)
         with pytest.raises(AddressInUseError, match=rf"127.0.0.1:{port} .*another with --port"):
+            run(settings, on_start=pytest.fail, embedder=HashEmbedder())
+
+
+def test_exposed_service_with_a_key_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = make_settings(tmp_path, host="0.0.0.0", port=port)  # noqa: S104
+        with open_database(settings.serving, settings.ingest, Home(tmp_path)) as database:
+            KeyStore(database).create("web page", [Scope.READ])
+        with pytest.raises(AddressInUseError):  # so far it has come
             run(settings, on_start=pytest.fail, embedder=HashEmbedder())
 
 

@@ -1,10 +1,14 @@
 """No setting of the machine reaches the tests of the command line."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from suffice import options
+from suffice.cli import main
 from suffice.settings import variables
+from tests.suffice.terminal import Outcome, Suffice
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +18,20 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Suffice:
+    """Run `suffice` with the settings of the environment."""
+    monkeypatch.setattr(options.console, "width", 200)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["suffice", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        printed = capsys.readouterr()
+        code = caught.value.code or 0
+        assert isinstance(code, int)
+        return Outcome(code, printed.out, printed.err)
+
+    return run

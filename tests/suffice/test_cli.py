@@ -5,37 +5,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.home import Home
-from suffice import options, patience
-from suffice.cli import main
+from suffice import patience
 from suffice.client import Client
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
+from tests.suffice.terminal import Suffice
 
 QUESTION = "How many kilograms of honey does one hive give each year?"
 EVIDENCE = "One hive gives twenty kilograms of honey each year."
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Suffice = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
@@ -45,23 +29,6 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
         application.ingest("bees.md", BEES)
         application.ingest("lighthouse.pdf", LIGHTHOUSE)
         yield application
-
-
-@pytest.fixture
-def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Suffice:
-    """Run `suffice` with the settings of the environment."""
-    monkeypatch.setattr(options.console, "width", 200)
-
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["suffice", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        printed = capsys.readouterr()
-        code = caught.value.code or 0
-        assert isinstance(code, int)
-        return Outcome(code, printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture

@@ -1,0 +1,78 @@
+"""The tables of serving: keys and usage, beside the catalog or in a database of their own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from ingest.database import Database
+from ingest.home import Home
+from ingest.settings import IngestSettings
+from serving.errors import DatabaseUnavailableError
+from serving.settings import ServingSettings
+
+metadata = sa.MetaData()
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.String(100), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("collections", sa.JSON(none_as_null=True)),
+    sa.Column("requests_per_minute", sa.BigInteger),
+    sa.Column("tokens_per_minute", sa.BigInteger),
+    sa.Column("max_concurrent", sa.BigInteger),
+    sa.Column("tokens_per_day", sa.BigInteger),
+    sa.Column("nano_usd_per_day", sa.BigInteger),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("expires_at", sa.DateTime(timezone=True)),
+    sa.Column("revoked_at", sa.DateTime(timezone=True)),
+    sa.Column("last_used_at", sa.DateTime(timezone=True)),
+)
+
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column(
+        "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True
+    ),  # SQLite counts up only INTEGER
+    sa.Column("time", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("day", sa.Date, nullable=False, index=True),
+    sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("collection", sa.String(64), nullable=False),
+    sa.Column("model", sa.Text, nullable=False),
+    sa.Column("trace_id", sa.String(64)),
+    sa.Column("prompt_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cached_tokens", sa.BigInteger, nullable=False),
+    sa.Column("completion_tokens", sa.BigInteger, nullable=False),
+    sa.Column("reasoning_tokens", sa.BigInteger, nullable=False),
+    sa.Column("nano_usd", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Index("ix_usage_key_id_day", "key_id", "day"),
+)
+
+
+@contextmanager
+def open_database(
+    serving: ServingSettings, ingest: IngestSettings, home: Home
+) -> Iterator[Database]:
+    """Open the database that the settings name, with its tables up to date.
+
+    Other processes may have it open, too: `suffice keys` works while the service runs.
+
+    Raises:
+        DatabaseUnavailableError: it does not answer.
+    """
+    url = serving.database_url or ingest.database_url
+    if url is None:
+        home.path.mkdir(parents=True, exist_ok=True)
+        url = home.database_url("serving")
+    database = Database(url, "keys and usage", DatabaseUnavailableError)
+    try:
+        database.upgrade(Path(__file__).parent / "migrations")
+        yield database
+    finally:
+        database.close()

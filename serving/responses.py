@@ -1,0 +1,48 @@
+"""Errors as answers over HTTP."""
+
+import logging
+import math
+
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Send
+
+from serving.errors import RETRY_AFTER_SECONDS, error_body
+
+logger = logging.getLogger(__name__)
+UNAUTHORIZED, NOT_FOUND, INTERNAL = 401, 404, 500
+TRY_AGAIN = {429, 503}
+
+
+def error_response(error: Exception) -> JSONResponse:
+    """Return the answer to a call that failed."""
+    status, body = error_body(error)
+    if status == INTERNAL:
+        logger.error("request failed", exc_info=error)
+    headers = {}
+    if status == UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if status in TRY_AGAIN:
+        seconds = getattr(error, "retry_after_seconds", RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(max(1, math.ceil(seconds)))
+    return JSONResponse(body, status, headers)
+
+
+def http_error_response(error: HTTPException) -> JSONResponse:
+    """Return the answer to a call that no route takes."""
+    kind = "not_found_error" if error.status_code == NOT_FOUND else "invalid_request_error"
+    body = {"message": str(error.detail), "type": kind, "param": None, "code": None}
+    return JSONResponse({"error": body}, error.status_code, error.headers)
+
+
+async def refuse(response: JSONResponse, receive: Receive, send: Send) -> None:
+    """Answer at once, but hang up only when the caller has sent everything.
+
+    Many clients read no answer before that, and take a closed connection for a crash.
+    """
+    start = {"type": "http.response.start", "status": response.status_code}
+    await send({**start, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    while (await receive()).get("more_body", False):
+        pass
+    await send({"type": "http.response.body", "body": b""})
