@@ -1,5 +1,6 @@
-"""The catalog and the jobs on a real Postgres, where its programs are installed."""
+"""Catalog, jobs, keys and usage on a real Postgres, where its programs are installed."""
 
+import asyncio
 import os
 import shutil
 import socket
@@ -7,18 +8,24 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from ingest import jobs
+from ingest.catalog import Catalog
 from ingest.documents import Status
+from ingest.home import Home
 from ingest.settings import IngestSettings
 from retrieval.errors import IndexUnavailableError, StoreLockedError
 from retrieval.settings import RetrievalSettings
+from serving.database import open_database
+from serving.keys import KeyLimits, KeyStore, Scope
 from serving.service import Settings, open_service
 from serving.settings import ServingSettings
+from serving.usage import Entry, Grouping, Spent, UsageLedger
 from tests.fakes import GatedEmbedder, HashEmbedder
 from tests.ingest.conftest import LONG, Shelf, assert_searchable_once
 from tests.ingest.test_jobs import FailingEmbedder
@@ -106,3 +113,26 @@ def test_a_second_service_is_refused(settings: Settings, tmp_path: Path) -> None
         open_service(other, HashEmbedder()),
     ):
         pass
+
+
+def test_keys_and_usage_stand_beside_the_catalog(settings: Settings) -> None:
+    assert settings.ingest.database_url is not None
+    Catalog(settings.ingest.database_url).close()
+    home = Home(settings.home)
+    for number in (1, 2):
+        with open_database(settings.serving, settings.ingest, home) as database:
+            store, ledger = KeyStore(database), UsageLedger(database)
+            limits = KeyLimits(nano_usd_per_day=5 * 10**18)
+            key, secret = store.create(str(number), [Scope.READ], ["laws"], limits)
+            assert asyncio.run(store.find(secret.encode())) == key
+            assert store.revoke(key.id).revoked_at is not None
+            ledger.record(Entry("a", "laws", "m", 3_000_000_000, 2, 1, 1, 10**15, 0.5))
+            assert ledger.spent_today("a") == Spent(number * 3_000_000_001, number * 10**15)
+    with open_database(settings.serving, settings.ingest, home) as database:
+        assert [key.name for key in KeyStore(database).list_keys()] == ["1", "2"]
+        [total] = UsageLedger(database).totals(Grouping.KEY)
+        assert (total.group, total.num_answers, total.seconds) == ("a", 2, 1.0)
+        assert (total.prompt_tokens, total.nano_usd) == (6_000_000_000, 2 * 10**15)
+        [total] = UsageLedger(database).totals(Grouping.DAY)
+        assert total.group == datetime.now(UTC).date().isoformat()
+    assert not settings.home.exists()

@@ -89,6 +89,24 @@ def test_refused_question_takes_nothing(limiter: Limiter, ledger: UsageLedger) -
     asyncio.run(go())
 
 
+def test_minute_is_looked_at_again_after_a_wait(ledger: UsageLedger, clock: Clock) -> None:
+    permits = Permits(1, 5, 1000, clock)
+    limiter = Limiter(Budgets(ledger, clock.now), permits, permits, clock)
+    key = make_key(requests_per_minute=1)
+
+    async def go() -> list[BaseException | None]:
+        async with limiter.admit(Caller(replace(make_key(), id="other")), 1):
+            asking = (answer(limiter, ledger, key, 1, 1) for _ in range(2))
+            waiting = asyncio.gather(*asking, return_exceptions=True)
+            await asyncio.sleep(0.01)
+        return await waiting
+
+    first, second = asyncio.run(go())
+    assert first is None
+    assert isinstance(second, RateLimitedError)
+    assert "1 requests a minute" in str(second)
+
+
 def test_answer_that_fails_gives_its_permit_back(limiter: Limiter, ledger: UsageLedger) -> None:
     key = make_key(max_concurrent=1, tokens_per_day=100)
 

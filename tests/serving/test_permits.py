@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,11 +68,11 @@ class Visitors:
             self._tasks[number % len(self._tasks)][1].cancel()
             await settle()
 
-    async def leave_while_one_gives_up(self, leaving: int, giving_up: int) -> None:
-        """Let one end, and another one hang up in the moment in which its turn comes."""
+    async def leave_while_one_gives_up(self, leaving: int, giving_up: int, num_steps: int) -> None:
+        """Let one end, and another one hang up some steps of the event loop later."""
         if self._tasks:
             self._tasks[leaving % len(self._tasks)][2].set()
-            for _ in range(giving_up % 4):
+            for _ in range(num_steps):
                 await asyncio.sleep(0)
             await self.give_up(giving_up)
 
@@ -80,7 +81,9 @@ class Visitors:
             leaves.set()
             await settle()
             task.cancel()
-        await asyncio.gather(*(task for _, task, _ in self._tasks), return_exceptions=True)
+        tasks = (task for _, task, _ in self._tasks)
+        endings = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {type(ending) for ending in endings} <= {type(None), asyncio.CancelledError}
 
 
 async def settle() -> None:
@@ -105,7 +108,7 @@ STEPS = st.lists(
         st.tuples(st.just(Visitors.ask), st.sampled_from(KEYS)),
         st.tuples(st.just(Visitors.leave), NUMBERS),
         st.tuples(st.just(Visitors.give_up), NUMBERS),
-        st.tuples(st.just(Visitors.leave_while_one_gives_up), NUMBERS, NUMBERS),
+        st.tuples(st.just(Visitors.leave_while_one_gives_up), NUMBERS, NUMBERS, st.integers(0, 3)),
     ),
     max_size=40,
 )
@@ -164,6 +167,28 @@ def test_nobody_waits_for_a_key_that_is_at_its_own_limit() -> None:
         assert visitors.running == [NARROW, FREE]
 
     run(scene, Permits(2, 2, 1000))
+
+
+def test_nobody_waits_behind_a_key_that_is_at_its_own_limit() -> None:
+    async def scene(visitors: Visitors) -> None:
+        for key in (NARROW, FREE, NARROW, FREE):
+            await visitors.ask(key)
+        assert visitors.waiting == [NARROW, FREE]
+        await visitors.leave(1)
+        assert (visitors.running, visitors.waiting) == ([NARROW, FREE], [NARROW])
+
+    run(scene, Permits(2, 2, 1000))
+
+
+@pytest.mark.parametrize("num_steps", range(4))
+def test_permit_of_one_who_gives_up_in_that_moment_goes_to_the_next(num_steps: int) -> None:
+    async def scene(visitors: Visitors) -> None:
+        for key in (FREE, NARROW, WIDE):
+            await visitors.ask(key)
+        await visitors.leave_while_one_gives_up(0, 1, num_steps)
+        assert (visitors.running, visitors.waiting) == ([WIDE], [])
+
+    run(scene, Permits(1, 2, 1000))
 
 
 def test_a_key_cannot_fill_the_waiting_room() -> None:
