@@ -1,6 +1,7 @@
 """The home folder: everything Suffice keeps, and the lock that makes it one process's own."""
 
 import json
+import secrets
 from pathlib import Path
 from types import TracebackType
 
@@ -45,6 +46,21 @@ class Home:
     def profiles(self) -> Path:
         """Saved retrieval profiles."""
         return self.path / "profiles"
+
+    def secret(self) -> bytes:
+        """Return random bytes that only this home knows; the first call draws them."""
+        path = self.path / "secret"
+        try:
+            path.touch(mode=0o600, exist_ok=False)
+            path.write_bytes(secrets.token_bytes())
+        except FileExistsError:
+            pass
+        return path.read_bytes()
+
+    @property
+    def rates(self) -> Path:
+        """How fast model servers were when they were measured."""
+        return self.path / "rates"
 
     @property
     def vectors(self) -> Path:

@@ -66,10 +66,11 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class OpenIndex:
-    """The index of a collection, and the embedder that its vectors are from."""
+    """The index of a collection, and what its vectors and words were made with."""
 
     index: ChunkIndex
     embedder: Embedder
+    analyzer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,11 @@ class Library:
         if document is None:
             raise DocumentNotFoundError.of(document_id)
         return document
+
+    def is_answering(self, document_id: str, revision: str) -> bool:
+        """Tell whether a revision of a document is the one that is found now."""
+        document = self._catalog.get(document_id)
+        return document is not None and document.searchable_revision == revision
 
     def list_documents(
         self,
@@ -262,8 +268,9 @@ class Library:
         """
         with self._pipeline.readers.reading():
             collection = self._collection(name)
-            embedder = self._pipeline.recipes.of(collection).embedder
-            yield OpenIndex(self._pipeline.open_index(collection), embedder)
+            recipe = self._pipeline.recipes.of(collection)
+            index = self._pipeline.open_index(collection)
+            yield OpenIndex(index, recipe.embedder, recipe.analyzer)
 
     def content(self, document: Document) -> Path:
         """Return the file with a document's original bytes.

@@ -41,7 +41,7 @@ class PackingPolicy(BaseModel):
     max_tokens: int | None = Field(
         default=None, ge=1, description="Most tokens of all passages with their labels; unset: any."
     )
-    order: Order = Field(default=Order.SCORE, description="Of the passages in the prompt.")
+    order: Order = Field(default=Order.STABLE, description="Of the passages in the prompt.")
     expand: bool = Field(
         default=False,
         description="Spend tokens that the hits leave on the sections around them, best hit first.",

@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -90,10 +90,13 @@ class RetrievalProfile(BaseModel):
         new.replace(path)
 
 
-class ProfileStore:
+P = TypeVar("P", bound=RetrievalProfile)
+
+
+class ProfileStore(Generic[P]):
     """Profiles by name. `default` is the one the settings make, and cannot be saved over."""
 
-    def __init__(self, folder: Path, default: RetrievalProfile) -> None:
+    def __init__(self, folder: Path, default: P) -> None:
         self._folder = folder
         self._default = default
 
@@ -101,7 +104,7 @@ class ProfileStore:
         """Return all names, the default first."""
         return [DEFAULT, *sorted(path.stem for path in self._folder.glob("*.json"))]
 
-    def get(self, name: str) -> RetrievalProfile:
+    def get(self, name: str) -> P:
         """Return a profile.
 
         Raises:
@@ -111,13 +114,13 @@ class ProfileStore:
         if name == DEFAULT:
             return self._default
         try:
-            return RetrievalProfile.load(self._path(name))
+            return type(self._default).load(self._path(name))
         except FileNotFoundError:
             raise ProfileNotFoundError(
                 f"There is no profile {name!r}. Saved ones: {', '.join(self.names())}."
             ) from None
 
-    def save(self, name: str, profile: RetrievalProfile) -> None:
+    def save(self, name: str, profile: P) -> None:
         """Keep a profile, in place of the one that had its name.
 
         Raises:

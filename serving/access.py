@@ -36,6 +36,8 @@ CALLS = {
         "GET /v1/profiles",
         "GET /v1/profiles/{name}",
         "GET /v1/usage",
+        "GET /v1/traces/{trace_id}",
+        "POST /v1/feedback",
     ),
     Scope.WRITE: (
         "POST /v1/documents",

@@ -1,44 +1,74 @@
-"""Question in, cited answer out: search, context, generation, citations."""
+"""Question in, cited answer out: rewrite, search, prepare, generate, cite."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from ingest.library import Library
-from retrieval.embedding import Embedder
-from retrieval.filters import Filter
-from retrieval.packing import Packing, PackingPolicy
-from retrieval.profiles import RetrievalProfile
+from retrieval.analyzer import get_analyzer
 from retrieval.search import Searcher
+from serving.account import Account
+from serving.calls import Calls
 from serving.citations import Citation, cite
-from serving.context import Context, build_context
-from serving.generation import Finish, Generator, Sampling, Task, Turn, Usage
+from serving.context import Context
+from serving.conversation import (
+    SCHEMA,
+    Rewriting,
+    build_rewriting,
+    is_follow_up,
+    parse_rewriting,
+    rewrite,
+)
+from serving.drafts import Draft, most_common
+from serving.errors import PromptTooLongError, ServingError
+from serving.generation import (
+    NO_ANSWER,
+    Delta,
+    Generator,
+    Turn,
+)
+from serving.grounding import (
+    VERDICT_SCHEMA,
+    Grounded,
+    SentenceSupport,
+    Support,
+    Verdict,
+    build_verification,
+    is_grounded,
+    judge_support,
+    parse_verdict,
+)
+from serving.injection import score_instructions
+from serving.memory import ConversationMemory, Exchange
+from serving.models import Models
+from serving.preparation import Found, Prepared, Preparer
+from serving.profiles import Rewriting as RewritingPolicy
+from serving.profiles import Verification
+from serving.question import Question
+from serving.verification import drop_unsupported, overrule, support_share
+
+# Purposes of calls that write answers.
+ANSWERS = ("answer", "escalate")
+_NOT_REWRITTEN = Rewriting("", "none", "There are no earlier turns.")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What the caller asks.
+class Answer:
+    """One of the answers to a question.
 
     Attributes:
-        text: the question.
-        history: earlier turns.
-        collection: where to look.
-        profile: how to look.
-        top_k: chunks to retrieve.
-        where: filter on the documents to look in.
-        packing: how they become the context.
-        sampling: how to generate.
+        text: with markers such as `[3]`.
+        finish_reason: `stop` or `length`.
+        citations: one for each resolved marker, in order.
+        sentences: whether each stands in what it cites.
     """
 
     text: str
-    history: Sequence[Turn]
-    collection: str
-    profile: RetrievalProfile
-    top_k: int
-    where: Filter | None
-    packing: PackingPolicy
-    sampling: Sampling
+    finish_reason: str
+    citations: list[Citation]
+    sentences: list[SentenceSupport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,94 +76,364 @@ class Conclusion:
     """What is known when an answer is complete.
 
     Attributes:
-        finish_reason: `stop` or `length`.
-        citations: one for each resolved marker, in order.
-        usage: tokens.
-        packing: what the context was made of, counted by the embedder's tokenizer.
-        model: which model wrote the answer.
-        warnings: what the search did otherwise than asked, and why.
+        answers: as many as were asked for.
+        question: that was asked.
+        rewriting: what was searched for, and why.
+        found: by the search.
+        prepared: what the model was given; None: no model was asked.
+        account: of the calls.
+        warnings: what was done otherwise than asked, and why.
         timings: seconds of each stage.
     """
 
-    finish_reason: str
-    citations: list[Citation]
-    usage: Usage
-    packing: Packing
-    model: str
+    answers: list[Answer]
+    question: Question
+    rewriting: Rewriting
+    found: Found
+    prepared: Prepared | None
+    account: Account
+    warnings: list[str]
+    timings: Mapping[str, float]
+
+    @property
+    def grounded(self) -> Grounded:
+        """Whether all answers stand in the documents."""
+        return is_grounded([one for answer in self.answers for one in answer.sentences])
+
+    @property
+    def answered_by(self) -> str | None:
+        """The model that wrote the answer; None: no model was asked."""
+        written = [call.model for call in self.account.calls if call.purpose in ANSWERS]
+        return written[-1] if written else None
+
+
+@dataclass(slots=True)
+class _Run:
+    """One answer under way; see `Conclusion`."""
+
+    question: Question
+    account: Account
+    rewriting: Rewriting = _NOT_REWRITTEN
+    found: Found | None = None
+    prepared: Prepared | None = None
+    sentences: list[list[SentenceSupport]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
 
     @property
-    def is_grounded(self) -> bool:
-        """Whether the answer rests on the documents at all."""
-        return bool(self.citations)
+    def calls(self) -> Calls:
+        """The calls of models."""
+        return Calls(self.account, self.warnings)
+
+    @property
+    def known(self) -> Found:
+        """What was found; only after the search."""
+        if self.found is None:
+            raise TypeError("nothing was searched yet")
+        return self.found
 
 
 class Answerer:
     """Answers questions from the library."""
 
-    def __init__(self, library: Library, searcher: Searcher, generator: Generator) -> None:
+    def __init__(self, library: Library, searcher: Searcher, models: Models, secret: bytes) -> None:
+        """Set up.
+
+        Args:
+            library: has the documents.
+            searcher: finds their chunks.
+            models: that may answer.
+            secret: that fences are made from; the same for as long as prompts are to share a
+                beginning.
+        """
         self._library = library
         self._searcher = searcher
-        self._generator = generator
+        self._models = models
+        self._memory = ConversationMemory()
+        self._preparer = Preparer(library, models, self._memory, secret)
 
-    async def answer(self, question: Question) -> AsyncIterator[str | Conclusion]:
-        """Yield the answer in pieces, then its Conclusion."""
+    async def answer(
+        self, question: Question, account: Account
+    ) -> AsyncGenerator[Delta | Conclusion, None]:
+        """Yield the answers in pieces, then their Conclusion.
+
+        Args:
+            question: of the caller.
+            account: that the calls of models are entered in, however the answer ends.
+        """
+        run = _Run(question, account)
+        run.rewriting = await self._rewrite(run)
         started = perf_counter()
-        context, packing, embedder, warnings = await asyncio.to_thread(self._retrieve, question)
-        retrieved = perf_counter()
-        pieces: list[str] = []
-        finish = Finish("stop", Usage(0, 0))
-        task = Task(question.text, context, question.history, question.sampling, embedder)
-        async for piece in self._generator.generate(task):
-            if isinstance(piece, Finish):
-                finish = piece
-            else:
-                pieces.append(piece)
-                yield piece
-        yield Conclusion(
-            finish_reason=finish.reason,
-            citations=await asyncio.to_thread(cite, "".join(pieces), context, self._locate),
-            usage=finish.usage,
-            packing=packing,
-            model=await self._generator.model_name(),
-            warnings=warnings,
-            timings={
-                "retrieval_seconds": retrieved - started,
-                "generation_seconds": perf_counter() - retrieved,
-            },
-        )
-
-    async def check(self) -> None:
-        """Raise a ServingError when the model cannot be reached."""
-        await self._generator.check()
+        run.found = await asyncio.to_thread(self._search, question, run.rewriting.text)
+        run.timings["retrieval_seconds"] = perf_counter() - started
+        run.warnings += run.found.result.warnings
+        if _abstains(question, run.found):
+            yield Delta(NO_ANSWER)
+            drafts = [Draft(NO_ANSWER, NO_ANSWER, "stop")]
+            run.sentences = [[]]
+        else:
+            async with aclosing(self._write(run)) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        yield event
+                    else:
+                        drafts = event
+        yield await asyncio.to_thread(self._conclude, run, drafts)
 
     async def close(self) -> None:
-        """Close the connections to the model; called in the event loop that used them."""
-        await self._generator.close()
+        """Close the connections to the models; called in the event loop that used them."""
+        await self._models.close()
 
-    def _retrieve(self, question: Question) -> tuple[Context, Packing, Embedder, list[str]]:
-        """Return the context, how it was packed, the collection's embedder, and warnings."""
+    async def _rewrite(self, run: _Run) -> Rewriting:
+        """Return the query for a question, which may refer to earlier turns."""
+        question = run.question
+        policy = question.profile.answering
+        asked = Rewriting(question.text, "none", "There are no earlier turns.")
+        if policy.rewrite is RewritingPolicy.OFF or not question.history:
+            return asked
+        generator = self._models.get(policy.model)
+        if not is_follow_up(question.text, question.history):
+            return replace(asked, reason="The question stands alone.")
+        steps = question.budget.max_steps
+        has_step = steps is None or steps > 1  # one is for the answer
+        if policy.rewrite is RewritingPolicy.MODEL and generator.uses_tags and has_step:
+            started = perf_counter()
+            try:
+                messages = build_rewriting(question.text, question.history)
+                reply = await run.calls.complete(generator, "rewrite", messages, SCHEMA)
+                return parse_rewriting(reply, question.text, question.history)
+            except ServingError as error:
+                run.warnings.append(f"The question was rewritten by rules, not the model: {error}")
+            finally:
+                run.timings["rewriting_seconds"] = perf_counter() - started
+        return rewrite(question.text, question.history)
+
+    def _search(self, question: Question, query: str) -> Found:
         with self._library.open_index(question.collection) as opened:
-            embedder = opened.embedder
             result = self._searcher.search(
                 opened.index,
-                embedder.embed_query,
-                question.text,
+                opened.embedder.embed_query,
+                query,
                 question.profile,
                 question.top_k,
                 question.where,
             )
-        context, packing = build_context(
-            self._library,
-            result.hits,
-            lambda text: len(embedder.token_offsets(text)),
-            question.packing,
+        return Found(result, opened.embedder, opened.analyzer, query)
+
+    def _route(self, question: Question, found: Found) -> Generator:
+        """Return who answers: the strong model where the question is difficult."""
+        policy = question.profile.answering
+        hits = found.result.hits
+        is_far = policy.strong_below is not None and (
+            not hits or hits[0].score < policy.strong_below
         )
-        return context, packing, embedder, result.warnings
+        is_long = policy.strong_from_tokens is not None and (
+            len(found.embedder.token_offsets(question.text)) >= policy.strong_from_tokens
+        )
+        is_difficult = policy.strong_model is not None and (is_far or is_long)
+        return self._models.get(policy.strong_model if is_difficult else policy.model)
+
+    async def _write(self, run: _Run) -> AsyncGenerator[Delta | list[Draft], None]:
+        """Yield the answers in pieces, then as drafts."""
+        generator = self._route(run.question, run.known)
+        started = perf_counter()
+        run.prepared = await self._prepare(run, generator)
+        run.timings["preparation_seconds"] = perf_counter() - started
+        policy = run.question.profile.answering
+        strong = policy.strong_model if policy.escalate else None
+        plan = run.prepared.plan
+        is_open = plan.samples == 1 and plan.verify is not Verification.DROP and strong is None
+        started = perf_counter()
+        drafts: list[Draft] = []
+        async with aclosing(self._generate(run, "answer")) as events:
+            async for event in events:
+                if not isinstance(event, Delta):
+                    drafts = event
+                elif is_open or event.thought:
+                    yield event if is_open else replace(event, text="", choice=0)
+        drafts = await self._judge(run, drafts, strong)
+        if not is_open:
+            for choice, draft in enumerate(drafts):
+                yield Delta(draft.text, choice)
+        run.timings["generation_seconds"] = perf_counter() - started
+        yield drafts
+
+    async def _prepare(
+        self, run: _Run, generator: Generator, most_context_tokens: int | None = None
+    ) -> Prepared:
+        prepared = await asyncio.to_thread(
+            self._preparer.prepare,
+            run.question,
+            run.known,
+            run.account,
+            generator,
+            most_context_tokens,
+        )
+        run.warnings += prepared.warnings
+        return prepared
+
+    async def _generate(self, run: _Run, purpose: str) -> AsyncGenerator[Delta | list[Draft], None]:
+        """Yield what the model writes; a prompt that it finds too long is cut once."""
+        prepared = _prepared(run)
+        has_started = False
+        try:
+            async with aclosing(run.calls.write(prepared, purpose)) as events:
+                async for event in events:
+                    has_started = True
+                    yield event
+            return
+        except PromptTooLongError as error:
+            if has_started or not prepared.items:
+                raise
+            run.warnings.append(
+                f"The model found the prompt too long, half the context it got: {error}"
+            )
+        half = max(1, prepared.packing.tokens_after // 2)
+        run.prepared = await self._prepare(run, prepared.plan.generator, half)
+        async with aclosing(run.calls.write(run.prepared, purpose)) as events:
+            async for event in events:
+                yield event
+
+    async def _escalate(self, run: _Run, strong: str, drafts: list[Draft]) -> list[Draft]:
+        """Let the strong model answer, if the budget allows; otherwise the drafts stand."""
+        try:
+            run.prepared = await self._prepare(run, self._models.get(strong))
+            async with aclosing(self._generate(run, "escalate")) as events:
+                async for event in events:
+                    if not isinstance(event, Delta):
+                        drafts = event
+        except ServingError as error:
+            run.warnings.append(f"The strong model was not asked, or did not answer: {error}")
+        return drafts
+
+    async def _judge(self, run: _Run, drafts: list[Draft], strong: str | None) -> list[Draft]:
+        """Choose among samples, ask the strong model where the answer is weak, and verify."""
+        plan = _prepared(run).plan
+        if plan.samples > 1:
+            drafts = [await asyncio.to_thread(_choose, run, drafts)]
+        run.sentences = await asyncio.to_thread(_judge, run, drafts)
+        is_weak = is_grounded(run.sentences[0]) is not Grounded.YES
+        if strong is not None and plan.generator.name != strong and is_weak:
+            drafts = await self._escalate(run, strong, drafts)
+            run.sentences = await asyncio.to_thread(_judge, run, drafts)
+        if plan.verify is not Verification.OFF:
+            run.sentences = await self._verify(run, drafts)
+        if plan.verify is Verification.DROP:
+            pairs = zip(drafts, run.sentences, strict=True)
+            drafts = [drop_unsupported(draft, sentences) for draft, sentences in pairs]
+            run.sentences = await asyncio.to_thread(_judge, run, drafts)
+        return drafts
+
+    async def _verify(self, run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
+        """Let a model judge each claim by the passages it cites, as far as the budget goes."""
+        policy = run.question.profile.answering
+        plan = _prepared(run).plan
+        name = policy.verifier or policy.strong_model or plan.generator.name
+        verifier = self._models.get(name)
+        if not verifier.uses_tags:
+            return run.sentences
+        items = {item.number: item for item in _context(run)}
+
+        async def look(draft: Draft, sentence: SentenceSupport) -> SentenceSupport:
+            if sentence.support is Support.NO_CLAIM:
+                return sentence
+            statement = draft.text[sentence.start : sentence.end]
+            verdicts = []
+            for number in sentence.numbers:
+                messages = build_verification(statement, items[number].passage.prompt_text)
+                reply = await run.calls.complete(verifier, "verify", messages, VERDICT_SCHEMA)
+                verdicts.append(parse_verdict(reply))
+                if verdicts[-1] is Verdict.SUPPORTED:
+                    break
+            return overrule(sentence, verdicts)
+
+        started = perf_counter()
+        looked = []
+        try:
+            for draft, sentences in zip(drafts, run.sentences, strict=True):
+                looked.append([await look(draft, sentence) for sentence in sentences])
+        except ServingError as error:
+            run.warnings.append(f"Not every statement was verified: {error}")
+        run.timings["verification_seconds"] = perf_counter() - started
+        return [*looked, *run.sentences[len(looked) :]]
+
+    def _conclude(self, run: _Run, drafts: list[Draft]) -> Conclusion:
+        context = _context(run)
+        answers = [
+            Answer(
+                draft.text,
+                draft.finish_reason,
+                cite(draft.text, context, self._locate),
+                sentences,
+            )
+            for draft, sentences in zip(drafts, run.sentences, strict=True)
+        ]
+        for item in context:
+            if score_instructions(item.passage.text).is_suspicious:
+                run.warnings.append(
+                    f"Passage [{item.number}] from {item.filename} reads like instructions to a "
+                    "model. It was given as data."
+                )
+        if unknown := sum(draft.num_unknown for draft in drafts):
+            run.warnings.append(f"{unknown} markers named no passage and were left out.")
+        self._remember(run, drafts)
+        return Conclusion(
+            answers=answers,
+            question=run.question,
+            rewriting=run.rewriting,
+            found=run.known,
+            prepared=run.prepared,
+            account=run.account,
+            warnings=run.warnings,
+            timings=run.timings,
+        )
+
+    def _remember(self, run: _Run, drafts: list[Draft]) -> None:
+        """Keep the passages for the next turn of the conversation."""
+        if run.prepared is None or len(drafts) > 1 or not run.prepared.plan.generator.uses_tags:
+            return
+        question, draft = run.question, drafts[0]
+        turns = [*question.history, Turn("user", question.text), Turn("assistant", draft.text)]
+        exchange = Exchange(question.text, run.prepared.items, draft.raw)
+        if run.prepared.exchanges or not any(turn.role == "user" for turn in question.history):
+            exchanges = [*run.prepared.exchanges, exchange]
+            self._memory.remember(question.scope, turns, exchanges)
 
     def _locate(
         self, document_id: str, revision: str, offset: int
     ) -> tuple[int | None, str | None]:
         text = self._library.revision_text(document_id, revision)
         return (None, None) if text is None else (text.page_at(offset), text.place_at(offset))
+
+
+def _abstains(question: Question, found: Found) -> bool:
+    """Tell whether what was found is too little to ask anybody."""
+    hits = found.result.hits
+    least = question.profile.answering.abstain_below
+    return not hits or (least is not None and hits[0].score < least)
+
+
+def _prepared(run: _Run) -> Prepared:
+    if run.prepared is None:
+        raise TypeError("nothing was prepared yet")
+    return run.prepared
+
+
+def _context(run: _Run) -> Context:
+    return () if run.prepared is None else run.prepared.task.context
+
+
+def _choose(run: _Run, drafts: list[Draft]) -> Draft:
+    """Return the answer that most samples agree on, or else the best grounded one."""
+    common = most_common([draft.text for draft in drafts])
+    if common is not None:
+        return drafts[common]
+    shares = [support_share(sentences) for sentences in _judge(run, drafts)]
+    return drafts[shares.index(max(shares))]
+
+
+def _judge(run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
+    found = run.known
+    analyzer = get_analyzer(found.analyzer)
+    context = _context(run)
+    return [judge_support(draft.text, context, analyzer, found.embedder) for draft in drafts]

@@ -11,15 +11,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.errors import IngestError
 from ingest.library import Library
-from retrieval.profiles import RetrievalProfile
 from serving.access import Access
 from serving.errors import STATUS, InvalidRequestError
+from serving.profiles import AnsweringProfile
 from serving.responses import error_response, http_error_response, refuse
-from serving.routes import chat, documents, health, keys, profiles, search, usage
+from serving.routes import chat, documents, health, keys, profiles, search, traces, usage
 from serving.service import Service
 
 # Stands in the place of an error when a profile is brought along instead of named.
-PROFILE_BY_VALUE = RetrievalProfile.__name__
+PROFILE_BY_VALUE = AnsweringProfile.__name__
 UPLOAD = ("POST", "/v1/documents")
 HOW_TO_UPLOAD = (
     "Send each document as a part `file` with a file name in multipart/form-data, as "
@@ -32,7 +32,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="Suffice", version=version("suffice"))
     app.state.service = service
     app.include_router(health.router)
-    for module in (documents, search, profiles, chat, keys, usage):
+    for module in (documents, search, profiles, chat, traces, keys, usage):
         app.include_router(module.router)
     app.add_middleware(QueueCheck, library=service.library)
     app.add_middleware(Access, keys=service.keys, is_loopback=service.settings.serving.is_loopback)

@@ -7,6 +7,7 @@ from functools import cache
 from ingest.library import Library
 from retrieval.chunks import Hit
 from retrieval.packing import Packing, PackingPolicy, Passage, pack
+from serving.markers import fence
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class ContextItem:
     """One passage of the context.
 
     Attributes:
-        number: from 1, in the order of the prompt; `[number]` cites it.
+        number: from 1; `[number]` cites it.
         passage: the passage.
         filename: name of its document.
     """
@@ -23,10 +24,9 @@ class ContextItem:
     passage: Passage
     filename: str
 
-    @property
-    def prompt_text(self) -> str:
-        """What the model reads of it."""
-        return f"{_label(self.number, self.filename)}{self.passage.prompt_text}"
+    def fenced(self, nonce: str) -> str:
+        """Return what the model reads of it, see `fence`."""
+        return fence(self.number, self.filename, self.passage.prompt_text, nonce)
 
 
 Context = Sequence[ContextItem]
@@ -42,6 +42,8 @@ def build_context(
     hits: Sequence[Hit],
     count_tokens: Callable[[str], int],
     policy: PackingPolicy,
+    nonce: str,
+    first: int = 1,
 ) -> tuple[Context, Packing]:
     """Pack hits and number the passages; hits of documents deleted meanwhile are left out.
 
@@ -50,6 +52,8 @@ def build_context(
         hits: best first.
         count_tokens: by which the budget of the policy is kept.
         policy: of the packing.
+        nonce: of the prompt, see `fence`.
+        first: number of the first passage.
     """
     named = name_hits(library, hits)
     names = {hit.chunk.document_id: filename for hit, filename in named}
@@ -59,7 +63,8 @@ def build_context(
         text = library.revision_text(document_id, revision)
         return None if text is None else text.text
 
-    labels = [f"\n\n{_label(len(named), filename)}" for filename in names.values()]
+    last = first + len(named)
+    labels = [f"\n\n{fence(last, filename, '', nonce)}" for filename in names.values()]
     packing = pack(
         [hit for hit, _ in named],
         text_of,
@@ -69,7 +74,7 @@ def build_context(
     )
     context = [
         ContextItem(number, passage, names[passage.document_id])
-        for number, passage in enumerate(packing.passages, start=1)
+        for number, passage in enumerate(packing.passages, start=first)
     ]
     return context, packing
 
@@ -82,7 +87,3 @@ def name_hits(library: Library, hits: Sequence[Hit]) -> list[tuple[Hit, str]]:
         for hit in hits
         if hit.chunk.document_id in filenames
     ]
-
-
-def _label(number: int, filename: str) -> str:
-    return f"[{number}] {filename}\n"

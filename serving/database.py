@@ -1,4 +1,4 @@
-"""The tables of serving: keys and usage, beside the catalog or in a database of their own."""
+"""The tables of serving: keys, usage, traces, feedback; beside the catalog or on their own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +52,27 @@ usage = sa.Table(
     sa.Column("nano_usd", sa.BigInteger, nullable=False),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Index("ix_usage_key_id_day", "key_id", "day"),
+)
+
+traces = sa.Table(
+    "traces",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("time", sa.DateTime(timezone=True), nullable=False, index=True),
+    sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("collection", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),  # JSON, compressed
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    sa.Column("time", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("trace_id", sa.String(64), nullable=False, index=True),
+    sa.Column("key_id", sa.String(32), nullable=False),
+    sa.Column("rating", sa.String(8), nullable=False),
+    sa.Column("comment", sa.Text),
 )
 
 

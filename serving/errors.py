@@ -2,13 +2,20 @@
 
 ServingError
 ├── InvalidRequestError        the request cannot be served as it is      -> 400
+│   └── PromptTooLongError     it does not fit the model's window
 ├── UnauthorizedError          the key is missing, wrong, revoked or over -> 401
+├── BudgetTooSmallError        nothing fits the budget of the request     -> 402
 ├── PermissionDeniedError      the key is not for this                    -> 403
 ├── KeyNotFoundError           no key has this id                         -> 404
+├── TraceNotFoundError         no trace has this id, or not any more      -> 404
 ├── RateLimitedError           too many requests at a time or in a minute -> 429
 │   └── BudgetSpentError       the key's budget of the day is spent       -> 429
 ├── ModelUnavailableError      the language model did not answer          -> 503
+│   ├── ModelBusyError         it has too much to do
+│   └── ModelSilentError       it took too long
 ├── ModelFailedError           the language model answered with nonsense  -> 502
+│   └── ModelBrokeOffError     it ended in the middle of an answer
+├── BackendsError              the description of the models is wrong     (at start)
 ├── DatabaseUnavailableError   the database of keys and usage is away     -> 503
 ├── ExposedWithoutKeyError     listening beyond loopback needs a key      (at start)
 └── AddressInUseError          the port is taken                          (at start)
@@ -34,6 +41,10 @@ class InvalidRequestError(ServingError):
         self.param = param
 
 
+class PromptTooLongError(InvalidRequestError):
+    """Prompt and answer together do not fit the model's window."""
+
+
 class UnauthorizedError(ServingError):
     """The key is missing, wrong, revoked or expired."""
 
@@ -52,6 +63,10 @@ class PermissionDeniedError(ServingError):
 
 class KeyNotFoundError(ServingError):
     """No key has this id."""
+
+
+class TraceNotFoundError(ServingError):
+    """No trace has this id, or not any more, or it is of another key."""
 
 
 class DatabaseUnavailableError(ServingError):
@@ -74,12 +89,62 @@ class BudgetSpentError(RateLimitedError):
     """The rest of a key's budget of the day does not suffice."""
 
 
+class BudgetTooSmallError(ServingError):
+    """Nothing fits the budget of the request; the message says what would."""
+
+    param = "suffice.budget"
+
+
 class ModelUnavailableError(ServingError):
-    """The language model did not answer."""
+    """The language model did not answer.
+
+    Attributes:
+        retry_after_seconds: when it makes sense to ask again; None: soon.
+        is_worth_another_try: whether the same call may succeed at once.
+        is_fault_of_server: whether others will fare alike, so that it should be left alone.
+    """
+
+    is_worth_another_try = True
+    is_fault_of_server = True
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ModelBusyError(ModelUnavailableError):
+    """The language model has too much to do; another try would make it worse."""
+
+    is_worth_another_try = False
+    is_fault_of_server = False
+
+
+class ModelSilentError(ModelUnavailableError):
+    """The language model took too long; another try would take as long."""
+
+    is_worth_another_try = False
 
 
 class ModelFailedError(ServingError):
-    """The language model answered, but not in a usable way."""
+    """The language model answered, but not in a usable way.
+
+    Attributes:
+        is_worth_another_try, is_fault_of_server: see `ModelUnavailableError`.
+    """
+
+    is_worth_another_try = False
+    is_fault_of_server = False
+
+
+class ModelBrokeOffError(ModelFailedError):
+    """The language model ended in the middle of an answer."""
+
+    is_worth_another_try = True
+    is_fault_of_server = True
+
+
+class BackendsError(ServingError):
+    """The description of the models is wrong."""
 
 
 class ExposedWithoutKeyError(ServingError):
@@ -92,13 +157,16 @@ class AddressInUseError(ServingError):
 
 # status, OpenAI error type, code; the first class that matches counts.
 STATUS: dict[type[Exception], tuple[int, str, str]] = {
+    PromptTooLongError: (400, "invalid_request_error", "context_length_exceeded"),
     InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
     retrieval_errors.InvalidFilterError: (400, "invalid_request_error", "invalid_value"),
     ingest_errors.InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
     ingest_errors.EmptyUploadError: (400, "invalid_request_error", "empty_file"),
     UnauthorizedError: (401, "authentication_error", "invalid_api_key"),
+    BudgetTooSmallError: (402, "budget_error", "budget_too_small"),
     PermissionDeniedError: (403, "permission_error", "permission_denied"),
     KeyNotFoundError: (404, "not_found_error", "key_not_found"),
+    TraceNotFoundError: (404, "not_found_error", "trace_not_found"),
     ingest_errors.DocumentNotFoundError: (404, "not_found_error", "document_not_found"),
     ingest_errors.CollectionNotFoundError: (404, "not_found_error", "collection_not_found"),
     retrieval_errors.CollectionMismatchError: (409, "conflict_error", "collection_mismatch"),

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,8 @@ from retrieval.late_interaction import compare
 from retrieval.sentences import sentence_spans
 from serving.citations import MARKER
 from serving.context import Context, ContextItem, num_tokens
-from serving.generation import NO_ANSWER, Finish, Task, Usage
+from serving.generation import NO_ANSWER, Delta, Finish, Task, TokenCounter, Usage
+from serving.pricing import Price, Rates
 
 # Weight, count and share were chosen by measuring on examples/ (docs/benchmarks.md).
 CHUNK_WEIGHT = 0.15
@@ -70,6 +71,14 @@ class Ranking:
 class ExtractiveGenerator:
     """Answers with the sentences of the context that best answer the question, word for word."""
 
+    name = "extractive"
+    counter: TokenCounter | None = None
+    can_think = False
+    uses_tags = False
+    price: Price | None = None
+    rates: Rates | None = None
+    max_answer_tokens: int | None = None
+
     def __init__(self, threshold: float) -> None:
         """Set up.
 
@@ -88,23 +97,27 @@ class ExtractiveGenerator:
     async def close(self) -> None:
         """Return at once: nothing is held."""
 
-    async def generate(self, task: Task) -> AsyncIterator[str | Finish]:
+    async def generate(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
         """Yield one cited extract at a time, or say that the documents have no answer."""
+        if task.embedder is None:
+            raise TypeError("there is nothing to compare the question with")
         ranking = await asyncio.to_thread(rank_extracts, task.embedder, task.question, task.context)
         pieces = [NO_ANSWER]
         if ranking.extracts and ranking.support >= self._threshold:
             pieces = [extract.cited_text for extract in choose_extracts(ranking.extracts)]
-        for position, piece in enumerate(pieces):
-            yield f"\n\n{piece}" if position else piece
-        yield Finish("stop", _usage(task, "\n\n".join(pieces)))
+        for choice in range(task.sampling.num_choices):
+            for position, piece in enumerate(pieces):
+                yield Delta(f"\n\n{piece}" if position else piece, choice)
+        usage = _usage(task.embedder, task, "\n\n".join(pieces))
+        yield Finish(("stop",) * task.sampling.num_choices, usage)
 
 
-def _usage(task: Task, answer: str) -> Usage:
+def _usage(embedder: Embedder, task: Task, answer: str) -> Usage:
     """Count what was read and written, by the embedder's tokenizer."""
-    question_tokens = len(task.embedder.token_offsets(task.question))
+    question_tokens = len(embedder.token_offsets(task.question))
     return Usage(
         prompt_tokens=num_tokens(task.context) + question_tokens,
-        completion_tokens=len(task.embedder.token_offsets(answer)),
+        completion_tokens=len(embedder.token_offsets(answer)),
     )
 
 

@@ -1,13 +1,17 @@
 """Generation: the protocol that every writer of answers follows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from retrieval.embedding import Embedder
 from serving.context import Context
+from serving.pricing import Price, Rates
 
 NO_ANSWER = "The documents do not contain an answer to this question."
+
+Message = Mapping[str, str]
+"""One message of a prompt: `role` is `system`, `user` or `assistant`; `content` is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,11 +19,16 @@ class Sampling:
     """How to generate; None leaves it to the model server.
 
     Attributes:
-        max_tokens: longest answer.
+        max_tokens: longest answer, without the thinking that comes before it.
         temperature: 0 is greedy.
         top_p: share of probability mass kept.
         seed: for repeatable answers where the server supports it.
         stop: texts that end the answer.
+        num_choices: answers to write to one prompt.
+        response_format: OpenAI's, such as a JSON schema that the answer must satisfy.
+        top_logprobs: alternatives reported for each token; None: no log probabilities at all.
+        presence_penalty: against words that were written at all.
+        frequency_penalty: against words that were written often.
     """
 
     max_tokens: int
@@ -27,6 +36,24 @@ class Sampling:
     top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    num_choices: int = 1
+    response_format: Mapping[str, Any] | None = None
+    top_logprobs: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thinking:
+    """Whether a model thinks before it answers.
+
+    Attributes:
+        is_on: whether it does.
+        max_tokens: longest thinking; None leaves it to the model.
+    """
+
+    is_on: bool
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +69,122 @@ class Task:
     """What to answer from what.
 
     Attributes:
-        embedder: of the collection, for writers that compare texts.
+        question: as the user asked it.
+        context: the passages to answer from.
+        messages: the prompt for a model, which holds both.
+        sampling: how to generate.
+        embedder: of the collection, for writers that compare texts; None: there is no context.
+        thinking: None leaves it to the model server.
     """
 
     question: str
     context: Context
-    history: Sequence[Turn]
+    messages: Sequence[Message]
     sampling: Sampling
-    embedder: Embedder
+    embedder: Embedder | None
+    thinking: Thinking | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the model counted them; `cached` are those of the prompt it had in its cache."""
+    """Tokens as the model counted them.
+
+    Attributes:
+        prompt_tokens: read.
+        completion_tokens: written, the thinking included.
+        cached_tokens: those of the prompt that the server had in its cache.
+        reasoning_tokens: those written that were thinking.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return what two calls took together."""
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The next piece of an answer.
+
+    Attributes:
+        text: of the answer.
+        choice: which of the answers it belongs to, from 0.
+        thought: of the thinking, which is no part of the answer.
+        logprobs: OpenAI's, of the tokens of `text`.
+    """
+
+    text: str = ""
+    choice: int = 0
+    thought: str = ""
+    logprobs: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of an answer: `stop` or `length`, and what it took."""
+    """The end of all answers: for each `stop` or `length`, and what they took."""
 
-    reason: str
+    reasons: tuple[str, ...]
     usage: Usage
 
 
+class TokenCounter(Protocol):
+    """Counts as the model does that reads the prompt. The calls may wait for a server."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the counts are the model's own, and not an estimate."""
+
+    def window(self) -> int | None:
+        """Return the most tokens of prompt and answer together; None: not known."""
+
+    def count_text(self, text: str) -> int:
+        """Count the tokens of a part of a prompt."""
+
+    def count_messages(
+        self, messages: Sequence[Message], thinking: Thinking | None, *, exactly: bool = False
+    ) -> int:
+        """Count the tokens of a prompt, with all that the model's template adds.
+
+        Args:
+            messages: the prompt.
+            thinking: switches parts of some templates.
+            exactly: whatever it takes; otherwise it may be off by a token or two.
+        """
+
+    def close(self) -> None:
+        """Give up what is held to count."""
+
+
 class Generator(Protocol):
-    """Writes answers with `[number]` after each statement, naming the context item it rests on."""
+    """Writes answers that name, after each statement, the context item it rests on.
+
+    Attributes:
+        name: under which requests, settings and traces know it.
+        counter: of the model; None where the embedder's tokenizer counts.
+        can_think: whether thinking can be switched on and off.
+        uses_tags: whether it names items by the tags of their fences, as a model does; otherwise
+            by `[number]`.
+        price: what a token costs; None: nothing is known.
+        rates: how fast it reads and writes; None: not measured.
+        max_answer_tokens: its longest answer unless asked for; None: the service's setting.
+    """
+
+    name: str
+    counter: TokenCounter | None
+    can_think: bool
+    uses_tags: bool
+    price: Price | None
+    rates: Rates | None
+    max_answer_tokens: int | None
 
     async def model_name(self) -> str:
         """Return the name of the model that answers."""
@@ -85,11 +199,12 @@ class Generator(Protocol):
     async def close(self) -> None:
         """Give up what is held to reach the model."""
 
-    def generate(self, task: Task) -> AsyncIterator[str | Finish]:
-        """Yield the answer in pieces, then one Finish.
+    def generate(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
+        """Yield the answers in pieces, then one Finish.
 
         Raises:
             ModelUnavailableError: the model cannot be reached.
             ModelFailedError: it answered with something that is no answer, or broke off.
+            PromptTooLongError: the prompt and the room for the answer exceed its window.
             InvalidRequestError: it refuses the request.
         """

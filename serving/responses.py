@@ -23,7 +23,7 @@ def error_response(error: Exception) -> JSONResponse:
     if status == UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     if status in TRY_AGAIN:
-        seconds = getattr(error, "retry_after_seconds", RETRY_AFTER_SECONDS)
+        seconds = getattr(error, "retry_after_seconds", None) or RETRY_AFTER_SECONDS
         headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     return JSONResponse(body, status, headers)
 

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    StrictBool,
     WithJsonSchema,
     model_validator,
 )
@@ -19,10 +20,13 @@ from ingest.library import CollectionState
 from retrieval.chunks import Chunk, Hit
 from retrieval.explanation import Explanation
 from retrieval.filters import Filter, parse_filter
-from retrieval.profiles import DEFAULT, MAX_TOP_K, Mode, RetrievalProfile
+from retrieval.profiles import DEFAULT, MAX_TOP_K, Mode
 from serving.keys import KeyLimits, Scope
 from serving.money import MAX_USD, to_nano_usd
+from serving.profiles import MAX_SAMPLES, AnsweringProfile, Verification
 
+# Of older and newer requests for the same thing.
+TOOL_FIELDS = ("tools", "tool_choice", "functions", "function_call", "parallel_tool_calls")
 # Described in docs/api.md; a schema of something that nests in itself helps nobody.
 MetadataFilter = Annotated[
     Filter | None,
@@ -56,7 +60,7 @@ class SearchRequest(Request):
     collection: str = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     mode: Mode | None = None
-    profile: RetrievalProfile | str = DEFAULT
+    profile: AnsweringProfile | str = DEFAULT
     rerank: bool | None = Field(default=None, strict=True)
     explain: bool = False
     filter: MetadataFilter = None
@@ -70,7 +74,7 @@ class TextPart(BaseModel):
 
 
 class Message(BaseModel):
-    """One turn of a conversation."""
+    """One turn of a conversation; what clients echo of an answer, like annotations, is let by."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart] | None = None
@@ -89,14 +93,49 @@ class StreamOptions(Request):
     include_usage: bool = False
 
 
+class BudgetOptions(Request):
+    """What an answer may take at most."""
+
+    max_prompt_tokens: int | None = Field(default=None, gt=0, strict=True)
+    max_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_steps: int | None = Field(default=None, gt=0, strict=True)
+
+
 class SufficeOptions(Request):
-    """Our extension of the chat request."""
+    """Our extension of the chat request; what is not given is as the profile says."""
 
     collection: str = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     max_context_tokens: int | None = Field(default=None, ge=1, strict=True)
-    profile: RetrievalProfile | str = DEFAULT
+    profile: AnsweringProfile | str | None = None
     filter: MetadataFilter = None
+    budget: BudgetOptions = BudgetOptions()
+    thinking: StrictBool | Annotated[int, Field(ge=1, strict=True)] | None = None
+    samples: int | None = Field(default=None, ge=1, le=MAX_SAMPLES, strict=True)
+    verify: StrictBool | Verification | None = None
+
+
+class JsonSchema(Request):
+    """A schema that the answer must satisfy."""
+
+    name: str
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Request):
+    """OpenAI's response_format."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _check_schema(self) -> "ResponseFormat":
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema comes with the type json_schema, and only with it")
+        return self
 
 
 class ChatRequest(Request):
@@ -112,9 +151,27 @@ class ChatRequest(Request):
     stop: str | list[str] | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
-    n: Literal[1] = 1
+    n: int = Field(default=1, ge=1, le=MAX_SAMPLES, strict=True)
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    logprobs: bool = False
+    top_logprobs: int | None = Field(default=None, ge=0, le=20, strict=True)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: Literal[False] | None = None
     suffice: SufficeOptions = SufficeOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_tools(cls, body: Any) -> Any:
+        if isinstance(body, dict) and any(body.get(name) for name in TOOL_FIELDS):
+            raise ValueError(
+                "Tools are not supported: answers come from the documents alone. Leave out tools, "
+                "tool_choice and functions."
+            )
+        return body
 
 
 class Progress(BaseModel):

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ingest.catalog import Catalog
+from ingest.database import Database
 from ingest.files import FileStore, TextStore
 from ingest.home import Home
 from ingest.jobs import Jobs
@@ -33,15 +34,16 @@ from retrieval.served_reranker import ServedReranker
 from retrieval.settings import LATE_INTERACTION, RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache, open_cache
 from serving.answering import Answerer
+from serving.bookkeeping import Bookkeeper
 from serving.budgets import Budgets
 from serving.database import open_database
-from serving.extractive import ExtractiveGenerator
-from serving.generation import Generator
 from serving.keys import KeyStore
 from serving.limits import Limiter
-from serving.openai_server import OpenAIGenerator
+from serving.models import Models, build_models
 from serving.permits import Permits
+from serving.profiles import AnsweringProfile
 from serving.settings import ServingSettings
+from serving.traces import TraceStore
 from serving.usage import UsageLedger
 
 
@@ -67,11 +69,14 @@ class Service:
     settings: Settings
     home: Home
     library: Library
-    profiles: ProfileStore
+    profiles: ProfileStore[AnsweringProfile]
+    models: Models
     searcher: Searcher
     answerer: Answerer
     keys: KeyStore
     usage: UsageLedger
+    traces: TraceStore
+    bookkeeper: Bookkeeper
     limits: Limiter
 
 
@@ -92,6 +97,7 @@ def open_service(
         RerankerUnavailableError: the reranker cannot be loaded.
         CalibrationError: the reranker's calibration is missing, broken or another's.
         IndexUnavailableError: the Qdrant server does not answer.
+        BackendsError: the description of the models is wrong.
         DatabaseUnavailableError: the database of keys and usage does not answer.
     """
     with (
@@ -114,13 +120,16 @@ def open_service(
         ingest = settings.ingest
         jobs = Jobs(pipeline, database_url, ingest.concurrent_jobs)
         library = Library(pipeline, jobs, ingest.max_upload_bytes, ingest.max_queued)
-        profiles = ProfileStore(home.profiles, settings.retrieval.profile())
+        default = AnsweringProfile(**settings.retrieval.profile().model_dump())
+        profiles = ProfileStore(home.profiles, default)
         keys = KeyStore(database, _reveal(settings.serving.api_key))
         closing.callback(keys.close)
         usage = UsageLedger(database)
         usage.forget_old(settings.serving.usage_days)
         limits = _build_limits(settings.serving, usage)
-        answerer = Answerer(library, searcher, _build_generator(settings.serving))
+        bookkeeper = Bookkeeper(library, usage, _open_traces(settings.serving, database))
+        models = build_models(settings.serving, home.rates)
+        answerer = Answerer(library, searcher, models, home.secret())
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
         closing.callback(pipeline.parsers.close)
@@ -128,7 +137,20 @@ def open_service(
         library.add_missing_attributes()
         jobs.start()
         closing.callback(jobs.stop)
-        yield Service(settings, home, library, profiles, searcher, answerer, keys, usage, limits)
+        yield Service(
+            settings,
+            home,
+            library,
+            profiles,
+            models,
+            searcher,
+            answerer,
+            keys,
+            usage,
+            TraceStore(database),
+            bookkeeper,
+            limits,
+        )
 
 
 def _load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
@@ -197,15 +219,10 @@ def _build_reranker(
     return CrossEncoderReranker(settings.reranker, settings.device)
 
 
-def _build_generator(settings: ServingSettings) -> Generator:
-    if settings.llm_url is None:
-        return ExtractiveGenerator(settings.refusal_threshold)
-    return OpenAIGenerator(
-        settings.llm_url,
-        settings.llm_model,
-        _reveal(settings.llm_api_key),
-        settings.llm_timeout_seconds,
-    )
+def _open_traces(settings: ServingSettings, database: Database) -> TraceStore | None:
+    traces = TraceStore(database)
+    traces.forget_old(settings.trace_days)
+    return traces if settings.trace_days else None
 
 
 def _build_limits(settings: ServingSettings, usage: UsageLedger) -> Limiter:

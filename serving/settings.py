@@ -1,9 +1,12 @@
 """Settings of the service, read from SERVING_* variables."""
 
 import ipaddress
+from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from serving.backends import ThinkingSwitch
 
 
 class ServingSettings(BaseSettings):
@@ -24,6 +27,12 @@ class ServingSettings(BaseSettings):
         default=None,
         description="SQLAlchemy URL of the database of keys and usage; unset: that of "
         "INGEST_DATABASE_URL, or SQLite under SUFFICE_HOME.",
+    )
+    trace_days: int = Field(
+        default=30,
+        ge=0,
+        description="Days for which the traces of answers are kept, with questions and answers; 0: "
+        "none are.",
     )
     usage_days: int = Field(
         default=400, ge=1, description="Days for which the usage of each answer is kept."
@@ -66,6 +75,22 @@ class ServingSettings(BaseSettings):
         default=None, description="Model to ask for; unset: the first one the server lists."
     )
     llm_api_key: SecretStr | None = Field(default=None, description="Key of that server.")
+    llm_thinking: ThinkingSwitch = Field(
+        default=ThinkingSwitch.NONE,
+        description="How that model is told whether to think: none, enable_thinking (by its chat "
+        "template: Qwen3, GLM, DeepSeek) or reasoning_effort (gpt-oss, hosted models).",
+    )
+    llm_gpu_usd_per_hour: float | None = Field(
+        default=None,
+        gt=0,
+        description="What the GPU of that server costs; with the rates that `suffice cost "
+        "calibrate` measures it gives each answer its price.",
+    )
+    backends_file: Path | None = Field(
+        default=None,
+        description="TOML file with further models, each with server, price and limits; see "
+        "docs/serving.md.",
+    )
     llm_timeout_seconds: float = Field(
         default=60, gt=0, description="Longest silence of that server before it counts as failed."
     )

@@ -17,6 +17,7 @@ from suffice.commands import (
     doctor,
     documents,
     evaluate,
+    explain,
     ingest,
     keys,
     migrate,
@@ -33,6 +34,7 @@ app.command()(serve.serve)
 app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(ask.ask)
+app.command()(explain.explain)
 app.add_typer(documents.app, name="documents")
 app.command()(reindex.reindex)
 app.add_typer(profiles.app, name="profiles")

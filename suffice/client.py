@@ -203,6 +203,15 @@ class Client:
         """Delete a saved retrieval profile."""
         return self._call("DELETE", f"/v1/profiles/{quote(name, safe='')}")
 
+    def trace(self, trace_id: str) -> dict[str, Any]:
+        """Show how an answer came about."""
+        return self._call("GET", f"/v1/traces/{quote(trace_id, safe='')}")
+
+    def rate(self, trace_id: str, rating: str, comment: str | None = None) -> dict[str, Any]:
+        """Say what an answer was worth: `up` or `down`."""
+        body = {"trace_id": trace_id, "rating": rating, **_given({"comment": comment})}
+        return self._call("POST", "/v1/feedback", json=body)
+
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:
             response = self._http.request(method, path, **arguments)

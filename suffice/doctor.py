@@ -60,7 +60,7 @@ def examine(settings: SufficeSettings, *, repair: bool = False) -> Iterator[Find
         "embedder": lambda: _check_embedder(RetrievalSettings()),
         "gpu": _check_gpu,
         "qdrant": lambda: _check_qdrant(RetrievalSettings()),
-        "model": lambda: _check_model(ServingSettings()),
+        "model": lambda: _check_models(ServingSettings(), Home(settings.home).rates),
         "store": lambda: _check_store(settings, mended if repair else None),
     }
     for part, check in checks.items():
@@ -129,26 +129,23 @@ def _check_qdrant(settings: RetrievalSettings) -> str:
     return f"server at {settings.qdrant_url}"
 
 
-def _check_model(settings: ServingSettings) -> str:
-    if settings.llm_url is None:
+def _check_models(settings: ServingSettings, rates: Path) -> str:
+    if settings.llm_url is None and settings.backends_file is None:
         return "none; answers are extracted (set SERVING_LLM_URL to have them written)"
-    from serving.openai_server import OpenAIGenerator  # noqa: PLC0415 - takes a second
+    from serving.models import build_models  # noqa: PLC0415 - takes a second
 
-    key = settings.llm_api_key
-    generator = OpenAIGenerator(
-        settings.llm_url,
-        settings.llm_model,
-        key.get_secret_value() if key else None,
-        settings.llm_timeout_seconds,
-    )
+    models = build_models(settings, rates)
 
-    async def ask() -> str:
-        await generator.check()
-        name = await generator.model_name()
-        await generator.close()
-        return name
+    async def ask() -> list[str]:
+        names = []
+        for name in models.names():
+            generator = models.get(name)
+            await generator.check()
+            names.append(f"{name}: {await generator.model_name()}")
+        await models.close()
+        return names
 
-    return f"{asyncio.run(ask())} at {settings.llm_url}"
+    return ", ".join(asyncio.run(ask()))
 
 
 def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:

@@ -1,219 +1,250 @@
 """POST /v1/chat/completions and GET /v1/models, compatible with OpenAI's clients."""
 
-import json
 import logging
-import time
-import uuid
-from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from itertools import groupby
 from typing import Any
 
 from fastapi import APIRouter
+from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from serving.answering import Conclusion, Question
-from serving.citations import Citation
+from retrieval.profiles import DEFAULT
+from serving.access import Caller
+from serving.account import Account
+from serving.answering import Conclusion
+from serving.completion import DONE, Completion, event
 from serving.errors import InvalidRequestError, error_body
-from serving.generation import Sampling, Turn
-from serving.routes.dependencies import RunningService, check_question, find_profile
-from serving.schemas import ChatRequest
+from serving.generation import Delta, Sampling, Turn
+from serving.hang_up import UntilHangUp
+from serving.openai_server import thinking_room
+from serving.planning import Budget
+from serving.profiles import AnsweringProfile, AnswerPolicy, Verification, to_thinking
+from serving.question import Question
+from serving.routes.dependencies import (
+    Admission,
+    CurrentCaller,
+    RunningService,
+    check_question,
+    find_profile,
+)
+from serving.schemas import ChatRequest, Message
 from serving.service import Service
 
 router = APIRouter()
 logger = logging.getLogger(__name__)
 MODEL = "suffice"
+PROFILE_PREFIX = f"{MODEL}/"
+# Thinking tokens that OpenAI's efforts stand for; None: as many as it takes.
+EFFORTS = {"minimal": 256, "low": 1024, "medium": 4096, "high": None, "xhigh": None}
+# For the estimate by which a question is let in: rather too many tokens than too few.
+CHARACTERS_PER_TOKEN = 3
+INSTRUCTION_TOKENS = 200
+LABEL_TOKENS = 32
+# nginx's status for a caller who hung up; nobody reads it.
+CLIENT_CLOSED_REQUEST = 499
 
 
 @router.get("/v1/models")
-def models() -> dict[str, Any]:
+def models(service: RunningService) -> dict[str, Any]:
     """List the names that `model` accepts."""
+    backends = service.models.names()
+    saved = [name for name in service.profiles.names() if name != DEFAULT]
+    names = [MODEL, *(f"{PROFILE_PREFIX}{name}" for name in saved)]
+    if len(backends) > 1:
+        names += backends
     return {
         "object": "list",
-        "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "suffice"}],
+        "data": [
+            {"id": name, "object": "model", "created": 0, "owned_by": MODEL} for name in names
+        ],
     }
 
 
 @router.post("/v1/chat/completions")
-async def chat(request: ChatRequest, service: RunningService) -> Response:
+async def chat(
+    request: ChatRequest,
+    http: HttpRequest,
+    service: RunningService,
+    caller: CurrentCaller,
+    admit: Admission,
+) -> Response:
     """Answer the last user message from the documents."""
-    question = _to_question(request, service)
-    answer = service.answerer.answer(question)
-    # Errors before the first piece still get a status; later ones can only go into the stream.
-    first = await anext(answer)
-    envelope = Envelope()
-    if request.stream:
+    caller.check_collection(request.suffice.collection, "suffice.collection")
+    question = _to_question(request, service, caller)
+    permit = await admit(*_most(question, service))
+    account = Account(question.budget)
+    completion = Completion(request.model)
+    answer = service.bookkeeper.follow(
+        service.answerer.answer(question, account),
+        completion.trace_id,
+        question,
+        account,
+        permit.settle,
+    )
+    async with UntilHangUp(http):
+        # Errors before the first piece still get a status; later ones can only go into the stream.
+        first = await anext(answer)
+        if not request.stream:
+            body = await _whole(completion, first, answer)
+            return JSONResponse(body, headers=permit.headers)
         include_usage = bool(request.stream_options and request.stream_options.include_usage)
-        events = _events(envelope, first, answer, include_usage=include_usage)
-        return StreamingResponse(events, media_type="text/event-stream")
-    return JSONResponse(await _whole(envelope, first, answer))
+        opening = completion.opening(question.num_choices)
+        events = _events(completion, _chain(first, answer), include_usage=include_usage)
+        return StreamingResponse(
+            _until_hang_up(http, opening, events),
+            media_type="text/event-stream",
+            headers=permit.headers,
+        )
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Id and time of one completion."""
-
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
-
-    def wrap(self, kind: str, choices: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        """Return a completion object."""
-        return {
-            "id": self.id,
-            "object": kind,
-            "created": self.created,
-            "model": MODEL,
-            "choices": choices,
-            **more,
-        }
+def _most(question: Question, service: Service) -> tuple[int, int]:
+    """Return about how many tokens a question may take at most, and nano-dollars."""
+    policy = question.profile.answering
+    texts = [question.text, *(turn.text for turn in question.history)]
+    told = sum(map(len, texts)) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
+    chunk_tokens = service.settings.ingest.chunk_tokens + LABEL_TOKENS
+    context = question.packing.max_tokens or question.top_k * chunk_tokens
+    prompt = min(told + context, question.budget.max_prompt_tokens or told + context)
+    one = question.sampling.max_tokens + thinking_room(to_thinking(policy.thinking))
+    completion = one * max(policy.samples, question.num_choices)
+    price = service.models.get(policy.strong_model or policy.model).price
+    return prompt + completion, price.nano_usd(prompt, completion) if price else 0
 
 
-def _to_question(request: ChatRequest, service: Service) -> Question:
-    if request.model != MODEL:
-        raise InvalidRequestError(f"There is no model {request.model!r}; use {MODEL!r}.", "model")
+def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Question:
     *earlier, last = request.messages
     if last.role != "user":
         raise InvalidRequestError("The last message must be the user's question.", "messages")
     settings = service.settings.serving
-    profile = find_profile(request.suffice.profile, service)
+    profile = _to_profile(request, service)
+    options = request.suffice
+    if request.n > 1 and profile.answering.samples > 1:
+        raise InvalidRequestError(
+            "Ask either for n answers or for the best of several samples, not both.", "n"
+        )
     max_tokens = (
-        request.suffice.max_context_tokens
-        or profile.packing.max_tokens
-        or settings.max_context_tokens
+        options.max_context_tokens or profile.packing.max_tokens or settings.max_context_tokens
     )
-    stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
     return Question(
         text=check_question(last.text, service, "messages"),
-        history=[
-            Turn("system" if turn.role == "developer" else turn.role, turn.text) for turn in earlier
-        ],
-        collection=request.suffice.collection,
+        history=_to_turns(earlier),
+        collection=options.collection,
         profile=profile,
-        top_k=profile.most_hits(request.suffice.top_k, settings.top_k),
-        where=request.suffice.filter,
+        top_k=profile.most_hits(options.top_k, settings.top_k),
+        where=options.filter,
         packing=profile.packing.model_copy(update={"max_tokens": max_tokens}),
-        sampling=Sampling(
-            max_tokens=request.max_completion_tokens
-            or request.max_tokens
-            or settings.max_answer_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            seed=request.seed,
-            stop=tuple(stop),
-        ),
+        sampling=_to_sampling(request, settings.max_answer_tokens),
+        has_fixed_answer=bool(request.max_completion_tokens or request.max_tokens),
+        budget=Budget(**options.budget.model_dump()),
+        caller=caller.key.id,
     )
+
+
+def _to_profile(request: ChatRequest, service: Service) -> AnsweringProfile:
+    """Return the profile that a request names or brings, with what it asks for otherwise."""
+    options = request.suffice
+    named = None
+    if request.model.startswith(PROFILE_PREFIX):
+        named = request.model.removeprefix(PROFILE_PREFIX)
+    profile = find_profile(options.profile or named or DEFAULT, service)
+    wishes: dict[str, Any] = {}
+    if request.model != MODEL and named is None:
+        service.models.get(request.model)
+        wishes |= {"model": request.model, "strong_model": None}
+    if request.reasoning_effort is not None:
+        effort = request.reasoning_effort
+        wishes["thinking"] = False if effort == "none" else EFFORTS[effort] or True
+    if options.thinking is not None:
+        wishes["thinking"] = options.thinking
+    if options.samples is not None:
+        wishes["samples"] = options.samples
+    if options.verify is not None:
+        wishes["verify"] = _to_verification(options.verify)
+    policy = AnswerPolicy.model_validate(profile.answering.model_dump() | wishes)
+    return profile.model_copy(update={"answering": policy})
+
+
+def _to_verification(wish: bool | Verification) -> Verification:
+    if isinstance(wish, bool):
+        return Verification.MARK if wish else Verification.OFF
+    return wish
+
+
+def _to_sampling(request: ChatRequest, max_answer_tokens: int) -> Sampling:
+    stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    shape = request.response_format
+    logprobs = request.logprobs or request.top_logprobs is not None
+    return Sampling(
+        max_tokens=request.max_completion_tokens or request.max_tokens or max_answer_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        seed=request.seed,
+        stop=tuple(stop),
+        num_choices=request.n,
+        response_format=None
+        if shape is None
+        else shape.model_dump(by_alias=True, exclude_none=True),
+        top_logprobs=(request.top_logprobs or 0) if logprobs else None,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+    )
+
+
+def _to_turns(messages: Sequence[Message]) -> list[Turn]:
+    """Return earlier messages; many models refuse two in a row from the same side."""
+    roles = {"developer": "system"}
+    turns = [Turn(roles.get(one.role, one.role), one.text) for one in messages]
+    return [
+        Turn(role, "\n\n".join(turn.text for turn in side))
+        for role, side in groupby(turns, key=lambda turn: turn.role)
+    ]
 
 
 async def _whole(
-    envelope: Envelope, first: str | Conclusion, rest: AsyncIterator[str | Conclusion]
+    completion: Completion,
+    first: Delta | Conclusion,
+    rest: AsyncGenerator[Delta | Conclusion, None],
 ) -> dict[str, Any]:
-    pieces: list[str] = []
-    conclusion = first
     async for piece in _chain(first, rest):
-        if isinstance(piece, str):
-            pieces.append(piece)
-        conclusion = piece
-    if not isinstance(conclusion, Conclusion):
-        raise TypeError("an answer ends with its conclusion")
-    message = {
-        "role": "assistant",
-        "content": "".join(pieces),
-        "refusal": None,
-        "annotations": [_annotation(citation) for citation in conclusion.citations],
-    }
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": None,
-        "finish_reason": conclusion.finish_reason,
-    }
-    return envelope.wrap(
-        "chat.completion", [choice], usage=_usage(conclusion), suffice=_extension(conclusion)
-    )
+        if isinstance(piece, Conclusion):
+            return completion.whole(piece)
+        completion.add(piece)
+    raise TypeError("an answer ends with its conclusion")
+
+
+async def _until_hang_up(
+    http: HttpRequest, opening: str, events: AsyncIterator[str]
+) -> AsyncIterator[str]:
+    """Pass a stream on; when the caller hangs up, whoever writes it is stopped at once."""
+    async with UntilHangUp(http):
+        yield opening
+        async for text in events:
+            yield text
 
 
 async def _events(
-    envelope: Envelope,
-    first: str | Conclusion,
-    rest: AsyncIterator[str | Conclusion],
-    *,
-    include_usage: bool,
+    completion: Completion, answer: AsyncIterator[Delta | Conclusion], *, include_usage: bool
 ) -> AsyncIterator[str]:
     """Yield server-sent events; citations and the `suffice` object come with finish_reason."""
-
-    def chunk(delta: dict[str, Any], reason: str | None = None, **more: Any) -> str:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
-        return _event(envelope.wrap("chat.completion.chunk", [choice], **more))
-
-    yield chunk({"role": "assistant", "content": ""})
     try:
-        async for piece in _chain(first, rest):
-            if isinstance(piece, str):
-                yield chunk({"content": piece})
-                continue
-            annotations = [_annotation(citation) for citation in piece.citations]
-            yield chunk(
-                {"annotations": annotations}, piece.finish_reason, suffice=_extension(piece)
-            )
-            if include_usage:
-                yield _event(envelope.wrap("chat.completion.chunk", [], usage=_usage(piece)))
+        async for piece in answer:
+            if isinstance(piece, Delta):
+                yield completion.piece(piece)
+            else:
+                yield completion.ending(piece, include_usage=include_usage)
     except Exception as error:  # the HTTP edge: the status is sent, the stream must tell
         logger.exception("answer broke off")
-        yield _event(error_body(error)[1])
-    yield "data: [DONE]\n\n"
+        yield event(error_body(error)[1])
+    yield DONE
 
 
 async def _chain(
-    first: str | Conclusion, rest: AsyncIterator[str | Conclusion]
-) -> AsyncIterator[str | Conclusion]:
-    yield first
-    async for piece in rest:
-        yield piece
-
-
-def _event(body: dict[str, Any]) -> str:
-    return f"data: {json.dumps(body, ensure_ascii=False)}\n\n"
-
-
-def _annotation(citation: Citation) -> dict[str, Any]:
-    return {
-        "type": "file_citation",
-        "file_citation": {
-            "marker": citation.marker,
-            "document_id": citation.document_id,
-            "revision": citation.revision,
-            "filename": citation.filename,
-            "page": citation.page,
-            "place": citation.place,
-            "start": citation.start,
-            "end": citation.end,
-            "quote": citation.quote,
-            "text_start": citation.text_start,
-            "text_end": citation.text_end,
-        },
-    }
-
-
-def _usage(conclusion: Conclusion) -> dict[str, Any]:
-    usage = conclusion.usage
-    return {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-    }
-
-
-def _extension(conclusion: Conclusion) -> dict[str, Any]:
-    return {
-        "answered_by": conclusion.model,
-        "grounded": "yes" if conclusion.is_grounded else "no",
-        "context": {
-            "chunks": conclusion.packing.num_chunks,
-            "passages": len(conclusion.packing.passages),
-            "tokens": conclusion.packing.tokens_after,
-            "tokens_before": conclusion.packing.tokens_before,
-            "dropped": [asdict(dropped) for dropped in conclusion.packing.dropped],
-        },
-        "timings": conclusion.timings,
-        "warnings": conclusion.warnings,
-    }
+    first: Delta | Conclusion, rest: AsyncGenerator[Delta | Conclusion, None]
+) -> AsyncIterator[Delta | Conclusion]:
+    async with aclosing(rest):
+        yield first
+        async for piece in rest:
+            yield piece

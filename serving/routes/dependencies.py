@@ -8,10 +8,10 @@ from fastapi import Depends, Request
 
 from ingest.documents import Document
 from ingest.errors import DocumentNotFoundError
-from retrieval.profiles import RetrievalProfile
 from serving.access import Caller
 from serving.errors import InvalidRequestError
 from serving.limits import Permit
+from serving.profiles import AnsweringProfile
 from serving.service import Service
 
 
@@ -75,7 +75,7 @@ async def admit_search(service: RunningService, caller: CurrentCaller) -> AsyncI
         yield
 
 
-def find_profile(wanted: RetrievalProfile | str, service: Service) -> RetrievalProfile:
+def find_profile(wanted: AnsweringProfile | str, service: Service) -> AnsweringProfile:
     """Return the profile that a request names or brings.
 
     Raises:

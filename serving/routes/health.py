@@ -4,9 +4,11 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from serving.errors import RETRY_AFTER_SECONDS, ServingError
+from serving.generation import Generator
 from serving.routes.dependencies import RunningService
 
 router = APIRouter()
+OK = "ok"
 
 
 @router.get("/healthz")
@@ -17,13 +19,23 @@ def healthz() -> dict[str, str]:
 
 @router.get("/readyz")
 async def readyz(service: RunningService) -> JSONResponse:
-    """Tell whether questions can be answered, and if not, which part is missing."""
+    """Tell whether questions can be answered, and if not, which part is missing.
+
+    Of several models the first one must answer; the others are told.
+    """
+    (_, state), *others = [
+        (name, await _state(service.models.get(name))) for name in service.models.names()
+    ]
+    parts = {"model": state} | {f"model {name}": state for name, state in others}
+    if state == OK:
+        return JSONResponse({"ready": True, "parts": parts})
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return JSONResponse({"ready": False, "parts": parts}, 503, headers)
+
+
+async def _state(generator: Generator) -> str:
     try:
-        await service.answerer.check()
+        await generator.check()
     except ServingError as error:
-        return JSONResponse(
-            {"ready": False, "parts": {"model": str(error)}},
-            status_code=503,
-            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
-    return JSONResponse({"ready": True, "parts": {"model": "ok"}})
+        return str(error)
+    return OK

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from retrieval.profiles import RetrievalProfile
+from serving.profiles import AnsweringProfile
 from serving.routes.dependencies import RunningService
 
 router = APIRouter()
@@ -18,13 +18,13 @@ def list_profiles(service: RunningService) -> dict[str, Any]:
 
 
 @router.get("/v1/profiles/{name}")
-def show(name: str, service: RunningService) -> RetrievalProfile:
+def show(name: str, service: RunningService) -> AnsweringProfile:
     """Show a profile."""
     return service.profiles.get(name)
 
 
 @router.put("/v1/profiles/{name}")
-def save(name: str, profile: RetrievalProfile, service: RunningService) -> RetrievalProfile:
+def save(name: str, profile: AnsweringProfile, service: RunningService) -> AnsweringProfile:
     """Save a profile, in place of the one of that name."""
     service.profiles.save(name, profile)
     return profile

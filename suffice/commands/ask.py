@@ -44,7 +44,9 @@ def print_answer(
 ) -> list[dict[str, Any]]:
     """Print an answer as it is written, then its citations; return these."""
     citations: list[dict[str, Any]] = []
+    extension: dict[str, Any] = {}
     for chunk in client.stream(question, collection, **options):
+        extension = chunk.get("suffice", extension)
         for choice in chunk["choices"]:
             console.print(escape(choice["delta"].get("content") or ""), end="")
             annotations = choice["delta"].get("annotations", [])
@@ -55,4 +57,7 @@ def print_answer(
         source = f"{citation['filename']}{place}, characters {citation['start']}-{citation['end']}"
         quote = " ".join(citation["quote"].split())
         console.print(f"  {escape(citation['marker'])} [bold]{escape(source)}[/]: {escape(quote)}")
+    for warning in extension.get("warnings", []):
+        console.print(f"  [yellow]{escape(warning)}[/]")
+    console.print(f"  [dim]{escape(extension.get('trace_id', ''))}[/]")
     return citations

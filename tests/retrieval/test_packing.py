@@ -226,9 +226,10 @@ def test_expansion_spends_what_is_left_on_the_section_of_the_best_hit() -> None:
     text = f"# Ants\n\n{paragraphs('Ant', 'Aphid')}\n\n# Bees\n\n{paragraphs('Bee', 'Bumble')}"
     chunks = split("insects", text)
     hits = [chunks[3], chunks[0]]
-    whole = pack_chunks(hits, {"insects": text}, PackingPolicy(expand=True))
+    policy = PackingPolicy(expand=True, order=Order.SCORE)
+    whole = pack_chunks(hits, {"insects": text}, policy)
     assert [passage.text for passage in whole.passages] == [text]
-    some = pack_chunks(hits, {"insects": text}, PackingPolicy(expand=True, max_tokens=70))
+    some = pack_chunks(hits, {"insects": text}, policy.model_copy(update={"max_tokens": 70}))
     assert [passage.text for passage in some.passages] == [
         text[text.index("# Bees") :],
         chunks[0].text,

@@ -24,11 +24,11 @@ DEFAULT = RetrievalProfile(dense_weight=0.7)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ProfileStore:
+def store(tmp_path: Path) -> ProfileStore[RetrievalProfile]:
     return ProfileStore(tmp_path / "profiles", DEFAULT)
 
 
-def test_a_saved_profile_comes_back(store: ProfileStore) -> None:
+def test_a_saved_profile_comes_back(store: ProfileStore[RetrievalProfile]) -> None:
     store.save("wide", PROFILE)
     assert store.get("wide") == PROFILE
     assert store.names() == ["default", "wide"]
@@ -38,7 +38,7 @@ def test_a_saved_profile_comes_back(store: ProfileStore) -> None:
     assert store.names() == ["default"]
 
 
-def test_the_default_is_what_the_settings_say(store: ProfileStore) -> None:
+def test_the_default_is_what_the_settings_say(store: ProfileStore[RetrievalProfile]) -> None:
     assert store.get("default") == DEFAULT
     with pytest.raises(ProfileError, match="RETRIEVAL_"):
         store.save("default", PROFILE)
@@ -47,13 +47,13 @@ def test_the_default_is_what_the_settings_say(store: ProfileStore) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Wide", "../catalog", "a/b", ".", "x" * 65, "wide.json"])
-def test_a_name_that_is_none_is_refused(store: ProfileStore, name: str) -> None:
+def test_a_name_that_is_none_is_refused(store: ProfileStore[RetrievalProfile], name: str) -> None:
     for call in (store.get, store.delete, lambda name: store.save(name, PROFILE)):
         with pytest.raises(ProfileError, match="is no profile name"):
             call(name)
 
 
-def test_an_unknown_name_is_told_with_the_known_ones(store: ProfileStore) -> None:
+def test_an_unknown_name_is_told_with_the_known_ones(store: ProfileStore[RetrievalProfile]) -> None:
     store.save("wide", PROFILE)
     with pytest.raises(ProfileNotFoundError, match=r"'deep'.*default, wide"):
         store.get("deep")

@@ -155,6 +155,7 @@ def assert_refused(
     assert set(body["error"]) == {"message", "type", "param", "code"}
     kinds = {
         401: "authentication_error",
+        402: "budget_error",
         403: "permission_error",
         404: "not_found_error",
         409: "conflict_error",

@@ -12,6 +12,7 @@ from serving.database import open_database
 from serving.settings import ServingSettings
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES, LIGHTHOUSE, ROPES, TIDES
+from tests.serving.upstream import Upstream, run_upstream
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,19 @@ def documents(application: Application) -> dict[str, str]:
     ids = {document["filename"]: document["id"] for document in found}
     assert {application.wait(ids[name])["status"] for name in contents} == {"searchable"}
     return ids
+
+
+@pytest.fixture(scope="module")
+def running_upstream() -> Iterator[Upstream]:
+    with run_upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def upstream(running_upstream: Upstream) -> Upstream:
+    """A scripted model server, anew for each test."""
+    running_upstream.reset()
+    return running_upstream
 
 
 @pytest.fixture

@@ -222,7 +222,6 @@ def test_collection_of_others_is_refused_whether_it_exists_or_not(
         assert_refused(response, 403, "permission_denied", "collection", says)
 
 
-@pytest.mark.xfail(reason="the chat route does not ask yet")
 def test_question_about_a_collection_of_others_is_refused(guarded: Guarded) -> None:
     secret = guarded.secret(Scope.READ, collections=["laws"])
     body = {

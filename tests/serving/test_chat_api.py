@@ -97,16 +97,23 @@ def test_usage_and_extension(client: openai.OpenAI) -> None:
     assert usage.completion_tokens > 0
     extension = completion.to_dict()["suffice"]
     assert isinstance(extension, dict)
-    assert set(extension) == {"answered_by", "grounded", "context", "timings", "warnings"}
+    assert set(extension) == {
+        *("trace_id", "answered_by", "grounded", "unsupported", "query", "context", "plan", "cost"),
+        *("timings", "warnings"),
+    }
     assert extension["answered_by"] == "extractive"
     assert extension["grounded"] == "yes"
     context = extension["context"]
-    assert set(context) == {"chunks", "passages", "tokens", "tokens_before", "dropped"}
+    assert set(context) == {
+        *("chunks", "passages", "recalled", "tokens", "tokens_before", "dropped")
+    }
     assert (context["chunks"], context["dropped"]) == (2, [])
     assert 1 <= context["passages"] <= 2
     assert 0 < context["tokens"] < usage.prompt_tokens
     assert context["tokens"] <= context["tokens_before"]
-    assert set(extension["timings"]) == {"retrieval_seconds", "generation_seconds"}
+    assert set(extension["timings"]) == {
+        *("retrieval_seconds", "preparation_seconds", "generation_seconds")
+    }
 
 
 def test_copies_are_read_once(application: Application) -> None:
@@ -277,7 +284,8 @@ def test_last_message_must_be_the_users(application: Application, role: str) -> 
         pytest.param({"messages": []}, "messages", "at least 1 item", id="no messages"),
         pytest.param({"messages": "Bees?"}, "messages", "valid list", id="text as messages"),
         pytest.param({"model": "gpt-4o"}, "model", "no model 'gpt-4o'; use 'suffice'", id="model"),
-        pytest.param({"n": 2}, "n", "should be 1", id="n 2"),
+        pytest.param({"n": 0}, "n", "greater than or equal to 1", id="n 0"),
+        pytest.param({"tools": [{"type": "function"}]}, None, "Tools are not supp", id="tools"),
         pytest.param({"tempreture": 0}, "tempreture", "not permitted", id="unknown parameter"),
         pytest.param({"temperature": 3}, "temperature", "less than or equal to 2", id="hot"),
         pytest.param({"max_tokens": 0}, "max_tokens", "greater than or equal to 1", id="no tokens"),

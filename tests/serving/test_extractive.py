@@ -19,7 +19,7 @@ from serving.extractive import (
     choose_extracts,
     rank_extracts,
 )
-from serving.generation import NO_ANSWER, Finish, Sampling, Task
+from serving.generation import NO_ANSWER, Delta, Finish, Sampling, Task
 from tests.fakes import HashEmbedder
 from tests.serving.test_citations import OFFSET, make_chunk, make_context, make_item
 
@@ -29,8 +29,8 @@ HIVE = "Bees sleep at night inside the hive. A queen lives for five years. Drone
 QUESTION = "How long does a queen live?"
 
 
-def answer(question: str, context: Context, threshold: float = THRESHOLD) -> list[str | Finish]:
-    async def collect() -> list[str | Finish]:
+def answer(question: str, context: Context, threshold: float = THRESHOLD) -> list[Delta | Finish]:
+    async def collect() -> list[Delta | Finish]:
         generator = ExtractiveGenerator(threshold)
         task = Task(question, context, [], Sampling(max_tokens=100), EMBEDDER)
         return [piece async for piece in generator.generate(task)]
@@ -38,8 +38,8 @@ def answer(question: str, context: Context, threshold: float = THRESHOLD) -> lis
     return asyncio.run(collect())
 
 
-def text_of(pieces: Sequence[str | Finish]) -> str:
-    return "".join(piece for piece in pieces if isinstance(piece, str))
+def text_of(pieces: Sequence[Delta | Finish]) -> str:
+    return "".join(piece.text for piece in pieces if isinstance(piece, Delta))
 
 
 def rank(question: str, context: Context) -> list[Extract]:
@@ -48,9 +48,9 @@ def rank(question: str, context: Context) -> list[Extract]:
 
 def test_answer_is_the_sentence_and_its_neighbours_with_a_marker() -> None:
     *pieces, finish = answer("Which queen lives for five years?", make_context(HIVE))
-    assert pieces == [f"{HIVE} [1]"]
+    assert pieces == [Delta(f"{HIVE} [1]")]
     assert isinstance(finish, Finish)
-    assert finish.reason == "stop"
+    assert finish.reasons == ("stop",)
 
 
 def test_usage_counts_context_question_and_answer() -> None:
@@ -73,7 +73,7 @@ def test_usage_counts_context_question_and_answer() -> None:
 )
 def test_without_support_it_says_so(texts: tuple[str, ...]) -> None:
     *pieces, finish = answer(QUESTION, make_context(*texts))
-    assert pieces == [NO_ANSWER]
+    assert pieces == [Delta(NO_ANSWER)]
     assert isinstance(finish, Finish)
 
 
@@ -92,8 +92,8 @@ def test_threshold_decides() -> None:
 def test_pieces_are_separate_paragraphs_of_different_items() -> None:
     context = make_context("A queen can live long years.", "Long does any queen live, they say.")
     pieces = answer(QUESTION, context)[:-1]
-    assert sorted(str(piece).strip()[-3:] for piece in pieces) == ["[1]", "[2]"]
-    assert [str(piece).startswith("\n\n") for piece in pieces] == [False, True]
+    assert sorted(text_of([piece]).strip()[-3:] for piece in pieces) == ["[1]", "[2]"]
+    assert [text_of([piece]).startswith("\n\n") for piece in pieces] == [False, True]
 
 
 def test_passage_that_an_earlier_one_shows_is_left_out() -> None:

@@ -72,7 +72,7 @@ def test_extractive_answerer_does_not_obey(attack: Attack) -> None:
             HashEmbedder(dimension=512),
         )
         pieces = [piece async for piece in ExtractiveGenerator(0.0).generate(task)]
-        return "".join(piece for piece in pieces if not isinstance(piece, Finish))
+        return "".join(piece.text for piece in pieces if not isinstance(piece, Finish))
 
     text = asyncio.run(answer())
     assert attack.canary.lower() not in text.lower()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from serving.markers import MAX_HELD, MarkerStream, bracketed_numbers, fence, make_nonce
@@ -145,9 +145,15 @@ def test_split_does_not_matter(text: str, sizes: list[int], own: frozenset[int])
     assert output + stream.finish() == rewrite(text, own=own)
 
 
+UNFINISHED = re.compile(
+    r"[\[\u3010\uff3b][^\]\u3011\uff3d]*k7f4[^\]\u3011\uff3d]*\Z", re.IGNORECASE
+)
+
+
 @given(TEXTS)
 def test_only_tags_and_markers_change(text: str) -> None:
     """What is no digit, bracket, space or part of a tag comes out in order."""
+    assume(not UNFINISHED.search(text))  # left out whole, with what else its bracket holds
     kept = re.sub(r"k7f4", "", text, flags=re.IGNORECASE)
     letters = [c for c in kept if c.isalpha() and c.lower() not in "kfsourceand"]
     output = iter(rewrite(text + "."))

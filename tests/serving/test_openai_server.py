@@ -10,7 +10,12 @@ import pytest
 
 from ingest.home import Home
 from serving.answering import Answerer
+from serving.backends import Backend
+from serving.breaker import CircuitBreaker
+from serving.markers import make_nonce
+from serving.models import Models
 from serving.openai_server import OpenAIGenerator
+from serving.served_tokens import ServedTokenCounter
 from tests.serving.application import Application, assert_refused, serve
 from tests.serving.documents import BEES
 from tests.serving.upstream import (
@@ -25,25 +30,14 @@ from tests.serving.upstream import (
     error_reply,
     event,
     json_reply,
-    run_upstream,
     stream_reply,
 )
 
 SILENCE_SECONDS = 1.0
+SECRET = b"a secret of this test"
+NONCE = make_nonce(SECRET, "default")
 QUESTION = "How many kilograms of honey does one hive give each year?"
 HTML = Reply([b"<html><body>It works!</body></html>"], content_type="text/html")
-
-
-@pytest.fixture(scope="module")
-def running_upstream() -> Iterator[Upstream]:
-    with run_upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture
-def upstream(running_upstream: Upstream) -> Upstream:
-    running_upstream.reset()
-    return running_upstream
 
 
 def serve_with_model(
@@ -51,9 +45,15 @@ def serve_with_model(
 ) -> Iterator[Application]:
     """Serve the library of an application, with answers from a language model."""
     service = application.service
-    generator = OpenAIGenerator(url, model, "upstream-key", SILENCE_SECONDS)
-    answerer = Answerer(service.library, service.searcher, generator)
-    with serve(replace(service, answerer=answerer, home=Home(home))) as served:
+    backend = Backend(url=url, model=model)
+    counter = ServedTokenCounter(url, model, "upstream-key")
+    generator = OpenAIGenerator(
+        *("default", backend, counter, "upstream-key", SILENCE_SECONDS),
+        breaker=CircuitBreaker(num_failures=1000),  # the server recovers with each test
+    )
+    models = Models({"default": generator})
+    answerer = Answerer(service.library, service.searcher, models, SECRET)
+    with serve(replace(service, answerer=answerer, models=models, home=Home(home))) as served:
         yield served
 
 
@@ -95,7 +95,8 @@ def orphaned(
 
 def test_markers_become_citations(served: Application, upstream: Upstream) -> None:
     upstream.chat = stream_reply("A hive gives twenty kilograms", " of honey each year [", "1].")
-    body = served.ask(QUESTION).json()
+    by_score = {"profile": {"packing": {"order": "score"}}}
+    body = served.ask(QUESTION, suffice=by_score).json()
 
     answer = "A hive gives twenty kilograms of honey each year [1]."
     message = body["choices"][0]["message"]
@@ -113,6 +114,7 @@ def test_markers_become_citations(served: Application, upstream: Upstream) -> No
         "completion_tokens": 12,
         "total_tokens": 52,
         "prompt_tokens_details": {"cached_tokens": 32},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
     assert (body["suffice"]["answered_by"], body["suffice"]["grounded"]) == (MODEL, "yes")
 
@@ -156,10 +158,12 @@ def test_prompt_holds_numbered_excerpts_then_the_question(
     assert system["content"].endswith("\n\nAnswer like a pirate.")
     assert history == messages[1:3]
     # Both chunks of bees.md are found, and are one excerpt.
-    assert last["content"].startswith(f"Excerpts:\n\n[1] bees.md\n{BEES.strip()}\n\n[2] ")
-    assert "[3]" not in last["content"]
+    assert f"-1] bees.md\n{BEES.strip()}\n[/{NONCE}]" in last["content"]
+    assert last["content"].startswith(f"Excerpts:\n\n[{NONCE}-1] ")
+    assert f"[{NONCE}-2] " in last["content"]
+    assert f"[{NONCE}-3]" not in last["content"]
     assert last["content"].endswith(f"\n\nQuestion: {QUESTION}")
-    assert upstream.authorizations == ["Bearer upstream-key"]
+    assert set(upstream.authorizations) == {"Bearer upstream-key"}
 
 
 def test_answer_without_markers_is_not_grounded(served: Application, upstream: Upstream) -> None:
@@ -191,8 +195,9 @@ def test_thinking_and_null_content_are_left_out(served: Application, upstream: U
             DONE,
         ]
     )
-    body = served.ask(QUESTION).json()
-    assert body["choices"][0]["message"]["content"] == "Twenty [1]."
+    message = served.ask(QUESTION).json()["choices"][0]["message"]
+    assert message["content"] == "Twenty [1]."
+    assert message["reasoning"] == "The user wants honey [1]."
 
 
 def test_length_is_told(served: Application, upstream: Upstream) -> None:
@@ -202,7 +207,10 @@ def test_length_is_told(served: Application, upstream: Upstream) -> None:
 
 def test_server_without_usage_or_details(served: Application, upstream: Upstream) -> None:
     upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), DONE])
-    assert served.ask(QUESTION).json()["usage"]["total_tokens"] == 0
+    body = served.ask(QUESTION).json()
+    assert body["usage"]["completion_tokens"] == 1  # pieces, for want of better
+    assert body["usage"]["prompt_tokens"] > 100  # by /tokenize
+    assert [call["is_estimated"] for call in body["suffice"]["cost"]["calls"]] == [True]
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE])
     assert served.ask(QUESTION).json()["usage"]["prompt_tokens_details"] == {"cached_tokens": 0}
@@ -211,7 +219,8 @@ def test_server_without_usage_or_details(served: Application, upstream: Upstream
 def test_usage_of_the_wrong_type_counts_as_none(served: Application, upstream: Upstream) -> None:
     usage = {"prompt_tokens": "many", "completion_tokens": 2, "total_tokens": None}
     upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE])
-    assert served.ask(QUESTION).json()["usage"]["total_tokens"] == 2
+    [call] = served.ask(QUESTION).json()["suffice"]["cost"]["calls"]
+    assert call["is_estimated"]
 
 
 def test_half_a_surrogate_pair_is_replaced(served: Application, upstream: Upstream) -> None:
@@ -248,8 +257,8 @@ def test_first_listed_model_is_asked_if_none_is_configured(
                 "input_tokens",
             ),
             400,
-            "invalid_value",
-            "maximum context length is 2048.*lower top_k",
+            "context_length_exceeded",
+            "maximum context length is 2048.*Lower top_k",
             id="context too long",
         ),
         pytest.param(
@@ -323,13 +332,6 @@ def test_first_listed_model_is_asked_if_none_is_configured(
             }.items()
         ),
         pytest.param(Reply([]), 502, "model_failed", "model at|server at", id="nothing"),
-        pytest.param(
-            Reply([START, chunk({"reasoning": "Hm."}), chunk({"content": " "}, "length"), DONE]),
-            502,
-            "model_failed",
-            "without an answer.*SERVING_MAX_ANSWER_TOKENS",
-            id="thinking alone",
-        ),
         pytest.param(Reply([START, DONE]), 502, "model_failed", "broke off", id="no finish_reason"),
         pytest.param(
             Reply([event({"error": {"message": "EngineCore died.", "code": 500}}), DONE]),
@@ -354,6 +356,16 @@ def test_sick_server(
     response = served.ask(QUESTION, stream=stream)
     assert_refused(response, status, code, None, says)
     assert ("retry-after" in response.headers) == (status == 503)
+
+
+def test_thinking_alone_is_no_answer(served: Application, upstream: Upstream) -> None:
+    thinking = [START, chunk({"reasoning": "Hm."}), chunk({"content": " "}, "length"), DONE]
+    upstream.chat = Reply(thinking)
+    says = "without an answer.*SERVING_MAX_ANSWER_TOKENS"
+    assert_refused(served.ask(QUESTION), 502, "model_failed", None, says)
+    _, thought, last = served.stream(QUESTION)
+    assert thought["choices"][0]["delta"] == {"reasoning": "Hm."}
+    assert last["error"]["code"] == "model_failed"
 
 
 def test_server_that_says_nothing_at_all(served: Application, upstream: Upstream) -> None:

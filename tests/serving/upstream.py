@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,29 +109,50 @@ MODELS = json_reply(
 )
 
 
+def count_words(text: str) -> int:
+    """Count words and punctuation marks."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
 @dataclass
 class Upstream:
     """The server: answers as told, and remembers what it was asked.
 
     Attributes:
         url: up to and including `/v1`.
-        chat: the answer to the next completions.
+        chat: the answer to completions.
+        replies: the answers to the next ones, before that.
+        counts: counts the tokens of a text; None: there is no /tokenize.
+        counted: what it was asked to count.
         models: the answer to the next listing.
         requests: bodies of the completions, oldest first.
+        asked: set when the next completion was begun.
         left: set when a client closed its connection before the answer was over.
     """
 
     url: str = ""
     chat: Reply = field(default_factory=lambda: stream_reply("Nothing."))
     models: Reply = MODELS
+    replies: list[Reply] = field(default_factory=list)
+    counts: Callable[[str], int] | None = count_words
+    counted: list[dict[str, Any]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def num_counted(self) -> int:
+        return len(self.counted)
 
     def reset(self) -> None:
         self.models = MODELS
+        self.counts = count_words
+        self.replies.clear()
+        self.counted.clear()
         self.requests.clear()
         self.authorizations.clear()
+        self.asked.clear()
         self.left.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,9 +165,22 @@ class Upstream:
         self.authorizations.append(dict(scope["headers"]).get(b"authorization", b"").decode())
         if scope["path"] == "/v1/models":
             await self._send(self.models, receive, send)
+        elif scope["path"] == "/tokenize":
+            await self._send(self._count(json.loads(body)), receive, send)
         else:
             self.requests.append(json.loads(body))
-            await self._send(self.chat, receive, send)
+            self.asked.set()
+            reply = self.replies.pop(0) if self.replies else self.chat
+            await self._send(reply, receive, send)
+
+    def _count(self, body: dict[str, Any]) -> Reply:
+        """Answer as /tokenize does; a template puts four tokens around each message."""
+        if self.counts is None:
+            return json_reply({"detail": "Not Found"}, 404)
+        self.counted.append(body)
+        messages = body.get("messages", [])
+        texts = [one["content"] for one in messages] or [body["prompt"]]
+        return json_reply({"count": sum(map(self.counts, texts)) + 4 * len(messages)})
 
     async def _send(self, reply: Reply, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", reply.content_type.encode())]

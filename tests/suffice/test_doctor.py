@@ -123,4 +123,4 @@ def test_language_model_that_answers(home: Path, monkeypatch: pytest.MonkeyPatch
     with run_upstream() as upstream:
         monkeypatch.setenv("SERVING_LLM_URL", upstream.url)
         found = findings(home)["model"]
-    assert found == Finding("model", True, f"{MODEL} at {upstream.url}")
+    assert found == Finding("model", True, f"default: {MODEL}")

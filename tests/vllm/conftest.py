@@ -18,6 +18,7 @@ from tests.cross_encoders import save_cross_encoder
 API_KEY = "secret"
 MODEL = "tiny"
 CONTEXT_TOKENS = 2048
+BLOCK_TOKENS = 32
 START_SECONDS = 180
 PYTHON = Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"
 
@@ -35,8 +36,11 @@ ENVIRONMENT = {
 FLAGS = ["--enforce-eager", "--max-num-seqs=8", "--kv-cache-memory-bytes=67108864"]
 GENERATOR_FLAGS = [
     f"--max-model-len={CONTEXT_TOKENS}",
-    "--block-size=32",
+    f"--block-size={BLOCK_TOKENS}",
     "--enable-prompt-tokens-details",
+    "--reasoning-parser=qwen3",
+    '--default-chat-template-kwargs={"enable_thinking": false}',
+    '--structured-outputs-config={"backend": "xgrammar", "disable_any_whitespace": true}',
 ]
 RERANKER_FLAGS = ["--runner=pooling"]
 
@@ -56,6 +60,13 @@ class VllmServer:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to all its processes."""
         os.killpg(self.process.pid, number)
+
+    def kill_engine(self) -> None:
+        """Kill the process that computes, and leave the one that listens."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for child in children.read_text().split():
+            if b"EngineCore" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGKILL)
 
     def metric(self, name: str) -> float:
         """Read a counter or gauge."""
@@ -91,8 +102,8 @@ def vllm(tiny_model: Path) -> Iterator[VllmServer]:
 
 @pytest.fixture
 def mortal_vllm(tiny_model: Path) -> Iterator[VllmServer]:
-    """A server for one test, which may kill it."""
-    with run_vllm(tiny_model) as server:
+    """A server for one test, which may kill it; it takes one request at a time."""
+    with run_vllm(tiny_model, [*GENERATOR_FLAGS, "--max-num-queued-reqs=1"]) as server:
         yield server
 
 

@@ -11,10 +11,18 @@ import pytest
 
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import Passage
+from serving.backends import Backend
 from serving.context import ContextItem
-from serving.errors import InvalidRequestError, ModelFailedError, ModelUnavailableError
-from serving.generation import Finish, Sampling, Task
+from serving.errors import (
+    InvalidRequestError,
+    ModelBusyError,
+    ModelFailedError,
+    ModelUnavailableError,
+)
+from serving.generation import Delta, Finish, Sampling, Task
 from serving.openai_server import OpenAIGenerator
+from serving.prompt import write_prompt
+from serving.served_tokens import ServedTokenCounter
 from tests.fakes import HashEmbedder
 from tests.vllm.conftest import API_KEY, MODEL, VllmServer
 
@@ -22,27 +30,29 @@ pytestmark = pytest.mark.vllm
 T = TypeVar("T")
 SILENCE_SECONDS = 3.0
 LONG_ANSWER = 1500
+NONCE = "k7f4"
 
 
 def make_task(excerpt: str = "Bees sleep at night.", max_tokens: int = 16) -> Task:
     chunk = Chunk("c", "d", "r", 0, len(excerpt), excerpt, (), None, None, 5, 0, len(excerpt))
     passage = Passage("d", "r", 0, len(excerpt), excerpt, (), "", (Hit(chunk, 1.0),), 5)
+    context = [ContextItem(1, passage, "bees.md")]
     return Task(
         question="When do bees sleep?",
-        context=[ContextItem(1, passage, "bees.md")],
-        history=[],
+        context=context,
+        messages=write_prompt("When do bees sleep?", context, (), (), NONCE),
         sampling=Sampling(max_tokens=max_tokens, temperature=0.0, seed=1),
         embedder=HashEmbedder(),
     )
 
 
-def answer_to(generator: OpenAIGenerator, task: Task) -> AsyncGenerator[str | Finish, None]:
+def answer_to(generator: OpenAIGenerator, task: Task) -> AsyncGenerator[Delta | Finish, None]:
     answer = generator.generate(task)
     assert isinstance(answer, AsyncGenerator)
     return answer
 
 
-async def collect(generator: OpenAIGenerator, task: Task) -> list[str | Finish]:
+async def collect(generator: OpenAIGenerator, task: Task) -> list[Delta | Finish]:
     return [piece async for piece in generator.generate(task)]
 
 
@@ -55,7 +65,9 @@ def run(
     """Use a generator of a server and close it."""
 
     async def go() -> T:
-        generator = OpenAIGenerator(server.url, model, key, SILENCE_SECONDS)
+        backend = Backend(url=server.url, model=model)
+        counter = ServedTokenCounter(server.url, model, key)
+        generator = OpenAIGenerator("default", backend, counter, key, SILENCE_SECONDS)
         try:
             return await use(generator)
         finally:
@@ -71,11 +83,30 @@ def test_answer_streams_and_ends_with_the_servers_own_count_of_tokens(vllm: Vllm
     *pieces, finish = run(vllm, lambda generator: collect(generator, make_task()))
 
     assert len(pieces) > 1
-    assert all(isinstance(piece, str) and piece for piece in pieces)
+    assert all(isinstance(piece, Delta) and piece.text for piece in pieces)
     assert isinstance(finish, Finish)
-    assert finish.reason == "length"
+    assert finish.reasons == ("length",)
     counted = [vllm.metric(name) - old for name, old in zip(names, before, strict=True)]
     assert [finish.usage.prompt_tokens, finish.usage.completion_tokens] == counted
+
+
+def test_prompts_are_counted_as_the_server_counts_them(vllm: VllmServer) -> None:
+    task = make_task(
+        excerpt="Bees sleep in 30 % of all 1,234 hives: na\u00efve, isn't it?\n\t| a |"
+    )
+
+    async def count(generator: OpenAIGenerator) -> list[int]:
+        counter = generator.counter
+        assert isinstance(counter, ServedTokenCounter)
+        asked = counter.count_messages(task.messages, None, exactly=True)
+        by_tokenizer = counter.count_messages(task.messages, None)
+        *_, finish = [event async for event in generator.generate(task)]
+        assert isinstance(finish, Finish)
+        assert counter._tokenizer is not None  # found where the server says its model lies
+        return [asked, by_tokenizer, finish.usage.prompt_tokens]
+
+    asked, by_tokenizer, read = run(vllm, count)
+    assert asked == by_tokenizer == read
 
 
 def test_repeated_prompt_comes_from_the_servers_cache(vllm: VllmServer) -> None:
@@ -146,7 +177,38 @@ def test_server_that_falls_silent_fails_the_answer_after_the_timeout(vllm: VllmS
     assert SILENCE_SECONDS <= seconds < 2 * SILENCE_SECONDS
 
 
-def test_killed_server_fails_the_answer_and_then_is_unavailable(mortal_vllm: VllmServer) -> None:
-    assert interrupt(mortal_vllm, signal.SIGKILL) < SILENCE_SECONDS
+def test_engine_that_is_killed_fails_the_answer_and_then_is_unavailable(
+    mortal_vllm: VllmServer,
+) -> None:
+    with pytest.raises((ModelFailedError, ModelUnavailableError)):
+        run(mortal_vllm, lambda generator: break_off(generator, mortal_vllm.kill_engine))
+    mortal_vllm.process.wait(timeout=30)  # it does not live without its engine
     with pytest.raises(ModelUnavailableError, match="SERVING_LLM_URL"):
         run(mortal_vllm, lambda generator: collect(generator, make_task()))
+
+
+def test_server_that_is_full_is_busy_and_one_that_is_stopped_falls_silent(
+    mortal_vllm: VllmServer,
+) -> None:
+    async def go(generator: OpenAIGenerator) -> float:
+        async with aclosing(answer_to(generator, make_task(max_tokens=LONG_ANSWER))) as answer:
+            await anext(answer)
+            with pytest.raises(ModelBusyError, match="currently busy"):
+                await collect(generator, make_task())
+            mortal_vllm.process.send_signal(signal.SIGTERM)
+            started = time.monotonic()
+            with pytest.raises((ModelFailedError, ModelUnavailableError)):
+                async for _ in answer:
+                    pass
+            return time.monotonic() - started
+
+    assert run(mortal_vllm, go) < 2 * SILENCE_SECONDS
+
+
+async def break_off(generator: OpenAIGenerator, stop: Callable[[], None]) -> None:
+    """Stop the server in the middle of an answer."""
+    async with aclosing(answer_to(generator, make_task(max_tokens=LONG_ANSWER))) as answer:
+        await anext(answer)
+        stop()
+        async for _ in answer:
+            pass

@@ -1,0 +1,116 @@
+"""The account of one answer: which models were called for what, and what that took."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+from serving.generation import Generator, Usage
+from serving.planning import Budget
+from serving.pricing import NANO_PER_USD, Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model.
+
+    Attributes:
+        purpose: `rewrite`, `answer`, `escalate` or `verify`.
+        name: of the generator.
+        model: that it asked.
+        usage: tokens.
+        nano_usd: cost in nano-dollars.
+        basis: what the cost rests on.
+        seconds: it took.
+        first_token_seconds: until its first piece; None: there was none.
+        is_estimated: whether the tokens are our count, because the server told none.
+    """
+
+    purpose: str
+    name: str
+    model: str
+    usage: Usage
+    nano_usd: int
+    basis: Basis
+    seconds: float
+    first_token_seconds: float | None = None
+    is_estimated: bool = False
+
+
+class Account:
+    """Adds up the calls, and says what is left of the budget."""
+
+    def __init__(self, budget: Budget, clock: Callable[[], float] = perf_counter) -> None:
+        self.budget = budget
+        self.calls: list[Call] = []
+        self._clock = clock
+        self._started = clock()
+
+    def seconds(self) -> float:
+        """Return the time since the question came."""
+        return self._clock() - self._started
+
+    def seconds_left(self) -> float | None:
+        """Return the time that the budget leaves; None: any."""
+        limit = self.budget.max_latency_ms
+        return None if limit is None else limit / 1000 - self.seconds()
+
+    def usd(self) -> float:
+        """Return the dollars spent."""
+        return self.nano_usd() / NANO_PER_USD
+
+    def nano_usd(self) -> int:
+        """Return the nano-dollars spent."""
+        return sum(call.nano_usd for call in self.calls)
+
+    def usage(self) -> Usage:
+        """Return the tokens of all calls."""
+        return sum((call.usage for call in self.calls), Usage(0, 0))
+
+    def add(
+        self,
+        purpose: str,
+        generator: Generator,
+        model: str,
+        usage: Usage,
+        seconds: float,
+        first_token_seconds: float | None = None,
+        *,
+        is_estimated: bool = False,
+    ) -> None:
+        """Enter a call."""
+        price = generator.price
+        if price is not None:
+            basis = price.basis
+            nano_usd = price.nano_usd(
+                usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
+            )
+        else:
+            basis = Basis.FREE if generator.counter is None else Basis.UNKNOWN
+            nano_usd = 0
+        self.calls.append(
+            Call(
+                purpose,
+                generator.name,
+                model,
+                usage,
+                nano_usd,
+                basis,
+                seconds,
+                first_token_seconds,
+                is_estimated,
+            )
+        )
+
+    def allows(self, generator: Generator, prompt_tokens: int, completion_tokens: int) -> bool:
+        """Tell whether another call fits the budget, at the most it can take."""
+        budget = self.budget
+        if budget.max_steps is not None and len(self.calls) + 1 > budget.max_steps:
+            return False
+        if (left := self.seconds_left()) is not None and left <= 0:
+            return False
+        if budget.max_cost_usd is None:
+            return True
+        if generator.price is None:
+            return generator.counter is None
+        nano = generator.price.nano_usd(prompt_tokens, completion_tokens)
+        return self.nano_usd() + nano <= budget.max_cost_usd * NANO_PER_USD

@@ -1,0 +1,180 @@
+"""Calls of models: each within the time that is left, and in the account, however it ends."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from time import perf_counter
+from typing import Any
+
+from serving.account import Account
+from serving.drafts import Draft, DraftWriter
+from serving.errors import BudgetTooSmallError
+from serving.generation import Delta, Finish, Generator, Message, Sampling, Task, Thinking, Usage
+from serving.preparation import Prepared
+
+# Longest reply to a prompt of ours, such as a rewritten question.
+REPLY_TOKENS = 128
+# A server that counts less than this share of what was sent cuts prompts.
+TRUNCATED_SHARE = 0.9
+
+
+class Calls:
+    """The calls for one question."""
+
+    def __init__(self, account: Account, warnings: list[str]) -> None:
+        """Set up.
+
+        Args:
+            account: that they are entered in.
+            warnings: that are added to.
+        """
+        self._account = account
+        self._warnings = warnings
+
+    async def write(
+        self, prepared: Prepared, purpose: str
+    ) -> AsyncGenerator[Delta | list[Draft], None]:
+        """Yield the answers in pieces that may be shown, then as drafts.
+
+        Raises:
+            BudgetTooSmallError: the time was over before there was a piece.
+        """
+        task = prepared.task
+        uses_tags = prepared.plan.generator.uses_tags
+        writers = [
+            DraftWriter(task.context, prepared.nonce, uses_tags=uses_tags)
+            for _ in range(task.sampling.num_choices)
+        ]
+        reasons = tuple("length" for _ in writers)
+        watch = _Watch(prepared.plan.generator, purpose, prepared.prompt_tokens)
+        try:
+            async with aclosing(self._events(task, watch)) as events:
+                async for event in events:
+                    if isinstance(event, Finish):
+                        reasons = event.reasons
+                        continue
+                    text = writers[event.choice].feed(event.text)
+                    if text or event.thought or event.logprobs:
+                        yield replace(event, text=text)
+        except TimeoutError:
+            limit = self._account.budget.max_latency_ms
+            if not watch.num_deltas:
+                raise BudgetTooSmallError(
+                    f"max_latency_ms is {limit:g}, and the model wrote nothing in that time. Raise "
+                    "it, or lower max_prompt_tokens."
+                ) from None
+            self._warnings.append(f"The answer was cut after max_latency_ms ({limit:g}).")
+        for choice, writer in enumerate(writers):
+            if rest := writer.finish():
+                yield Delta(rest, choice)
+        self._compare_counts(prepared, watch)
+        yield [writer.draft(reason) for writer, reason in zip(writers, reasons, strict=True)]
+
+    async def complete(
+        self,
+        generator: Generator,
+        purpose: str,
+        messages: Sequence[Message],
+        schema: Mapping[str, Any],
+    ) -> str:
+        """Return the model's reply to a prompt of ours.
+
+        Raises:
+            BudgetTooSmallError: another call does not fit the budget.
+        """
+        prompt_tokens = await asyncio.to_thread(_count, generator, messages)
+        if not self._account.allows(generator, prompt_tokens, REPLY_TOKENS):
+            raise BudgetTooSmallError("the budget has no room for another call of a model")
+        shape = {"name": purpose, "schema": schema, "strict": True}
+        sampling = Sampling(
+            REPLY_TOKENS,
+            temperature=0.0,
+            response_format={"type": "json_schema", "json_schema": shape},
+        )
+        thinking = Thinking(is_on=False) if generator.can_think else None
+        task = Task("", (), messages, sampling, None, thinking)
+        watch = _Watch(generator, purpose, prompt_tokens)
+        pieces: list[str] = []
+        try:
+            async with aclosing(self._events(task, watch)) as events:
+                async for event in events:
+                    if isinstance(event, Delta):
+                        pieces.append(event.text)
+        except TimeoutError:
+            raise BudgetTooSmallError("max_latency_ms passed meanwhile") from None
+        return "".join(pieces)
+
+    async def _events(self, task: Task, watch: "_Watch") -> AsyncGenerator[Delta | Finish, None]:
+        """Pass on what the model writes; raises TimeoutError when the time is over."""
+        model = await watch.generator.model_name()
+        seconds = self._account.seconds_left()
+        deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        try:
+            async with aclosing(watch.generator.generate(task)) as events:
+                while True:
+                    try:
+                        async with asyncio.timeout_at(deadline):
+                            event = await anext(events)
+                    except StopAsyncIteration:
+                        return
+                    watch.see(event)
+                    yield event
+        finally:
+            watch.enter(self._account, model)
+
+    def _compare_counts(self, prepared: Prepared, watch: "_Watch") -> None:
+        """Warn when the server read less than was sent."""
+        counter, sent = prepared.plan.generator.counter, prepared.prompt_tokens
+        if counter is None or not counter.is_exact or watch.usage is None:
+            return
+        if (read := watch.usage.prompt_tokens) < TRUNCATED_SHARE * sent:
+            self._warnings.append(
+                f"The model server read {read:,} of {sent:,} tokens: it cuts prompts without "
+                "saying so. The answer does not rest on the whole context."
+            )
+
+
+class _Watch:
+    """Notes what a call takes, even if it ends in an error or is broken off.
+
+    Attributes:
+        usage: as the server told it; None: it did not.
+        num_deltas: pieces that came.
+    """
+
+    def __init__(self, generator: Generator, purpose: str, prompt_tokens: int) -> None:
+        self.generator = generator
+        self.usage: Usage | None = None
+        self.num_deltas = 0
+        self._purpose = purpose
+        self._prompt_tokens = prompt_tokens
+        self._started = perf_counter()
+        self._first: float | None = None
+
+    def see(self, event: Delta | Finish) -> None:
+        """Take note of an event."""
+        if isinstance(event, Finish):
+            self.usage = event.usage if event.usage.prompt_tokens else None
+            return
+        self.num_deltas += 1
+        if self._first is None:
+            self._first = perf_counter() - self._started
+
+    def enter(self, account: Account, model: str) -> None:
+        """Enter the call; where the server told no usage, by our count. No piece, no entry."""
+        if self.usage is None and self._first is None:
+            return
+        account.add(
+            self._purpose,
+            self.generator,
+            model,
+            self.usage or Usage(self._prompt_tokens, self.num_deltas),
+            perf_counter() - self._started,
+            self._first,
+            is_estimated=self.usage is None,
+        )
+
+
+def _count(generator: Generator, messages: Sequence[Message]) -> int:
+    return generator.counter.count_messages(messages, None) if generator.counter else 0

@@ -1,0 +1,79 @@
+"""Drafts: answers as they are being written, before anybody has looked at them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from serving.context import Context
+from serving.links import InertStream, urls_in
+from serving.markers import MarkerStream, bracketed_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An answer as the model wrote it.
+
+    Attributes:
+        text: with markers such as `[3]`.
+        raw: with the tags of the prompt.
+        finish_reason: `stop` or `length`.
+        num_unknown: tags of items that there are not.
+    """
+
+    text: str
+    raw: str
+    finish_reason: str
+    num_unknown: int = 0
+
+
+class DraftWriter:
+    """Takes the pieces of one answer, and gives out those that may be shown.
+
+    Tags become markers, and links that no passage has do nothing.
+    """
+
+    def __init__(self, context: Context, nonce: str, *, uses_tags: bool) -> None:
+        """Set up.
+
+        Args:
+            context: that the answer cites.
+            nonce: of its tags.
+            uses_tags: false where the writer sets markers itself, and copies those of documents
+                in another form.
+        """
+        texts = [item.passage.text for item in context]
+        own = bracketed_numbers(texts)
+        self._markers = MarkerStream(nonce, len(context), own) if uses_tags else None
+        self._links = InertStream(urls_in(texts))
+        self._raw: list[str] = []
+        self._text: list[str] = []
+
+    def feed(self, delta: str) -> str:
+        """Take the next piece and return what may be shown by now."""
+        self._raw.append(delta)
+        marked = delta if self._markers is None else self._markers.feed(delta)
+        return self._show(self._links.feed(marked))
+
+    def finish(self) -> str:
+        """Return what was held back."""
+        rest = "" if self._markers is None else self._markers.finish()
+        return self._show(self._links.feed(rest) + self._links.finish())
+
+    def draft(self, finish_reason: str) -> Draft:
+        """Return the whole answer."""
+        unknown = 0 if self._markers is None else self._markers.num_unknown
+        return Draft("".join(self._text), "".join(self._raw), finish_reason, unknown)
+
+    def _show(self, text: str) -> str:
+        self._text.append(text)
+        return text
+
+
+def most_common(texts: Sequence[str]) -> int | None:
+    """Return the place of the first of the answers that most agree on; None: no two agree.
+
+    Answers agree when they are the same but for case, white space and punctuation at the end
+    (self-consistency: Wang et al., arXiv 2203.11171).
+    """
+    plain = [" ".join(text.lower().split()).rstrip(" .!") for text in texts]
+    best = max(plain, key=plain.count)
+    return plain.index(best) if plain.count(best) > 1 else None

@@ -1,0 +1,76 @@
+"""Layout: which earlier turns a prompt has, with which passages, and what goes to the question."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ingest.library import Library
+from retrieval.chunks import Hit
+from retrieval.packing import Packing, PackingPolicy
+from serving.context import Context, ContextItem, build_context, num_tokens
+from serving.generation import Message, Turn
+from serving.memory import Exchange
+from serving.prompt import write_prompt
+
+# Passages of earlier turns go along while they are at most so many times those of this turn.
+MAX_RECALLED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The fixed part of a prompt, and what may be packed into the rest.
+
+    Attributes:
+        library: has the documents.
+        hits: of the search, best first.
+        count_tokens: of the model that reads the prompt.
+        policy: of the packing.
+        nonce: of the fences.
+        question: what is asked now.
+        history: earlier turns.
+        exchanges: the same with their passages; empty when questions and answers do not take turns.
+    """
+
+    library: Library
+    hits: Sequence[Hit]
+    count_tokens: Callable[[str], int]
+    policy: PackingPolicy
+    nonce: str
+    question: str
+    history: Sequence[Turn]
+    exchanges: tuple[Exchange, ...]
+
+    @property
+    def recalled(self) -> list[ContextItem]:
+        """The passages of earlier turns."""
+        return [item for exchange in self.exchanges for item in exchange.items]
+
+    def pack(self, max_tokens: int | None) -> tuple[Context, Packing]:
+        """Pack the hits that no passage of earlier turns has, see `build_context`.
+
+        Args:
+            max_tokens: most tokens of all passages together, those of earlier turns included.
+        """
+        recalled = self.recalled
+        if max_tokens is not None:
+            max_tokens = max(1, max_tokens - num_tokens(recalled))
+        hits = [hit for hit in self.hits if not any(_covers(item, hit) for item in recalled)]
+        policy = self.policy.model_copy(update={"max_tokens": max_tokens})
+        first = len(recalled) + 1
+        return build_context(self.library, hits, self.count_tokens, policy, self.nonce, first)
+
+    def write(self, items: Context) -> list[Message]:
+        """Return the prompt with these passages before the question."""
+        return write_prompt(self.question, items, self.history, self.exchanges, self.nonce)
+
+    def is_worth_recalling(self, max_tokens: int | None) -> bool:
+        """Tell whether the passages of earlier turns leave enough room for new ones."""
+        recalled = num_tokens(self.recalled)
+        found = sum(self.count_tokens(hit.chunk.passage) for hit in self.hits)
+        fits = max_tokens is None or recalled + min(found, max_tokens // 2) <= max_tokens
+        return fits and recalled <= MAX_RECALLED * found
+
+
+def _covers(item: ContextItem, hit: Hit) -> bool:
+    passage, chunk = item.passage, hit.chunk
+    is_same = (passage.document_id, passage.revision) == (chunk.document_id, chunk.revision)
+    return is_same and passage.start <= chunk.start and chunk.end <= passage.end

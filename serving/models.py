@@ -1,0 +1,103 @@
+"""The models that may write an answer, by name."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from serving.backends import DEFAULT, Backend, load_backends
+from serving.errors import BackendsError, InvalidRequestError
+from serving.extractive import ExtractiveGenerator
+from serving.generation import Generator
+from serving.openai_server import OpenAIGenerator
+from serving.pricing import Rates
+from serving.served_tokens import ServedTokenCounter
+from serving.settings import ServingSettings
+
+
+class Models:
+    """The generators by name; the first one answers unless a request or profile names another."""
+
+    def __init__(self, generators: Mapping[str, Generator]) -> None:
+        self._generators = dict(generators)
+
+    def names(self) -> list[str]:
+        """Return the names, the default's first."""
+        return list(self._generators)
+
+    def get(self, name: str | None) -> Generator:
+        """Return a generator; None stands for the default.
+
+        Raises:
+            InvalidRequestError: there is none of this name.
+        """
+        if name is None:
+            return next(iter(self._generators.values()))
+        try:
+            return self._generators[name]
+        except KeyError:
+            others = (
+                f" or one of {', '.join(self._generators)}" if len(self._generators) > 1 else ""
+            )
+            raise InvalidRequestError(
+                f"There is no model {name!r}; use 'suffice'{others}.", "model"
+            ) from None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for generator in self._generators.values():
+            await generator.close()
+
+
+def build_models(settings: ServingSettings, rates: Path) -> Models:
+    """Return a generator for each backend of the settings, or the extractive one if there is none.
+
+    Args:
+        settings: of serving.
+        rates: folder of the measured rates, a file for each backend.
+
+    Raises:
+        BackendsError: the file of the backends, or one of rates, is no such file.
+    """
+    generators: dict[str, Generator] = {}
+    if settings.llm_url is not None:
+        backend = Backend(
+            url=settings.llm_url,
+            model=settings.llm_model,
+            thinking=settings.llm_thinking,
+            gpu_usd_per_hour=settings.llm_gpu_usd_per_hour,
+        )
+        key = settings.llm_api_key
+        generators[DEFAULT] = _build(
+            DEFAULT, backend, key.get_secret_value() if key else None, settings, rates
+        )
+    if settings.backends_file is not None:
+        for name, backend in load_backends(settings.backends_file).items():
+            generators[name] = _build(name, backend, _read_key(name, backend), settings, rates)
+    return Models(generators or {"extractive": ExtractiveGenerator(settings.refusal_threshold)})
+
+
+def _read_key(name: str, backend: Backend) -> str | None:
+    if backend.api_key_env is None:
+        return None
+    key = os.environ.get(backend.api_key_env)
+    if not key:
+        raise BackendsError(
+            f"The backend {name!r} has its key in {backend.api_key_env}, which is not set."
+        )
+    return key
+
+
+def _build(
+    name: str, backend: Backend, key: str | None, settings: ServingSettings, rates: Path
+) -> OpenAIGenerator:
+    measured = Rates.load(rates / f"{name}.json")
+    return OpenAIGenerator(
+        name,
+        backend,
+        ServedTokenCounter(
+            backend.url, backend.model, key, backend.context_tokens, backend.tokenizer
+        ),
+        key,
+        backend.timeout_seconds or settings.llm_timeout_seconds,
+        measured,
+    )

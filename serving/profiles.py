@@ -1,0 +1,84 @@
+"""Profiles: how to search, and how to answer from what was found."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from retrieval.profiles import RetrievalProfile
+from serving.generation import Thinking
+
+MAX_SAMPLES = 16
+
+
+class Verification(StrEnum):
+    """What becomes of statements that a second look does not find in the passage they cite."""
+
+    OFF = "off"
+    """Nobody looks."""
+    MARK = "mark"
+    """They are named beside the answer."""
+    DROP = "drop"
+    """They are taken out of the answer, which is therefore sent in one piece."""
+
+
+class Rewriting(StrEnum):
+    """How a follow-up becomes a query that can be understood alone."""
+
+    OFF = "off"
+    RULES = "rules"
+    MODEL = "model"
+    """By the model, where one answers; otherwise by rules."""
+
+
+class AnswerPolicy(BaseModel):
+    """How to answer: which model, how long it thinks, how often it tries, who checks it.
+
+    Attributes:
+        model: name of the model that answers; None: the first one of the settings.
+        strong_model: answers in its place where the following say so; None: never.
+        strong_below: when the best hit scores less than this, the question counts as difficult.
+        strong_from_tokens: so do questions of so many tokens.
+        escalate: ask the strong model when the first answer is not grounded. The answer then comes
+            in one piece.
+        thinking: whether the model thinks first; a number is the most tokens it may take for that;
+            None leaves it to the server.
+        samples: answers to write, of which the best grounded one is given.
+        verify: what to do about unsupported statements, found by `verifier`.
+        verifier: name of the model that looks; None: the strong one, or the one that answers.
+        rewrite: how follow-ups become queries.
+        abstain_below: when the best hit scores less than this, the documents have no answer, and no
+            model is asked.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = None
+    strong_model: str | None = None
+    strong_below: float | None = Field(default=None, allow_inf_nan=False)
+    strong_from_tokens: int | None = Field(default=None, ge=1, strict=True)
+    escalate: bool = Field(default=False, strict=True)
+    thinking: bool | int | None = Field(default=None, union_mode="left_to_right")
+    samples: int = Field(default=1, ge=1, le=MAX_SAMPLES, strict=True)
+    verify: Verification = Verification.OFF
+    verifier: str | None = None
+    rewrite: Rewriting = Rewriting.MODEL
+    abstain_below: float | None = Field(default=None, allow_inf_nan=False)
+
+
+class AnsweringProfile(RetrievalProfile):
+    """A retrieval profile with the policy of answers.
+
+    Attributes:
+        answering: how to answer; searches alone do not look at it.
+    """
+
+    answering: AnswerPolicy = AnswerPolicy()
+
+
+def to_thinking(wish: bool | int | None) -> Thinking | None:
+    """Return what a wish such as `true` or `500` means."""
+    if wish is None:
+        return None
+    if isinstance(wish, bool):
+        return Thinking(wish)
+    return Thinking(is_on=True, max_tokens=wish)

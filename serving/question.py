@@ -1,0 +1,51 @@
+"""The question: what a caller wants to know, and how it is to be answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from retrieval.filters import Filter
+from retrieval.packing import PackingPolicy
+from serving.generation import Sampling, Turn
+from serving.planning import Budget
+from serving.profiles import AnsweringProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the caller asks.
+
+    Attributes:
+        text: the question.
+        history: earlier turns.
+        collection: where to look.
+        profile: how to look and to answer.
+        top_k: chunks to retrieve.
+        where: filter on the documents to look in.
+        packing: how they become the context.
+        sampling: how to generate.
+        has_fixed_answer: whether the caller said how long the answer may be.
+        budget: what the answer may take.
+        caller: who asks; conversations of different callers share nothing.
+    """
+
+    text: str
+    history: Sequence[Turn]
+    collection: str
+    profile: AnsweringProfile
+    top_k: int
+    where: Filter | None
+    packing: PackingPolicy
+    sampling: Sampling
+    has_fixed_answer: bool = False
+    budget: Budget = field(default_factory=Budget)
+    caller: str = ""
+
+    @property
+    def num_choices(self) -> int:
+        """How many answers are given."""
+        return self.sampling.num_choices
+
+    @property
+    def scope(self) -> str:
+        """What conversations must have in common to share passages."""
+        return repr((self.caller, self.collection, self.where))

@@ -1,0 +1,41 @@
+"""GET /v1/traces/{trace_id} and POST /v1/feedback."""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from serving.keys import Scope
+from serving.routes.dependencies import CurrentCaller, RunningService
+from serving.schemas import Request
+from serving.traces import Rating
+
+router = APIRouter()
+MAX_COMMENT = 4000
+
+
+class FeedbackRequest(Request):
+    """Body of POST /v1/feedback."""
+
+    trace_id: str
+    rating: Rating
+    comment: str | None = Field(default=None, max_length=MAX_COMMENT)
+
+
+@router.get("/v1/traces/{trace_id}")
+def show(trace_id: str, service: RunningService, caller: CurrentCaller) -> dict[str, Any]:
+    """Show how an answer came about."""
+    own = None if caller.key.may(Scope.ADMIN) else caller.key.id
+    return asdict(service.traces.get(trace_id, own))
+
+
+@router.post("/v1/feedback", status_code=201)
+def rate(
+    request: FeedbackRequest, service: RunningService, caller: CurrentCaller
+) -> dict[str, Any]:
+    """Keep what somebody thought of an answer."""
+    own = None if caller.key.may(Scope.ADMIN) else caller.key.id
+    trace = service.traces.get(request.trace_id, own)
+    service.traces.rate(trace.id, caller.key.id, request.rating, request.comment)
+    return {"trace_id": trace.id, "rating": request.rating}

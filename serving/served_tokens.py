@@ -1,0 +1,196 @@
+"""Counting tokens as a model server counts them.
+
+vLLM tells at /tokenize. Asking it for every chunk would cost a round trip each, so counts are kept,
+and where the model's own tokenizer lies on this machine it counts - if the server agrees with it on
+a sample. A server that does not tell is counted for by the bytes of a text, rather too many.
+"""
+
+import hashlib
+import json
+import logging
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+from tokenizers import Tokenizer
+
+from serving.errors import ModelUnavailableError
+from serving.generation import Message, Thinking
+
+logger = logging.getLogger(__name__)
+MAX_COUNTS = 50_000
+# Scripts, digits, code, white space and an emoji: what tokenizers differ in.
+SAMPLE = (
+    "Suffice counts 1,234.50 tokens.\n\n  def count(text): return len(text)  # na\u00efve\n"
+    "Gr\u00f6\u00dfe, \u5927\u304d\u3055, \u0440\u0430\u0437\u043c\u0435\u0440, "
+    "\u0906\u0915\u093e\u0930 - \U0001f41d\t\t| a | b |"
+)
+# English has about 4, Chinese 3 to 4; a server that does not tell gets too little, never too much.
+BYTES_PER_TOKEN = 3
+# Of a server that does not tell: what templates put around a message, rather too much.
+TEMPLATE_TOKENS = 12
+_TIMEOUT_SECONDS = 10.0
+_ABSENT = {404, 405, 501}
+
+
+class ServedTokenCounter:
+    """Counts as the model of a server does, see `TokenCounter`. Can be used from any thread."""
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None,
+        api_key: str | None,
+        context_tokens: int | None = None,
+        tokenizer: Path | None = None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            url: of the server, up to and including `/v1`.
+            model: None takes the first one that the server lists.
+            api_key: None for servers without keys.
+            context_tokens: window to keep to, if less than the server's, or if it tells none.
+            tokenizer: the model's tokenizer.json; None: looked for where the server says that its
+                model lies.
+        """
+        parts = urlsplit(url.rstrip("/"))
+        self._url = url.rstrip("/")
+        self._root = urlunsplit(parts._replace(path=parts.path.removesuffix("/v1")))
+        self._model = model
+        self._context_tokens = context_tokens
+        self._path = tokenizer
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(headers=headers, timeout=_TIMEOUT_SECONDS)
+        self._lock = Lock()
+        self._counts: OrderedDict[bytes, int] = OrderedDict()
+        self._templates: dict[tuple[object, ...], int] = {}
+        self._card: dict[str, Any] | None = None
+        self._tokenizer: Tokenizer | None = None
+        self._can_ask = True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the counts are the model's own, and not an estimate."""
+        return self._can_ask
+
+    def window(self) -> int | None:
+        """Return the most tokens of prompt and answer together, as server and setting allow."""
+        told = self._meet().get("max_model_len")
+        limits = [limit for limit in (told, self._context_tokens) if isinstance(limit, int)]
+        return min(limits, default=None)
+
+    def count_text(self, text: str) -> int:
+        """Count the tokens of a part of a prompt."""
+        self._meet()
+        if self._tokenizer is not None:
+            return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        asked = self._ask({"prompt": text, "add_special_tokens": False}) if self._can_ask else None
+        return math.ceil(len(text.encode()) / BYTES_PER_TOKEN) if asked is None else asked
+
+    def count_messages(
+        self, messages: Sequence[Message], thinking: Thinking | None, *, exactly: bool = False
+    ) -> int:
+        """Count the tokens of a prompt, with all that the model's template adds.
+
+        Args:
+            messages: the prompt.
+            thinking: switches parts of some templates.
+            exactly: ask the server, even where its tokenizer is at hand and the sum of the texts
+                and the template is right but for a token or two at the seams.
+        """
+        self._meet()
+        texts = sum(self.count_text(message["content"]) for message in messages)
+        form = (tuple(message["role"] for message in messages), thinking and thinking.is_on)
+        known = self._templates.get(form)
+        if self._tokenizer is not None and known is not None and not exactly:
+            return texts + known
+        question: dict[str, Any] = {"messages": list(messages), "add_generation_prompt": True}
+        if thinking is not None:
+            question["chat_template_kwargs"] = {"enable_thinking": thinking.is_on}
+        whole = self._ask(question) if self._can_ask else None
+        if whole is None:
+            return texts + TEMPLATE_TOKENS * len(messages)
+        self._templates[form] = whole - texts
+        return whole
+
+    def _meet(self) -> dict[str, Any]:
+        """Return what the server tells of its model; the first call looks for its tokenizer."""
+        if self._card is not None:
+            return self._card
+        listed = self._list_models()
+        card = next((one for one in listed if self._model in {None, one.get("id")}), None)
+        if card is None:  # nothing to remember: the server may be about to start
+            return {}
+        self._model = self._model or card.get("id")
+        self._tokenizer = self._find_tokenizer(card.get("root"))
+        self._card = card
+        return card
+
+    def _list_models(self) -> list[dict[str, Any]]:
+        response = self._send("GET", f"{self._url}/models")
+        try:
+            return [card for card in response.json()["data"] if isinstance(card, dict)]
+        except (LookupError, TypeError, ValueError):
+            return []
+
+    def _find_tokenizer(self, root: object) -> Tokenizer | None:
+        path = self._path or (Path(root, "tokenizer.json") if isinstance(root, str) else None)
+        if path is None or not path.is_file():
+            return None
+        tokenizer = Tokenizer.from_file(str(path))
+        counted = len(tokenizer.encode(SAMPLE, add_special_tokens=False).ids)
+        told = self._ask({"prompt": SAMPLE, "add_special_tokens": False})
+        if told not in {None, counted}:
+            logger.warning(
+                "%s counts %d tokens where %s counts %d; the server is asked instead.",
+                *(path, counted, self._url, told),
+            )
+            return None
+        return tokenizer
+
+    def _ask(self, question: dict[str, Any]) -> int | None:
+        """Return the server's count, from the last ones or anew; None: it does not tell."""
+        key = hashlib.sha256(json.dumps(question).encode()).digest()
+        with self._lock:
+            if key in self._counts:
+                self._counts.move_to_end(key)
+                return self._counts[key]
+        response = self._send("POST", f"{self._root}/tokenize", {"model": self._model, **question})
+        if response.status_code in _ABSENT:
+            self._can_ask = False
+            return None
+        try:
+            count = response.json()["count"]
+        except (LookupError, TypeError, ValueError):
+            return None
+        if not isinstance(count, int):
+            return None
+        with self._lock:
+            self._counts[key] = count
+            if len(self._counts) > MAX_COUNTS:
+                self._counts.popitem(last=False)
+        return count
+
+    def _send(self, method: str, url: str, body: object = None) -> httpx.Response:
+        try:
+            return self._http.request(method, url, json=body)
+        except httpx.TimeoutException as error:
+            raise ModelUnavailableError(
+                f"The model server at {self._url} was silent for {_TIMEOUT_SECONDS:g} s. Ask again."
+            ) from error
+        except httpx.HTTPError as error:
+            self._card = None  # it may come up again with another window
+            raise ModelUnavailableError(
+                f"The model server at {self._url} does not answer. Check that it runs and that "
+                "SERVING_LLM_URL is right; `suffice doctor` tests it."
+            ) from error

@@ -1,0 +1,127 @@
+"""Traces and feedback, kept for a while."""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from ingest.database import Database
+from serving.database import feedback, traces
+from serving.errors import TraceNotFoundError
+
+
+class Rating(StrEnum):
+    """What somebody thought of an answer."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrace:
+    """A trace with who asked.
+
+    Attributes:
+        id: unguessable.
+        time: when the answer ended, in UTC.
+        key_id: of who asked.
+        collection: that was asked.
+        body: see `serving.tracing`.
+        feedback: what people said of it, oldest first.
+    """
+
+    id: str
+    time: datetime
+    key_id: str
+    collection: str
+    body: Mapping[str, Any]
+    feedback: list[dict[str, Any]]
+
+
+class TraceStore:
+    """The traces in the database. Thread-safe.
+
+    Every method raises `DatabaseUnavailableError` when the database does not answer.
+    """
+
+    def __init__(
+        self, database: Database, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """Set up.
+
+        Args:
+            database: with the tables of serving.
+            now: the time of day, in UTC.
+        """
+        self._database = database
+        self._now = now
+
+    def add(self, trace_id: str, key_id: str, collection: str, body: Mapping[str, Any]) -> None:
+        """Keep a trace."""
+        row = {
+            "id": trace_id,
+            "time": self._now(),
+            "key_id": key_id,
+            "collection": collection,
+            "body": zlib.compress(json.dumps(body, ensure_ascii=False).encode(), level=1),
+        }
+        with self._database.writing(is_durable=False) as connection:
+            connection.execute(sa.insert(traces).values(**row))
+
+    def get(self, trace_id: str, key_id: str | None = None) -> StoredTrace:
+        """Return a trace.
+
+        Args:
+            trace_id: which.
+            key_id: only if this key asked; None: whoever did.
+
+        Raises:
+            TraceNotFoundError: there is none, or it is of another key; nobody can tell.
+        """
+        query = sa.select(traces).where(traces.c.id == trace_id)
+        if key_id is not None:
+            query = query.where(traces.c.key_id == key_id)
+        said = sa.select(feedback).where(feedback.c.trace_id == trace_id).order_by(feedback.c.id)
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            if row is None:
+                raise TraceNotFoundError(
+                    f"There is no trace {trace_id[:80]!r}. They are kept for SERVING_TRACE_DAYS."
+                )
+            opinions = connection.execute(said).mappings().all()
+        return StoredTrace(
+            id=row["id"],
+            time=row["time"],
+            key_id=row["key_id"],
+            collection=row["collection"],
+            body=json.loads(zlib.decompress(row["body"])),
+            feedback=[
+                {"time": one["time"], "rating": one["rating"], "comment": one["comment"]}
+                for one in opinions
+            ],
+        )
+
+    def rate(self, trace_id: str, key_id: str, rating: Rating, comment: str | None) -> None:
+        """Keep what somebody thought of an answer."""
+        row = {
+            "time": self._now(),
+            "trace_id": trace_id,
+            "key_id": key_id,
+            "rating": rating,
+            "comment": comment,
+        }
+        with self._database.writing() as connection:
+            connection.execute(sa.insert(feedback).values(**row))
+
+    def forget_old(self, num_days: int) -> None:
+        """Delete what is older than a number of days; feedback goes with its trace."""
+        limit = self._now() - timedelta(days=num_days)
+        old = sa.select(traces.c.id).where(traces.c.time < limit)
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(feedback).where(feedback.c.trace_id.in_(old)))
+            connection.execute(sa.delete(traces).where(traces.c.time < limit))

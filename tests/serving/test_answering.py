@@ -1,0 +1,559 @@
+"""What becomes of a question on its way to the model and back: plan, prompt, budget, cost."""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from ingest.home import Home
+from serving.answering import Answerer
+from serving.backends import Backend, ThinkingSwitch
+from serving.breaker import CircuitBreaker
+from serving.generation import NO_ANSWER
+from serving.markers import make_nonce
+from serving.models import Models
+from serving.openai_server import OpenAIGenerator
+from serving.pricing import PriceList
+from serving.served_tokens import ServedTokenCounter
+from tests.serving.application import Application, assert_refused, serve
+from tests.serving.upstream import (
+    DONE,
+    LONG_SECONDS,
+    MODEL,
+    START,
+    USAGE,
+    Reply,
+    Upstream,
+    chunk,
+    count_words,
+    error_reply,
+    stream_reply,
+)
+
+SECRET = b"a secret of this test"
+NONCE = make_nonce(SECRET, "default")
+SILENCE_SECONDS = 5.0
+QUESTION = "How many kilograms of honey does one hive give each year?"
+ANSWER = stream_reply("Twenty kilograms ", f"[{NONCE}-1].")
+PRICES = PriceList(prompt=1.0, cached=0.5, completion=10.0, as_of=date(2026, 11, 26))
+NUM_FAILURES = 5
+
+
+def make_generator(name: str, backend: Backend) -> OpenAIGenerator:
+    counter = ServedTokenCounter(backend.url, backend.model, None)
+    breaker = CircuitBreaker(NUM_FAILURES)
+    return OpenAIGenerator(name, backend, counter, None, SILENCE_SECONDS, breaker=breaker)
+
+
+@pytest.fixture
+def served(
+    application: Application,
+    documents: dict[str, str],
+    upstream: Upstream,
+    tmp_path: Path,
+) -> Iterator[Application]:
+    """A service with two models: `fast`, which answers by default, and `strong`."""
+    assert documents
+    upstream.chat = ANSWER
+    fast = Backend(url=upstream.url, model=MODEL, thinking=ThinkingSwitch.TEMPLATE, price=PRICES)
+    strong = Backend(url=upstream.url, model="strong", thinking=ThinkingSwitch.EFFORT)
+    models = Models(
+        {"fast": make_generator("fast", fast), "strong": make_generator("strong", strong)}
+    )
+    service = application.service
+    answerer = Answerer(service.library, service.searcher, models, SECRET)
+    home = Home(tmp_path)
+    with serve(replace(service, answerer=answerer, models=models, home=home)) as served:
+        yield served
+
+
+def ask(served: Application, question: str = QUESTION, **options: Any) -> dict[str, Any]:
+    response = served.ask(question, **options)
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def talk(served: Application, *turns: str, **options: Any) -> dict[str, Any]:
+    """Ask with a history of questions and answers in turn."""
+    roles = ("user", "assistant")
+    messages = [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]
+    response = served.http.post("/v1/chat/completions", json={"messages": messages, **options})
+    assert response.status_code == 200, response.text
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def content(body: dict[str, Any], index: int = 0) -> str:
+    text: str = body["choices"][index]["message"]["content"]
+    return text
+
+
+def num_prompt_tokens(request: dict[str, Any]) -> int:
+    """Count a prompt as the fake does."""
+    texts = [message["content"] for message in request["messages"]]
+    return sum(map(count_words, texts)) + 4 * len(texts)
+
+
+# ---- the prompt
+
+
+def test_tags_become_markers_and_no_part_of_one_is_seen(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.chat = stream_reply("Twenty [", NONCE[:2], NONCE[2:] + "-", "1", "] kilograms.")
+    *pieces, _ = served.stream(QUESTION)
+    texts = [piece["choices"][0]["delta"]["content"] for piece in pieces]
+    assert "".join(texts) == "Twenty [1] kilograms."
+    assert not any(NONCE[:2] in text for text in texts)
+
+
+def test_a_window_that_is_too_small_for_all_gets_less(
+    served: Application, upstream: Upstream
+) -> None:
+    instructions = num_prompt_tokens(ask_for_request(served, upstream, top_k=1))
+    fast = served.service.models.get("fast")
+    assert isinstance(fast.counter, ServedTokenCounter)
+    whole = ask(served)["suffice"]["context"]["tokens"]
+    window = instructions + whole // 2 + 100
+    fast.counter._context_tokens = window
+    body = ask(served, max_tokens=100)
+    assert num_prompt_tokens(upstream.requests[-1]) + 100 <= window
+    assert 0 < body["suffice"]["context"]["tokens"] < whole
+    assert body["suffice"]["plan"]["given_up"] == ["context"]
+
+
+def ask_for_request(served: Application, upstream: Upstream, **options: Any) -> dict[str, Any]:
+    ask(served, suffice=options)
+    return upstream.requests[-1]
+
+
+def test_what_fills_the_window_is_refused(served: Application) -> None:
+    messages = [
+        {"role": "system", "content": "Answer as if you were a beekeeper. " * 400},
+        {"role": "user", "content": QUESTION},
+    ]
+    response = served.http.post("/v1/chat/completions", json={"messages": messages})
+    says = r"window of 'fast' has 2,048"
+    assert_refused(response, 400, "context_length_exceeded", "messages", says)
+    response = served.ask(QUESTION, max_tokens=4000)
+    assert_refused(response, 400, "context_length_exceeded", "messages", "lower max_tokens")
+
+
+def test_a_prompt_that_the_server_finds_too_long_is_cut_once(
+    served: Application, upstream: Upstream
+) -> None:
+    says = "This model's maximum context length is 100 tokens."
+    refusal = error_reply(400, says, "BadRequestError", "input_tokens")
+    upstream.replies = [refusal]
+    body = ask(served)
+    first, second = upstream.requests
+    assert num_prompt_tokens(second) < num_prompt_tokens(first)
+    assert any("half the context" in warning for warning in body["suffice"]["warnings"])
+    upstream.replies = [refusal, refusal]
+    assert_refused(served.ask(QUESTION), 400, "context_length_exceeded", None, says)
+
+
+def test_a_server_that_cuts_the_prompt_silently_is_found_out(
+    served: Application, upstream: Upstream
+) -> None:
+    assert num_prompt_tokens(ask_for_request(served, upstream)) > 100
+    # The fake counts 40 prompt tokens, whatever it gets.
+    [warning] = ask(served)["suffice"]["warnings"]
+    assert "read 40 of" in warning
+
+
+def test_earlier_turns_stay_word_for_word(served: Application, upstream: Upstream) -> None:
+    first = content(ask(served))
+    talk(served, QUESTION, first, "Where do bees sleep at night?")
+    before, after = (request["messages"] for request in upstream.requests)
+    assert after[: len(before)] == before
+    assert after[len(before)] == {"role": "assistant", "content": f"Twenty kilograms [{NONCE}-1]."}
+    # What the first turn had is not said again.
+    assert "One hive gives twenty kilograms" not in after[-1]["content"]
+
+
+def test_a_citation_may_name_a_passage_of_an_earlier_turn(
+    served: Application, upstream: Upstream
+) -> None:
+    first = ask(served)
+    second = talk(served, QUESTION, content(first), "Where do bees sleep at night?")
+    cited = [
+        body["choices"][0]["message"]["annotations"][0]["file_citation"]["document_id"]
+        for body in (first, second)
+    ]
+    assert cited[0] == cited[1]
+    assert second["suffice"]["context"]["recalled"] > 0
+    assert upstream.requests
+
+
+def test_a_document_deleted_meanwhile_is_not_recalled(
+    served: Application, upstream: Upstream
+) -> None:
+    options = {"suffice": {"collection": "zoo"}}
+    served.ingest("keep.txt", "The zebra is older than the zoo.", collection="zoo")
+    okapi = served.ingest("okapi.txt", "The okapi eats leaves and clay.", collection="zoo")
+    first = content(ask(served, "What does the okapi eat?", **options))
+    served.http.delete(f"/v1/documents/{okapi['id']}")
+    body = talk(served, "What does the okapi eat?", first, "How old is the zebra?", **options)
+    assert body["suffice"]["context"]["recalled"] == 0
+    assert "leaves and clay" not in json.dumps(upstream.requests[-1]["messages"])
+
+
+def test_a_long_history_loses_its_oldest_turns(served: Application, upstream: Upstream) -> None:
+    turns = [f"{'Tell me more about bees. ' * 30} {i}" for i in range(16)]
+    body = talk(served, *turns, QUESTION)
+    assert num_prompt_tokens(upstream.requests[-1]) < 2048
+    assert any("turns were left out" in warning for warning in body["suffice"]["warnings"])
+
+
+def test_a_follow_up_is_rewritten_by_the_model(served: Application, upstream: Upstream) -> None:
+    query = "How many kilograms of honey does a hive give?"
+    upstream.replies = [stream_reply(json.dumps({"query": query}))]
+    body = talk(served, "What do bees make?", "Honey.", "How much of it?")
+    assert body["suffice"]["query"]["text"] == query
+    assert body["suffice"]["query"]["method"] == "model"
+    assert [call["purpose"] for call in body["suffice"]["cost"]["calls"]] == ["rewrite", "answer"]
+    assert body["usage"]["prompt_tokens"] == 2 * 40
+    rewriting, answer = upstream.requests
+    assert rewriting["response_format"]["type"] == "json_schema"
+    assert rewriting["chat_template_kwargs"] == {"enable_thinking": False}
+    assert answer["messages"][-1]["content"].endswith("Question: How much of it?")
+
+
+def test_a_model_that_cannot_rewrite_leaves_it_to_the_rules(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.replies = [error_reply(503, "Busy.", "Service Unavailable")]
+    body = talk(served, "What do bees make?", "Honey.", "How much of it?")
+    assert body["suffice"]["query"]["method"] == "rules"
+    assert any("by rules" in warning for warning in body["suffice"]["warnings"])
+
+
+# ---- levers
+
+
+def test_n_answers(served: Application, upstream: Upstream) -> None:
+    parts = [
+        START,
+        *(delta_of(index, text) for index, text in ((0, "Twenty [1]"), (1, "20 [1]"), (0, "."))),
+        delta_of(1, ".", "length"),
+        delta_of(0, "", "stop"),
+        USAGE,
+        DONE,
+    ]
+    upstream.chat = Reply(parts)
+    body = ask(served, n=2)
+    assert [choice["index"] for choice in body["choices"]] == [0, 1]
+    assert [content(body, i) for i in range(2)] == ["Twenty [1].", "20 [1]."]
+    assert [choice["finish_reason"] for choice in body["choices"]] == ["stop", "length"]
+    assert all(len(choice["message"]["annotations"]) == 1 for choice in body["choices"])
+    assert upstream.requests[-1]["n"] == 2
+    events = served.stream(QUESTION, n=2)
+    by_choice = ["", ""]
+    for event in events:
+        choice = event["choices"][0]
+        by_choice[choice["index"]] += choice["delta"].get("content", "")
+    assert by_choice == ["Twenty [1].", "20 [1]."]
+    assert sum("suffice" in event for event in events) == 1
+
+
+def delta_of(index: int, text: str, finish_reason: str | None = None) -> bytes:
+    event = json.loads(chunk({"content": text}, finish_reason).removeprefix(b"data: "))
+    event["choices"][0]["index"] = index
+    return f"data: {json.dumps(event)}\n\n".encode()
+
+
+def test_of_several_samples_the_one_that_most_agree_on(
+    served: Application, upstream: Upstream
+) -> None:
+    texts = ("Thirty [1].", "Twenty  [1]", "twenty [1].")
+    ends = [delta_of(index, text, "stop") for index, text in enumerate(texts)]
+    upstream.chat = Reply([START, *ends, USAGE, DONE])
+    body = ask(served, suffice={"samples": 3})
+    assert len(body["choices"]) == 1
+    assert content(body) == "Twenty  [1]"
+    assert upstream.requests[-1]["n"] == 3
+    response = served.ask(QUESTION, n=2, suffice={"samples": 2})
+    assert_refused(response, 400, "invalid_value", "n", "not both")
+
+
+def test_thinking_is_switched_as_the_model_wants_it(
+    served: Application, upstream: Upstream
+) -> None:
+    ask(served, suffice={"thinking": 300}, max_tokens=50)
+    request = upstream.requests[-1]
+    assert request["chat_template_kwargs"] == {"enable_thinking": True}
+    assert request["thinking_token_budget"] == 300
+    assert request["max_tokens"] == 350
+    ask(served, suffice={"thinking": False}, model="strong")
+    assert upstream.requests[-1]["reasoning_effort"] == "none"
+    ask(served, reasoning_effort="low", model="strong")
+    assert upstream.requests[-1]["reasoning_effort"] == "low"
+
+
+def test_a_model_that_cannot_think_says_so(application: Application) -> None:
+    response = application.ask(QUESTION, suffice={"thinking": True})
+    assert_refused(response, 400, "invalid_value", "suffice.thinking", "cannot be told to think")
+
+
+def test_what_the_model_serves_is_passed_on(served: Application, upstream: Upstream) -> None:
+    schema = {"type": "object", "properties": {"kg": {"type": "integer"}}}
+    shape = {"type": "json_schema", "json_schema": {"name": "honey", "schema": schema}}
+    logprobs = {"content": [{"token": "{", "logprob": -0.1, "bytes": [123], "top_logprobs": []}]}
+    event = json.loads(chunk({"content": '{"kg": 20}'}, "stop").removeprefix(b"data: "))
+    event["choices"][0]["logprobs"] = logprobs
+    upstream.chat = Reply([START, f"data: {json.dumps(event)}\n\n".encode(), USAGE, DONE])
+    body = ask(served, response_format=shape, logprobs=True, top_logprobs=2, presence_penalty=0.5)
+    request = upstream.requests[-1]
+    assert request["response_format"] == shape
+    assert (request["logprobs"], request["top_logprobs"]) == (True, 2)
+    assert request["presence_penalty"] == 0.5
+    assert json.loads(content(body)) == {"kg": 20}
+    assert body["choices"][0]["logprobs"]["content"] == logprobs["content"]
+
+
+def test_the_model_is_chosen_by_name_or_by_difficulty(
+    served: Application, upstream: Upstream
+) -> None:
+    def answered_by(**options: Any) -> str:
+        ask(served, **options)
+        model: str = upstream.requests[-1]["model"]
+        return model
+
+    def policy(**answering: Any) -> dict[str, Any]:
+        return {"suffice": {"profile": {"answering": {"strong_model": "strong", **answering}}}}
+
+    assert answered_by() == MODEL
+    assert answered_by(model="strong") == "strong"
+    assert answered_by(**policy()) == MODEL
+    assert answered_by(**policy(strong_below=1.01)) == "strong"
+    assert answered_by(**policy(strong_below=0.01)) == MODEL
+    assert answered_by(**policy(strong_from_tokens=5)) == "strong"
+    assert answered_by(model="fast", **policy(strong_from_tokens=5)) == MODEL
+    listed = [one["id"] for one in served.http.get("/v1/models").json()["data"]]
+    assert listed == ["suffice", "fast", "strong"]
+
+
+def test_an_answer_that_rests_on_nothing_goes_to_the_strong_model(
+    served: Application, upstream: Upstream
+) -> None:
+    policy = {"strong_model": "strong", "escalate": True}
+    profile = {"answering": policy, "packing": {"order": "score"}}
+    upstream.replies = [stream_reply("No idea.")]
+    body = ask(served, suffice={"profile": profile})
+    assert [request["model"] for request in upstream.requests] == [MODEL, "strong"]
+    assert content(body) == "Twenty kilograms [1]."
+    assert [call["purpose"] for call in body["suffice"]["cost"]["calls"]] == ["answer", "escalate"]
+    assert body["suffice"]["answered_by"] == "strong"
+    upstream.requests.clear()
+    ask(served, suffice={"profile": profile})
+    assert [request["model"] for request in upstream.requests] == [MODEL]
+
+
+def test_nobody_is_asked_when_too_little_was_found(served: Application, upstream: Upstream) -> None:
+    profile = {"answering": {"abstain_below": 1.01}}
+    body = ask(served, suffice={"profile": profile})
+    assert (content(body), upstream.requests) == (NO_ANSWER, [])
+    assert body["suffice"]["cost"] == {"usd": 0.0, "basis": "free", "calls": []}
+    assert body["usage"]["total_tokens"] == 0
+
+
+# ---- costs and budgets
+
+
+def test_the_answer_says_what_it_cost(served: Application) -> None:
+    cost = ask(served)["suffice"]["cost"]
+    # The fake: 40 read, 32 of them cached, 12 written.
+    assert cost["usd"] == pytest.approx((8 * 1.0 + 32 * 0.5 + 12 * 10.0) / 1e6)
+    assert cost["basis"] == "price_list"
+    unpriced = ask(served, model="strong")["suffice"]["cost"]
+    assert (unpriced["usd"], unpriced["basis"]) == (None, "unknown")
+
+
+def test_a_budget_of_tokens_holds(served: Application, upstream: Upstream) -> None:
+    whole = num_prompt_tokens(ask_for_request(served, upstream))
+    limit = whole - 40
+    body = ask(served, suffice={"budget": {"max_prompt_tokens": limit}})
+    assert num_prompt_tokens(upstream.requests[-1]) <= limit
+    assert body["suffice"]["plan"]["given_up"] == ["context"]
+    response = served.ask(QUESTION, suffice={"budget": {"max_prompt_tokens": 20}})
+    assert_refused(response, 402, "budget_too_small", "suffice.budget", "max_prompt_tokens is 20")
+
+
+def test_a_budget_of_dollars_holds(served: Application, upstream: Upstream) -> None:
+    whole = num_prompt_tokens(ask_for_request(served, upstream))
+    usd = (whole + 100 * 10.0) / 1e6
+    ask(served, max_tokens=200, suffice={"budget": {"max_cost_usd": usd + 200 * 10.0 / 1e6}})
+    assert upstream.requests[-1]["max_tokens"] == 200
+    response = served.ask(QUESTION, max_tokens=200, suffice={"budget": {"max_cost_usd": usd}})
+    assert_refused(response, 402, "budget_too_small", "suffice.budget", "max_cost_usd")
+    response = served.ask(QUESTION, model="strong", suffice={"budget": {"max_cost_usd": 1.0}})
+    assert_refused(response, 402, "budget_too_small", "suffice.budget", "has none")
+
+
+def test_a_budget_of_steps_holds(served: Application, upstream: Upstream) -> None:
+    turns = ("What do bees make?", "Honey.", "How much of it?")
+    body = talk(served, *turns, suffice={"budget": {"max_steps": 1}})
+    assert len(upstream.requests) == 1
+    assert body["suffice"]["query"]["method"] == "rules"
+
+
+def test_a_budget_of_time_cuts_the_answer(served: Application, upstream: Upstream) -> None:
+    upstream.chat = Reply([START, chunk({"content": "Twenty [1]"}), LONG_SECONDS])
+    budget = {"budget": {"max_latency_ms": 700}}
+    body = ask(served, suffice=budget)
+    assert (content(body), body["choices"][0]["finish_reason"]) == ("Twenty [1]", "length")
+    assert any("max_latency_ms" in warning for warning in body["suffice"]["warnings"])
+    assert upstream.left.wait(timeout=5)
+    upstream.chat = Reply([START, LONG_SECONDS])
+    response = served.ask(QUESTION, suffice=budget)
+    assert_refused(response, 402, "budget_too_small", "suffice.budget", "wrote nothing")
+
+
+@pytest.mark.parametrize(
+    "name", ["max_prompt_tokens", "max_cost_usd", "max_latency_ms", "max_steps"]
+)
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_budget_of_nothing_is_a_mistake(served: Application, name: str, value: int) -> None:
+    response = served.ask(QUESTION, suffice={"budget": {name: value}})
+    assert_refused(response, 400, "invalid_value", f"suffice.budget.{name}", "greater than 0")
+
+
+# ---- faults
+
+
+def test_what_fails_before_the_first_piece_is_tried_again(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.replies = [
+        error_reply(500, "EngineCore encountered an issue.", "InternalServerError"),
+        Reply([START, DONE]),
+    ]
+    assert content(ask(served)) == "Twenty kilograms [1]."
+    assert len(upstream.requests) == 3
+
+
+def test_what_fails_later_is_not(served: Application, upstream: Upstream) -> None:
+    upstream.replies = [Reply([START, chunk({"content": "Twenty"}), DONE])]
+    assert_refused(served.ask(QUESTION), 502, "model_failed", None, "broke off")
+    assert len(upstream.requests) == 1
+
+
+def test_a_server_that_is_busy_is_not_made_busier(served: Application, upstream: Upstream) -> None:
+    upstream.replies = [error_reply(503, "The engine is currently busy.", "Service Unavailable")]
+    response = served.ask(QUESTION)
+    assert_refused(response, 503, "model_unavailable", None, "currently busy")
+    assert int(response.headers["retry-after"]) > 0
+    assert len(upstream.requests) == 1
+
+
+def test_a_server_that_keeps_failing_is_left_alone(served: Application, upstream: Upstream) -> None:
+    upstream.chat = error_reply(500, "EngineCore encountered an issue.", "InternalServerError")
+    served.ask(QUESTION)
+    served.ask(QUESTION)
+    assert len(upstream.requests) == NUM_FAILURES  # three tries, then two
+    response = served.ask(QUESTION)
+    assert_refused(response, 503, "model_unavailable", None, "left alone")
+    assert int(response.headers["retry-after"]) > 0
+    assert len(upstream.requests) == NUM_FAILURES
+    assert served.ask(QUESTION, model="strong").status_code == 503  # which is tried
+    assert len(upstream.requests) > NUM_FAILURES
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("is_writing", [False, True], ids=["reading", "writing"])
+def test_a_caller_who_hangs_up_stops_the_model(
+    served: Application, upstream: Upstream, *, stream: bool, is_writing: bool
+) -> None:
+    pieces = [chunk({"content": "Twenty "})] if is_writing else []
+    upstream.chat = Reply([START, *pieces, LONG_SECONDS])
+    body = json.dumps({"messages": [{"role": "user", "content": QUESTION}], "stream": stream})
+    address = urlsplit(served.url)
+    with socket.create_connection((str(address.hostname), address.port or 80)) as connection:
+        connection.sendall(
+            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        assert upstream.asked.wait(timeout=10)
+    assert upstream.left.wait(timeout=5)
+    upstream.chat = ANSWER
+    assert content(ask(served)) == "Twenty kilograms [1]."
+
+
+# ---- verification
+
+
+def judged(served: Application, upstream: Upstream, *verdicts: str, **options: Any) -> Any:
+    """Ask with verification; the model answers in two sentences, then gives verdicts."""
+    upstream.replies = [
+        stream_reply(f"One hive gives twenty kilograms [{NONCE}-1]. It sings at noon [{NONCE}-1]."),
+        *(stream_reply(json.dumps({"verdict": verdict})) for verdict in verdicts),
+    ]
+    profile = {"packing": {"order": "score"}}
+    return ask(served, suffice={"profile": profile, **options})
+
+
+def test_words_alone_tell_what_does_not_stand_in_the_documents(
+    served: Application, upstream: Upstream
+) -> None:
+    body = judged(served, upstream)
+    assert body["suffice"]["grounded"] == "partly"
+    [unsupported] = body["suffice"]["unsupported"]
+    assert unsupported["text"].startswith("It sings at noon")
+    assert content(body)[unsupported["start"] : unsupported["end"]] == unsupported["text"]
+
+
+def test_a_verifier_is_asked_about_each_statement(served: Application, upstream: Upstream) -> None:
+    body = judged(served, upstream, "supported", "supported", verify=True)
+    assert body["suffice"]["grounded"] == "yes"
+    assert [request["model"] for request in upstream.requests] == [MODEL] * 3
+    assert "Statement: It sings at noon" in upstream.requests[-1]["messages"][-1]["content"]
+    purposes = [call["purpose"] for call in body["suffice"]["cost"]["calls"]]
+    assert purposes == ["answer", "verify", "verify"]
+
+
+def test_what_the_verifier_denies_is_dropped(served: Application, upstream: Upstream) -> None:
+    body = judged(served, upstream, "supported", "unsupported", verify="drop")
+    assert content(body) == "One hive gives twenty kilograms [1]."
+    assert len(body["choices"][0]["message"]["annotations"]) == 1
+    body = judged(served, upstream, "unsupported", "unsupported", verify="drop")
+    assert content(body) == NO_ANSWER
+
+
+def test_a_verifier_that_fails_or_costs_too_much_leaves_the_words(
+    served: Application, upstream: Upstream
+) -> None:
+    body = judged(served, upstream, verify=True, budget={"max_steps": 1})
+    assert body["suffice"]["grounded"] == "partly"
+    assert any("Not every statement was verified" in one for one in body["suffice"]["warnings"])
+
+
+# ---- bookkeeping
+
+
+def test_dollars_add_up_to_the_usage(served: Application, upstream: Upstream) -> None:
+    def spent() -> float:
+        usd: float = served.http.get("/v1/usage").json()["total"]["usd"]
+        return usd
+
+    before = spent()
+    usd = [ask(served)["suffice"]["cost"]["usd"] for _ in range(3)]
+    assert spent() - before == pytest.approx(sum(usd), abs=1e-12)
+
+
+def test_an_answer_that_breaks_off_is_paid_for(served: Application, upstream: Upstream) -> None:
+    def written() -> int:
+        tokens: int = served.http.get("/v1/usage").json()["total"]["completion_tokens"]
+        return tokens
+
+    before = written()
+    upstream.replies = [Reply([START, *[chunk({"content": "Twenty "})] * 7, DONE])]
+    assert_refused(served.ask(QUESTION), 502, "model_failed", None, "broke off")
+    assert written() - before == 7  # pieces, because the server told no usage

@@ -1,0 +1,122 @@
+"""Counting tokens by a model server, or by its tokenizer where that lies here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+
+from serving.errors import ModelUnavailableError
+from serving.generation import Message, Thinking
+from serving.served_tokens import BYTES_PER_TOKEN, ServedTokenCounter
+from tests.serving.upstream import MODEL, Upstream, json_reply
+
+MESSAGES: list[Message] = [
+    {"role": "system", "content": "Answer in one word."},  # 4 words and a full stop
+    {"role": "user", "content": "Do bees sleep?"},  # 3 words and a question mark
+]
+# The fake's template puts four tokens around each message.
+NUM_TOKENS = 5 + 4 + 2 * 4
+
+
+MakeCounter = Callable[..., ServedTokenCounter]
+
+
+@pytest.fixture
+def make_counter(upstream: Upstream) -> Iterator[MakeCounter]:
+    """Makes counters of the server, and closes them."""
+    with ExitStack() as closing:
+
+        def make(url: str = upstream.url, **options: Any) -> ServedTokenCounter:
+            counter = ServedTokenCounter(url, MODEL, "key", **options)
+            closing.callback(counter.close)
+            return counter
+
+        yield make
+
+
+def save_tokenizer(folder: Path) -> Path:
+    """A tokenizer of words, which counts other than the fake where there is punctuation."""
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))  # noqa: S106
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    path = folder / "tokenizer.json"
+    tokenizer.save(str(path))
+    return path
+
+
+def test_the_server_counts_and_is_asked_once_for_each_text(
+    make_counter: MakeCounter, upstream: Upstream
+) -> None:
+    counter = make_counter()
+    assert [counter.count_text("Bees sleep at night.") for _ in range(3)] == [5, 5, 5]
+    assert upstream.num_counted == 1
+    assert counter.count_messages(MESSAGES, None) == NUM_TOKENS
+    assert counter.is_exact
+
+
+def test_the_window_is_the_smaller_one_of_server_and_setting(make_counter: MakeCounter) -> None:
+    assert make_counter().window() == 2048
+    assert make_counter(context_tokens=1000).window() == 1000
+    assert make_counter(context_tokens=9000).window() == 2048
+
+
+def test_a_tokenizer_that_agrees_counts_in_its_place(
+    make_counter: MakeCounter, upstream: Upstream, tmp_path: Path
+) -> None:
+    upstream.counts = lambda text: len(text.split())
+    counter = make_counter(tokenizer=save_tokenizer(tmp_path))
+    assert counter.count_text("Bees sleep at night.") == 4
+    assert upstream.num_counted == 1  # the sample
+    assert counter.count_messages(MESSAGES, None) == 4 + 3 + 2 * 4
+    longer: list[Message] = [MESSAGES[0], {"role": "user", "content": "Do drones sleep at night?"}]
+    assert counter.count_messages(longer, None) == 4 + 5 + 2 * 4
+    assert upstream.num_counted == 2  # the template was known
+    assert counter.count_messages(longer, None, exactly=True) == 4 + 5 + 2 * 4
+    assert upstream.num_counted == 3
+
+
+def test_a_tokenizer_that_does_not_agree_is_left_alone(
+    make_counter: MakeCounter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counter = make_counter(tokenizer=save_tokenizer(tmp_path))
+    assert counter.count_text("Bees sleep at night.") == 5
+    assert "the server is asked instead" in caplog.text
+
+
+def test_thinking_can_change_the_template(make_counter: MakeCounter, upstream: Upstream) -> None:
+    counter = make_counter()
+    counter.count_messages(MESSAGES, Thinking(is_on=False))
+    assert upstream.counted[-1]["chat_template_kwargs"] == {"enable_thinking": False}
+
+
+def test_a_server_that_does_not_count_gets_rather_too_little(
+    make_counter: MakeCounter, upstream: Upstream
+) -> None:
+    upstream.counts = None
+    counter = make_counter()
+    text = "Bees sleep at night."
+    assert counter.count_text(text) == -(-len(text) // BYTES_PER_TOKEN)
+    assert counter.count_messages(MESSAGES, None) > NUM_TOKENS
+    assert not counter.is_exact
+
+
+def test_a_server_that_tells_no_window(make_counter: MakeCounter, upstream: Upstream) -> None:
+    upstream.models = json_reply({"object": "list", "data": [{"id": MODEL, "object": "model"}]})
+    assert make_counter().window() is None
+
+
+def test_a_server_that_is_down_and_comes_up_again(
+    make_counter: MakeCounter, upstream: Upstream
+) -> None:
+    counter = make_counter("http://127.0.0.1:9/v1")
+    with pytest.raises(ModelUnavailableError, match="SERVING_LLM_URL"):
+        counter.count_text("Bees")
+    upstream.models = json_reply({"error": "starting"}, 503)
+    counter = make_counter()
+    assert counter.window() is None
+    upstream.reset()
+    assert counter.window() == 2048

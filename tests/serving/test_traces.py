@@ -1,0 +1,118 @@
+"""Traces, feedback and the ledger, over HTTP and in the database."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ingest.database import Database
+from serving.errors import TraceNotFoundError
+from serving.traces import Rating, TraceStore
+from tests.serving.application import Application, assert_refused
+
+QUESTION = "How many kilograms of honey does one hive give each year?"
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def answer(application: Application, documents: dict[str, str]) -> dict[str, Any]:
+    assert documents
+    body: dict[str, Any] = application.ask(QUESTION, suffice={"top_k": 2}).json()
+    return body
+
+
+def trace_of(application: Application, answer: dict[str, Any]) -> dict[str, Any]:
+    response = application.http.get(f"/v1/traces/{answer['suffice']['trace_id']}")
+    assert response.status_code == 200, response.text
+    trace: dict[str, Any] = response.json()
+    return trace
+
+
+def test_a_trace_tells_of_each_chunk_what_became_of_it(
+    application: Application, answer: dict[str, Any]
+) -> None:
+    body = trace_of(application, answer)["body"]
+    assert body["question"] == QUESTION
+    candidates = body["candidates"]
+    assert len({one["chunk_id"] for one in candidates}) == len(candidates) > 2
+    assert all(one["ranks"] and one["filename"] for one in candidates)
+    used = [one for one in candidates if "as [" in one["outcome"]]
+    assert [one["chunk_id"] for one in used] == [one["chunk_id"] for one in candidates[:2]]
+    assert all(one["outcome"].endswith("is beyond top_k 2") for one in candidates[2:])
+    cited = {one["marker"] for one in body["answers"][0]["citations"]}
+    told = {one["outcome"].removeprefix("cited as ") for one in used if "cited" in one["outcome"]}
+    assert told == cited
+
+
+def test_a_trace_has_what_the_answer_said(application: Application, answer: dict[str, Any]) -> None:
+    trace = trace_of(application, answer)
+    assert trace["collection"] == "default"
+    body = trace["body"]
+    assert body["answers"][0]["text"] == answer["choices"][0]["message"]["content"]
+    for name in ("context", "plan", "cost", "query", "warnings"):
+        assert body[name] == answer["suffice"][name]
+    for name, seconds in answer["suffice"]["timings"].items():
+        assert body["timings"][name] == seconds
+    # What was asked can be asked again.
+    profile = body["profile"]
+    again = application.ask(QUESTION, suffice={"profile": profile, "top_k": body["top_k"]}).json()
+    assert again["choices"][0]["message"] == answer["choices"][0]["message"]
+
+
+def test_a_streamed_answer_has_a_trace_too(application: Application) -> None:
+    *_, last = application.stream(QUESTION)
+    assert trace_of(application, last)["body"]["question"] == QUESTION
+
+
+def test_feedback_stands_with_its_trace(application: Application, answer: dict[str, Any]) -> None:
+    trace_id = answer["suffice"]["trace_id"]
+    for rating, comment in (("up", None), ("down", "It has no date.")):
+        body = {"trace_id": trace_id, "rating": rating, "comment": comment}
+        response = application.http.post("/v1/feedback", json=body)
+        assert (response.status_code, response.json()["rating"]) == (201, rating)
+    said = trace_of(application, answer)["feedback"]
+    assert [(one["rating"], one["comment"]) for one in said[-2:]] == [
+        ("up", None),
+        ("down", "It has no date."),
+    ]
+
+
+def test_what_is_not_there(application: Application) -> None:
+    response = application.http.get("/v1/traces/trace-0")
+    assert_refused(response, 404, "trace_not_found", None, "SERVING_TRACE_DAYS")
+    body = {"trace_id": "trace-0", "rating": "up"}
+    response = application.http.post("/v1/feedback", json=body)
+    assert_refused(response, 404, "trace_not_found", None, "no trace")
+    response = application.http.post("/v1/feedback", json={**body, "rating": "meh"})
+    assert_refused(response, 400, "invalid_value", "rating", "'up' or 'down'")
+
+
+def test_usage_adds_up(application: Application) -> None:
+    def total() -> dict[str, Any]:
+        body: dict[str, Any] = application.http.get("/v1/usage").json()["total"]
+        return body
+
+    before = total()
+    usages = [application.ask(QUESTION).json()["usage"] for _ in range(3)]
+    after = total()
+    assert after["num_answers"] - before["num_answers"] == 3
+    for name in ("prompt_tokens", "completion_tokens"):
+        assert after[name] - before[name] == sum(usage[name] for usage in usages)
+
+
+def test_traces_are_of_the_key_that_asked_and_are_forgotten(database: Database) -> None:
+    now = NOON
+    store = TraceStore(database, lambda: now)
+    store.add("trace-1", "alice", "laws", {"question": "Bees?"})
+    store.rate("trace-1", "alice", Rating.UP, None)
+    assert store.get("trace-1", "alice").body == {"question": "Bees?"}
+    assert store.get("trace-1").key_id == "alice"
+    with pytest.raises(TraceNotFoundError):
+        store.get("trace-1", "bob")
+    now = NOON + timedelta(days=29)
+    store.forget_old(30)
+    assert store.get("trace-1").feedback[0]["rating"] == "up"
+    now = NOON + timedelta(days=31)
+    store.forget_old(30)
+    with pytest.raises(TraceNotFoundError):
+        store.get("trace-1")
