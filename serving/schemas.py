@@ -12,6 +12,7 @@ from pydantic import (
     PlainValidator,
     StrictBool,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -78,6 +79,17 @@ class Message(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart] | None = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _refuse_what_is_no_text(cls, content: Any) -> Any:
+        parts = content if isinstance(content, list) else []
+        kinds = {part.get("type") for part in parts if isinstance(part, dict)} - {"text"}
+        if kinds:
+            raise ValueError(
+                f"Nothing here reads {', '.join(sorted(map(str, kinds)))}; send text alone."
+            )
+        return content
 
     @property
     def text(self) -> str:

@@ -319,6 +319,14 @@ def test_unknown_collection(application: Application, *, stream: bool) -> None:
     assert_refused(response, 404, "collection_not_found", None, "Upload a document")
 
 
+def test_pictures_are_refused_by_name(application: Application) -> None:
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}
+    content = [{"type": "text", "text": "What is this?"}, picture]
+    response = post(application, messages=[{"role": "user", "content": content}])
+    says = "Nothing here reads image_url; send text alone"
+    assert_refused(response, 400, "invalid_value", "messages.0.content", says)
+
+
 def test_broken_unicode(application: Application) -> None:
     content = rb'{"messages": [{"role": "user", "content": "bees \ud83d"}]}'
     headers = {"Content-Type": "application/json"}
