@@ -239,6 +239,13 @@ class Catalog:
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
+    def count_documents(self) -> dict[str, int]:
+        """Return how many documents are in each state."""
+        query = sa.select(documents.c.status, sa.func.count()).group_by(documents.c.status)
+        with self._database.reading() as connection:
+            counted = {str(status): number for status, number in connection.execute(query)}
+        return {status.value: counted.get(status.value, 0) for status in Status}
+
     def count_chunks(self, collection: str) -> int:
         """Count the chunks of a collection that answer now."""
         query = sa.select(sa.func.coalesce(sa.func.sum(documents.c.searchable_chunks), 0)).where(

@@ -140,6 +140,10 @@ class Library:
                 "this again in a while, or raise INGEST_MAX_QUEUED."
             )
 
+    def count_documents(self) -> dict[str, int]:
+        """Return how many documents are in each state, those without any among them."""
+        return self._catalog.count_documents()
+
     def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of documents by id; one that is not there is left out."""
         return self._catalog.filenames(document_ids)

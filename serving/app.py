@@ -13,6 +13,7 @@ from ingest.errors import IngestError
 from ingest.library import Library
 from serving.access import Access
 from serving.errors import STATUS, InvalidRequestError
+from serving.metrics import MeteredApp
 from serving.profiles import AnsweringProfile
 from serving.responses import error_response, http_error_response, refuse
 from serving.routes import chat, documents, health, keys, profiles, search, traces, usage
@@ -36,6 +37,7 @@ def create_app(service: Service) -> FastAPI:
         app.include_router(module.router)
     app.add_middleware(QueueCheck, library=service.library)
     app.add_middleware(Access, keys=service.keys, is_loopback=service.settings.serving.is_loopback)
+    app.add_middleware(MeteredApp, metrics=service.metrics)
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(Exception, _answer_error)

@@ -9,6 +9,7 @@ from ingest.library import Library
 from serving.account import Account
 from serving.answering import Conclusion
 from serving.generation import Delta
+from serving.metrics import Metrics
 from serving.question import Question
 from serving.traces import TraceStore
 from serving.tracing import make_trace
@@ -23,11 +24,13 @@ class Bookkeeper:
         library: that was asked.
         ledger: of what they took.
         traces: of how they came about; None: none are kept.
+        metrics: of the service.
     """
 
     library: Library
     ledger: UsageLedger
     traces: TraceStore | None
+    metrics: Metrics
 
     async def follow(
         self,
@@ -54,11 +57,13 @@ class Bookkeeper:
                         is_entered = True
                         await asyncio.to_thread(self._enter, trace_id, question, account)
                         await asyncio.to_thread(self._keep, trace_id, event)
+                        self.metrics.count_answer(event)
                     yield event
         finally:
             if not is_entered and account.calls:
                 # Here because a task that is being cancelled can wait for nothing.
                 self._enter(trace_id, question, account)
+            self.metrics.count_calls(account)
             usage = account.usage()
             settle(usage.prompt_tokens + usage.completion_tokens)
 

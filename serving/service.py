@@ -39,6 +39,7 @@ from serving.budgets import Budgets
 from serving.database import open_database
 from serving.keys import KeyStore
 from serving.limits import Limiter
+from serving.metrics import Metrics
 from serving.models import Models, build_models
 from serving.permits import Permits
 from serving.profiles import AnsweringProfile
@@ -77,6 +78,7 @@ class Service:
     usage: UsageLedger
     traces: TraceStore
     bookkeeper: Bookkeeper
+    metrics: Metrics
     limits: Limiter
 
 
@@ -124,10 +126,11 @@ def open_service(
         profiles = ProfileStore(home.profiles, default)
         keys = KeyStore(database, _reveal(settings.serving.api_key))
         closing.callback(keys.close)
-        usage = UsageLedger(database)
-        usage.forget_old(settings.serving.usage_days)
+        usage = _open_ledger(settings.serving, database)
         limits = _build_limits(settings.serving, usage)
-        bookkeeper = Bookkeeper(library, usage, _open_traces(settings.serving, database))
+        metrics = Metrics(library)
+        traces = _open_traces(settings.serving, database)
+        bookkeeper = Bookkeeper(library, usage, traces, metrics)
         models = build_models(settings.serving, home.rates)
         answerer = Answerer(library, searcher, models, home.secret())
         closing.callback(pipeline.catalog.close)
@@ -149,6 +152,7 @@ def open_service(
             usage,
             TraceStore(database),
             bookkeeper,
+            metrics,
             limits,
         )
 
@@ -217,6 +221,12 @@ def _build_reranker(
     if settings.reranker == LATE_INTERACTION:
         return LateInteractionReranker(embedder)
     return CrossEncoderReranker(settings.reranker, settings.device)
+
+
+def _open_ledger(settings: ServingSettings, database: Database) -> UsageLedger:
+    ledger = UsageLedger(database)
+    ledger.forget_old(settings.usage_days)
+    return ledger
 
 
 def _open_traces(settings: ServingSettings, database: Database) -> TraceStore | None:

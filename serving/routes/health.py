@@ -1,10 +1,11 @@
 """Whether the service is alive, and whether it can answer."""
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from serving.errors import RETRY_AFTER_SECONDS, ServingError
 from serving.generation import Generator
+from serving.metrics import CONTENT_TYPE
 from serving.routes.dependencies import RunningService
 
 router = APIRouter()
@@ -31,6 +32,12 @@ async def readyz(service: RunningService) -> JSONResponse:
         return JSONResponse({"ready": True, "parts": parts})
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return JSONResponse({"ready": False, "parts": parts}, 503, headers)
+
+
+@router.get("/metrics")
+def metrics(service: RunningService) -> Response:
+    """Return the metrics for Prometheus."""
+    return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
 async def _state(generator: Generator) -> str:

@@ -12,6 +12,7 @@ from suffice.options import (
     Profile,
     Url,
     console,
+    error_console,
     print_json,
     read_profile,
     service,
@@ -58,6 +59,6 @@ def print_answer(
         quote = " ".join(citation["quote"].split())
         console.print(f"  {escape(citation['marker'])} [bold]{escape(source)}[/]: {escape(quote)}")
     for warning in extension.get("warnings", []):
-        console.print(f"  [yellow]{escape(warning)}[/]")
-    console.print(f"  [dim]{escape(extension.get('trace_id', ''))}[/]")
+        error_console.print(f"[yellow]{escape(warning)}[/]")
+    error_console.print(f"[dim]suffice explain {extension.get('trace_id')}[/]")
     return citations

@@ -63,5 +63,17 @@ def test_volumes_are_declared() -> None:
         volume.partition(":")[0]
         for service in SERVICES.values()
         for volume in service.get("volumes", [])
+        if not volume.startswith("./")
     }
     assert used == set(COMPOSE["volumes"])
+
+
+def test_files_that_are_mounted_are_there() -> None:
+    mounted = [
+        volume.partition(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+        if volume.startswith("./")
+    ]
+    assert mounted
+    assert [path for path in mounted if not (ROOT / path).is_file()] == []

@@ -1,0 +1,163 @@
+"""Metrics for Prometheus. Labels are models, stages and codes, never what was asked."""
+
+import time
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ingest.library import Library
+from serving.account import Account
+from serving.answering import Conclusion
+from serving.pricing import NANO_PER_USD
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+# Routes that nobody asked for are one label, however many somebody makes up.
+UNKNOWN_ROUTE = "unknown"
+ABSTAINED = "abstained"
+
+
+class Metrics:
+    """Counts what happens in one service."""
+
+    def __init__(self, library: Library) -> None:
+        """Set up.
+
+        Args:
+            library: its documents are counted whenever somebody looks.
+        """
+        self.registry = CollectorRegistry()
+        self.registry.register(_Documents(library))
+        self._requests = Counter(
+            "suffice_requests",
+            "Calls over HTTP.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "suffice_request_seconds",
+            "From the call to the end of its answer.",
+            ("route",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._in_progress = Gauge(
+            "suffice_requests_in_progress", "Calls being answered.", registry=self.registry
+        )
+        self._answers = Counter(
+            "suffice_answers",
+            "Answers by how far they stand in the documents.",
+            ("grounded",),
+            registry=self.registry,
+        )
+        self._stage_seconds = Histogram(
+            "suffice_stage_seconds",
+            "Stages of answers.",
+            ("stage",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._first_token_seconds = Histogram(
+            "suffice_first_token_seconds",
+            "From the call of a model to its first token.",
+            ("model", "purpose"),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "suffice_tokens",
+            "Tokens: prompt (without cached), cached, completion (without reasoning), reasoning.",
+            ("model", "kind"),
+            registry=self.registry,
+        )
+        self._usd = Counter(
+            "suffice_cost_usd", "Dollars, as far as known.", ("model",), registry=self.registry
+        )
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def count_call(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a call over HTTP."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_seconds.labels(route).observe(seconds)
+
+    def in_progress(self) -> Gauge:
+        """Return the number of calls being answered, to count up and down."""
+        return self._in_progress
+
+    def count_answer(self, conclusion: Conclusion) -> None:
+        """Count an answer that is complete."""
+        grounded = ABSTAINED if conclusion.prepared is None else conclusion.grounded
+        self._answers.labels(grounded).inc()
+        timings = {**conclusion.found.result.timings, **conclusion.timings}
+        for stage, seconds in timings.items():
+            self._stage_seconds.labels(stage.removesuffix("_seconds")).observe(seconds)
+
+    def count_calls(self, account: Account) -> None:
+        """Count the calls of models for an answer, however it ended."""
+        for call in account.calls:
+            usage = call.usage
+            kinds = {
+                "prompt": usage.prompt_tokens - usage.cached_tokens,
+                "cached": usage.cached_tokens,
+                "completion": usage.completion_tokens - usage.reasoning_tokens,
+                "reasoning": usage.reasoning_tokens,
+            }
+            for kind, number in kinds.items():
+                self._tokens.labels(call.name, kind).inc(max(0, number))
+            self._usd.labels(call.name).inc(call.nano_usd / NANO_PER_USD)
+            if call.first_token_seconds is not None:
+                first = self._first_token_seconds.labels(call.name, call.purpose)
+                first.observe(call.first_token_seconds)
+
+
+class _Documents:
+    """The documents in each state, counted when somebody looks."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: there may be no database yet when this is registered."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        family = GaugeMetricFamily("suffice_documents", "Documents by state.", labels=["status"])
+        for status, number in self._library.count_documents().items():
+            family.add_metric([status], number)
+        yield family
+
+
+class MeteredApp:
+    """Counts every call, those that are refused before they reach a route among them."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on, and count it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with self._metrics.in_progress().track_inprogress():
+            try:
+                await self._app(scope, receive, watch)
+            finally:
+                route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
+                seconds = time.perf_counter() - started
+                self._metrics.count_call(scope["method"], route, status, seconds)
