@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from time import perf_counter
 
 from ingest.library import Library
 from retrieval.analyzer import get_analyzer
@@ -47,6 +46,7 @@ from serving.preparation import Found, Prepared, Preparer
 from serving.profiles import Rewriting as RewritingPolicy
 from serving.profiles import Verification
 from serving.question import Question
+from serving.stages import Stages
 from serving.verification import drop_unsupported, overrule, support_share
 
 # Purposes of calls that write answers.
@@ -118,7 +118,7 @@ class _Run:
     prepared: Prepared | None = None
     sentences: list[list[SentenceSupport]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
+    stages: Stages = field(default_factory=Stages)
 
     @property
     def calls(self) -> Calls:
@@ -162,10 +162,26 @@ class Answerer:
             account: that the calls of models are entered in, however the answer ends.
         """
         run = _Run(question, account)
+        try:
+            async with aclosing(self._answer(run)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            calls = account.calls
+            run.stages.end(
+                {
+                    "model": calls[-1].model if calls else "none",
+                    "prompt_tokens": account.usage().prompt_tokens,
+                    "completion_tokens": account.usage().completion_tokens,
+                    "usd": account.usd(),
+                }
+            )
+
+    async def _answer(self, run: _Run) -> AsyncGenerator[Delta | Conclusion, None]:
+        question = run.question
         run.rewriting = await self._rewrite(run)
-        started = perf_counter()
-        run.found = await asyncio.to_thread(self._search, question, run.rewriting.text)
-        run.timings["retrieval_seconds"] = perf_counter() - started
+        with run.stages.stage("retrieval"):
+            run.found = await asyncio.to_thread(self._search, question, run.rewriting.text)
         run.warnings += run.found.result.warnings
         if _abstains(question, run.found):
             yield Delta(NO_ANSWER)
@@ -197,15 +213,13 @@ class Answerer:
         steps = question.budget.max_steps
         has_step = steps is None or steps > 1  # one is for the answer
         if policy.rewrite is RewritingPolicy.MODEL and generator.uses_tags and has_step:
-            started = perf_counter()
             try:
-                messages = build_rewriting(question.text, question.history)
-                reply = await run.calls.complete(generator, "rewrite", messages, SCHEMA)
+                with run.stages.stage("rewriting"):
+                    messages = build_rewriting(question.text, question.history)
+                    reply = await run.calls.complete(generator, "rewrite", messages, SCHEMA)
                 return parse_rewriting(reply, question.text, question.history)
             except ServingError as error:
                 run.warnings.append(f"The question was rewritten by rules, not the model: {error}")
-            finally:
-                run.timings["rewriting_seconds"] = perf_counter() - started
         return rewrite(question.text, question.history)
 
     def _search(self, question: Question, query: str) -> Found:
@@ -236,26 +250,25 @@ class Answerer:
     async def _write(self, run: _Run) -> AsyncGenerator[Delta | list[Draft], None]:
         """Yield the answers in pieces, then as drafts."""
         generator = self._route(run.question, run.known)
-        started = perf_counter()
-        run.prepared = await self._prepare(run, generator)
-        run.timings["preparation_seconds"] = perf_counter() - started
+        with run.stages.stage("preparation"):
+            run.prepared = await self._prepare(run, generator)
         policy = run.question.profile.answering
         strong = policy.strong_model if policy.escalate else None
         plan = run.prepared.plan
         is_open = plan.samples == 1 and plan.verify is not Verification.DROP and strong is None
-        started = perf_counter()
         drafts: list[Draft] = []
-        async with aclosing(self._generate(run, "answer")) as events:
-            async for event in events:
-                if not isinstance(event, Delta):
-                    drafts = event
-                elif is_open or event.thought:
-                    yield event if is_open else replace(event, text="", choice=0)
-        drafts = await self._judge(run, drafts, strong)
+        with run.stages.stage("generation"):
+            async with aclosing(self._generate(run, "answer")) as events:
+                async for event in events:
+                    if not isinstance(event, Delta):
+                        drafts = event
+                    elif is_open or event.thought:
+                        yield event if is_open else replace(event, text="", choice=0)
+        with run.stages.stage("judgement"):
+            drafts = await self._judge(run, drafts, strong)
         if not is_open:
             for choice, draft in enumerate(drafts):
                 yield Delta(draft.text, choice)
-        run.timings["generation_seconds"] = perf_counter() - started
         yield drafts
 
     async def _prepare(
@@ -347,14 +360,12 @@ class Answerer:
                     break
             return overrule(sentence, verdicts)
 
-        started = perf_counter()
         looked = []
         try:
             for draft, sentences in zip(drafts, run.sentences, strict=True):
                 looked.append([await look(draft, sentence) for sentence in sentences])
         except ServingError as error:
             run.warnings.append(f"Not every statement was verified: {error}")
-        run.timings["verification_seconds"] = perf_counter() - started
         return [*looked, *run.sentences[len(looked) :]]
 
     def _conclude(self, run: _Run, drafts: list[Draft]) -> Conclusion:
@@ -385,7 +396,7 @@ class Answerer:
             prepared=run.prepared,
             account=run.account,
             warnings=run.warnings,
-            timings=run.timings,
+            timings=run.stages.timings,
         )
 
     def _remember(self, run: _Run, drafts: list[Draft]) -> None:

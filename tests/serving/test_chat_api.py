@@ -112,7 +112,7 @@ def test_usage_and_extension(client: openai.OpenAI) -> None:
     assert 0 < context["tokens"] < usage.prompt_tokens
     assert context["tokens"] <= context["tokens_before"]
     assert set(extension["timings"]) == {
-        *("retrieval_seconds", "preparation_seconds", "generation_seconds")
+        *("retrieval_seconds", "preparation_seconds", "generation_seconds", "judgement_seconds")
     }
 
 
