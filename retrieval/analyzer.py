@@ -26,8 +26,11 @@ NO_LANGUAGE = "none"
 MAX_TOKEN_CHARACTERS = 64
 # Parts of a piece of letters and digits, such as `getUser2`; with more it is a hash, not a name.
 MAX_PARTS = 8
-# Words recur: most are analysed once.
-CACHED_WORDS = 1 << 15
+# What stands between spaces recurs, except when it is long: most of it is analysed once.
+CACHED_PIECES = 1 << 16
+MAX_CACHED_CHARACTERS = 32
+# No token has these at its ends.
+PUNCTUATION = ',;:!?()[]"'
 
 
 def _characters(*ranges: tuple[int, int]) -> str:
@@ -115,6 +118,8 @@ _LETTERS = str.maketrans(
     | {"ё": "е", "\u0640": ""}  # noqa: RUF001
 )
 
+AnalysePiece = Callable[[str], Sequence[str]]
+
 
 class Analyzer:
     """Turns texts of one language into tokens; other languages in them are found as well.
@@ -138,8 +143,10 @@ class Analyzer:
         stemmer = None if language == NO_LANGUAGE else Stemmer.Stemmer(language, 0)
         self._stem: Callable[[str], str] = stemmer.stemWord if stemmer else str
         self._stop_words = {_fold(word.casefold()) for word in STOP_WORDS.get(language, ())}
-        self._passage_word = lru_cache(CACHED_WORDS)(partial(self._analyse, is_passage=True))
-        self._query_word = lru_cache(CACHED_WORDS)(partial(self._analyse, is_passage=False))
+        self._passage_piece = partial(self._analyse, is_passage=True)
+        self._query_piece = partial(self._analyse, is_passage=False)
+        self._known_passage_piece = lru_cache(CACHED_PIECES)(self._passage_piece)
+        self._known_query_piece = lru_cache(CACHED_PIECES)(self._query_piece)
 
     def passage_tokens(self, text: str) -> list[str]:
         """Return the tokens of a passage, in order.
@@ -147,15 +154,29 @@ class Analyzer:
         An accented word is there twice where its stem without accents is another, so that
         `informacao` finds `informação`. In a query it would weigh double.
         """
-        return _tokens(text, self._passage_word)
+        return _tokens(text, self._passage_piece, self._known_passage_piece)
 
     def query_tokens(self, text: str) -> list[str]:
         """Return the tokens of a query, in order."""
-        return _tokens(text, self._query_word)
+        return _tokens(text, self._query_piece, self._known_query_piece)
 
-    def _analyse(self, word: str, *, is_passage: bool) -> tuple[str, ...]:
-        stems = (self._stems(spelling, is_passage) for spelling in _spellings(word))
-        return tuple(stem for several in stems for stem in several)
+    def _analyse(self, piece: str, *, is_passage: bool) -> tuple[str, ...]:
+        """Return the tokens of a piece of text without whitespace."""
+        tokens: list[str] = []
+        for kind, found in _lexemes(piece):
+            match kind:
+                case "word":
+                    for spelling in _spellings(found):
+                        tokens += self._stems(spelling, is_passage)
+                case "cjk":
+                    tokens += found
+                    tokens += _pairs(found)
+                case "unspaced":
+                    clusters = _CLUSTER.findall(found)
+                    tokens += _pairs(clusters) or clusters
+                case _:
+                    tokens.append(found)
+        return tuple(tokens)
 
     def _stems(self, spelling: str, is_passage: bool) -> Sequence[str]:
         word = self._lower(spelling[:MAX_TOKEN_CHARACTERS])
@@ -182,24 +203,24 @@ def get_analyzer(language: str) -> Analyzer:
     return Analyzer(language)
 
 
-def _tokens(text: str, analyse_word: Callable[[str], Sequence[str]]) -> list[str]:
+def _tokens(text: str, analyse: AnalysePiece, analyse_known: AnalysePiece) -> list[str]:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text))
-    tokens: list[str] = []
-    for match in _LEXEME.finditer(text):
-        found = match.group()
-        match match.lastgroup:
-            case "word":
-                tokens += analyse_word(found)
-            case "cjk":
-                tokens += found
-                tokens += _pairs(found)
-            case "unspaced":
-                clusters = _CLUSTER.findall(found)
-                tokens += _pairs(clusters) or clusters
-            case _:
-                tokens.append(found)
-    return tokens
+    pieces = [piece.strip(PUNCTUATION).rstrip(".") for piece in text.split()]
+    return [
+        token
+        for piece in pieces
+        for token in (analyse_known if len(piece) <= MAX_CACHED_CHARACTERS else analyse)(piece)
+    ]
+
+
+def _lexemes(piece: str) -> Iterator[tuple[str, str]]:
+    """Yield each lexeme with its kind."""
+    if piece.isascii() and piece.isalpha():  # most are
+        yield "word", piece
+        return
+    for match in _LEXEME.finditer(piece):
+        yield match.lastgroup or "", match.group()
 
 
 def _pairs(units: Sequence[str]) -> list[str]:

@@ -180,6 +180,12 @@ def test_a_word_of_a_passage_finds_it(words: list[str], data: st.DataObject) -> 
     assert {*query} <= {*passage}
 
 
+@given(TEXTS, TEXTS)
+def test_spaces_and_punctuation_only_part_words(before: str, after: str) -> None:
+    tokens = ENGLISH.passage_tokens(before) + ENGLISH.passage_tokens(after)
+    assert ENGLISH.passage_tokens(f'("{before}), {after}!') == tokens
+
+
 @given(TEXTS)
 def test_what_is_remembered_changes_nothing(text: str) -> None:
     assert Analyzer("english").passage_tokens(text) == ENGLISH.passage_tokens(text)
