@@ -8,14 +8,17 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import qdrant_edge as edge
 
 from retrieval import edge as edge_module
+from retrieval import shard as shard_module
 from retrieval.analyzer import FINGERPRINT, get_analyzer
 from retrieval.attributes import Attributes
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
+from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError, StoreLockedError
 from retrieval.filters import Comparison
 from retrieval.index import ChunkIndex
@@ -237,6 +240,62 @@ def test_an_index_that_grew_is_compacted(
     index.compact()
     assert folders(tmp_path) == ["3"]
     assert index.count() == 42
+
+
+def unit_vectors(number: int) -> Matrix:
+    rows = np.random.default_rng(number).standard_normal((number, EMBEDDER.dimension))
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+@pytest.mark.parametrize("is_optimised", [False, True])
+def test_search_in_compressed_vectors_finds_what_comparing_all_finds(
+    open_store: OpenStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_optimised: bool,
+) -> None:
+    """The best 30, with their cosines, before the shard is optimised and afterwards."""
+    index = open_store().open("default")
+    chunks = [make_chunk(f"cat {n}", n) for n in range(2_000)]
+    vectors = unit_vectors(len(chunks))
+    index.upsert(chunks, vectors)
+    if is_optimised:
+        monkeypatch.setattr(edge_module, "COMPACT_AFTER_CHUNKS", 0)
+        index.compact()
+        assert folders(tmp_path) == ["2"]
+    num_found = 0
+    for query in unit_vectors(20):
+        cosines = vectors @ query
+        found = index.rank_dense(query, 30)
+        num_found += len({chunks[n].chunk_id for n in np.argsort(-cosines)[:30]} & found.keys())
+        expected = {chunk.chunk_id: cosine for chunk, cosine in zip(chunks, cosines, strict=True)}
+        assert all(found[key] == pytest.approx(expected[key], abs=1e-5) for key in found)
+    assert num_found >= 0.99 * 20 * 30
+
+
+def test_an_index_without_compressed_vectors_answers_and_gets_them_when_it_grows(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_module, "_config", uncompressed)
+    store = open_store()
+    chunks = [make_chunk(f"cat {n}", n) for n in range(100)]
+    add(store.open("default"), *chunks)
+    store.close()
+    monkeypatch.undo()
+    monkeypatch.setattr(edge_module, "COMPACT_AFTER_CHUNKS", 99)
+    index = open_store().open("default")
+    before = index.rank_dense(EMBEDDER.embed_query("cat 7"), 10)
+    assert not list(tmp_path.rglob("quantized*"))
+    index.compact()
+    assert list(tmp_path.rglob("quantized*"))
+    assert index.rank_dense(EMBEDDER.embed_query("cat 7"), 10) == pytest.approx(before)
+
+
+def uncompressed(dimension: int) -> edge.EdgeConfig:
+    """Return what shards of version 0.1 were first made with."""
+    vector = edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Dot)
+    graph = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
+    return edge.EdgeConfig(vectors={VECTOR: vector}, hnsw_config=graph)
 
 
 def test_compaction_keeps_dimension_and_language_of_the_index(
