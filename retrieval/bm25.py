@@ -71,6 +71,7 @@ class RankBM25Index:
     """Another index, whose lexical search is replaced."""
 
     def __init__(self, index: ChunkIndex) -> None:
+        self.is_remote = index.is_remote
         self._index = index
         self._corpus: Corpus | None = None
         self._num_changes = 0

@@ -33,7 +33,13 @@ def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
 
 
 class ChunkIndex(Protocol):
-    """The chunks of one collection with their vectors. Safe to call from several threads."""
+    """The chunks of one collection with their vectors. Safe to call from several threads.
+
+    Attributes:
+        is_remote: whether calls wait for a server, which answers several at the same time.
+    """
+
+    is_remote: bool
 
     @property
     def analyzer(self) -> Analyzer:

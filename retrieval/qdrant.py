@@ -217,6 +217,8 @@ class QdrantStore:
 class QdrantIndex:
     """One collection on the server."""
 
+    is_remote = True
+
     def __init__(
         self,
         client: QdrantClient,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from time import perf_counter
 
@@ -16,8 +15,10 @@ from retrieval.index import ChunkIndex, Ranking
 from retrieval.profiles import Mode, RetrievalProfile
 from retrieval.reranking import Outcome, Reranking
 
-# Lexical searches that may wait for the engine while queries are embedded.
-NUM_THREADS = 16
+# Searches that wait for a server at the same time.
+NUM_THREADS = 32
+# A chunk that the dense search found gets its lexical score from a list of this depth.
+LEXICAL_DEPTH = 300
 EmbedQuery = Callable[[str], Matrix]
 """query -> (dimension,) float32 of unit norm."""
 
@@ -32,8 +33,8 @@ class SearchResult:
         warnings: what was done otherwise than asked, and why.
         rankings: what each step ranked, by its name; the last one ranks the hits.
         dropped: chunk id -> why a chunk of the last ranking is not among the hits.
-        depth: how many chunks each search was asked for; those further down in its ranking were
-            only scored because the other one found them.
+        depth: how many chunks each search contributes; those further down in its ranking are
+            only there because the other one found them.
     """
 
     hits: list[Hit]
@@ -59,7 +60,7 @@ class Searcher:
             reranking: what the best hits go through if the profile says so; None: nothing.
         """
         self.reranking = reranking
-        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="lexical")
+        self._threads = ThreadPoolExecutor(NUM_THREADS, thread_name_prefix="search")
 
     def close(self) -> None:
         """Give up the threads."""
@@ -76,8 +77,10 @@ class Searcher:
     ) -> SearchResult:
         """Return at most `top_k` hits.
 
-        Lexical search returns only chunks that share a word with the query. When one of the two
-        searches of hybrid mode fails, the other's ranking stands, and a warning says so.
+        Lexical search returns only chunks that share a word with the query; in hybrid mode one
+        beyond its first 300 has no lexical score (beyond `num_candidates`, if that is more). When
+        one of the two searches of hybrid mode fails, the other's ranking stands, and a warning
+        says so.
 
         Args:
             index: where to search.
@@ -99,7 +102,7 @@ class Searcher:
         depth = max(top_k, profile.num_candidates)
         rankings, warnings = self._rank_arms(index, query, profile.mode, depth)
         if len(rankings) > 1:
-            _complete(index, query, rankings)
+            _complete(index, query, rankings, depth)
             rankings["fused"] = fuse(rankings["dense"], rankings["lexical"], profile)
         searched = perf_counter()
         timings = {
@@ -118,19 +121,20 @@ class Searcher:
     def _rank_arms(
         self, index: ChunkIndex, query: "_Query", mode: Mode, depth: int
     ) -> tuple[dict[str, Ranking], list[str]]:
-        """Run the searches of a mode side by side; return their rankings and warnings."""
-        outcomes: dict[str, Ranking | RetrievalError] = {}
-        lexical = None
-        if mode is not Mode.DENSE:
-            lexical = self._threads.submit(
-                _attempt, lambda: index.rank_lexical(query.text, depth, where=query.where)
-            )
+        """Run the searches of a mode; return their rankings and warnings.
+
+        Side by side if they wait for a server. The embedded engine does one thing at a time.
+        """
+        searches: dict[str, Callable[[], Ranking]] = {}
         if mode is not Mode.LEXICAL:
-            outcomes["dense"] = _attempt(
-                lambda: index.rank_dense(query.vector, depth, where=query.where)
+            searches["dense"] = lambda: index.rank_dense(query.vector, depth, where=query.where)
+        if mode is not Mode.DENSE:
+            lexical_depth = depth if mode is Mode.LEXICAL else max(depth, LEXICAL_DEPTH)
+            searches["lexical"] = lambda: index.rank_lexical(
+                query.text, lexical_depth, where=query.where
             )
-        if lexical is not None:
-            outcomes["lexical"] = lexical.result()
+        run = self._threads.map if index.is_remote else map
+        outcomes = dict(zip(searches, run(_attempt, searches.values()), strict=True))
         rankings = {n: one for n, one in outcomes.items() if not isinstance(one, RetrievalError)}
         faults = {n: one for n, one in outcomes.items() if isinstance(one, RetrievalError)}
         if not rankings:
@@ -150,14 +154,17 @@ class _Query:
         self.where = where
         self.embed_seconds = 0.0
         self._embed_query = embed_query
+        self._vector: Matrix | None = None
 
-    @cached_property
+    # No cached_property: up to Python 3.11 all queries together would wait for one lock.
+    @property
     def vector(self) -> Matrix:
         """(dimension,) float32 of unit norm."""
-        started = perf_counter()
-        vector = self._embed_query(self.text)
-        self.embed_seconds = perf_counter() - started
-        return vector
+        if self._vector is None:
+            started = perf_counter()
+            self._vector = self._embed_query(self.text)
+            self.embed_seconds = perf_counter() - started
+        return self._vector
 
 
 def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
@@ -167,17 +174,22 @@ def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
         return error
 
 
-def _complete(index: ChunkIndex, query: _Query, rankings: Mapping[str, Ranking]) -> None:
-    """Let each search score what only the other found: no chunk is fused blindly.
+def _complete(index: ChunkIndex, query: _Query, rankings: dict[str, Ranking], depth: int) -> None:
+    """Give the candidates of each search the score of the other, too.
 
-    These have passed the filter.
+    The engine scores given chunks by their vectors at once, but by words it takes as long as for
+    all chunks. So the lexical search looks deeper instead, and what is beyond shares no word that
+    tells. All chunks have passed the filter.
     """
     dense, lexical = rankings["dense"], rankings["lexical"]
-    only_lexical, only_dense = lexical.keys() - dense.keys(), dense.keys() - lexical.keys()
-    if only_lexical:
-        dense |= index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
-    if only_dense:
-        lexical |= index.rank_lexical(query.text, len(only_dense), within=only_dense)
+    if only_lexical := set(islice(lexical, depth)) - dense.keys():
+        known = index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
+        rankings["dense"] = dense | known
+    rankings["lexical"] = {
+        chunk_id: score
+        for rank, (chunk_id, score) in enumerate(lexical.items(), start=1)
+        if rank <= depth or chunk_id in dense
+    }
 
 
 def _rerank(

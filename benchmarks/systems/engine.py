@@ -1,11 +1,13 @@
-"""The engine's two queries alone, by vector and by words: what we add to them is our own share."""
+"""The engine's two queries alone, as our search asks them: what we add to them is our own share."""
 
 import qdrant_edge as edge
 
 from benchmarks.systems.shard import Shard
 from benchmarks.systems.worker import Given, Matrix, Search
-from retrieval.payload import PASSAGE, VECTOR
+from retrieval.payload import TOKENS, VECTOR, query_text
+from retrieval.search import LEXICAL_DEPTH
 from retrieval.settings import RetrievalSettings
+from retrieval.shard import DENSE_SEARCH
 
 
 def ingest(texts: list[str], embed: Given) -> Search:
@@ -14,14 +16,13 @@ def ingest(texts: list[str], embed: Given) -> Search:
     shard.store.close()
     generation = max(path for path in shard.folder.iterdir() if path.is_dir())
     engine = edge.EdgeShard.load(str(generation))
-    limit = RetrievalSettings().num_candidates
+    limit, analyzer = RetrievalSettings().num_candidates, shard.index.analyzer
 
     def search(query: str, vector: Matrix) -> list[int]:
-        for one in (
-            edge.Query.Nearest(vector.tolist(), using=VECTOR),
-            edge.TextQuery(PASSAGE, query),
-        ):
-            engine.query(edge.QueryRequest(query=one, limit=limit, with_payload=False))
+        nearest = edge.Query.Nearest(vector.tolist(), using=VECTOR)
+        words = edge.TextQuery(TOKENS, query_text(query, analyzer))
+        engine.query(edge.QueryRequest(query=nearest, limit=limit, params=DENSE_SEARCH))
+        engine.query(edge.QueryRequest(query=words, limit=LEXICAL_DEPTH))
         return []
 
     return search

@@ -1,13 +1,16 @@
 """Hybrid search over a real index."""
 
 import re
+import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from retrieval import search as search_module
 from retrieval.adaptive import MarginToBest
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
@@ -112,6 +115,56 @@ def test_hybrid_hits_know_every_score(index: ChunkIndex, search: Search) -> None
                 + 0.75 * lexical.get(key, 0) / max(lexical.values()),
                 abs=1e-5,
             )
+
+
+def test_what_the_lexical_search_ranks_too_low_has_no_lexical_score(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "cats chase mice and dogs"
+    lexical = list(search(query, 36, mode=Mode.LEXICAL).rankings["lexical"])
+    dense = list(search(query, 36, mode=Mode.DENSE).rankings["dense"])[:4]
+    monkeypatch.setattr(search_module, "LEXICAL_DEPTH", 3)
+    rankings = search(query, 2, num_candidates=2).rankings
+    assert set(rankings["lexical"]) == {*lexical[:2], *set(dense[:2]) & {*lexical[:3]}}
+    assert set(rankings["dense"]) == {*lexical[:2], *dense[:2]} == set(rankings["fused"])
+
+
+def test_queries_of_several_callers_are_embedded_at_the_same_time(
+    index: ChunkIndex, searcher: Searcher
+) -> None:
+    """Otherwise there is nothing to gather into one batch."""
+    both = threading.Barrier(2)
+
+    def embed(text: str) -> Matrix:
+        both.wait(timeout=20)
+        return EMBEDDER.embed_query(text)
+
+    def ask(text: str) -> int:
+        return len(searcher.search(index, embed, text, RetrievalProfile(), 3).hits)
+
+    with ThreadPoolExecutor(2) as callers:
+        assert list(callers.map(ask, ["cats", "mice"])) == [3, 3]
+
+
+def test_searches_that_wait_for_a_server_wait_side_by_side(
+    index: ChunkIndex, searcher: Searcher
+) -> None:
+    class Remote(BrokenIndex):
+        is_remote = True
+
+        def rank_lexical(self, *arguments: Any, **options: Any) -> Any:
+            both.wait(timeout=20)
+            return self._index.rank_lexical(*arguments, **options)
+
+    both = threading.Barrier(2)
+
+    def embed(text: str) -> Matrix:
+        both.wait(timeout=20)
+        return EMBEDDER.embed_query(text)
+
+    remote: Any = Remote(index)
+    found = searcher.search(remote, embed, "cats chase mice", RetrievalProfile(), 3)
+    assert found.hits[0].chunk.text == "cats chase mice"
 
 
 def test_hybrid_hits_are_best_first_and_each_once(search: Search) -> None:
