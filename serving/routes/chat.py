@@ -208,11 +208,15 @@ async def _whole(
     first: Delta | Conclusion,
     rest: AsyncGenerator[Delta | Conclusion, None],
 ) -> dict[str, Any]:
+    conclusion = None
     async for piece in _chain(first, rest):
         if isinstance(piece, Conclusion):
-            return completion.whole(piece)
-        completion.add(piece)
-    raise TypeError("an answer ends with its conclusion")
+            conclusion = piece
+        else:
+            completion.add(piece)
+    if conclusion is None:
+        raise TypeError("an answer ends with its conclusion")
+    return completion.whole(conclusion)
 
 
 async def _until_hang_up(
