@@ -2,7 +2,8 @@
 
 EvalError
 ├── DatasetError      a file of the evaluation data is missing or broken
-└── NoQuestionsError  the data holds nothing to measure with
+├── NoQuestionsError  the data holds nothing to measure with
+└── RatesError        a model server cannot be measured
 """
 
 
@@ -16,3 +17,7 @@ class DatasetError(EvalError):
 
 class NoQuestionsError(EvalError):
     """The data holds nothing to measure with."""
+
+
+class RatesError(EvalError):
+    """A model server cannot be measured."""

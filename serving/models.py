@@ -58,39 +58,39 @@ def build_models(settings: ServingSettings, rates: Path) -> Models:
     Raises:
         BackendsError: the file of the backends, or one of rates, is no such file.
     """
-    generators: dict[str, Generator] = {}
+    generators: dict[str, Generator] = {
+        name: _build(name, backend, settings, rates)
+        for name, backend in list_backends(settings).items()
+    }
+    return Models(generators or {"extractive": ExtractiveGenerator(settings.refusal_threshold)})
+
+
+def list_backends(settings: ServingSettings) -> dict[str, Backend]:
+    """Return the backends by name, the one that answers unless another is asked for first.
+
+    Raises:
+        BackendsError: their file is no such file.
+    """
+    backends = {}
     if settings.llm_url is not None:
-        backend = Backend(
+        backends[DEFAULT] = Backend(
             url=settings.llm_url,
             model=settings.llm_model,
             thinking=settings.llm_thinking,
             gpu_usd_per_hour=settings.llm_gpu_usd_per_hour,
         )
-        key = settings.llm_api_key
-        generators[DEFAULT] = _build(
-            DEFAULT, backend, key.get_secret_value() if key else None, settings, rates
-        )
     if settings.backends_file is not None:
-        for name, backend in load_backends(settings.backends_file).items():
-            generators[name] = _build(name, backend, _read_key(name, backend), settings, rates)
-    return Models(generators or {"extractive": ExtractiveGenerator(settings.refusal_threshold)})
+        backends |= load_backends(settings.backends_file)
+    return backends
 
 
-def _read_key(name: str, backend: Backend) -> str | None:
-    if backend.api_key_env is None:
-        return None
-    key = os.environ.get(backend.api_key_env)
-    if not key:
-        raise BackendsError(
-            f"The backend {name!r} has its key in {backend.api_key_env}, which is not set."
-        )
-    return key
+def rates_path(rates: Path, name: str) -> Path:
+    """Return where the measured rates of a backend are kept, in the folder of all of them."""
+    return rates / f"{name}.json"
 
 
-def _build(
-    name: str, backend: Backend, key: str | None, settings: ServingSettings, rates: Path
-) -> OpenAIGenerator:
-    measured = Rates.load(rates / f"{name}.json")
+def _build(name: str, backend: Backend, settings: ServingSettings, rates: Path) -> OpenAIGenerator:
+    key = _read_key(name, backend, settings)
     return OpenAIGenerator(
         name,
         backend,
@@ -99,5 +99,18 @@ def _build(
         ),
         key,
         backend.timeout_seconds or settings.llm_timeout_seconds,
-        measured,
+        Rates.load(rates_path(rates, name)),
     )
+
+
+def _read_key(name: str, backend: Backend, settings: ServingSettings) -> str | None:
+    if name == DEFAULT:
+        return settings.llm_api_key.get_secret_value() if settings.llm_api_key else None
+    if backend.api_key_env is None:
+        return None
+    key = os.environ.get(backend.api_key_env)
+    if not key:
+        raise BackendsError(
+            f"The backend {name!r} has its key in {backend.api_key_env}, which is not set."
+        )
+    return key

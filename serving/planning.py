@@ -159,9 +159,9 @@ def _room(plan: Plan, needs: Needs, budget: Budget) -> float:
     """Return how many tokens of passages a plan leaves room for; below 0: it fits in no way."""
     generator = plan.generator
     fixed = needs.fixed_tokens[generator.name] + SPARE_TOKENS
+    one_answer = plan.completion_tokens // plan.samples
     rooms = [float("inf")]
     if (window := needs.window[generator.name]) is not None:
-        one_answer = plan.completion_tokens // plan.samples
         rooms.append(window - one_answer - fixed)
     if budget.max_prompt_tokens is not None:
         rooms.append(budget.max_prompt_tokens - fixed)
@@ -171,8 +171,7 @@ def _room(plan: Plan, needs: Needs, budget: Budget) -> float:
         rooms.append(_room_by_cost(plan, budget.max_cost_usd - needs.spent_usd) - fixed)
     if budget.max_latency_ms is not None and generator.rates is not None:
         left = budget.max_latency_ms / _MS_PER_SECOND - needs.spent_seconds
-        writing = generator.rates.seconds(0, plan.completion_tokens // plan.samples)
-        rooms.append((left - writing) * generator.rates.prefill_tokens_per_second - fixed)
+        rooms.append(generator.rates.prompt_tokens_within(left, one_answer) - fixed)
     return min(rooms)
 
 

@@ -49,28 +49,71 @@ class PriceList(BaseModel):
     as_of: date
 
 
-class Rates(BaseModel):
-    """How fast a model server reads and writes, measured.
+class Speed(BaseModel):
+    """What a request takes: an overhead, and so much for each token read anew, cached or written.
+
+    A rate is None where they took no time that could be measured.
 
     Attributes:
-        prefill_tokens_per_second: read, all streams together.
-        cached_tokens_per_second: read from the prefix cache, all streams together.
-        decode_tokens_per_second: written, all streams together.
-        stream_tokens_per_second: written by one stream while the others write, too.
-        concurrency: streams at a time when this was measured.
-        measured_on: the day.
-        error: largest relative error of the times these rates predict for what was measured.
+        overhead_seconds: whatever the tokens.
+        prefill_tokens_per_second: of the prompt, read anew.
+        cached_tokens_per_second: of the prompt, from the prefix cache.
+        decode_tokens_per_second: written, thinking included.
+        median_error: of the seconds predicted for requests that were not fitted to, relative.
+        largest_error: likewise.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    prefill_tokens_per_second: float = Field(gt=0, allow_inf_nan=False)
-    cached_tokens_per_second: float = Field(gt=0, allow_inf_nan=False)
-    decode_tokens_per_second: float = Field(gt=0, allow_inf_nan=False)
-    stream_tokens_per_second: float = Field(gt=0, allow_inf_nan=False)
+    overhead_seconds: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    prefill_tokens_per_second: float | None = Field(gt=0, allow_inf_nan=False)
+    cached_tokens_per_second: float | None = Field(gt=0, allow_inf_nan=False)
+    decode_tokens_per_second: float | None = Field(gt=0, allow_inf_nan=False)
+    median_error: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    largest_error: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    def seconds(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
+        """Predict what a request takes; `cached_tokens` are of the prompt."""
+        uncached = prompt_tokens - cached_tokens
+        return (
+            self.overhead_seconds
+            + uncached * seconds_per_token(self.prefill_tokens_per_second)
+            + cached_tokens * seconds_per_token(self.cached_tokens_per_second)
+            + completion_tokens * seconds_per_token(self.decode_tokens_per_second)
+        )
+
+
+class Load(BaseModel):
+    """How fast a server is with so many requests at a time.
+
+    Attributes:
+        concurrency: requests at a time.
+        latency: of one of them, as its caller sees it.
+        work: of one of them, in seconds of the server: what all took together, divided by their
+            number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     concurrency: int = Field(ge=1)
+    latency: Speed
+    work: Speed
+
+
+class Rates(BaseModel):
+    """How fast a model server reads and writes, measured.
+
+    Attributes:
+        model: that answered.
+        measured_on: the day.
+        loads: from the fewest requests at a time to the most, at least one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
     measured_on: date
-    error: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    loads: tuple[Load, ...] = Field(min_length=1)
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
@@ -89,20 +132,45 @@ class Rates(BaseModel):
                 "cost calibrate` again."
             ) from None
 
+    def save(self, path: Path) -> None:
+        """Write the rates to a file that `load` reads; it is whole or not there."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(".tmp")
+        half.write_text(self.model_dump_json(indent=2) + "\n")
+        half.replace(path)
+
+    @property
+    def busiest(self) -> Load:
+        """The load with the most requests at a time."""
+        return self.loads[-1]
+
     def seconds(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Predict how long one answer takes when nothing of its prompt is cached."""
-        reading = prompt_tokens / self.prefill_tokens_per_second
-        return reading + completion_tokens / self.stream_tokens_per_second
+        """Predict how long one answer takes when the server is busy and nothing is cached."""
+        return self.busiest.latency.seconds(prompt_tokens, completion_tokens)
+
+    def prompt_tokens_within(self, seconds: float, completion_tokens: int) -> float:
+        """Return the longest prompt whose answer takes no longer; below 0: there is none."""
+        left = seconds - self.seconds(0, completion_tokens)
+        reading = seconds_per_token(self.busiest.latency.prefill_tokens_per_second)
+        if not reading:
+            return float("inf") if left >= 0 else -1.0
+        return left / reading
+
+
+def seconds_per_token(tokens_per_second: float | None) -> float:
+    """Return the inverse of a rate; 0 for one that could not be measured."""
+    return 0.0 if tokens_per_second is None else 1 / tokens_per_second
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a token costs, in dollars."""
+    """What a token costs, and each request beside its tokens, in dollars."""
 
     prompt: float
     cached: float
     completion: float
     basis: Basis
+    request: float = 0.0
 
     @classmethod
     def of_list(cls, prices: PriceList) -> "Price":
@@ -117,13 +185,15 @@ class Price:
 
     @classmethod
     def of_gpu(cls, usd_per_hour: float, rates: Rates) -> "Price":
-        """Return what tokens cost on an own GPU that is as busy as when it was measured."""
+        """Return what the time of an own GPU costs that is as busy as when it was measured."""
         usd_per_second = usd_per_hour / _SECONDS_PER_HOUR
+        work = rates.busiest.work
         return cls(
-            usd_per_second / rates.prefill_tokens_per_second,
-            usd_per_second / rates.cached_tokens_per_second,
-            usd_per_second / rates.decode_tokens_per_second,
+            usd_per_second * seconds_per_token(work.prefill_tokens_per_second),
+            usd_per_second * seconds_per_token(work.cached_tokens_per_second),
+            usd_per_second * seconds_per_token(work.decode_tokens_per_second),
             Basis.GPU_HOUR,
+            usd_per_second * work.overhead_seconds,
         )
 
     def nano_usd(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> int:
@@ -135,4 +205,5 @@ class Price:
             cached_tokens: of those read.
         """
         read = self.prompt * (prompt_tokens - cached_tokens) + self.cached * cached_tokens
-        return round((read + self.completion * completion_tokens) * NANO_PER_USD)
+        usd = self.request + read + self.completion * completion_tokens
+        return round(usd * NANO_PER_USD)

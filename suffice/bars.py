@@ -1,13 +1,18 @@
 """Progress bars on standard error; where that is no terminal, none."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 
+from eval.progress import Progress as ShowProgress
 from suffice.options import error_console
 
 
@@ -23,3 +28,17 @@ def make_bars() -> Progress:
         transient=True,
         disable=not error_console.is_terminal,
     )
+
+
+@contextmanager
+def progress_bar() -> Iterator[ShowProgress]:
+    """Yield a callback of evaluations that draws a bar for each step."""
+    with make_bars() as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = bars.add_task(step, total=total, note="")
+            bars.update(tasks[step], completed=done)
+
+        yield show

@@ -14,6 +14,7 @@ from retrieval.errors import RetrievalError
 from serving.errors import ServingError
 from suffice.commands import (
     ask,
+    cost,
     doctor,
     documents,
     evaluate,
@@ -40,6 +41,7 @@ app.command()(reindex.reindex)
 app.add_typer(profiles.app, name="profiles")
 app.add_typer(keys.app, name="keys")
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(cost.app, name="cost")
 app.command()(migrate.migrate)
 app.command()(doctor.doctor)
 

@@ -1,17 +1,12 @@
 """`suffice eval`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from suffice.options import Collection, Json, Url, console, error_console, print_json, service
-
-if TYPE_CHECKING:
-    from eval.progress import Progress
+from suffice.options import Collection, Json, Url, console, print_json, service
 
 app = typer.Typer(help="Measure retrieval.", no_args_is_help=True)
 Folder = Annotated[
@@ -48,9 +43,10 @@ def run(
 
 
 def _run_dataset(folder: Path, *, chunked: bool, json_output: bool) -> None:
-    from suffice.evaluation import rank_dataset  # noqa: PLC0415 - heavy, see cli.py
+    from suffice.bars import progress_bar  # noqa: PLC0415 - heavy, see cli.py
+    from suffice.evaluation import rank_dataset  # noqa: PLC0415
 
-    with _progress_bar() as progress:
+    with progress_bar() as progress:
         report = rank_dataset(folder, chunked=chunked, progress=progress)
     if json_output:
         print_json(report.to_json())
@@ -73,28 +69,12 @@ def _run_dataset(folder: Path, *, chunked: bool, json_output: bool) -> None:
 
 
 def _run_questions(path: Path, collection: str, url: str | None, *, json_output: bool) -> None:
-    from suffice.evaluation import measure_chunk_count, print_chunk_count  # noqa: PLC0415 - heavy
+    from suffice.bars import progress_bar  # noqa: PLC0415 - heavy, see cli.py
+    from suffice.evaluation import measure_chunk_count, print_chunk_count  # noqa: PLC0415
 
-    with service(url) as client, _progress_bar() as progress:
+    with service(url) as client, progress_bar() as progress:
         measured = measure_chunk_count(client, path, collection, progress)
     if json_output:
         print_json(measured.to_json())
     else:
         print_chunk_count(measured)
-
-
-@contextmanager
-def _progress_bar() -> Iterator["Progress"]:
-    """Yield a progress callback that draws a bar on standard error."""
-    from rich.progress import Progress as Bar  # noqa: PLC0415 - heavy, see cli.py
-
-    quiet = not error_console.is_terminal  # a log file gets an empty line otherwise
-    with Bar(console=error_console, transient=True, disable=quiet) as bar:
-        tasks: dict[str, int] = {}
-
-        def show(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = bar.add_task(step, total=total)
-            bar.update(tasks[step], completed=done)  # type: ignore[arg-type]
-
-        yield show

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from serving.errors import BudgetTooSmallError, PromptTooLongError
 from serving.generation import Delta, Finish, Task, Thinking, TokenCounter
 from serving.planning import SHORT_ANSWER_TOKENS, Budget, Needs, Plan, make_plan
-from serving.pricing import NANO_PER_USD, Price, PriceList, Rates
+from serving.pricing import NANO_PER_USD, Load, Price, PriceList, Rates, Speed
 from serving.profiles import Verification
 from serving.served_tokens import ServedTokenCounter
 
@@ -53,15 +53,13 @@ def priced(name: str, prompt: float, completion: float) -> Writer:
 
 STRONG = priced("strong", 10.0, 40.0)
 FAST = priced("fast", 1.0, 4.0)
+SPEED = Speed(
+    prefill_tokens_per_second=1000, cached_tokens_per_second=10_000, decode_tokens_per_second=100
+)
 QUICK = Writer(
     "quick",
     rates=Rates(
-        prefill_tokens_per_second=1000,
-        cached_tokens_per_second=10_000,
-        decode_tokens_per_second=500,
-        stream_tokens_per_second=100,
-        concurrency=5,
-        measured_on=TODAY,
+        model="quick", measured_on=TODAY, loads=(Load(concurrency=5, latency=SPEED, work=SPEED),)
     ),
 )
 # Everything that can be asked for.

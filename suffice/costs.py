@@ -1,0 +1,144 @@
+"""What answers cost: measuring how fast model servers are, and estimating from prices or rates."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from eval.progress import Progress
+from eval.rates import MeasuredRates, Workload, measure_rates
+from serving.backends import Backend
+from serving.models import Models, build_models, list_backends, rates_path
+from serving.pricing import NANO_PER_USD, Basis, Rates
+from serving.settings import ServingSettings
+from suffice.errors import SufficeError
+
+SECONDS_PER_HOUR = 3600
+HOURS_PER_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A typical question of a service.
+
+    Attributes:
+        prompt_tokens: read for it, the cached ones included.
+        completion_tokens: written, thinking included.
+        cached_tokens: of the prompt.
+        per_day: so many of them.
+    """
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    per_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the answers of one model cost.
+
+    Attributes:
+        name: of the backend.
+        basis: what that rests on.
+        usd_per_answer: in dollars; None: nothing is known.
+        busy_share: of an own GPU's time that the questions of a day take, more than 1: it takes
+            several; None: it is no own GPU.
+        usd_per_answer_alone: if nothing else uses that GPU, which costs the same when idle; None:
+            likewise.
+        seconds: until an answer is complete, on a busy server; None: not measured.
+        missing: what to do to get an estimate; None: there is one.
+    """
+
+    name: str
+    basis: Basis
+    usd_per_answer: float | None = None
+    busy_share: float | None = None
+    usd_per_answer_alone: float | None = None
+    seconds: float | None = None
+    missing: str | None = None
+
+
+def calibrate(
+    settings: ServingSettings,
+    rates: Path,
+    name: str | None,
+    workload: Workload,
+    progress: Progress,
+) -> dict[str, MeasuredRates]:
+    """Measure the servers, and keep their rates for the next start of the service.
+
+    Args:
+        settings: of serving.
+        rates: folder of the measured rates.
+        name: of the only backend to measure; None: all of them.
+        workload: how much is asked, and for how long.
+        progress: told how far it is.
+
+    Raises:
+        SufficeError: there is no such backend.
+    """
+    names = _choose(settings, name)
+
+    async def measure() -> dict[str, MeasuredRates]:
+        models: Models = build_models(settings, rates)
+        measured = {}
+        try:
+            for one in names:
+                measured[one] = await measure_rates(models.get(one), workload, progress)
+                measured[one].rates.save(rates_path(rates, one))
+        finally:
+            await models.close()
+        return measured
+
+    return asyncio.run(measure())
+
+
+def estimate(
+    settings: ServingSettings, rates: Path, name: str | None, question: Question
+) -> list[Estimate]:
+    """Return what answers cost, for each backend or the named one.
+
+    Raises:
+        SufficeError: there is no such backend.
+    """
+    backends = list_backends(settings)
+    return [
+        _estimate(one, backends[one], Rates.load(rates_path(rates, one)), question)
+        for one in _choose(settings, name)
+    ]
+
+
+def _choose(settings: ServingSettings, name: str | None) -> list[str]:
+    names = list(list_backends(settings))
+    if not names:
+        raise SufficeError(
+            "No model server is configured. Set SERVING_LLM_URL, or describe servers in the file "
+            "that SERVING_BACKENDS_FILE names."
+        )
+    if name is None:
+        return names
+    if name not in names:
+        raise SufficeError(f"There is no model {name!r}; there is {', '.join(names)}.")
+    return [name]
+
+
+def _estimate(name: str, backend: Backend, rates: Rates | None, question: Question) -> Estimate:
+    tokens = (question.prompt_tokens, question.completion_tokens, question.cached_tokens)
+    seconds = rates.busiest.latency.seconds(*tokens) if rates else None
+    price = backend.price_of_tokens(rates)
+    if price is None:
+        missing = (
+            f"Run `suffice cost calibrate {name}`."
+            if backend.gpu_usd_per_hour is not None
+            else "Give it a `price` or `gpu_usd_per_hour` in SERVING_BACKENDS_FILE, or set "
+            "SERVING_LLM_GPU_USD_PER_HOUR for the one of SERVING_LLM_URL."
+        )
+        return Estimate(name, Basis.UNKNOWN, seconds=seconds, missing=missing)
+    usd = price.nano_usd(*tokens) / NANO_PER_USD
+    if backend.gpu_usd_per_hour is None or rates is None:
+        return Estimate(name, price.basis, usd, seconds=seconds)
+    usd_per_day = HOURS_PER_DAY * backend.gpu_usd_per_hour
+    busy_seconds = rates.busiest.work.seconds(*tokens) * question.per_day
+    busy_share = busy_seconds / (HOURS_PER_DAY * SECONDS_PER_HOUR)
+    alone = max(usd, usd_per_day / question.per_day)
+    return Estimate(name, price.basis, usd, busy_share, alone, seconds)
