@@ -6,7 +6,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,14 +51,22 @@ class ServiceProcess:
 
 
 @contextmanager
-def run_service() -> Iterator[ServiceProcess]:
-    """Start a service with its usual settings, and end it with the context."""
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "SUFFICE_HOME": home}
+def run_service(
+    home: Path | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[ServiceProcess]:
+    """Start a service with its usual settings, and end it with the context.
+
+    Args:
+        home: its folder; None: a temporary one.
+        settings: others than the usual ones.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        home = home or Path(folder)
+        environment = {**os.environ, "SUFFICE_HOME": str(home), **(settings or {})}
         command = [sys.executable, "-m", "suffice", "serve", "--port", "0"]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
         try:
-            yield ServiceProcess(_wait_for_address(Path(home)), process)
+            yield ServiceProcess(_wait_for_address(home), process)
         finally:
             process.terminate()
             process.wait()

@@ -5,7 +5,7 @@ import random
 import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import httpx2
 import openai
@@ -21,12 +21,14 @@ from serving.errors import (
     ModelSilentError,
     ModelUnavailableError,
     PromptTooLongError,
+    ServingError,
 )
 from serving.generation import Delta, Finish, Sampling, Task, Thinking, TokenCounter, Usage
 from serving.pricing import Rates
 
 NUM_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
+_BAD_REQUEST = "400"
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 # What the client raises on answers that are no completion, which it does not check itself.
 _NONSENSE = (openai.APIError, httpx2.HTTPError, AttributeError, LookupError, TypeError, ValueError)
@@ -165,7 +167,7 @@ class OpenAIGenerator:
             raise ModelBrokeOffError(
                 f"The model at {self._url} broke off in the middle of its answer. Ask again."
             )
-        if empty:
+        if empty and not task.sampling.stop:  # which may come first
             raise ModelFailedError(
                 f"The model at {self._url} ended without an answer. If it thinks before it "
                 "answers, raise SERVING_MAX_ANSWER_TOKENS or switch thinking off."
@@ -206,10 +208,23 @@ class OpenAIGenerator:
                 f"The model server at {self._url} cannot answer now: {error.message}"
             ) from error
         except _NONSENSE as error:
+            if _is_event(error):
+                raise self._read_event(error) from error
             raise ModelFailedError(
                 f"The server at {self._url} does not answer like an OpenAI-compatible one: "
                 f"{error}. Check SERVING_LLM_URL, SERVING_LLM_MODEL and SERVING_LLM_API_KEY."
             ) from error
+
+    def _read_event(self, error: openai.APIError) -> ServingError:
+        """Return what an error says that came when HTTP's status was long sent: 200."""
+        if str(error.code) == _BAD_REQUEST:  # vLLM sends a number
+            return _refusal(error)
+        return ModelBrokeOffError(f"The model at {self._url} broke off: {error.message}")
+
+
+def _is_event(error: Exception) -> TypeGuard[openai.APIError]:
+    """Tell whether an error was an event of a stream; the client has no class of its own for it."""
+    return type(error) is openai.APIError
 
 
 def _read(choice: Choice, *, is_first: bool) -> Delta:
@@ -233,7 +248,7 @@ def _whole(text: object) -> str:
     return _HALF_PAIR.sub("\ufffd", text or "")
 
 
-def _refusal(error: openai.BadRequestError) -> InvalidRequestError:
+def _refusal(error: openai.APIError) -> InvalidRequestError:
     if error.param == "input_tokens" or "maximum context length" in error.message:
         return PromptTooLongError(
             f"The model refused the request: {error.message}. Lower top_k or set "
