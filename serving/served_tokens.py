@@ -93,7 +93,7 @@ class ServedTokenCounter:
         """Count the tokens of a part of a prompt."""
         self._meet()
         if self._tokenizer is not None:
-            return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+            return self._encode(text, self._tokenizer)
         asked = self._ask({"prompt": text, "add_special_tokens": False}) if self._can_ask else None
         return math.ceil(len(text.encode()) / BYTES_PER_TOKEN) if asked is None else asked
 
@@ -158,13 +158,20 @@ class ServedTokenCounter:
             return None
         return tokenizer
 
+    def _encode(self, text: str, tokenizer: Tokenizer) -> int:
+        """Count with a tokenizer at hand; the same passages come again and again."""
+        key = hashlib.sha256(text.encode()).digest()
+        count = self._recall(key)
+        if count is None:
+            count = len(tokenizer.encode(text, add_special_tokens=False).ids)
+            self._keep(key, count)
+        return count
+
     def _ask(self, question: dict[str, Any]) -> int | None:
         """Return the server's count, from the last ones or anew; None: it does not tell."""
         key = hashlib.sha256(json.dumps(question).encode()).digest()
-        with self._lock:
-            if key in self._counts:
-                self._counts.move_to_end(key)
-                return self._counts[key]
+        if (known := self._recall(key)) is not None:
+            return known
         response = self._send("POST", f"{self._root}/tokenize", {"model": self._model, **question})
         if response.status_code in _ABSENT:
             self._can_ask = False
@@ -175,11 +182,20 @@ class ServedTokenCounter:
             return None
         if not isinstance(count, int):
             return None
+        self._keep(key, count)
+        return count
+
+    def _recall(self, key: bytes) -> int | None:
+        with self._lock:
+            if key in self._counts:
+                self._counts.move_to_end(key)
+            return self._counts.get(key)
+
+    def _keep(self, key: bytes, count: int) -> None:
         with self._lock:
             self._counts[key] = count
             if len(self._counts) > MAX_COUNTS:
                 self._counts.popitem(last=False)
-        return count
 
     def _send(self, method: str, url: str, body: object = None) -> httpx.Response:
         try:
