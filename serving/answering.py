@@ -309,6 +309,7 @@ class Answerer:
 
     async def _escalate(self, run: _Run, strong: str, drafts: list[Draft]) -> list[Draft]:
         """Let the strong model answer, if the budget allows; otherwise the drafts stand."""
+        weak = run.prepared
         try:
             run.prepared = await self._prepare(run, self._models.get(strong))
             async with aclosing(self._generate(run, "escalate")) as events:
@@ -316,6 +317,7 @@ class Answerer:
                     if not isinstance(event, Delta):
                         drafts = event
         except ServingError as error:
+            run.prepared = weak  # what stands cites its passages
             run.warnings.append(f"The strong model was not asked, or did not answer: {error}")
         return drafts
 

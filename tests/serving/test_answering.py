@@ -357,6 +357,21 @@ def test_an_answer_that_rests_on_nothing_goes_to_the_strong_model(
     assert [request["model"] for request in upstream.requests] == [MODEL]
 
 
+def test_a_strong_model_that_fails_leaves_the_first_answer(
+    served: Application, upstream: Upstream
+) -> None:
+    policy = {"strong_model": "strong", "escalate": True}
+    upstream.replies = [
+        stream_reply(f"It sings at noon [{NONCE}-1]."),
+        error_reply(503, "Busy.", "Service Unavailable"),
+    ]
+    body = ask(served, suffice={"profile": {"answering": policy}})
+    assert content(body) == "It sings at noon [1]."
+    assert len(body["choices"][0]["message"]["annotations"]) == 1
+    assert body["suffice"]["plan"]["model"] == "fast"
+    assert any("strong model was not asked" in one for one in body["suffice"]["warnings"])
+
+
 def test_nobody_is_asked_when_too_little_was_found(served: Application, upstream: Upstream) -> None:
     profile = {"answering": {"abstain_below": 1.01}}
     body = ask(served, suffice={"profile": profile})
