@@ -9,6 +9,9 @@ from typing import Any
 
 import httpx
 
+# As a stop text it lets the service pass on empty answers, which random weights write now and then.
+NEVER_WRITTEN = "\u2603\u2603\u2603"
+
 
 @dataclass(slots=True)
 class Streamed:
@@ -16,7 +19,7 @@ class Streamed:
 
     Attributes:
         text: of the answer.
-        moments: seconds from the request to each piece of text.
+        moments: seconds from the request to each piece of text, or to the end of an empty answer.
         usage: tokens, as the server told them.
         suffice: the service's own object; empty from others.
     """
@@ -57,7 +60,7 @@ class Streamed:
     @property
     def seconds_per_token(self) -> float:
         """Time from the first to the last piece, for each token between."""
-        return (self.last_seconds - self.first_seconds) / (self.completion_tokens - 1)
+        return (self.last_seconds - self.first_seconds) / max(1, self.completion_tokens - 1)
 
     def see(self, line: str, seconds: float) -> None:
         """Take note of a line of the stream."""
@@ -67,11 +70,26 @@ class Streamed:
         if "error" in chunk:
             raise RuntimeError(chunk["error"])
         for choice in chunk["choices"]:
-            if text := choice["delta"].get("content"):
-                self.text += text
+            text = choice["delta"].get("content") or ""
+            self.text += text
+            if text or (choice["finish_reason"] and not self.moments):  # an empty answer
                 self.moments.append(seconds)
         self.usage = chunk.get("usage") or self.usage
         self.suffice = chunk.get("suffice") or self.suffice
+
+
+class Refused(Exception):  # noqa: N818 - an answer, too
+    """The request was refused.
+
+    Attributes:
+        status: of HTTP.
+        seconds: until that was known.
+    """
+
+    def __init__(self, status: int, seconds: float, text: str) -> None:
+        super().__init__(f"{status}: {text}")
+        self.status = status
+        self.seconds = seconds
 
 
 def stream(url: str, key: str | None, body: dict[str, Any]) -> Streamed:
@@ -110,7 +128,8 @@ async def _stream(
         "POST", f"{url}/chat/completions", json=body, headers=_headers(key)
     ) as response:
         if response.is_error:
-            raise RuntimeError((await response.aread()).decode())
+            text = (await response.aread()).decode()
+            raise Refused(response.status_code, perf_counter() - started, text)
         async for line in response.aiter_lines():
             answer.see(line, perf_counter() - started)
     return answer

@@ -9,7 +9,6 @@ those of real ones.
 """
 
 import random
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -19,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.chat_client import Streamed, stream
+from benchmarks.chat_client import NEVER_WRITTEN, Streamed, stream
 from benchmarks.service_process import run_service
 from serving.generation import NO_ANSWER
 from serving.prompt import INSTRUCTIONS
@@ -66,7 +65,8 @@ class Sharing:
         total = sum(self.prompt_tokens)
         return {
             "num_prompts": len(self.prompt_tokens),
-            "prompt_tokens": round(statistics.median(self.prompt_tokens)),
+            "prompt_tokens": round(total / len(self.prompt_tokens)),
+            "uncached_tokens": round((total - sum(self.cached_tokens)) / len(self.prompt_tokens)),
             "cached_share": round(sum(self.cached_tokens) / total, 4),
             "possible_share": round(sum(self.possible_tokens) / total, 4),
         }
@@ -103,7 +103,8 @@ def measure_sharing(home: Path, vllm: VllmServer, proxy: Proxy) -> dict[str, Any
                 )
                 ours.add(exchange.request["messages"], raw, *_counts(answer))
                 hits = client.search(question, collection, top_k=TOP_K)["hits"]
-                _ask_naively(vllm, naive, history, question, [hit["text"] for hit in hits])
+                passages = [hit["text"] for hit in hits]
+                _ask_naively(vllm, naive, workload, history, question, passages)
                 history += [_user(question), {"role": "assistant", "content": answer.text}]
             figures[workload] = {"ours": ours.summary(), "naive": naive.summary()}
     return figures
@@ -159,6 +160,7 @@ def _ask(url: str, collection: str, messages: Sequence[Message]) -> Streamed:
 def _ask_naively(
     vllm: VllmServer,
     sharing: Sharing,
+    workload: str,
     history: Sequence[Message],
     question: str,
     passages: Sequence[str],
@@ -166,7 +168,8 @@ def _ask_naively(
     instructions = INSTRUCTIONS.format(nonce="item", no_answer=NO_ANSWER)
     excerpts = "\n\n".join(f"[item-{n}]\n{text}\n[/item]" for n, text in enumerate(passages, 1))
     messages = [
-        {"role": "system", "content": f"Naive order.\n{instructions}"},
+        # Begins otherwise than those of the other workload, like ours.
+        {"role": "system", "content": f"Naive, {workload}.\n{instructions}"},
         *history,
         _user(f"Question: {question}\n\nExcerpts:\n\n{excerpts}"),
     ]
@@ -180,7 +183,7 @@ def _sampling(model: str, messages: Sequence[Message]) -> dict[str, Any]:
         "messages": messages,
         "max_tokens": ANSWER_TOKENS,
         "temperature": 1,
-        "seed": 1,
+        "stop": [NEVER_WRITTEN],
     }
 
 

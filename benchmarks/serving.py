@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.chat_client import Streamed, stream, stream_all
+from benchmarks.chat_client import NEVER_WRITTEN, Streamed, stream, stream_all
 from benchmarks.prefix_sharing import measure_sharing
 from benchmarks.search import RandomVectors
 from benchmarks.service_process import run_service
@@ -29,12 +29,13 @@ from suffice.client import Client
 from tests.vllm.conftest import API_KEY, BLOCK_TOKENS, MODEL, PYTHON, VllmServer, run_vllm
 from tests.vllm.proxy import Proxy, run_proxy
 
+PARTS = ("latency", "sharing")
 RESULTS = Path(__file__).resolve().parent / "results"
 NUM_CHUNKS = 10_000
 NUM_QUESTIONS = 100
 CHUNKS_PER_FILE = 40
-SHORT, LONG = 16, 1000
-NUM_LONG = 10
+SHORT, LONG = 16, 500
+NUM_LONG = 6
 NUM_STREAMS, STREAM_TOKENS = 64, 128
 STALLED_SECONDS = 10.0
 TOLERATED_SECONDS = 120.0
@@ -51,36 +52,38 @@ def main() -> None:
     """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, metavar="DIR")
-    parser.add_argument("--part", choices=["latency", "sharing"])
+    parser.add_argument("--part", choices=PARTS, action="append", help="default: all")
     arguments = parser.parse_args()
     path = RESULTS / "serving.json"
     figures = json.loads(path.read_text()) if path.exists() else {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        home = (arguments.cache or folder) / "home"
+        num_chunks = _fill(home)
         model = folder / "model"
         script = Path(__file__).parents[1] / "tests" / "vllm" / "make_tiny_model.py"
         subprocess.run([PYTHON, script, model], check=True, capture_output=True)  # noqa: S603
         vllm = stack.enter_context(run_vllm(model, VLLM_FLAGS))
         proxy = stack.enter_context(run_proxy(vllm))
-        if arguments.part != "sharing":
-            home = (arguments.cache or folder) / "home"
-            figures["latency"] = _measure_latency(home, vllm, proxy)
-            _write(figures)
-        if arguments.part != "latency":
-            figures["sharing"] = measure_sharing(folder / "sharing", vllm, proxy)
+        for part in arguments.part or PARTS:
+            if part == "latency":
+                figures[part] = {
+                    "num_chunks": num_chunks,
+                    **_measure_latency(home, vllm, proxy),
+                }
+            else:
+                figures[part] = measure_sharing(folder / "sharing", vllm, proxy)
             _write(figures)
     print((RESULTS / "serving.md").read_text())
 
 
 def _measure_latency(home: Path, vllm: VllmServer, proxy: Proxy) -> dict[str, Any]:
-    num_chunks = _fill(home)
     questions = [query.text for query in Collection(NUM_CHUNKS).queries(NUM_QUESTIONS)]
     prompts = _record_prompts(home, proxy, questions)
     settings = {"SERVING_LLM_URL": vllm.url, "SERVING_LLM_API_KEY": API_KEY}
     with run_service(home, settings) as service:
         url = f"{service.url}/v1"
         return {
-            "num_chunks": num_chunks,
             "prompt_tokens": round(statistics.median(one["tokens"] for one in prompts)),
             "first_token": _measure_first_token(url, vllm, questions, prompts),
             "each_token": _measure_each_token(url, vllm, questions, prompts),
@@ -105,7 +108,7 @@ def _fill(home: Path) -> int:
             num_chunks += client.wait(client.upload(path)["id"])["num_chunks"]
             path.unlink()
             number += 1
-    return num_chunks
+    return int(num_chunks)
 
 
 def _record_prompts(home: Path, proxy: Proxy, questions: Sequence[str]) -> list[dict[str, Any]]:
@@ -129,7 +132,7 @@ def _ask(question: str, max_tokens: int) -> dict[str, Any]:
         "messages": [{"role": "user", "content": question}],
         "max_tokens": max_tokens,
         "temperature": 1,
-        "seed": 1,
+        "stop": [NEVER_WRITTEN],
     }
 
 
@@ -271,15 +274,16 @@ def _describe_sharing(sharing: dict[str, Any]) -> str:
     lines = [
         "Share of the prompt tokens that came from the prefix cache, as the server counts, and the "
         "most that could: what each prompt begins with in common with anything read or written "
-        "before, in whole blocks.",
+        "before, in whole blocks. Tokens are means over the prompts.",
         "",
-        "| workload | order | prompts | tokens each | cached | most possible |",
-        "|---|---|---|---|---|---|",
+        "| workload | order | prompts | tokens | read anew | cached | most possible |",
+        "|---|---|---|---|---|---|---|",
     ]
     for workload, orders in sharing.items():
         for order, one in orders.items():
             lines.append(
                 f"| {workload} | {order} | {one['num_prompts']} | {one['prompt_tokens']} | "
+                f"{one['uncached_tokens']} | "
                 f"{one['cached_share']:.3f} | {one['possible_share']:.3f} |"
             )
     return "\n".join(lines)
