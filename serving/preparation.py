@@ -25,6 +25,8 @@ from serving.question import Question
 # Share of the window that earlier turns may take.
 HISTORY_SHARE = 0.5
 NUM_TRIES = 4
+# Of samples that nobody gave one: greedy ones would all be the same, and vLLM refuses them.
+SAMPLE_TEMPERATURE = 0.7
 # So close to a limit, the server counts and not its tokenizer here.
 CLOSE_TOKENS = 32
 
@@ -201,8 +203,10 @@ def _fill(
         smaller = max(1, packing.tokens_after - excess)
         items, packing = layout.pack(smaller + num_tokens(layout.recalled))
         messages = layout.write(items)
-    num_choices = max(plan.samples, question.sampling.num_choices)
-    sampling = replace(question.sampling, max_tokens=plan.answer_tokens, num_choices=num_choices)
+    sampling = replace(question.sampling, max_tokens=plan.answer_tokens)
+    if plan.samples > 1:
+        temperature = sampling.temperature or SAMPLE_TEMPERATURE
+        sampling = replace(sampling, num_choices=plan.samples, temperature=temperature)
     context = [*layout.recalled, *items]
     return Prepared(
         plan=plan,

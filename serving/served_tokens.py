@@ -131,6 +131,9 @@ class ServedTokenCounter:
         card = next((one for one in listed if self._model in {None, one.get("id")}), None)
         if card is None:  # nothing to remember: the server may be about to start
             return {}
+        with self._lock:  # it may be another model than before it went away
+            self._counts.clear()
+            self._templates.clear()
         self._model = self._model or card.get("id")
         self._tokenizer = self._find_tokenizer(card.get("root"))
         self._card = card
@@ -176,6 +179,11 @@ class ServedTokenCounter:
         if response.status_code in _ABSENT:
             self._can_ask = False
             return None
+        if response.is_server_error:
+            self._card = None
+            raise ModelUnavailableError(
+                f"The model server at {self._url} cannot count now: {response.text[:200]}"
+            )
         try:
             count = response.json()["count"]
         except (LookupError, TypeError, ValueError):

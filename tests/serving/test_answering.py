@@ -280,6 +280,7 @@ def test_of_several_samples_the_one_that_most_agree_on(
     assert len(body["choices"]) == 1
     assert content(body) == "Twenty  [1]"
     assert upstream.requests[-1]["n"] == 3
+    assert upstream.requests[-1]["temperature"] > 0
     response = served.ask(QUESTION, n=2, suffice={"samples": 2})
     assert_refused(response, 400, "invalid_value", "n", "not both")
 

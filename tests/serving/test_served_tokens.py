@@ -109,6 +109,20 @@ def test_a_server_that_tells_no_window(make_counter: MakeCounter, upstream: Upst
     assert make_counter().window() is None
 
 
+def test_another_model_at_the_same_place_is_counted_anew(
+    make_counter: MakeCounter, upstream: Upstream
+) -> None:
+    counter = make_counter()
+    assert counter.count_text("Bees sleep.") == 3
+    upstream.counts = None
+    upstream.breaks = True
+    with pytest.raises(ModelUnavailableError):
+        counter.count_text("Bees sleep at noon.")
+    upstream.breaks = False
+    upstream.counts = len  # characters
+    assert counter.count_text("Bees sleep.") == 11
+
+
 def test_a_server_that_is_down_and_comes_up_again(
     make_counter: MakeCounter, upstream: Upstream
 ) -> None:

@@ -121,6 +121,7 @@ class Upstream:
     Attributes:
         url: up to and including `/v1`.
         chat: the answer to completions.
+        breaks: connections that count are cut, as when the server goes down.
         replies: the answers to the next ones, before that.
         counts: counts the tokens of a text; None: there is no /tokenize.
         counted: what it was asked to count.
@@ -133,6 +134,7 @@ class Upstream:
     url: str = ""
     chat: Reply = field(default_factory=lambda: stream_reply("Nothing."))
     models: Reply = MODELS
+    breaks: bool = False
     replies: list[Reply] = field(default_factory=list)
     counts: Callable[[str], int] | None = count_words
     counted: list[dict[str, Any]] = field(default_factory=list)
@@ -148,6 +150,7 @@ class Upstream:
     def reset(self) -> None:
         self.models = MODELS
         self.counts = count_words
+        self.breaks = False
         self.replies.clear()
         self.counted.clear()
         self.requests.clear()
@@ -175,6 +178,8 @@ class Upstream:
 
     def _count(self, body: dict[str, Any]) -> Reply:
         """Answer as /tokenize does; a template puts four tokens around each message."""
+        if self.breaks:
+            raise ConnectionAbortedError
         if self.counts is None:
             return json_reply({"detail": "Not Found"}, 404)
         self.counted.append(body)
