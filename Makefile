@@ -23,7 +23,9 @@ test: lint ## All checks: lint, then the tests with their coverage
 		$(MAKE) --no-print-directory vllm-env || \
 		echo "No vLLM here (reason above): the tests that need it will be skipped."; \
 	fi
-	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+	@# One more than there are cores: many tests wait for processes that start.
+	@$(BIN)/pytest --numprocesses "$$($(BIN)/python -c 'import os; print(min(5, 1 + (os.cpu_count() or 1)))')" \
+		--dist loadgroup \
 		--cov --cov-report=term:skip-covered
 
 serve: $(STAMP) ## Run the service on 127.0.0.1:8321 (settings: docs/settings.md)

@@ -325,7 +325,7 @@ def test_stopped_ingestion_with_a_service_of_its_own_goes_on(
     how: signal.Signals, tmp_path: Path
 ) -> None:
     """What was accepted is neither lost nor sent again; the rest is sent by the next run."""
-    num_files = 30  # so that there is something left to do when the signal comes
+    num_files = 60  # so that there is something left to do when the signal comes
     write_tree(tmp_path, {f"trees/{number}.txt": f"Oak {number}." for number in range(num_files)})
     command = [sys.executable, "-m", "suffice", "ingest", "trees", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
