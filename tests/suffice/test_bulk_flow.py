@@ -85,13 +85,13 @@ def test_progress_only_grows_and_ends_with_all(gated: Gated, folder: Path) -> No
 
 
 def test_interrupted_run_is_taken_up_by_the_next(gated: Gated, folder: Path) -> None:
+    is_interrupted = False
+
     def interrupt(progress: BulkProgress) -> None:
         nonlocal is_interrupted
         if progress.num_sent >= 10 and not is_interrupted:  # several may be sent between two looks
             is_interrupted = True
             signal.raise_signal(signal.SIGINT)
-
-    is_interrupted = False
 
     report = BulkIngestion(gated.client, "default").run(files_of(folder), interrupt)
     num_accepted = gated.num_documents()
