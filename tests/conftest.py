@@ -1,8 +1,15 @@
 """Fixtures of all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# With a vLLM to start as well, all checks are to end within twenty minutes.
+settings.register_profile("ci", max_examples=40)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
