@@ -232,7 +232,7 @@ class Answerer:
                 question.top_k,
                 question.where,
             )
-        return Found(result, opened.embedder, opened.analyzer, query)
+        return Found(result, opened.embedder, opened.analyzer)
 
     def _route(self, question: Question, found: Found) -> Generator:
         """Return who answers: the strong model where the question is difficult."""

@@ -8,6 +8,8 @@ from retrieval.embedding import Embedder
 from serving.context import Context
 from serving.pricing import Price, Rates
 
+# Room for thinking without a limit of its own, in tokens.
+THINKING_TOKENS = 4096
 NO_ANSWER = "The documents do not contain an answer to this question."
 
 Message = Mapping[str, str]
@@ -54,6 +56,13 @@ class Thinking:
 
     is_on: bool
     max_tokens: int | None = None
+
+
+def thinking_room(thinking: Thinking | None) -> int:
+    """Return the tokens that thinking may take on top of the answer's."""
+    if thinking is None or not thinking.is_on:
+        return 0
+    return THINKING_TOKENS if thinking.max_tokens is None else thinking.max_tokens
 
 
 @dataclass(frozen=True, slots=True)

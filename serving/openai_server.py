@@ -23,7 +23,16 @@ from serving.errors import (
     PromptTooLongError,
     ServingError,
 )
-from serving.generation import Delta, Finish, Sampling, Task, Thinking, TokenCounter, Usage
+from serving.generation import (
+    Delta,
+    Finish,
+    Sampling,
+    Task,
+    Thinking,
+    TokenCounter,
+    Usage,
+    thinking_room,
+)
 from serving.pricing import Rates
 
 NUM_TRIES = 3
@@ -32,8 +41,6 @@ _BAD_REQUEST = "400"
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 # What the client raises on answers that are no completion, which it does not check itself.
 _NONSENSE = (openai.APIError, httpx2.HTTPError, AttributeError, LookupError, TypeError, ValueError)
-# Room for thinking without a limit of its own, in tokens.
-THINKING_TOKENS = 4096
 _LOW_EFFORT_TOKENS = 1024
 _MEDIUM_EFFORT_TOKENS = 4096
 
@@ -275,13 +282,6 @@ def _options(
     }
     asked = {name: value for name, value in options.items() if value is not None}
     return asked if thinking is None else {**asked, **_thinking_options(thinking, switch)}
-
-
-def thinking_room(thinking: Thinking | None) -> int:
-    """Return the tokens that thinking may take on top of the answer's."""
-    if thinking is None or not thinking.is_on:
-        return 0
-    return THINKING_TOKENS if thinking.max_tokens is None else thinking.max_tokens
 
 
 def _thinking_options(thinking: Thinking, switch: ThinkingSwitch) -> Mapping[str, Any]:

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from serving.errors import BudgetTooSmallError, PromptTooLongError
-from serving.generation import Generator, Thinking
-from serving.openai_server import thinking_room
+from serving.generation import Generator, Thinking, thinking_room
 from serving.pricing import NANO_PER_USD
 from serving.profiles import Verification
 
@@ -51,9 +50,10 @@ class Plan:
     Attributes:
         generator: who answers.
         thinking: whether and how long it thinks; None leaves it to the server.
-        samples: answers it writes.
+        samples: answers it writes, of which one is given.
         verify: what is done about unsupported statements.
         answer_tokens: longest answer.
+        num_choices: answers that are given.
         context_tokens: most tokens of the passages; None: any.
         prompt_tokens: most tokens of the prompt; None: any.
         given_up: what was asked for and does not fit.
@@ -64,14 +64,20 @@ class Plan:
     samples: int
     verify: Verification
     answer_tokens: int
+    num_choices: int = 1
     context_tokens: int | None = None
     prompt_tokens: int | None = None
     given_up: tuple[str, ...] = ()
 
     @property
+    def answer_room(self) -> int:
+        """Most tokens that one answer may have, with the thinking."""
+        return self.answer_tokens + thinking_room(self.thinking)
+
+    @property
     def completion_tokens(self) -> int:
-        """Most tokens that the answers may have together, with the thinking."""
-        return self.samples * (self.answer_tokens + thinking_room(self.thinking))
+        """Most tokens that all answers to the prompt may have together."""
+        return max(self.samples, self.num_choices) * self.answer_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +165,9 @@ def _room(plan: Plan, needs: Needs, budget: Budget) -> float:
     """Return how many tokens of passages a plan leaves room for; below 0: it fits in no way."""
     generator = plan.generator
     fixed = needs.fixed_tokens[generator.name] + SPARE_TOKENS
-    one_answer = plan.completion_tokens // plan.samples
     rooms = [float("inf")]
     if (window := needs.window[generator.name]) is not None:
-        rooms.append(window - one_answer - fixed)
+        rooms.append(window - plan.answer_room - fixed)
     if budget.max_prompt_tokens is not None:
         rooms.append(budget.max_prompt_tokens - fixed)
     if budget.max_steps is not None and needs.spent_steps + 1 > budget.max_steps:
@@ -171,7 +176,7 @@ def _room(plan: Plan, needs: Needs, budget: Budget) -> float:
         rooms.append(_room_by_cost(plan, budget.max_cost_usd - needs.spent_usd) - fixed)
     if budget.max_latency_ms is not None and generator.rates is not None:
         left = budget.max_latency_ms / _MS_PER_SECOND - needs.spent_seconds
-        rooms.append(generator.rates.prompt_tokens_within(left, one_answer) - fixed)
+        rooms.append(generator.rates.prompt_tokens_within(left, plan.answer_room) - fixed)
     return min(rooms)
 
 
@@ -201,7 +206,7 @@ def _refuse(plan: Plan, needs: Needs, budget: Budget) -> Exception:
     fixed = needs.fixed_tokens[generator.name] + SPARE_TOKENS
     least = fixed + min(LEAST_CONTEXT_TOKENS, needs.context_tokens)
     window = needs.window[generator.name]
-    answer = plan.completion_tokens // plan.samples
+    answer = plan.answer_room
     if window is not None and least + answer > window:
         return PromptTooLongError(
             f"Instructions, history and question have {fixed:,} tokens and the answer may have "

@@ -39,13 +39,11 @@ class Found:
         result: of the search.
         embedder: of the collection.
         analyzer: of the collection.
-        query: what was searched for.
     """
 
     result: SearchResult
     embedder: Embedder
     analyzer: str
-    query: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +240,7 @@ def _wish(question: Question, generator: Generator, most_context_tokens: int | N
         samples=policy.samples,
         verify=policy.verify,
         answer_tokens=answer_tokens,
+        num_choices=question.num_choices,
         context_tokens=min(limits, default=None),
     )
 

@@ -16,9 +16,8 @@ from serving.account import Account
 from serving.answering import Conclusion
 from serving.completion import DONE, Completion, event
 from serving.errors import InvalidRequestError, error_body
-from serving.generation import Delta, Sampling, Turn
+from serving.generation import Delta, Sampling, Turn, thinking_room
 from serving.hang_up import UntilHangUp
-from serving.openai_server import thinking_room
 from serving.planning import Budget
 from serving.profiles import AnsweringProfile, AnswerPolicy, Verification, to_thinking
 from serving.question import Question

@@ -137,6 +137,15 @@ def test_what_fits_in_no_way_is_refused_in_numbers(budget: Budget, says: str) ->
         make_plan(PLAIN, [FAST], needs(spent_steps=1 if budget.max_steps else 0), budget)
 
 
+def test_each_of_several_answers_is_paid_for() -> None:
+    # One of 1,000 tokens costs 0.04 $, four 0.16 $; the prompt 0.02308 $.
+    four = replace(PLAIN, num_choices=4)
+    asked = needs(has_fixed_answer=True)
+    assert make_plan(four, [], asked, Budget(max_cost_usd=0.2)).given_up == ()
+    with pytest.raises(BudgetTooSmallError, match=r"may cost 0\.1637"):
+        make_plan(four, [], asked, Budget(max_cost_usd=0.1))
+
+
 def test_no_price_no_limit_on_the_cost() -> None:
     with pytest.raises(BudgetTooSmallError, match=r"'quick' has none.*cost calibrate"):
         make_plan(replace(PLAIN, generator=QUICK), [], needs(), Budget(max_cost_usd=1.0))
@@ -164,12 +173,11 @@ def test_every_plan_holds(
     except (BudgetTooSmallError, PromptTooLongError):
         return
     prompt = fixed + context if plan.prompt_tokens is None else min(plan.prompt_tokens, 10**9)
-    one_answer = plan.completion_tokens // plan.samples
     if max_prompt is not None:
         assert plan.prompt_tokens is not None
         assert plan.prompt_tokens <= max_prompt
     if window is not None:
-        assert prompt + one_answer <= window
+        assert prompt + plan.answer_room <= window
     if max_usd is not None:
         assert plan.generator.price is not None
         nano = plan.generator.price.nano_usd(prompt, plan.completion_tokens)
