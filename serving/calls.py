@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -41,11 +42,15 @@ class Calls:
             BudgetTooSmallError: the time was over before there was a piece.
         """
         task = prepared.task
-        uses_tags = prepared.plan.generator.uses_tags
-        writers = [
-            DraftWriter(task.context, prepared.nonce, uses_tags=uses_tags)
-            for _ in range(task.sampling.num_choices)
-        ]
+        new_writer = partial(
+            DraftWriter,
+            task.context,
+            prepared.nonce,
+            uses_tags=prepared.plan.generator.uses_tags,
+            is_json=task.sampling.is_json,
+        )
+        writers = [new_writer() for _ in range(task.sampling.num_choices)]
+        thinkers = [new_writer() for _ in writers]  # thoughts name tags, too
         reasons = tuple("length" for _ in writers)
         watch = _Watch(prepared.plan.generator, purpose, prepared.prompt_tokens)
         try:
@@ -55,8 +60,9 @@ class Calls:
                         reasons = event.reasons
                         continue
                     text = writers[event.choice].feed(event.text)
-                    if text or event.thought or event.logprobs:
-                        yield replace(event, text=text)
+                    thought = thinkers[event.choice].feed(event.thought)
+                    if text or thought or event.logprobs:
+                        yield replace(event, text=text, thought=thought)
         except TimeoutError:
             limit = self._account.budget.max_latency_ms
             if not watch.num_deltas:
@@ -65,9 +71,10 @@ class Calls:
                     "it, or lower max_prompt_tokens."
                 ) from None
             self._warnings.append(f"The answer was cut after max_latency_ms ({limit:g}).")
-        for choice, writer in enumerate(writers):
-            if rest := writer.finish():
-                yield Delta(rest, choice)
+        for choice, (writer, thinker) in enumerate(zip(writers, thinkers, strict=True)):
+            rest = Delta(writer.finish(), choice, thinker.finish())
+            if rest.text or rest.thought:
+                yield rest
         self._compare_counts(prepared, watch)
         yield [writer.draft(reason) for writer, reason in zip(writers, reasons, strict=True)]
 

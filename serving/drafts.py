@@ -31,7 +31,9 @@ class DraftWriter:
     Tags become markers, and links that no passage has do nothing.
     """
 
-    def __init__(self, context: Context, nonce: str, *, uses_tags: bool) -> None:
+    def __init__(
+        self, context: Context, nonce: str, *, uses_tags: bool, is_json: bool = False
+    ) -> None:
         """Set up.
 
         Args:
@@ -39,10 +41,13 @@ class DraftWriter:
             nonce: of its tags.
             uses_tags: false where the writer sets markers itself, and copies those of documents
                 in another form.
+            is_json: whether numbers in square brackets are lists.
         """
         texts = [item.passage.text for item in context]
         own = bracketed_numbers(texts)
-        self._markers = MarkerStream(nonce, len(context), own) if uses_tags else None
+        self._markers = (
+            MarkerStream(nonce, len(context), own, tags_only=is_json) if uses_tags else None
+        )
         self._links = InertStream(urls_in(texts))
         self._raw: list[str] = []
         self._text: list[str] = []

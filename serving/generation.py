@@ -44,6 +44,11 @@ class Sampling:
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
 
+    @property
+    def is_json(self) -> bool:
+        """Whether the answer must be JSON."""
+        return self.response_format is not None and self.response_format.get("type") != "text"
+
 
 @dataclass(frozen=True, slots=True)
 class Thinking:

@@ -109,7 +109,12 @@ class MarkerStream(StreamRewriter):
     """
 
     def __init__(
-        self, nonce: str, num_items: int, own_numbers: frozenset[int] = frozenset()
+        self,
+        nonce: str,
+        num_items: int,
+        own_numbers: frozenset[int] = frozenset(),
+        *,
+        tags_only: bool = False,
     ) -> None:
         """Set up.
 
@@ -117,7 +122,9 @@ class MarkerStream(StreamRewriter):
             nonce: of the prompt.
             num_items: items are numbered from 1 to it.
             own_numbers: see `bracketed_numbers`.
+            tags_only: plain numbers are no markers, as in JSON, where `[1, 2]` is a list.
         """
+        self._tags_only = tags_only
         self._grammar = _grammar(nonce)
         super().__init__(self._grammar.stop)
         self.num_unknown = 0
@@ -160,7 +167,7 @@ class MarkerStream(StreamRewriter):
         return space + _markers(known) if known else ""
 
     def _plain(self, body: str, raw: str) -> str:
-        numbers = [] if self._code else _plain_numbers(body)
+        numbers = [] if self._code or self._tags_only else _plain_numbers(body)
         if not numbers or max(numbers) > self._num_items:
             return raw
         if self._knows_tags and self._own_numbers.issuperset(numbers):

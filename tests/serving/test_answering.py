@@ -320,6 +320,21 @@ def test_what_the_model_serves_is_passed_on(served: Application, upstream: Upstr
     assert body["choices"][0]["logprobs"]["content"] == logprobs["content"]
 
 
+def test_lists_of_json_are_no_markers(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply('{"kg": [1, ', f'2], "from": "[{NONCE}-2]"}}')
+    body = ask(served, response_format={"type": "json_object"})
+    assert json.loads(content(body)) == {"kg": [1, 2], "from": "[2]"}
+    [annotation] = body["choices"][0]["message"]["annotations"]
+    assert annotation["file_citation"]["marker"] == "[2]"
+
+
+def test_thoughts_show_no_part_of_a_tag(served: Application, upstream: Upstream) -> None:
+    thoughts = [chunk({"reasoning": text}) for text in ("Look at [", NONCE[:2], f"{NONCE[2:]}-1].")]
+    upstream.chat = Reply([START, *thoughts, chunk({"content": "Twenty [1]."}, "stop"), DONE])
+    message = ask(served)["choices"][0]["message"]
+    assert (message["reasoning"], message["content"]) == ("Look at [1].", "Twenty [1].")
+
+
 def test_the_model_is_chosen_by_name_or_by_difficulty(
     served: Application, upstream: Upstream
 ) -> None:
