@@ -51,7 +51,6 @@ from serving.verification import drop_unsupported, overrule, support_share
 
 # Purposes of calls that write answers.
 ANSWERS = ("answer", "escalate")
-_NOT_REWRITTEN = Rewriting("", "none", "There are no earlier turns.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class _Run:
 
     question: Question
     account: Account
-    rewriting: Rewriting = _NOT_REWRITTEN
+    rewriting: Rewriting
     found: Found | None = None
     prepared: Prepared | None = None
     sentences: list[list[SentenceSupport]] = field(default_factory=list)
@@ -131,6 +130,18 @@ class _Run:
         if self.found is None:
             raise TypeError("nothing was searched yet")
         return self.found
+
+    @property
+    def ready(self) -> Prepared:
+        """What the model is given; only after the preparation."""
+        if self.prepared is None:
+            raise TypeError("nothing was prepared yet")
+        return self.prepared
+
+    @property
+    def context(self) -> Context:
+        """The passages that answers may cite; none before the preparation."""
+        return () if self.prepared is None else self.prepared.task.context
 
 
 class Answerer:
@@ -161,7 +172,9 @@ class Answerer:
             question: of the caller.
             account: that the calls of models are entered in, however the answer ends.
         """
-        run = _Run(question, account)
+        run = _Run(
+            question, account, Rewriting(question.text, "none", "There are no earlier turns.")
+        )
         try:
             async with aclosing(self._answer(run)) as events:
                 async for event in events:
@@ -204,12 +217,11 @@ class Answerer:
         """Return the query for a question, which may refer to earlier turns."""
         question = run.question
         policy = question.profile.answering
-        asked = Rewriting(question.text, "none", "There are no earlier turns.")
         if policy.rewrite is RewritingPolicy.OFF or not question.history:
-            return asked
+            return run.rewriting
         generator = self._models.get(policy.model)
         if not is_follow_up(question.text, question.history):
-            return replace(asked, reason="The question stands alone.")
+            return replace(run.rewriting, reason="The question stands alone.")
         steps = question.budget.max_steps
         has_step = steps is None or steps > 1  # one is for the answer
         if policy.rewrite is RewritingPolicy.MODEL and generator.uses_tags and has_step:
@@ -287,7 +299,7 @@ class Answerer:
 
     async def _generate(self, run: _Run, purpose: str) -> AsyncGenerator[Delta | list[Draft], None]:
         """Yield what the model writes; a prompt that it finds too long is cut once."""
-        prepared = _prepared(run)
+        prepared = run.ready
         has_started = False
         try:
             async with aclosing(run.calls.write(prepared, purpose)) as events:
@@ -323,7 +335,7 @@ class Answerer:
 
     async def _judge(self, run: _Run, drafts: list[Draft], strong: str | None) -> list[Draft]:
         """Choose among samples, ask the strong model where the answer is weak, and verify."""
-        plan = _prepared(run).plan
+        plan = run.ready.plan
         if plan.samples > 1:
             drafts = [await asyncio.to_thread(_choose, run, drafts)]
         run.sentences = await asyncio.to_thread(_judge, run, drafts)
@@ -342,12 +354,12 @@ class Answerer:
     async def _verify(self, run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
         """Let a model judge each claim by the passages it cites, as far as the budget goes."""
         policy = run.question.profile.answering
-        plan = _prepared(run).plan
+        plan = run.ready.plan
         name = policy.verifier or policy.strong_model or plan.generator.name
         verifier = self._models.get(name)
         if not verifier.uses_tags:
             return run.sentences
-        items = {item.number: item for item in _context(run)}
+        items = {item.number: item for item in run.context}
 
         async def look(draft: Draft, sentence: SentenceSupport) -> SentenceSupport:
             if sentence.support is Support.NO_CLAIM:
@@ -362,16 +374,17 @@ class Answerer:
                     break
             return overrule(sentence, verdicts)
 
-        looked = []
+        looked = [list(sentences) for sentences in run.sentences]
         try:
-            for draft, sentences in zip(drafts, run.sentences, strict=True):
-                looked.append([await look(draft, sentence) for sentence in sentences])
+            for draft, sentences in zip(drafts, looked, strict=True):
+                for place, sentence in enumerate(sentences):
+                    sentences[place] = await look(draft, sentence)
         except ServingError as error:
             run.warnings.append(f"Not every statement was verified: {error}")
-        return [*looked, *run.sentences[len(looked) :]]
+        return looked
 
     def _conclude(self, run: _Run, drafts: list[Draft]) -> Conclusion:
-        context = _context(run)
+        context = run.context
         answers = [
             Answer(
                 draft.text,
@@ -426,16 +439,6 @@ def _abstains(question: Question, found: Found) -> bool:
     return not hits or (least is not None and hits[0].score < least)
 
 
-def _prepared(run: _Run) -> Prepared:
-    if run.prepared is None:
-        raise TypeError("nothing was prepared yet")
-    return run.prepared
-
-
-def _context(run: _Run) -> Context:
-    return () if run.prepared is None else run.prepared.task.context
-
-
 def _choose(run: _Run, drafts: list[Draft]) -> Draft:
     """Return the answer that most samples agree on, or else the best grounded one."""
     common = most_common([draft.text for draft in drafts])
@@ -448,5 +451,5 @@ def _choose(run: _Run, drafts: list[Draft]) -> Draft:
 def _judge(run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
     found = run.known
     analyzer = get_analyzer(found.analyzer)
-    context = _context(run)
+    context = run.context
     return [judge_support(draft.text, context, analyzer, found.embedder) for draft in drafts]

@@ -20,7 +20,12 @@ ABSTAINED = "abstained"
 
 
 class Metrics:
-    """Counts what happens in one service."""
+    """Counts what happens in one service.
+
+    Attributes:
+        registry: of the metrics.
+        in_progress: calls being answered.
+    """
 
     def __init__(self, library: Library) -> None:
         """Set up.
@@ -43,7 +48,7 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._in_progress = Gauge(
+        self.in_progress = Gauge(
             "suffice_requests_in_progress", "Calls being answered.", registry=self.registry
         )
         self._answers = Counter(
@@ -84,10 +89,6 @@ class Metrics:
         """Count a call over HTTP."""
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
-
-    def in_progress(self) -> Gauge:
-        """Return the number of calls being answered, to count up and down."""
-        return self._in_progress
 
     def count_answer(self, conclusion: Conclusion) -> None:
         """Count an answer that is complete."""
@@ -154,7 +155,7 @@ class MeteredApp:
                 status = message["status"]
             await send(message)
 
-        with self._metrics.in_progress().track_inprogress():
+        with self._metrics.in_progress.track_inprogress():
             try:
                 await self._app(scope, receive, watch)
             finally:

@@ -141,19 +141,19 @@ def open_service(
         jobs.start()
         closing.callback(jobs.stop)
         yield Service(
-            settings,
-            home,
-            library,
-            profiles,
-            models,
-            searcher,
-            answerer,
-            keys,
-            usage,
-            TraceStore(database),
-            bookkeeper,
-            metrics,
-            limits,
+            settings=settings,
+            home=home,
+            library=library,
+            profiles=profiles,
+            models=models,
+            searcher=searcher,
+            answerer=answerer,
+            keys=keys,
+            usage=usage,
+            traces=TraceStore(database),
+            bookkeeper=bookkeeper,
+            metrics=metrics,
+            limits=limits,
         )
 
 

@@ -558,6 +558,16 @@ def test_what_the_verifier_denies_is_dropped(served: Application, upstream: Upst
     assert content(body) == NO_ANSWER
 
 
+def test_what_was_verified_before_the_budget_ended_stands(
+    served: Application, upstream: Upstream
+) -> None:
+    body = judged(served, upstream, "unsupported", verify=True, budget={"max_steps": 2})
+    reasons = [one["reason"] for one in body["suffice"]["unsupported"]]
+    assert reasons[0] == "The verifier does not find it in the cited text."
+    assert len(reasons) == 2
+    assert len(upstream.requests) == 2
+
+
 def test_a_verifier_that_fails_or_costs_too_much_leaves_the_words(
     served: Application, upstream: Upstream
 ) -> None:
