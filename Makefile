@@ -25,7 +25,7 @@ test: lint ## All checks: lint, then the tests with their coverage
 	fi
 	@# One more than there are cores: many tests wait for processes that start.
 	@$(BIN)/pytest --numprocesses "$$($(BIN)/python -c 'import os; print(min(5, 1 + (os.cpu_count() or 1)))')" \
-		--dist loadfile \
+		--dist loadfile --no-loadscope-reorder --durations=30 --durations-min=10 \
 		--cov --cov-report=term:skip-covered
 
 serve: $(STAMP) ## Run the service on 127.0.0.1:8321 (settings: docs/settings.md)

@@ -1,15 +1,56 @@
-"""Fixtures of all tests."""
+"""Fixtures of all tests, and the order in which several processes take them."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 # With a vLLM to start as well, all checks are to end within twenty minutes.
 settings.register_profile("ci", max_examples=40)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+VLLM = "tests/vllm/"
+# What takes minutes begins first, or at the end one process would be at work and the others idle.
+SLOW = (
+    VLLM,
+    "tests/ingest/test_crash.py",
+    "tests/suffice/test_demo.py",
+    "tests/ingest/test_restart.py",
+    "tests/suffice/test_cli.py",
+    "tests/ingest/test_reindexing.py",
+    "tests/ingest/parsers/test_hostile_files.py",
+    "tests/suffice/test_keys.py",
+    "tests/ingest/test_jobs.py",
+    "tests/ingest/test_inspection.py",
+)
+
+
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Leaves all tests of a file to one process, and all that talk to a vLLM to another one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return VLLM if nodeid.startswith(VLLM) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    """Choose who runs what."""
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what is slow first, and count no lines where most is done by other processes."""
+    items.sort(key=lambda item: _turn(item.nodeid))
+    for item in items:
+        if item.nodeid.startswith(VLLM) or item.get_closest_marker("data"):
+            item.add_marker("no_cover")
+
+
+def _turn(nodeid: str) -> int:
+    return next((turn for turn, one in enumerate(SLOW) if nodeid.startswith(one)), len(SLOW))
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ def test_jobs_of_another_version_are_queued_anew(
         patch.setattr(jobs, "WORKFLOW_VERSION", "0")
         with open_shelf(embedder) as shelf:
             documents = [shelf.add(f"{n}.txt", f"The text {n}.") for n in range(10)]
-            assert embedder.reached.wait(20)
+            assert embedder.reached.wait(TIMEOUT_SECONDS)
             embedder.gate.set()
             shelf.library._pipeline.stopping.set()
     with open_shelf() as shelf:
@@ -144,7 +144,7 @@ def test_collections_take_turns(open_shelf: OpenShelf) -> None:
     with open_shelf(embedder) as shelf:
         for number in range(200):
             shelf.add(f"{number}.txt", f"Number {number} of many.", "bulk")
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         single = shelf.add("single.txt", "The xyzzy text.", "single")
         pair = [shelf.add(f"{n}.txt", f"Number {n} of a pair.", "pair") for n in range(2)]
         embedder.gate.set()
@@ -160,7 +160,7 @@ def test_turns_of_collections(open_shelf: OpenShelf) -> None:
     embedder.close()
     with open_shelf(embedder) as shelf:
         under_way = [shelf.add(f"{n}.txt", f"First {n}.", "under-way") for n in range(4)]
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         for document in under_way:
             shelf.wait_until_started(document)
         assert [shelf.add(f"{n}.txt", f"A {n}.", "a").turn for n in range(3)] == [1, 2, 3]
@@ -195,7 +195,7 @@ def test_the_log_tells_of_a_deletion_in_one_plain_line(
     embedder.close()
     with open_shelf(embedder) as shelf, caplog.at_level(logging.INFO):
         document = shelf.add("a.txt", "The xyzzy text.")
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         shelf.library.delete(document.id)
         embedder.gate.set()
         shelf.add_and_wait("b.txt", "The plugh text.")

@@ -22,7 +22,14 @@ from ingest.errors import (
 from ingest.library import Upload
 from retrieval.filters import parse_filter
 from tests.fakes import GatedEmbedder
-from tests.ingest.conftest import LONG, Shelf, assert_searchable_once, encrypted_pdf, service_on
+from tests.ingest.conftest import (
+    LONG,
+    TIMEOUT_SECONDS,
+    Shelf,
+    assert_searchable_once,
+    encrypted_pdf,
+    service_on,
+)
 from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
 from tests.rankings import search_lexical
 
@@ -152,7 +159,7 @@ def test_the_old_revision_answers_until_the_new_one_can(
     first = shelf.add_and_wait("a.txt", "The xyzzy is blue.")
     embedder.close()
     shelf.add("a.txt", "The frobnicator is red.")
-    assert embedder.reached.wait(20)
+    assert embedder.reached.wait(TIMEOUT_SECONDS)
     underway = shelf.library.get(first.id)
     assert underway.status is Status.EMBEDDING
     assert underway.searchable_revision == first.revision
@@ -282,7 +289,7 @@ def test_deletion_and_upload_of_the_same_bytes_while_the_job_runs(
 ) -> None:
     embedder.close(after=num_slices)
     document = shelf.add("a.txt", LONG)
-    assert embedder.reached.wait(20)
+    assert embedder.reached.wait(TIMEOUT_SECONDS)
     shelf.library.delete(document.id)
     again = shelf.add("a.txt", LONG)
     embedder.gate.set()
@@ -292,7 +299,7 @@ def test_deletion_and_upload_of_the_same_bytes_while_the_job_runs(
 def test_replacement_while_the_job_runs(shelf: Shelf, embedder: GatedEmbedder) -> None:
     embedder.close()
     old = shelf.add("a.txt", "The xyzzy text. " * 20)
-    assert embedder.reached.wait(20)
+    assert embedder.reached.wait(TIMEOUT_SECONDS)
     new = shelf.add("a.txt", "The plugh text.")
     embedder.gate.set()
     document = shelf.wait(new)
@@ -306,7 +313,7 @@ def test_replacement_and_return_while_the_job_runs(shelf: Shelf, embedder: Gated
     """Two jobs of the same revision run at once; their vectors must not mix."""
     embedder.close()
     shelf.add("a.txt", LONG)
-    assert embedder.reached.wait(20)
+    assert embedder.reached.wait(TIMEOUT_SECONDS)
     shelf.add("a.txt", "Something else.")
     back = shelf.add("a.txt", LONG)
     embedder.gate.set()
@@ -413,7 +420,7 @@ def test_metadata_given_while_a_document_waits_are_those_that_are_found(
 ) -> None:
     embedder.close()
     document = shelf.library.add(with_metadata("a.txt", {"year": 1}))[0]
-    assert embedder.reached.wait(20)
+    assert embedder.reached.wait(TIMEOUT_SECONDS)
     shelf.library.add(with_metadata("a.txt", {"year": 2}))
     embedder.gate.set()
     assert shelf.wait(document).metadata == {"year": 2}

@@ -27,7 +27,7 @@ from serving.service import Settings, open_service
 from serving.settings import ServingSettings
 from serving.usage import Entry, Grouping, Spent, UsageLedger
 from tests.fakes import GatedEmbedder, HashEmbedder
-from tests.ingest.conftest import LONG, Shelf, assert_searchable_once
+from tests.ingest.conftest import LONG, TIMEOUT_SECONDS, Shelf, assert_searchable_once
 from tests.ingest.test_jobs import FailingEmbedder
 
 VERSIONS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -96,7 +96,7 @@ def test_jobs_go_on_after_a_restart_and_are_tried_again(
     with open_service(settings, embedder) as service:
         shelf = Shelf(service.library, service.searcher, settings.home)
         document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         embedder.gate.set()
     failing = FailingEmbedder(IndexUnavailableError("down"), times=1)
     with open_service(settings, failing) as service:

@@ -18,7 +18,13 @@ from retrieval.embedding import Matrix
 from retrieval.errors import CollectionMismatchError, IndexUnavailableError
 from retrieval.filters import parse_filter
 from tests.fakes import GatedEmbedder, HashEmbedder
-from tests.ingest.conftest import LONG, OpenShelf, assert_searchable_once, encrypted_pdf
+from tests.ingest.conftest import (
+    LONG,
+    TIMEOUT_SECONDS,
+    OpenShelf,
+    assert_searchable_once,
+    encrypted_pdf,
+)
 
 pytestmark = pytest.mark.usefixtures("no_errors_in_the_log")
 
@@ -28,7 +34,7 @@ def test_deletion_while_the_job_runs(open_shelf: OpenShelf) -> None:
     embedder.close()
     with open_shelf(embedder) as shelf:
         document = shelf.add("a.txt", "The xyzzy text. " * 20)
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         shelf.library.delete(document.id)
         assert shelf.files_with("xyzzy") == []
         embedder.gate.set()
@@ -47,7 +53,7 @@ def test_a_job_goes_on_after_a_restart(open_shelf: OpenShelf) -> None:
     embedder.close()
     with open_shelf(embedder) as shelf:
         document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         embedder.gate.set()
     with open_shelf() as shelf:
         assert_searchable_once(shelf, document)
@@ -61,7 +67,7 @@ def test_a_job_that_outlives_the_stop_goes_on_after_a_restart(
     embedder.close()
     with open_shelf(embedder) as shelf:
         document = shelf.add("a.txt", "The xyzzy text.")
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
     embedder.gate.set()
     time.sleep(0.5)
     with open_shelf() as shelf:
@@ -83,7 +89,7 @@ def test_a_job_that_fails_because_the_service_stops_goes_on_after_a_restart(
     embedder.close()
     with open_shelf(embedder) as shelf:
         document = shelf.add("a.txt", "The xyzzy text.")
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         # Opened while the service is waiting for the job.
         Timer(0.5, embedder.gate.set).start()
     with open_shelf() as shelf:
@@ -130,7 +136,7 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
     embedder = GatedEmbedder()
     embedder.close()
     with open_shelf(embedder) as shelf:
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         assert shelf.find("xyzzy") == ["a.txt"]
         # The new text is there, but the answering chunks were not cut from it.
         assert shelf.library.revision_text(old.id, old.revision) is None
@@ -155,7 +161,7 @@ def test_vectors_of_another_parsers_text_are_not_continued(
         older.setattr(ParserPool, "parse", lambda *_, **__: other_text)
         with open_shelf(embedder) as shelf:
             document = shelf.add("a.txt", LONG)
-            assert embedder.reached.wait(20)
+            assert embedder.reached.wait(TIMEOUT_SECONDS)
             embedder.gate.set()
     assert shelf.work() != []
     with open_shelf() as shelf:
@@ -177,7 +183,7 @@ def test_a_job_goes_on_with_other_chunks_after_a_restart(open_shelf: OpenShelf) 
     embedder.close()
     with open_shelf(embedder) as shelf:
         document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         embedder.gate.set()
     with open_shelf(chunk_tokens=64) as shelf:
         assert_searchable_once(shelf, document)
@@ -227,7 +233,7 @@ def test_a_queued_job_is_not_run_with_another_embedder(
     embedder.close()
     with open_shelf(embedder) as shelf:
         document = shelf.add("a.txt", LONG)
-        assert embedder.reached.wait(20)
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
         embedder.gate.set()
     with open_shelf(HashEmbedder("other-model", "hash-2")) as shelf:
         failed = shelf.wait(document)

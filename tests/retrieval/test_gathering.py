@@ -45,7 +45,7 @@ def gather(halves: Halves, numbers: Sequence[int]) -> list[int | str]:
 
     with ThreadPoolExecutor(len(numbers)) as threads:
         first = threads.submit(outcome, numbers[0])
-        assert halves.reached.wait(timeout=30)
+        assert halves.reached.wait(timeout=120)
         others = [threads.submit(outcome, number) for number in numbers[1:]]
         while len(half._waiting) < len(others):
             pass
