@@ -1,0 +1,69 @@
+"""A mean from few human labels and many verdicts of a judge, without the judge's bias."""
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+from eval.decisions.items import Floats
+
+# Below that many labels a tuned weight is itself so uncertain that intervals become too short.
+MIN_LABELS_TO_TUNE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionPoweredMean:
+    """A mean with its confidence interval, and how much the judge counted in it."""
+
+    mean: float
+    low: float
+    high: float
+    weight: float
+
+
+def prediction_powered_mean(
+    labels: Floats,
+    predictions: Floats,
+    unlabelled: Floats,
+    confidence: float = 0.95,
+    weight: float | None = None,
+) -> PredictionPoweredMean:
+    """Return the mean of the judge's verdicts, corrected by where people saw it err.
+
+    Prediction-powered inference (Angelopoulos et al., Science 382, 2023) with weight 1, PPI++
+    (arXiv:2311.01453) with another one. With weight 0 the judge has no say.
+
+    Args:
+        labels: what people say of n items.
+        predictions: what the judge says of the same.
+        unlabelled: what the judge says of N further items from the same source.
+        confidence: in (0, 1).
+        weight: of the judge; by default 1 below 100 labels, then `tuned_weight`.
+
+    Raises:
+        ValueError: there are fewer than two labels or verdicts, or labels and predictions differ
+            in number.
+    """
+    num_labels, num_unlabelled = len(labels), len(unlabelled)
+    if min(num_labels, num_unlabelled) < 2 or len(predictions) != num_labels:  # noqa: PLR2004
+        raise ValueError(
+            f"{num_labels} labels, {len(predictions)} predictions of them and {num_unlabelled} "
+            "others, but there must be two or more, and a prediction for each label"
+        )
+    if weight is None:
+        tune = num_labels >= MIN_LABELS_TO_TUNE
+        weight = tuned_weight(labels, predictions, num_unlabelled) if tune else 1.0
+    corrections = labels - weight * predictions
+    mean = weight * float(np.mean(unlabelled)) + float(np.mean(corrections))
+    variance = weight**2 * np.var(unlabelled, ddof=1) / num_unlabelled
+    variance += np.var(corrections, ddof=1) / num_labels
+    reach = float(stdtrit(num_labels - 1, (1 + confidence) / 2)) * sqrt(variance)
+    return PredictionPoweredMean(mean, mean - reach, mean + reach, weight)
+
+
+def tuned_weight(labels: Floats, predictions: Floats, num_unlabelled: int) -> float:
+    """Return the weight with the shortest interval: Cov(y, f) / ((1 + n / N) Var f)."""
+    covariance = np.cov(labels, predictions)
+    spread = (1 + len(labels) / num_unlabelled) * float(covariance[1, 1])
+    return float(covariance[0, 1]) / spread if spread else 0.0

@@ -1,0 +1,81 @@
+"""The number of items is known before a model is called."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eval.decisions.pvalues import t_plus_one
+from eval.decisions.sample_size import items_needed, items_without_loss, reachable_eps
+
+
+@pytest.mark.parametrize(
+    ("deviation", "eps", "expected"),
+    [(0.35, 0.05, 303), (0.35, 0.03, 842), (0.35, 0.02, 1894), (0.25, 0.05, 155)],
+)
+def test_items_are_6_18_variances_by_the_squared_margin(
+    deviation: float, eps: float, expected: int
+) -> None:
+    assert items_needed(deviation, eps) == expected
+    assert expected == pytest.approx(6.18 * deviation**2 / eps**2, abs=2)
+
+
+def test_more_certainty_and_more_power_take_more_items() -> None:
+    assert items_needed(0.35, 0.05) == 303
+    # z[0.99] = 2.326 and z[0.9] = 1.282 for z[0.95] = 1.645 and z[0.8] = 0.842.
+    assert items_needed(0.35, 0.05, delta=0.01, power=0.9) == pytest.approx(
+        303 * ((2.326 + 1.282) / (1.645 + 0.842)) ** 2, abs=2
+    )
+
+
+def test_on_the_bound_no_number_tells() -> None:
+    assert items_needed(0.35, 0.0) is None
+
+
+def test_the_side_of_the_bound_does_not_matter() -> None:
+    assert items_needed(0.35, -0.05) == items_needed(0.35, 0.05)
+
+
+def test_one_item_at_least() -> None:
+    assert items_needed(0.0, 0.05) == 1
+
+
+@given(deviation=st.floats(0.01, 1), num_items=st.integers(1, 5000))
+def test_reachable_eps_takes_as_many_items_as_there_are(deviation: float, num_items: int) -> None:
+    eps = reachable_eps(deviation, num_items)
+    needed = items_needed(deviation, eps)
+    assert needed is not None
+    assert num_items <= needed <= num_items + 1
+
+
+@pytest.mark.parametrize(("alpha", "delta", "expected"), [(0.05, 0.1, 45), (0.1, 0.1, 22)])
+def test_items_without_loss_leave_a_chance_of_delta(
+    alpha: float, delta: float, expected: int
+) -> None:
+    assert items_without_loss(alpha, delta) == expected
+    assert (1 - alpha) ** expected <= delta < (1 - alpha) ** (expected - 1)
+
+
+def test_so_many_items_have_the_promised_power() -> None:
+    deviation, eps = 0.4, 0.06
+    needed = items_needed(deviation, eps)
+    assert needed is not None
+    signs = np.random.default_rng(1).choice([-deviation, deviation], size=(1000, needed))
+    assert 0.75 <= np.mean(t_plus_one(signs, eps) <= 0.05) <= 0.85
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: items_needed(-0.1, 0.05),
+        lambda: items_needed(0.1, 0.05, delta=0.5),
+        lambda: items_needed(0.1, 0.05, power=1.0),
+        lambda: reachable_eps(0.1, 0),
+        lambda: items_without_loss(1.0, 0.1),
+        lambda: items_without_loss(0.1, 0.0),
+    ],
+)
+def test_out_of_range_is_refused(call: object) -> None:
+    assert callable(call)
+    with pytest.raises(ValueError, match="must be"):
+        call()
