@@ -5,7 +5,6 @@ What is drawn for one question is a column; columns are independent unless clust
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
@@ -78,28 +77,29 @@ class InvertedU:
         shared = random.standard_normal(num_questions)
         own = random.standard_normal((len(self.ks), num_questions))
         latent = np.sqrt(self.correlation) * shared + np.sqrt(1 - self.correlation) * own
-        return (latent < ndtri(self.means)[:, None]).astype(np.float64)
+        return np.asarray(latent < ndtri(self.means)[:, None], dtype=np.float64)
 
 
-class _Family(Protocol):
-    def __call__(self, scores: Floats, gold: Floats) -> Floats: ...
+# (scores of the other passages (num_questions, 49), score of the evidence (num_questions,)) -> how
+# far a rule of the family must go to keep the evidence (num_questions,).
+_Family = Callable[[Floats, Floats], Floats]
 
 
 def _rank(scores: Floats, gold: Floats) -> Floats:
-    return (scores > gold[:, None]).sum(axis=1) + 1.0
+    return np.asarray((scores > gold[:, None]).sum(axis=1) + 1.0)
 
 
-def _below_zero(scores: Floats, gold: Floats) -> Floats:
+def _below_zero(_: Floats, gold: Floats) -> Floats:
     return -gold
 
 
 def _below_best(scores: Floats, gold: Floats) -> Floats:
-    return np.maximum(scores.max(axis=1) - gold, 0.0)
+    return np.asarray(np.maximum(scores.max(axis=1) - gold, 0.0))
 
 
 def _tail_normalised(scores: Floats, gold: Floats) -> Floats:
     tail = np.sort(scores, axis=1)[:, :-19]
-    return -(gold - tail.mean(axis=1)) / tail.std(axis=1)
+    return np.asarray((tail.mean(axis=1) - gold) / tail.std(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
