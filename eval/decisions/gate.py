@@ -65,6 +65,8 @@ def compare(
             f"max_drop is {max_drop}, but must be in (0, 1]: no number of questions shows that "
             "nothing was lost"
         )
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, but must be in (0, 1)")
     if base.shape != new.shape:
         raise ValueError(f"{base.size} scores before and {new.size} after, but one pair is needed")
     check_range("scores", np.concatenate((base, new)), 0, 1)

@@ -42,9 +42,11 @@ def prediction_powered_mean(
         weight: of the judge; by default 1 below 100 labels, then `tuned_weight`.
 
     Raises:
-        ValueError: there are fewer than two labels or verdicts, or labels and predictions differ
-            in number.
+        ValueError: there are fewer than two labels or verdicts, labels and predictions differ in
+            number, or the confidence is out of its range.
     """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, but must be in (0, 1)")
     num_labels, num_unlabelled = len(labels), len(unlabelled)
     if min(num_labels, num_unlabelled) < 2 or len(predictions) != num_labels:  # noqa: PLR2004
         raise ValueError(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.decisions.items import Floats, cluster_means
+from eval.decisions.items import Floats, check_range, cluster_means
 from eval.decisions.pvalues import t_plus_one
 
 # No configuration is dropped by fewer questions than that.
@@ -66,6 +66,7 @@ class Race:
                 f"scores have the shape {scores.shape}, but {len(self.remaining)} configurations "
                 f"remain and {len(clusters)} questions have a cluster"
             )
+        check_range("scores", scores, 0, 1)
         if self._looks_left == 0:
             raise ValueError("More blocks than looks: make a race with a larger max_looks")
         self._looks_left -= 1

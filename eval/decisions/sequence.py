@@ -78,8 +78,8 @@ def certify(
     largest over all comparisons (intersection-union test; Berger, Technometrics 24, 1982).
 
     Args:
-        quality: (num_candidates, num_items) in [0, 1]. The items must have had no part in the
-            choice of the candidates and their order.
+        quality: (num_candidates, num_items) in [0, 1], see `cluster_means`. The items must have
+            had no part in the choice of the candidates and their order.
         order: rows of quality to test, the reference first, then usually by falling cost. In mode
             REFERENCE the reference itself is not tested.
         eps: how much worse a candidate may be, in [0, 1).

@@ -60,6 +60,8 @@ def test_scores_of_other_questions_are_refused() -> None:
 def test_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="max_drop is 0"):
         compare(BASE, BASE, CLUSTERS, max_drop=0)
+    with pytest.raises(ValueError, match="confidence is 95"):
+        compare(BASE, BASE, CLUSTERS, max_drop=0.05, confidence=95)
     with pytest.raises(ValueError, match="scores must be in"):
         compare(BASE, BASE + 1, CLUSTERS, max_drop=0.05)
 

@@ -63,6 +63,11 @@ def test_too_few_or_unpaired_are_refused(
         prediction_powered_mean(labels, predictions, unlabelled)
 
 
+def test_a_confidence_in_percent_is_refused() -> None:
+    with pytest.raises(ValueError, match="confidence is 95"):
+        prediction_powered_mean(LABELS, PREDICTIONS, UNLABELLED, confidence=95)
+
+
 def test_intervals_hold_the_truth_where_the_judge_alone_does_not() -> None:
     figures = {
         (figure.case, figure.method, figure.items): figure

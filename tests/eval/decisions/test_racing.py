@@ -58,6 +58,11 @@ def test_blocks_of_another_shape_are_refused() -> None:
         race.add(np.zeros((3, 3)), names(3))
 
 
+def test_scores_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"scores must be in \[0, 1\]"):
+        Race(1, max_looks=1).add(np.array([[float("nan")]]), ["a"])
+
+
 def test_more_blocks_than_looks_are_refused() -> None:
     race = Race(1, max_looks=1)
     race.add(np.zeros((1, 1)), ["a"])
