@@ -9,12 +9,13 @@ All facts are needed; of the spans of a fact any one does. `start`, `end` and `r
 of a span, as may all but `id`, `question` and `facts` of a question.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.errors import NoQuestionsError
+from eval.errors import DatasetError, NoQuestionsError
 from eval.json_lines import JsonLine, read_json_lines
 
 _QUESTION_KEYS = frozenset(
@@ -91,6 +92,50 @@ def load_questions(path: Path) -> list[Question]:
     if not questions:
         raise NoQuestionsError(f"{path} holds no questions. Write one JSON object per line.")
     return list(questions.values())
+
+
+def write_questions(path: Path, questions: Iterable[Question]) -> None:
+    """Write a file that `load_questions` reads as the same questions; it is whole or not there.
+
+    Raises:
+        DatasetError: it cannot be written.
+    """
+    half = path.with_name(f"{path.name}.tmp")
+    try:
+        with half.open("wb") as file:
+            for question in questions:
+                line = json.dumps(_to_json(question), ensure_ascii=False, allow_nan=False)
+                # As Python's JSON reader decodes what was half a pair of surrogates.
+                file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+        half.replace(path)
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _to_json(question: Question) -> dict[str, Any]:
+    return {
+        "id": question.question_id,
+        "question": question.text,
+        "lang": question.language,
+        "cluster": question.cluster,
+        "facts": [[_span_to_json(span) for span in fact] for fact in question.facts],
+        "answers": question.answers,
+        "answerable": question.answerable,
+        "kind": question.kind,
+        "tags": question.tags,
+        "weight": question.weight,
+    }
+
+
+def _span_to_json(span: Span) -> dict[str, Any]:
+    fields = {
+        "doc": span.document,
+        "rev": span.revision,
+        "start": span.start,
+        "end": span.end,
+        "text": span.text,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _question(line: JsonLine) -> Question:

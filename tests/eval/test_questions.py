@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eval.errors import DatasetError, NoQuestionsError
-from eval.questions import Question, Span, load_questions
+from eval.questions import Question, Span, load_questions, write_questions
 
 SPAN = {"doc": "guide.md", "text": "Ships float."}
 FULL = {
@@ -103,3 +105,56 @@ def test_empty_file(tmp_path: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read: No such file"):
         load_questions(tmp_path / "nowhere.jsonl")
+
+
+# ---- writing
+
+TEXT = st.text(st.characters(), min_size=1, max_size=20)  # half surrogates, too
+NOT_BLANK = TEXT.filter(lambda text: bool(text.strip()))
+PLACE = st.tuples(st.integers(0, 10**9), st.integers(1, 10**6)).map(
+    lambda place: {"start": place[0], "end": place[0] + place[1]}
+)
+SPANS = st.builds(
+    lambda document, text, place, revision: Span(document, text, **place, revision=revision),
+    NOT_BLANK,
+    NOT_BLANK,
+    st.just({}) | PLACE,
+    st.none() | TEXT,
+)
+QUESTIONS = st.builds(
+    Question,
+    question_id=NOT_BLANK,
+    text=NOT_BLANK,
+    language=st.text(max_size=3),
+    cluster=st.text(max_size=3),
+    facts=st.lists(st.lists(SPANS, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple),
+    answers=st.lists(TEXT, max_size=2).map(tuple),
+    kind=st.sampled_from(["human", "feedback", "synthetic-llm", "synthetic-rule"]),
+    tags=st.lists(TEXT, max_size=2).map(tuple),
+    weight=st.floats(0, exclude_min=True, allow_infinity=False),
+)
+
+
+@given(st.lists(QUESTIONS, min_size=1, max_size=4, unique_by=lambda one: one.question_id))
+def test_what_is_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, questions: list[Question]
+) -> None:
+    path = tmp_path_factory.mktemp("written") / "questions.jsonl"
+    write_questions(path, questions)
+    assert load_questions(path) == questions
+    assert [file.name for file in path.parent.iterdir()] == ["questions.jsonl"]
+
+
+def test_the_examples_are_written_as_they_are(tmp_path: Path) -> None:
+    examples = Path(__file__).parents[2] / "examples" / "questions.jsonl"
+    write_questions(tmp_path / "q.jsonl", load_questions(examples))
+    written, given_lines = (
+        [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        for path in (tmp_path / "q.jsonl", examples)
+    )
+    assert written == given_lines
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"none/q\.jsonl cannot be written: No such file"):
+        write_questions(tmp_path / "none" / "q.jsonl", [])
