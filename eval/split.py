@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from eval.questions import Question
 
 TUNE_SHARE = 0.4
-_HASH_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +48,4 @@ def split_by_cluster(
 def _place(cluster: str, seed: int) -> float:
     """Return where a cluster falls in [0, 1)."""
     digest = hashlib.sha256(f"{seed} {cluster}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[: _HASH_BITS // 8]) / 2**_HASH_BITS
+    return float(int.from_bytes(digest[:8]) / (1 << 64))

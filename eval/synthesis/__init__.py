@@ -1,0 +1,1 @@
+"""Questions made from documents, with or without a model: see `making`."""
