@@ -3,6 +3,7 @@
 EvalError
 ├── DatasetError      a file of the evaluation data is missing or broken
 ├── NoQuestionsError  the data holds nothing to measure with
+├── MoneySpentError   another call of a model might cost more than allowed
 └── RatesError        a model server cannot be measured
 """
 
@@ -17,6 +18,10 @@ class DatasetError(EvalError):
 
 class NoQuestionsError(EvalError):
     """The data holds nothing to measure with."""
+
+
+class MoneySpentError(EvalError):
+    """Another call of a model might cost more than allowed."""
 
 
 class RatesError(EvalError):

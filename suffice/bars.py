@@ -36,9 +36,9 @@ def progress_bar() -> Iterator[ShowProgress]:
     with make_bars() as bars:
         tasks: dict[str, TaskID] = {}
 
-        def show(step: str, done: int, total: int) -> None:
+        def show(step: str, done: int, total: int, note: str = "") -> None:
             if step not in tasks:
                 tasks[step] = bars.add_task(step, total=total, note="")
-            bars.update(tasks[step], completed=done)
+            bars.update(tasks[step], completed=done, total=total, note=note)
 
         yield show

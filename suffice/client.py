@@ -148,7 +148,11 @@ class Client:
 
     def text(self, document_id: str) -> str:
         """Return the canonical text of a document."""
-        return str(self._call("GET", f"/v1/documents/{document_id}/text")["text"])
+        return str(self.described_text(document_id)["text"])
+
+    def described_text(self, document_id: str) -> dict[str, Any]:
+        """Return the canonical text of a document with its headings and what its file tells."""
+        return self._call("GET", f"/v1/documents/{document_id}/text")
 
     def search(self, query: str, collection: str = "default", **options: Any) -> dict[str, Any]:
         """Search; `options` are further fields of the request, those that are None left out."""

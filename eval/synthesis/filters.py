@@ -39,19 +39,21 @@ class Sieve:
 
     Attributes:
         kept: what came through, in order, with all places that answer it.
-        rejections: how many were left out, and why.
     """
 
-    def __init__(self, corpus: Corpus, embedder: Embedder | None = None) -> None:
+    def __init__(
+        self, corpus: Corpus, rejected: Counter[str], embedder: Embedder | None = None
+    ) -> None:
         """Set up.
 
         Args:
             corpus: the documents.
+            rejected: where questions that are left out are counted, see `Rejection`.
             embedder: that compares questions by meaning; None: only their words are compared.
         """
         self.kept: list[Question] = []
-        self.rejections: Counter[Rejection] = Counter()
         self._corpus = corpus
+        self._rejected = rejected
         self._embedder = embedder
         self._words: list[frozenset[str]] = []
         self._vectors: list[Matrix] = []
@@ -59,12 +61,12 @@ class Sieve:
     def offer(self, question: Question) -> bool:
         """Keep a question unless it fails a filter; return whether it is kept."""
         if is_copied(question):
-            self.rejections[Rejection.COPIED] += 1
+            self._rejected[Rejection.COPIED] += 1
             return False
         words = frozenset(_WORD.findall(question.text.casefold()))
         vector = None if self._embedder is None else self._embedder.embed_query(question.text)
         if self._is_repeated(words, vector):
-            self.rejections[Rejection.REPEATED] += 1
+            self._rejected[Rejection.REPEATED] += 1
             return False
         self._words.append(words)
         if vector is not None:

@@ -148,6 +148,7 @@ def text(
         "length": length,
         "page": canonical.page_at(start),
         "place": canonical.place_at(start),
+        "headings": [heading for heading in canonical.headings if start <= heading.start < stop],
         "file": {
             "metadata": canonical.metadata,
             "ocr_pages": canonical.ocr_pages,

@@ -1,0 +1,63 @@
+"""Replies of models, kept by what was asked, so that nothing is paid for twice."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eval.errors import DatasetError
+from eval.json_lines import read_lines
+
+
+class ReplyCache:
+    """Replies in a file of JSON Lines that only grows: each is on disk before it is used.
+
+    So work that was killed goes on where it was. A last line that was cut off is left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there; no file is none.
+
+        Raises:
+            DatasetError: the file cannot be read.
+        """
+        self.path = path
+        self._replies: dict[str, str] = {}
+        if path.exists():
+            for _, line in read_lines(path):
+                try:
+                    fields = json.loads(line)
+                    self._replies[fields["key"]] = fields["reply"]
+                except (ValueError, KeyError, TypeError):
+                    continue
+
+    def __len__(self) -> int:
+        """Return how many replies there are."""
+        return len(self._replies)
+
+    def get(self, request: Mapping[str, Any]) -> str | None:
+        """Return the reply to a request of JSON types; None: it was not asked yet."""
+        return self._replies.get(_key(request))
+
+    def add(self, request: Mapping[str, Any], reply: str) -> None:
+        """Keep a reply.
+
+        Raises:
+            DatasetError: the file cannot be written.
+        """
+        key = _key(request)
+        self._replies[key] = reply
+        line = json.dumps({"key": key, "reply": reply})
+        try:
+            with self.path.open("a", encoding="ascii") as file:
+                # In front, so that a line that was cut off harms only itself.
+                file.write(f"\n{line}")
+        except OSError as error:
+            raise DatasetError(
+                f"{self.path} cannot be written: {error.strerror or error}."
+            ) from error
+
+
+def _key(request: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

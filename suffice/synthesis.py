@@ -1,0 +1,178 @@
+"""What `suffice eval synth` does: questions from the documents of a running service."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from eval.asking import Asker
+from eval.errors import DatasetError, NoQuestionsError
+from eval.progress import Progress
+from eval.questions import load_questions, write_questions
+from eval.reply_cache import ReplyCache
+from eval.synthesis.corpus import MODEL, RULE, Corpus, Source
+from eval.synthesis.making import Made, make_questions
+from ingest.home import Home
+from ingest.texts import CanonicalText, Heading
+from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.errors import EmbedderUnavailableError
+from retrieval.settings import RetrievalSettings
+from serving.models import build_models, list_backends
+from serving.settings import ServingSettings
+from suffice.client import Client
+from suffice.errors import SufficeError
+from suffice.options import console, error_console
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted.
+
+    Attributes:
+        output: file of questions to write.
+        collection: whose documents they are made from.
+        number: of questions.
+        seed: another one draws others.
+        uses_model: False makes them by rules alone.
+        model: of the settings, by name; None: the first, or none if there is none.
+        max_usd: for all calls of the model; None: any.
+    """
+
+    output: Path
+    collection: str = "default"
+    number: int = 200
+    seed: int = 0
+    uses_model: bool = True
+    model: str | None = None
+    max_usd: float | None = None
+
+
+def synthesize(client: Client, home: Home, order: Order, progress: Progress) -> Made:
+    """Make questions from a collection's documents and write them.
+
+    Replies of the model are kept beside the output, so the same command goes on where it was.
+
+    Args:
+        client: of the service.
+        home: with the rates of the models.
+        order: what is wanted.
+        progress: told how far it is.
+
+    Raises:
+        DatasetError: the output cannot be written, or holds questions of people.
+        NoQuestionsError: there are no documents, or they give no question.
+        SufficeError: there is no such model.
+        ModelUnavailableError, ModelFailedError: the model cannot be reached at all.
+    """
+    settings = RetrievalSettings()
+    corpus = Corpus(_sources(client, order.collection, progress), settings.language)
+    if not corpus.sources:
+        raise NoQuestionsError(
+            f"The collection {order.collection!r} has no searchable documents. Bring some in with "
+            "`suffice ingest`."
+        )
+    made = asyncio.run(_make(corpus, home, order, _load_embedder(settings), progress))
+    write_questions(order.output, made.questions)
+    return made
+
+
+def check_output(path: Path) -> None:
+    """Return if a file of questions can be written, and none is lost by it.
+
+    Raises:
+        DatasetError: it cannot, or there is a file that does not hold made questions only.
+    """
+    if path.exists():
+        kinds = {question.kind for question in load_questions(path)} if path.is_file() else {""}
+        if not kinds <= {RULE, MODEL}:
+            raise DatasetError(
+                f"{path} holds questions that were not made by a program. Name another file."
+            )
+    trial = path.with_name(f"{path.name}.tmp")
+    try:
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def print_made(made: Made, output: Path) -> None:
+    """Print the counts by maker and by reason, and the warnings."""
+    table = Table("made by", "questions", title=f"{len(made.questions)} questions")
+    for maker, number in sorted(made.num_by_maker.items()):
+        table.add_row(maker, str(number))
+    console.print(table)
+    if made.num_rejected:
+        table = Table("left out because", "questions")
+        for reason, number in sorted(made.num_rejected.items()):
+            table.add_row(reason, str(number))
+        console.print(table)
+    for line in _lines(made):
+        console.print(line)
+    for warning in made.warnings:
+        error_console.print(f"[yellow]Warning:[/] {escape(warning)}")
+    console.print(f"Written to {output}. Read some of them before you rely on them.", markup=False)
+
+
+def _lines(made: Made) -> Iterator[str]:
+    yield f"The simplest search finds evidence first for {made.success_at_1:.0%} of the questions."
+    if made.num_parametric is not None:
+        yield f"The model answers {made.num_parametric} of them without documents (parametric)."
+    if made.num_calls:
+        cost = "an unknown amount" if made.spent_usd is None else f"${made.spent_usd:.4f}"
+        yield f"{made.num_calls} calls of the model, {cost}."
+
+
+def _sources(client: Client, collection: str, progress: Progress) -> Iterator[Source]:
+    documents = [one for one in client.documents(collection) if one["searchable_revision"]]
+    for done, document in enumerate(documents, 1):
+        described = client.described_text(document["id"])
+        headings = tuple(Heading(**heading) for heading in described["headings"])
+        text = CanonicalText(described["text"], headings=headings)
+        yield Source(document["external_id"], document["searchable_revision"], text)
+        progress("documents", done, len(documents))
+
+
+async def _make(
+    corpus: Corpus, home: Home, order: Order, embedder: Embedder | None, progress: Progress
+) -> Made:
+    settings = ServingSettings()
+    name = _choose_model(settings, order)
+    if name is None:
+        return await make_questions(
+            corpus, order.number, order.seed, embedder=embedder, progress=progress
+        )
+    models = build_models(settings, home.rates)
+    cache = ReplyCache(order.output.with_name(f"{order.output.name}.replies"))
+    try:
+        asker = Asker(models.get(name), cache, order.max_usd)
+        await asker.check()
+        return await make_questions(corpus, order.number, order.seed, asker, embedder, progress)
+    finally:
+        await models.close()
+
+
+def _choose_model(settings: ServingSettings, order: Order) -> str | None:
+    names = list(list_backends(settings))
+    if order.model is not None and order.model not in names:
+        there = f"there is {', '.join(names)}" if names else "the settings name no model server"
+        raise SufficeError(f"There is no model {order.model!r}; {there}.")
+    if not order.uses_model:
+        return None
+    return order.model or next(iter(names), None)
+
+
+def _load_embedder(settings: RetrievalSettings) -> Embedder | None:
+    """Return the embedder of the settings if it is on this machine; the service may be on another.
+
+    Without it, questions are compared by their words alone.
+    """
+    try:
+        return SentenceTransformerEmbedder(
+            settings.embedder, settings.device, settings.embedder_precision
+        )
+    except EmbedderUnavailableError:
+        return None
