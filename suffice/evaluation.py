@@ -61,6 +61,15 @@ def _service_splitter(embedder: Embedder) -> Splitter:
     return split
 
 
+def read_texts(client: Client, collection: str) -> dict[str, tuple[str, str]]:
+    """Return canonical text and revision of a collection's documents, by name."""
+    return {
+        document["external_id"]: (client.text(document["id"]), document["searchable_revision"])
+        for document in client.documents(collection)
+        if document["searchable_revision"]
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class MeasuredChunkCount:
     """The curve over k, and what became of the questions."""

@@ -85,12 +85,13 @@ def check_output(path: Path) -> None:
     Raises:
         DatasetError: it cannot, or there is a file that does not hold made questions only.
     """
-    if path.exists():
-        kinds = {question.kind for question in load_questions(path)} if path.is_file() else {""}
-        if not kinds <= {RULE, MODEL}:
-            raise DatasetError(
-                f"{path} holds questions that were not made by a program. Name another file."
-            )
+    if path.is_dir():
+        raise DatasetError(f"{path} cannot be written: it is a folder.")
+    kinds = {question.kind for question in load_questions(path)} if path.exists() else set()
+    if not kinds <= {RULE, MODEL}:
+        raise DatasetError(
+            f"{path} holds questions that were not made by a program. Name another file."
+        )
     trial = path.with_name(f"{path.name}.tmp")
     try:
         trial.touch()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Any
 
 from eval.answer_scores import token_f1
 from eval.asking import Asker
@@ -79,6 +80,19 @@ class Made:
     spent_usd: float | None
     warnings: tuple[str, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts and warnings as JSON types."""
+        return {
+            "num_questions": len(self.questions),
+            "num_by_maker": dict(self.num_by_maker),
+            "num_rejected": dict(self.num_rejected),
+            "num_parametric": self.num_parametric,
+            "success_at_1": self.success_at_1,
+            "num_calls": self.num_calls,
+            "spent_usd": self.spent_usd,
+            "warnings": self.warnings,
+        }
+
 
 async def make_questions(
     corpus: Corpus,
@@ -141,6 +155,7 @@ class _Making:
         self.answerable: list[Question] = self._sieve.kept
         self._progress = progress
         self._pieces = Pieces(corpus)
+        self._drawn: list[Question] = []
         self._num_parametric: int | None = None
         self._warnings: list[str] = []
 
@@ -159,7 +174,8 @@ class _Making:
         made = (question for rule in RULES for question in rule(self._corpus))
         questions, num_vague = merge_same(made)
         self._rejected.update({VAGUE: num_vague} if num_vague else {})
-        for question in in_turns(questions, self._seed):
+        self._drawn = in_turns(questions, self._seed)
+        for question in self._drawn:
             if len(self.answerable) >= wanted:
                 break
             self._sieve.offer(question)
@@ -176,7 +192,10 @@ class _Making:
                 async with aclosing(self._writer.write_absent(windows, self._pieces)) as written:
                     half = round(MODEL_SHARE * wanted)
                     await self._take(written, self._unanswerable, half, "unanswerable questions")
-        for question in swapped_questions(self._corpus, self.answerable, self._seed):
+        kept = {question.question_id for question in self.answerable}
+        others = [question for question in self._drawn if question.question_id not in kept]
+        bases = [*self.answerable, *others]
+        for question in swapped_questions(self._corpus, bases, self._seed):
             if len(self._unanswerable.kept) >= wanted:
                 break
             self._unanswerable.offer(question)

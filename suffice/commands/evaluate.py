@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from suffice.commands.convert import convert
 from suffice.commands.synth import synth
 from suffice.options import Collection, Json, Url, console, print_json, service
 
 app = typer.Typer(help="Measure retrieval.", no_args_is_help=True)
 app.command()(synth)
+app.command()(convert)
 Folder = Annotated[
     Path | None,
     typer.Option(help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv."),

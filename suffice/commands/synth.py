@@ -1,6 +1,5 @@
 """`suffice eval synth`."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -38,8 +37,7 @@ def synth(
     check_output(output)  # before a service is started
     with service(url) as client, progress_bar() as progress:
         made = synthesize(client, Home(SufficeSettings().home), order, progress)
-    if not json_output:
+    if json_output:
+        print_json(made.to_json())
+    else:
         print_made(made, output)
-        return
-    fields = asdict(made)
-    print_json({**fields, "questions": len(made.questions)})

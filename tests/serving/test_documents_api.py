@@ -620,6 +620,17 @@ def test_bad_filter(application: Application, params: dict[str, str | int], says
     assert_refused(response, 400, "invalid_value", field, f"^{field}: .*{says}")
 
 
+def test_slice_tells_its_headings(application: Application) -> None:
+    text = "# One\n\nWords.\n\n## *Two*\n\nMore words.\n"
+    document_id = application.ingest("headings.md", text)["id"]
+    one = {"start": 0, "end": 5, "level": 1, "title": "One"}
+    start = text.index("##")
+    two = {"start": start, "end": start + len("## *Two*"), "level": 2, "title": "Two"}
+    assert read_text(application, document_id)["headings"] == [one, two]
+    assert read_text(application, document_id, start=1)["headings"] == [two]
+    assert read_text(application, document_id, end=start)["headings"] == [one]
+
+
 @pytest.mark.parametrize("params", [{"start": -1}, {"end": -1}, {"start": "x"}])
 def test_bad_slice(application: Application, params: dict[str, str | int]) -> None:
     document_id = application.ingest("slice.txt", ROPES)["id"]

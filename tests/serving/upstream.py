@@ -123,6 +123,7 @@ class Upstream:
         chat: the answer to completions.
         breaks: connections that count are cut, as when the server goes down.
         replies: the answers to the next ones, before that.
+        respond: makes the answer to a completion from its body; None: as above.
         counts: counts the tokens of a text; None: there is no /tokenize.
         counted: what it was asked to count.
         models: the answer to the next listing.
@@ -136,6 +137,7 @@ class Upstream:
     models: Reply = MODELS
     breaks: bool = False
     replies: list[Reply] = field(default_factory=list)
+    respond: Callable[[dict[str, Any]], Reply] | None = None
     counts: Callable[[str], int] | None = count_words
     counted: list[dict[str, Any]] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -152,6 +154,7 @@ class Upstream:
         self.counts = count_words
         self.breaks = False
         self.replies.clear()
+        self.respond = None
         self.counted.clear()
         self.requests.clear()
         self.authorizations.clear()
@@ -173,8 +176,12 @@ class Upstream:
         else:
             self.requests.append(json.loads(body))
             self.asked.set()
-            reply = self.replies.pop(0) if self.replies else self.chat
-            await self._send(reply, receive, send)
+            await self._send(self._reply(), receive, send)
+
+    def _reply(self) -> Reply:
+        if self.replies:
+            return self.replies.pop(0)
+        return self.chat if self.respond is None else self.respond(self.requests[-1])
 
     def _count(self, body: dict[str, Any]) -> Reply:
         """Answer as /tokenize does; a template puts four tokens around each message."""

@@ -1,0 +1,54 @@
+"""`suffice eval convert`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from suffice.options import Collection, Url, console, service
+
+
+class Format(StrEnum):
+    """What questions are converted from."""
+
+    BEIR = "beir"
+    SQUAD = "squad"
+    CHUNKS = "chunks"
+
+
+def convert(
+    source_format: Annotated[Format, typer.Argument(metavar="FORMAT", help="beir, squad, chunks.")],
+    source: Annotated[Path, typer.Argument(help="Folder or file to convert.")],
+    output: Annotated[Path, typer.Argument(help="New folder for questions and documents.")],
+    collection: Collection = "default",
+    url: Url = None,
+) -> None:
+    """Convert a test collection to questions with evidence, and documents to ingest."""
+    from eval.conversion import (  # noqa: PLC0415 - heavy, see cli.py
+        QUESTIONS,
+        convert_beir,
+        convert_chunks,
+        convert_squad,
+    )
+
+    match source_format:
+        case Format.BEIR:
+            converted = convert_beir(source, output)
+        case Format.SQUAD:
+            converted = convert_squad(source, output)
+        case Format.CHUNKS:
+            from suffice.evaluation import read_texts  # noqa: PLC0415
+
+            with service(url) as client:
+                converted = convert_chunks(source, output, read_texts(client, collection))
+    console.print(
+        f"{converted.num_questions} questions in {output / QUESTIONS}; left out because their "
+        f"evidence is not in the documents: {converted.num_dropped}.",
+        markup=False,
+    )
+    if converted.num_documents:
+        console.print(
+            f"{converted.num_documents} documents: suffice ingest {output / 'documents'}",
+            markup=False,
+        )

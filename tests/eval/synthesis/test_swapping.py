@@ -1,0 +1,67 @@
+"""Questions that no document answers, because a term is another document's."""
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval.synthesis.drawing import in_turns, merge_same
+from eval.synthesis.filters import Sieve
+from eval.synthesis.making import RULES
+from eval.synthesis.swapping import swapped_questions
+from eval.synthesis.terms import find_terms
+from tests.eval.synthesis.library import corpus_of, library
+
+
+def test_terms() -> None:
+    text = (
+        "Each of the 5 Porto Harbour boats cost $1,200 (12.5 %) in 2019, says Ms O'Neil of v1.20."
+    )
+    assert [(term.shape, term.text) for term in find_terms(text)] == [
+        ("name", "Porto Harbour"),
+        ("$0", "$1,200"),
+        ("0.0%", "12.5 %"),
+        ("0", "2019"),
+        ("name", "Ms O'Neil"),
+    ]
+    assert [term.text for term in find_terms("Porto is old")] == []
+    assert [term.text for term in find_terms("Porto is old", is_sentence=False)] == ["Porto"]
+
+
+def test_a_name_is_exchanged_for_another_documents() -> None:
+    corpus = corpus_of(
+        a="The old harbour of Porto was dug out by hand.",
+        b="The old bridge of Lyon was built of steel.",
+        c="A new harbour of Genoa was dug out by machines.",
+    )
+    source = corpus.sources["a.md"]
+    asked = source.question("written", "Who dug the harbour of Porto?", (0, 45))
+    for seed in range(10):
+        (swapped,) = swapped_questions(corpus, [asked], seed)
+        # Genoa has a harbour, too.
+        assert swapped.text == "Who dug the harbour of Lyon?"
+        assert (swapped.facts, swapped.answers, swapped.cluster) == ((), (), "a.md")
+        assert swapped.tags == ("swapped",)
+
+
+def test_without_another_document_nothing_can_be_exchanged() -> None:
+    corpus = corpus_of(a="The old harbour of Porto was dug out. The bridge of Lyon was built.")
+    asked = corpus.sources["a.md"].question("written", "Who dug the harbour of Porto?", (0, 9))
+    assert list(swapped_questions(corpus, [asked], 0)) == []
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers())
+def test_no_sentence_has_the_new_term_and_the_rarest_other_word(seed: int) -> None:
+    corpus = library()
+    questions, _ = merge_same(question for rule in RULES for question in rule(corpus))
+    sieve = Sieve(corpus, Counter())
+    for question in in_turns(questions, seed)[:80]:
+        sieve.offer(question)
+    by_cluster = {question.cluster for question in sieve.kept}
+    made = list(swapped_questions(corpus, sieve.kept, seed))
+    assert made
+    for question in made:
+        assert question.cluster in by_cluster
+        # Of the sentences of all documents, none has all words of the question.
+        assert not corpus.sentences_with(corpus.words(question.text))
