@@ -20,6 +20,8 @@ _CODE = re.compile(r"^[^\S\n]*(```|~~~).*?(?:^[^\S\n]*\1|\Z)", re.MULTILINE | re
 _MARK = re.compile(r"(?:(?:[-*+\u2022>]|\(?(?:\d{1,3}|[a-z])[.)])\s+)+")
 _NO_PROSE = ("|", "#", "```", "~~~", "<")
 _LEADERS = "\u2026"
+# More bars are cells of a table that is none in Markdown.
+_MOST_BARS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class Source:
             mark = _MARK.match(text, start, end)
             first = mark.end() if mark else start
             body = text[first:end]
-            is_prose = not (is_inside or body.startswith(_NO_PROSE) or _LEADERS in body)
+            is_broken = body.startswith(_NO_PROSE) or _LEADERS in body
+            is_prose = not (is_inside or is_broken or body.count("|") > _MOST_BARS)
             sentences.append(Sentence(self.name, first, end, body, is_prose))
         return sentences
 

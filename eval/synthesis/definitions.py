@@ -68,7 +68,7 @@ def _ask_what_it_is(sentence: str) -> str | None:
     if is_pointing or not any(word[0].isalpha() for word in subject):
         return None
     # Only what is a name keeps its capital within a sentence.
-    if not any(letter.isupper() for letter in match["subject"][1:]):
+    if not any(letter.isupper() or letter.isdigit() for letter in match["subject"][1:]):
         subject[0] = first.lower()
     verb = (match["verb"] or match["be"]).lower()
     return _ASKING[verb].format((match["article"] or "").lower() + " ".join(subject))

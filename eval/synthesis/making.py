@@ -48,7 +48,7 @@ PARAMETRIC = "parametric"
 # Where the simplest search finds so many answers first, all settings look alike.
 TOO_EASY = 0.9
 # Questions that are tried with it.
-NUM_TRIED = 200
+NUM_TRIED = 100
 # Windows that the model may read for each question that it is to write.
 WINDOWS_PER_QUESTION = 3
 VAGUE = "answered in more than three places"

@@ -297,7 +297,8 @@ def test_text_slices(application: Application) -> None:
         "num_hidden_characters": 0,
     }
     position = {"start": 0, "end": length, "length": len(text)}
-    assert whole == {"text": text, **position, "page": 1, "place": "page 1", "file": file}
+    place = {"page": 1, "place": "page 1", "headings": []}
+    assert whole == {"text": text, **position, **place, "file": file}
 
     keeper = text.index("The keeper")
     assert read_text(application, document_id, start=keeper, end=keeper + 10) == {
@@ -307,6 +308,7 @@ def test_text_slices(application: Application) -> None:
         "length": length,
         "page": 2,
         "place": "page 2",
+        "headings": [],
         "file": file,
     }
     assert read_text(application, document_id, start=keeper)["text"] == text[keeper:]

@@ -87,6 +87,7 @@ def test_a_long_paragraph_is_cut_behind_a_sentence() -> None:
     [
         ("A **chunk** is a piece of a document.", "What is a chunk?"),
         ("Copy-on-write is a way to share pages.", "What is copy-on-write?"),
+        ("Cdk11 is a kinase.", "What is Cdk11?"),
         ("BM25 is one of the ranking formulas.", "What is BM25?"),
         ("Embeddings are those numbers.", "What are embeddings?"),
         ("- Sharding means cutting an index in parts.", "What does sharding mean?"),
