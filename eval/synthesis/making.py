@@ -106,11 +106,11 @@ async def make_questions(
 
     Args:
         corpus: the documents.
-        number: how many are wanted; the documents may not give so many.
+        number: how many are wanted, 10 or more; the documents may not give so many.
         seed: another one draws others.
         asker: of the model; None: rules alone.
         embedder: that finds questions of like meaning; None: words are compared alone.
-        progress: told of `questions`, with what was spent.
+        progress: told how many questions there are of each kind, and what was spent.
 
     Raises:
         NoQuestionsError: the documents give none.
