@@ -174,7 +174,7 @@ def measure(dataset: Dataset, embedder: Embedder, settings: RetrievalSettings) -
         return dataset.texts[name].text
 
     def packed(hits: Sequence[Hit], policy: PackingPolicy) -> list[RetrievedSpan]:
-        packing = pack(hits, text_of, count_tokens, policy, LABEL_TOKENS)
+        packing = pack(hits, text_of, count_tokens, policy, lambda _: LABEL_TOKENS)
         return [
             RetrievedSpan(one.document_id, one.start, one.end, one.num_tokens)
             for one in packing.passages

@@ -32,8 +32,8 @@ def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
     return dict(sorted(scores, key=lambda pair: (-pair[1], pair[0])))
 
 
-class ChunkIndex(Protocol):
-    """The chunks of one collection with their vectors. Safe to call from several threads.
+class SearchableIndex(Protocol):
+    """What a search asks of an index. Safe to call from several threads.
 
     Attributes:
         is_remote: whether calls wait for a server, which answers several at the same time.
@@ -41,29 +41,8 @@ class ChunkIndex(Protocol):
 
     is_remote: bool
 
-    @property
-    def analyzer(self) -> Analyzer:
-        """What turns passages and queries into the tokens that BM25 counts."""
-
-    def upsert(
-        self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
-    ) -> None:
-        """Add chunks, replacing those of the same id.
-
-        Args:
-            chunks: n chunks.
-            vectors: (n, dimension) float32 of unit norm, in the order of `chunks`.
-            attributes: what all of them can be filtered by.
-        """
-
-    def set_attributes(self, document_id: str, attributes: Attributes) -> None:
-        """Replace what the chunks of a document can be filtered by."""
-
     def attribute_kinds(self) -> Mapping[str, Collection[Kind]]:
         """Return the kinds of values that chunks have under each key."""
-
-    def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
-        """Remove the chunks of a document, except those of `keep_revision`."""
 
     def rank_dense(
         self,
@@ -101,6 +80,31 @@ class ChunkIndex(Protocol):
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id; one that was deleted meanwhile is left out."""
+
+
+class ChunkIndex(SearchableIndex, Protocol):
+    """The chunks of one collection with their vectors. Safe to call from several threads."""
+
+    @property
+    def analyzer(self) -> Analyzer:
+        """What turns passages and queries into the tokens that BM25 counts."""
+
+    def upsert(
+        self, chunks: Sequence[Chunk], vectors: Matrix, attributes: Attributes = NO_ATTRIBUTES
+    ) -> None:
+        """Add chunks, replacing those of the same id.
+
+        Args:
+            chunks: n chunks.
+            vectors: (n, dimension) float32 of unit norm, in the order of `chunks`.
+            attributes: what all of them can be filtered by.
+        """
+
+    def set_attributes(self, document_id: str, attributes: Attributes) -> None:
+        """Replace what the chunks of a document can be filtered by."""
+
+    def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
+        """Remove the chunks of a document, except those of `keep_revision`."""
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
         """Count the chunks of the collection, of a document, or of one of its revisions."""

@@ -4,8 +4,8 @@ Pure: the same hits and texts give the same passages. Each passage is a span of 
 canonical text, so what is cited from it is found in the document.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,10 +14,12 @@ from retrieval.chunks import Chunk, Hit, make_passage
 from retrieval.sentences import sentence_spans
 
 # White space between two chunks that are stitched, in characters; chunkers leave a blank line.
-_MAX_BLANK = 100
+MAX_BLANK = 100
 
 TextOf = Callable[[str, str], str | None]
 """(document id, revision) -> the canonical text, or None where it is not kept."""
+LabelTokens = Callable[[str], int]
+"""document id -> tokens that the prompt adds to each of its passages: number, file name."""
 
 
 class Order(StrEnum):
@@ -132,7 +134,7 @@ def pack(
     text_of: TextOf,
     count_tokens: Callable[[str], int],
     policy: PackingPolicy,
-    label_tokens: int = 0,
+    label_tokens: LabelTokens = lambda _: 0,
 ) -> Packing:
     """Pack hits, best first, until the budget is spent.
 
@@ -149,15 +151,9 @@ def pack(
         text_of: gives the canonical texts; called for documents that have several hits.
         count_tokens: of the model that reads the prompt.
         policy: the budget, and how to use it.
-        label_tokens: what the prompt adds to each passage, such as number and file name.
+        label_tokens: of each passage.
     """
-    packer = _Packer(
-        ranks={hit.chunk.chunk_id: rank for rank, hit in enumerate(hits)},
-        text_of=text_of,
-        count_tokens=count_tokens,
-        max_tokens=policy.max_tokens,
-        label_tokens=label_tokens,
-    )
+    packer = Packer(Excerpts(text_of, count_tokens, label_tokens), policy.max_tokens)
     for hit in hits:
         packer.add(hit)
     if policy.expand:
@@ -165,39 +161,154 @@ def pack(
     return Packing(
         passages=tuple(_ordered(packer.passages, policy.order)),
         dropped=tuple(packer.dropped),
-        tokens_before=sum(count_tokens(hit.chunk.passage) + label_tokens for hit in hits),
+        tokens_before=sum(
+            count_tokens(hit.chunk.passage) + label_tokens(hit.chunk.document_id) for hit in hits
+        ),
         tokens_after=packer.num_tokens,
     )
 
 
+class Excerpts:
+    """Cuts passages out of texts and counts them; what it has cut and counted it remembers."""
+
+    def __init__(
+        self,
+        text_of: TextOf,
+        count_tokens: Callable[[str], int],
+        label_tokens: LabelTokens = lambda _: 0,
+    ) -> None:
+        """Set up, see `pack`."""
+        self._text_of = text_of
+        self._count_tokens = count_tokens
+        self._label_tokens = label_tokens
+        self._sentence_ends: dict[str, list[int]] = {}
+        self._statements: dict[str, frozenset[str]] = {}
+        self._bodies: dict[tuple[str, int, int], _Body] = {}
+
+    def has_text(self, chunk: Chunk) -> bool:
+        """Tell whether the text that a chunk was cut from is kept."""
+        return self._text_of(chunk.document_id, chunk.revision) is not None
+
+    def statements(self, chunk: Chunk) -> frozenset[str]:
+        """Return what a chunk says: its sentences and the lines above it, white space made one."""
+        if chunk.chunk_id not in self._statements:
+            sentences = (chunk.text[start:end] for start, end in sentence_spans(chunk.text))
+            lines = (chunk.heading_path, chunk.table_header, *sentences)
+            self._statements[chunk.chunk_id] = frozenset(" ".join(line.split()) for line in lines)
+        return self._statements[chunk.chunk_id]
+
+    def sentence_ends(self, chunk: Chunk) -> list[int]:
+        """Return where the sentences of a chunk end in the canonical text, but for the last one."""
+        if chunk.chunk_id not in self._sentence_ends:
+            ends = [chunk.start + end for _, end in sentence_spans(chunk.text)[:-1]]
+            self._sentence_ends[chunk.chunk_id] = ends
+        return self._sentence_ends[chunk.chunk_id]
+
+    def is_blank(self, chunk: Chunk, start: int, end: int) -> bool:
+        """Tell whether the text of a chunk has only white space between two offsets."""
+        if end - start > MAX_BLANK:
+            return False
+        text = self._text_of(chunk.document_id, chunk.revision)
+        return text is not None and text[start:end].isspace()
+
+    def passage(self, hits: Sequence[Hit], start: int, end: int) -> Passage:
+        """Return the passage of a span.
+
+        Args:
+            hits: whose chunks are in it, best first.
+            start: first character in the canonical text.
+            end: one past the last character.
+        """
+        first = min((hit.chunk for hit in hits), key=lambda chunk: chunk.start)
+        key = (first.chunk_id, start, end)
+        body = self._bodies.get(key)
+        if body is None:
+            body = self._bodies[key] = self._cut(hits, first, start, end)
+        return Passage(
+            document_id=first.document_id,
+            revision=first.revision,
+            start=start,
+            end=end,
+            text=body.text,
+            headings=body.headings,
+            table_header=body.table_header,
+            hits=tuple(hits),
+            num_tokens=body.num_tokens,
+        )
+
+    def _cut(self, hits: Sequence[Hit], first: Chunk, start: int, end: int) -> "_Body":
+        text = self._slice([hit.chunk for hit in hits], start, end)
+        headings, table_header = _head(first, text, first.start - start)
+        num_tokens = self._count_tokens(make_passage(headings, table_header, text))
+        label_tokens = self._label_tokens(first.document_id)
+        return _Body(text, headings, table_header, num_tokens + label_tokens)
+
+    def _slice(self, chunks: list[Chunk], start: int, end: int) -> str:
+        """Return a span of the canonical text; of a text that is not kept, by its chunks."""
+        chunks.sort(key=lambda chunk: chunk.start)
+        if len(chunks) > 1 or start < chunks[0].start or end > chunks[0].end:
+            text = self._text_of(chunks[0].document_id, chunks[0].revision)
+            if text is not None:
+                return text[start:end]
+        pieces = ""
+        for chunk in chunks:
+            pieces += chunk.text[start + len(pieces) - chunk.start :]
+        return pieces[: end - start]
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """What a passage has whatever its hits are."""
+
+    text: str
+    headings: tuple[str, ...]
+    table_header: str
+    num_tokens: int
+
+
 @dataclass(slots=True)
-class _Packer:
-    """A packing under way.
+class Packer:
+    """A packing under way; hits are added best first.
 
     Attributes:
-        ranks: place of each chunk among the hits, the best first.
-        passages: best first.
-        said: what each chunk says that was looked at, by its id.
+        excerpts: cuts the passages.
+        max_tokens: most tokens of all passages with their labels; None: any.
+        passages: best first; a list that is replaced, not changed.
+        num_tokens: of all passages with their labels.
+        dropped: what is in no passage, in the order it was added.
         is_full: whether a chunk was cut, so that no more are taken.
     """
 
-    ranks: Mapping[str, int]
-    text_of: TextOf
-    count_tokens: Callable[[str], int]
-    max_tokens: int | None
-    label_tokens: int
-    passages: list[Passage] = field(default_factory=list)
+    excerpts: Excerpts
+    max_tokens: int | None = None
+    passages: Sequence[Passage] = ()
+    num_tokens: int = 0
     dropped: list[Dropped] = field(default_factory=list)
-    said: dict[str, frozenset[str]] = field(default_factory=dict)
     is_full: bool = False
+    _ranks: dict[str, int] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
 
-    @property
-    def num_tokens(self) -> int:
-        return sum(passage.num_tokens for passage in self.passages)
+    def fork(self, passages: Sequence[Passage], max_tokens: int) -> "Packer":
+        """Return a packer that goes on from an earlier state, within a budget that this one kept.
+
+        Args:
+            passages: that there were then; what it is given next must come in the same order.
+            max_tokens: the budget.
+        """
+        hits = [hit for passage in passages for hit in passage.hits]
+        return replace(
+            self,
+            max_tokens=max_tokens,
+            passages=passages,
+            num_tokens=sum(passage.num_tokens for passage in passages),
+            dropped=[],
+            _known=set().union(*(self.excerpts.statements(hit.chunk) for hit in hits)),
+        )
 
     def add(self, hit: Hit) -> None:
         """Take a hit or drop it."""
         chunk = hit.chunk
+        self._ranks.setdefault(chunk.chunk_id, len(self._ranks))
         twin = None if self.is_full else self._twin(chunk)
         if twin is not None:
             self.dropped.append(Dropped(chunk.chunk_id, Reason.DUPLICATE, twin))
@@ -207,104 +318,81 @@ class _Packer:
     def expand(self) -> None:
         """Widen passages to the parent windows of their hits as far as the budget goes."""
         for hit in [hit for passage in self.passages for hit in passage.hits]:
-            chunk = hit.chunk
-            if self.text_of(chunk.document_id, chunk.revision) is not None:
-                self._place(hit, chunk.parent_start, chunk.parent_end)
+            if self.excerpts.has_text(hit.chunk):
+                self._place(hit, hit.chunk.parent_start, hit.chunk.parent_end)
 
     def _twin(self, chunk: Chunk) -> str | None:
         """Return the best chunk of a passage that has all that a chunk says, if there is one."""
-        statements = self.said.setdefault(chunk.chunk_id, _statements(chunk))
+        statements = self.excerpts.statements(chunk)
+        if not statements <= self._known:
+            return None
         for passage in self.passages:
             if not _contains(passage, chunk):
-                known = frozenset().union(*(self.said[hit.chunk.chunk_id] for hit in passage.hits))
-                if statements <= known:
+                said = (self.excerpts.statements(hit.chunk) for hit in passage.hits)
+                if statements <= frozenset().union(*said):
                     return passage.hits[0].chunk.chunk_id
         return None
 
     def _place(self, hit: Hit, start: int, end: int) -> bool:
         """Put a span of a hit's document in, stitched to the passages it touches, if it fits."""
-        touched = [one for one in self.passages if self._touches(one, hit.chunk, start, end)]
+        document_id, revision = hit.chunk.document_id, hit.chunk.revision
+        touched = [
+            one
+            for one in self.passages
+            if one.document_id == document_id
+            and one.revision == revision
+            and self._touches(one, hit.chunk, start, end)
+        ]
         passage = self._joined(hit, start, end, touched)
-        others = [one for one in self.passages if one not in touched]
-        num_tokens = sum(one.num_tokens for one in others) + passage.num_tokens
+        gone = sum(one.num_tokens for one in touched)
+        num_tokens = self.num_tokens - gone + passage.num_tokens
         if self.max_tokens is not None and num_tokens > self.max_tokens:
             return False
-        self.passages = sorted([*others, passage], key=lambda one: self._rank(one.hits[0]))
+        self.num_tokens = num_tokens
+        if touched:
+            others = [one for one in self.passages if one not in touched]
+            self.passages = sorted([*others, passage], key=self._place_of)
+        else:  # hits come best first
+            self.passages = [*self.passages, passage]
+        self._known |= self.excerpts.statements(hit.chunk)
         return True
 
     def _place_cut(self, hit: Hit) -> bool:
         """Put as many of the first sentences of a chunk into the passages as fit, but not all."""
-        chunk = hit.chunk
-        for _, end in reversed(sentence_spans(chunk.text)[:-1]):
-            if self._place(hit, chunk.start, chunk.start + end):
-                self.is_full = True
-                return True
-        return False
+        start, ends = hit.chunk.start, self.excerpts.sentence_ends(hit.chunk)
+        if not ends or not self._place(hit, start, ends[0]):
+            return False
+        self.is_full = True
+        for end in reversed(ends[1:]):
+            if self._place(hit, start, end):
+                break
+        return True
 
     def _touches(self, passage: Passage, chunk: Chunk, start: int, end: int) -> bool:
-        """Tell whether there is nothing but white space between a passage and a span."""
-        if not _is_same_text(passage, chunk):
-            return False
+        """Tell whether there is nothing but white space between a passage and a span of a text."""
         blank_start, blank_end = min(passage.end, end), max(passage.start, start)
-        if blank_start >= blank_end:
-            return True
-        if blank_end - blank_start > _MAX_BLANK:
-            return False
-        text = self.text_of(chunk.document_id, chunk.revision)
-        return text is not None and text[blank_start:blank_end].isspace()
+        return blank_start >= blank_end or self.excerpts.is_blank(chunk, blank_start, blank_end)
 
     def _joined(self, hit: Hit, start: int, end: int, touched: Sequence[Passage]) -> Passage:
-        start = min([start, *(passage.start for passage in touched)])
-        end = max([end, *(passage.end for passage in touched)])
+        if not touched:
+            return self.excerpts.passage((hit,), start, end)
+        start = min(start, *(passage.start for passage in touched))
+        end = max(end, *(passage.end for passage in touched))
         found = {one.chunk.chunk_id: one for passage in touched for one in passage.hits}
         hits = sorted((found | {hit.chunk.chunk_id: hit}).values(), key=self._rank)
-        first = min((one.chunk for one in hits), key=lambda chunk: chunk.start)
-        text = self._slice(hits, start, end)
-        headings, table_header = _head(first, text, first.start - start)
-        num_tokens = self.count_tokens(make_passage(headings, table_header, text))
-        return Passage(
-            document_id=first.document_id,
-            revision=first.revision,
-            start=start,
-            end=end,
-            text=text,
-            headings=headings,
-            table_header=table_header,
-            hits=tuple(hits),
-            num_tokens=num_tokens + self.label_tokens,
-        )
-
-    def _slice(self, hits: Sequence[Hit], start: int, end: int) -> str:
-        """Return a span of the canonical text; of a text that is not kept, by its chunks."""
-        chunks = sorted((hit.chunk for hit in hits), key=lambda chunk: chunk.start)
-        if len(chunks) > 1 or start < chunks[0].start or end > chunks[0].end:
-            text = self.text_of(chunks[0].document_id, chunks[0].revision)
-            if text is not None:
-                return text[start:end]
-        pieces = ""
-        for chunk in chunks:
-            pieces += chunk.text[start + len(pieces) - chunk.start :]
-        return pieces[: end - start]
+        return self.excerpts.passage(hits, start, end)
 
     def _rank(self, hit: Hit) -> int:
-        return self.ranks[hit.chunk.chunk_id]
+        return self._ranks[hit.chunk.chunk_id]
 
-
-def _is_same_text(passage: Passage, chunk: Chunk) -> bool:
-    return (passage.document_id, passage.revision) == (chunk.document_id, chunk.revision)
+    def _place_of(self, passage: Passage) -> int:
+        return self._ranks[passage.hits[0].chunk.chunk_id]
 
 
 def _contains(passage: Passage, chunk: Chunk) -> bool:
     is_inside = passage.start <= chunk.start and chunk.end <= passage.end
-    return is_inside and _is_same_text(passage, chunk)
-
-
-def _statements(chunk: Chunk) -> frozenset[str]:
-    """Return the sentences of a chunk and the lines above it, white space made one."""
-    sentences = (chunk.text[start:end] for start, end in sentence_spans(chunk.text))
-    return frozenset(
-        " ".join(line.split()) for line in (chunk.heading_path, chunk.table_header, *sentences)
-    )
+    is_same = (passage.document_id, passage.revision) == (chunk.document_id, chunk.revision)
+    return is_inside and is_same
 
 
 def _head(chunk: Chunk, text: str, offset: int) -> tuple[tuple[str, ...], str]:

@@ -11,7 +11,7 @@ from retrieval.embedding import Matrix
 from retrieval.errors import EmbedderFailedError, IndexUnavailableError, RetrievalError
 from retrieval.filters import Filter, check_keys
 from retrieval.fusion import fuse
-from retrieval.index import ChunkIndex, Ranking
+from retrieval.index import Ranking, SearchableIndex
 from retrieval.profiles import Mode, RetrievalProfile
 from retrieval.reranking import Outcome, Reranking
 
@@ -68,7 +68,7 @@ class Searcher:
 
     def search(
         self,
-        index: ChunkIndex,
+        index: SearchableIndex,
         embed_query: EmbedQuery,
         text: str,
         profile: RetrievalProfile,
@@ -119,7 +119,7 @@ class Searcher:
         return SearchResult(hits, timings, warnings, rankings, dropped, depth)
 
     def _rank_arms(
-        self, index: ChunkIndex, query: "_Query", mode: Mode, depth: int
+        self, index: SearchableIndex, query: "_Query", mode: Mode, depth: int
     ) -> tuple[dict[str, Ranking], list[str]]:
         """Run the searches of a mode; return their rankings and warnings.
 
@@ -174,7 +174,9 @@ def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
         return error
 
 
-def _complete(index: ChunkIndex, query: _Query, rankings: dict[str, Ranking], depth: int) -> None:
+def _complete(
+    index: SearchableIndex, query: _Query, rankings: dict[str, Ranking], depth: int
+) -> None:
     """Give the candidates of each search the score of the other, too.
 
     The engine scores given chunks by their vectors at once, but by words it takes as long as for
@@ -193,7 +195,7 @@ def _complete(index: ChunkIndex, query: _Query, rankings: dict[str, Ranking], de
 
 
 def _rerank(
-    index: ChunkIndex,
+    index: SearchableIndex,
     query: str,
     rankings: dict[str, Ranking],
     reranking: Reranking,
@@ -242,7 +244,7 @@ def _cut(ranking: Ranking, profile: RetrievalProfile, top_k: int) -> dict[str, s
 
 
 def _to_hits(
-    index: ChunkIndex, rankings: Mapping[str, Ranking], dropped: Mapping[str, str]
+    index: SearchableIndex, rankings: Mapping[str, Ranking], dropped: Mapping[str, str]
 ) -> list[Hit]:
     """Fetch the chunks that stay, each with its scores; one deleted meanwhile is left out."""
     best = {key: score for key, score in _last(rankings).items() if key not in dropped}

@@ -64,19 +64,22 @@ def build_context(
         return None if text is None else text.text
 
     last = first + len(named)
-    labels = [f"\n\n{fence(last, filename, '', nonce)}" for filename in names.values()]
-    packing = pack(
-        [hit for hit, _ in named],
-        text_of,
-        count_tokens,
-        policy,
-        label_tokens=max(map(count_tokens, labels), default=0),
-    )
+
+    @cache
+    def label_tokens(document_id: str) -> int:
+        return count_label(count_tokens, last, names[document_id], nonce)
+
+    packing = pack([hit for hit, _ in named], text_of, count_tokens, policy, label_tokens)
     context = [
         ContextItem(number, passage, names[passage.document_id])
         for number, passage in enumerate(packing.passages, start=first)
     ]
     return context, packing
+
+
+def count_label(count_tokens: Callable[[str], int], number: int, filename: str, nonce: str) -> int:
+    """Count the tokens that a prompt has around a passage."""
+    return count_tokens(f"\n\n{fence(number, filename, '', nonce)}")
 
 
 def name_hits(library: Library, hits: Sequence[Hit]) -> list[tuple[Hit, str]]:

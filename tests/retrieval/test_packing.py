@@ -58,7 +58,7 @@ def pack_chunks(
         lambda document_id, _revision: texts.get(document_id),
         count_words,
         policy or PackingPolicy(),
-        label_tokens,
+        lambda _: label_tokens,
     )
 
 
@@ -305,7 +305,7 @@ def test_every_packing(
         return texts[document_id] if has_texts else None
 
     def run(some: Sequence[Hit]) -> Packing:
-        return pack(some, text_of, count_tokens, policy, label_tokens)
+        return pack(some, text_of, count_tokens, policy, lambda _: label_tokens)
 
     packing = run(hits)
 
