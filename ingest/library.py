@@ -195,6 +195,14 @@ class Library:
             for collection in self._catalog.list_collections()
         ]
 
+    def collection(self, name: str) -> Collection:
+        """Return a collection with what its chunks were made with.
+
+        Raises:
+            CollectionNotFoundError: no document was ever uploaded to it.
+        """
+        return self._collection(name)
+
     def reindex(self, name: str, *, force: bool = False) -> tuple[CollectionState, bool]:
         """Make a collection anew with the settings of today, if it was made with others.
 

@@ -11,6 +11,7 @@ RetrievalError
 ├── CollectionTooLargeError    the collection outgrew RETRIEVAL_LEXICAL=rank_bm25
 ├── IndexUnavailableError      the vector store did not answer
 ├── ProfileError               a retrieval profile is malformed
+├── ProfileInUseError          a collection is served with a profile that is to be deleted
 ├── ProfileNotFoundError       no retrieval profile has this name
 └── StoreLockedError           another process holds the store
 """
@@ -64,6 +65,10 @@ class IndexUnavailableError(RetrievalError):
 
 class ProfileError(RetrievalError):
     """A retrieval profile is malformed."""
+
+
+class ProfileInUseError(RetrievalError):
+    """A collection is served with a profile that is to be deleted."""
 
 
 class ProfileNotFoundError(RetrievalError):

@@ -1,14 +1,16 @@
 """Retrieval profiles: every choice on the way from a query to its hits, in one frozen object."""
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Generic, Self, TypeVar
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retrieval.adaptive import Rule
-from retrieval.errors import ProfileError, ProfileNotFoundError
+from retrieval.errors import ProfileError, ProfileInUseError, ProfileNotFoundError
 from retrieval.packing import PackingPolicy
 
 DEFAULT = "default"
@@ -94,7 +96,11 @@ P = TypeVar("P", bound=RetrievalProfile)
 
 
 class ProfileStore(Generic[P]):
-    """Profiles by name. `default` is the one the settings make, and cannot be saved over."""
+    """Profiles by name, and which of them a collection is served with.
+
+    `default` is the one the settings make. It cannot be saved over, and serves every collection
+    that no other one was chosen for.
+    """
 
     def __init__(self, folder: Path, default: P) -> None:
         self._folder = folder
@@ -139,11 +145,49 @@ class ProfileStore(Generic[P]):
 
         Raises:
             ProfileNotFoundError: there is none of this name that was saved.
+            ProfileInUseError: a collection is served with it.
         """
+        users = [collection for collection, served in self._served() if served == name]
+        if users:
+            raise ProfileInUseError(
+                f"The profile {name!r} serves the collection {users[0]!r}. Give that another one "
+                "first."
+            )
         try:
             self._path(name).unlink()
         except FileNotFoundError:
             raise ProfileNotFoundError(f"There is no saved profile {name!r}.") from None
+
+    def serve(self, collection: str, name: str) -> None:
+        """Serve a collection with a profile from now on.
+
+        Raises:
+            ProfileNotFoundError: there is none of this name.
+            ProfileError: its file is damaged, or no name is like this.
+        """
+        self.get(name)
+        path = self._served_path(collection)
+        if name == DEFAULT:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(name, encoding="utf-8")
+        new.replace(path)
+
+    def served(self, collection: str) -> str:
+        """Return the name of the profile that a collection is served with."""
+        try:
+            return self._served_path(collection).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return DEFAULT
+
+    def _served(self) -> Iterator[tuple[str, str]]:
+        for path in self._served_path("x").parent.glob("*.served"):
+            yield unquote(path.stem), path.read_text(encoding="utf-8")
+
+    def _served_path(self, collection: str) -> Path:
+        return self._folder / "collections" / f"{quote(collection, safe='')}.served"
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):

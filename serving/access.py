@@ -47,6 +47,7 @@ CALLS = {
     ),
     Scope.ADMIN: (
         "POST /v1/collections/{name}/reindex",
+        "PUT /v1/collections/{name}/profile",
         "PUT /v1/profiles/{name}",
         "DELETE /v1/profiles/{name}",
         "GET /v1/keys",

@@ -196,6 +196,8 @@ class Answerer:
         with run.stages.stage("retrieval"):
             run.found = await asyncio.to_thread(self._search, question, run.rewriting.text)
         run.warnings += run.found.result.warnings
+        if question.standing is not None and not question.standing.is_certified:
+            run.warnings.append(question.standing.warning(question.profile_name))
         if _abstains(question, run.found):
             yield Delta(NO_ANSWER)
             drafts = [Draft(NO_ANSWER, NO_ANSWER, "stop")]

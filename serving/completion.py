@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,10 +22,12 @@ class Completion:
 
     Attributes:
         model: as the request named it.
+        profile: by which it comes about, see `Question.describe_profile`.
         trace_id: under which people find how the answer came about.
     """
 
     model: str
+    profile: Mapping[str, Any]
     trace_id: str = field(default_factory=lambda: f"trace-{uuid.uuid4().hex}")
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
@@ -103,7 +106,11 @@ class Completion:
         return event(self._wrap("chat.completion.chunk", [choice], **(more or {})))
 
     def _extension(self, conclusion: Conclusion) -> dict[str, Any]:
-        return {"trace_id": self.trace_id, **extension(conclusion)}
+        return {
+            "trace_id": self.trace_id,
+            "profile": dict(self.profile),
+            **extension(conclusion),
+        }
 
     def _reasoning(self, index: int) -> dict[str, str]:
         return {"reasoning": self._thoughts[index]} if index in self._thoughts else {}

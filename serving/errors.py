@@ -178,6 +178,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     BudgetSpentError: (429, "rate_limit_error", "budget_spent"),
     RateLimitedError: (429, "rate_limit_error", "rate_limit_exceeded"),
     retrieval_errors.ProfileError: (400, "invalid_request_error", "invalid_profile"),
+    retrieval_errors.ProfileInUseError: (409, "conflict_error", "profile_in_use"),
     retrieval_errors.ProfileNotFoundError: (404, "not_found_error", "profile_not_found"),
     retrieval_errors.EmbedderFailedError: (500, "server_error", "embedder_failed"),
     ModelFailedError: (502, "server_error", "model_failed"),

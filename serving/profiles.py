@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field
 
 from retrieval.profiles import RetrievalProfile
+from serving.certificates import Certificate
 from serving.generation import Thinking
 
 MAX_SAMPLES = 16
@@ -70,9 +71,11 @@ class AnsweringProfile(RetrievalProfile):
 
     Attributes:
         answering: how to answer; searches alone do not look at it.
+        certificate: what was shown of it by `suffice eval tune`.
     """
 
     answering: AnswerPolicy = AnswerPolicy()
+    certificate: Certificate | None = None
 
 
 def to_thinking(wish: bool | int | None) -> Thinking | None:

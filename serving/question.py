@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from retrieval.filters import Filter
 from retrieval.packing import PackingPolicy
+from serving.certificates import Standing
 from serving.generation import Sampling, Turn
 from serving.planning import Budget
 from serving.profiles import AnsweringProfile
@@ -26,6 +28,8 @@ class Question:
         has_fixed_answer: whether the caller said how long the answer may be.
         budget: what the answer may take.
         caller: who asks; conversations of different callers share nothing.
+        profile_name: of a saved profile, or `default`; None: the caller brought it along.
+        standing: of the profile's certificate; None: it has none.
     """
 
     text: str
@@ -39,11 +43,18 @@ class Question:
     has_fixed_answer: bool = False
     budget: Budget = field(default_factory=Budget)
     caller: str = ""
+    profile_name: str | None = None
+    standing: Standing | None = None
 
     @property
     def num_choices(self) -> int:
         """How many answers are given."""
         return self.sampling.num_choices
+
+    def describe_profile(self) -> dict[str, Any]:
+        """Return by what profile the answer comes about, and what was shown of it."""
+        certificate = self.standing.describe() if self.standing else None
+        return {"name": self.profile_name, "certificate": certificate}
 
     @property
     def scope(self) -> str:

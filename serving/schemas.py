@@ -21,7 +21,7 @@ from ingest.library import CollectionState
 from retrieval.chunks import Chunk, Hit
 from retrieval.explanation import Explanation
 from retrieval.filters import Filter, parse_filter
-from retrieval.profiles import DEFAULT, MAX_TOP_K, Mode
+from retrieval.profiles import MAX_TOP_K, Mode
 from serving.keys import KeyLimits, Scope
 from serving.money import MAX_USD, to_nano_usd
 from serving.profiles import MAX_SAMPLES, AnsweringProfile, Verification
@@ -61,10 +61,16 @@ class SearchRequest(Request):
     collection: str = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     mode: Mode | None = None
-    profile: AnsweringProfile | str = DEFAULT
+    profile: AnsweringProfile | str | None = None
     rerank: bool | None = Field(default=None, strict=True)
     explain: bool = False
     filter: MetadataFilter = None
+
+
+class ServedProfile(Request):
+    """Body of PUT /v1/collections/{name}/profile."""
+
+    profile: str
 
 
 class TextPart(BaseModel):
@@ -280,9 +286,10 @@ class CollectionView(BaseModel):
     fingerprints: dict[str, str]
     outdated: list[str]
     reindexing: ReindexingView | None
+    profile: str
 
     @classmethod
-    def of(cls, state: CollectionState) -> "CollectionView":
+    def of(cls, state: CollectionState, profile: str) -> "CollectionView":
         """Show a collection."""
         collection = state.collection
         return cls(
@@ -297,6 +304,7 @@ class CollectionView(BaseModel):
             },
             outdated=state.outdated,
             reindexing=ReindexingView.of(state.reindexing) if state.reindexing else None,
+            profile=profile,
         )
 
 

@@ -108,14 +108,14 @@ def open_service(
         open_cache(home.vectors, settings.retrieval.vector_cache_bytes) as cache,
         ExitStack() as closing,
     ):
-        load = load or partial(_load_embedder, settings.retrieval)
+        load = load or partial(load_embedder, settings.retrieval)
         recipes = Recipes(
             settings.ingest,
             settings.retrieval.language,
             _cached(embedder or load(settings.retrieval.embedder), cache),
             lambda name: _cached(load(name), cache),
         )
-        searcher = Searcher(_build_reranking(settings.retrieval, recipes.current.embedder, closing))
+        searcher = Searcher(build_reranking(settings.retrieval, recipes.current.embedder, closing))
         closing.callback(searcher.close)
         pipeline = _build_pipeline(settings, home, recipes, cache)
         database_url = settings.ingest.database_url or home.database_url("jobs")
@@ -157,7 +157,12 @@ def open_service(
         )
 
 
-def _load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
+def load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
+    """Load an embedder by name, on the device and with the precision of the settings.
+
+    Raises:
+        EmbedderUnavailableError: it cannot be loaded.
+    """
     return SentenceTransformerEmbedder(name, settings.device, settings.embedder_precision)
 
 
@@ -196,9 +201,20 @@ def build_store(settings: RetrievalSettings, home: Home) -> IndexStore:
     return RankBM25Store(store) if settings.lexical == "rank_bm25" else store
 
 
-def _build_reranking(
+def build_reranking(
     settings: RetrievalSettings, embedder: Embedder, closing: ExitStack
 ) -> Reranking | None:
+    """Return the second stage of searches, if the settings want one.
+
+    Args:
+        settings: of retrieval.
+        embedder: for late interaction.
+        closing: closes what is held.
+
+    Raises:
+        RerankerUnavailableError: the reranker cannot be loaded.
+        CalibrationError: its calibration is missing, broken or another's.
+    """
     reranker = _build_reranker(settings, embedder, closing)
     if reranker is None:
         return None

@@ -203,6 +203,11 @@ class Client:
         """Save a retrieval profile; return it with its defaults."""
         return self._call("PUT", f"/v1/profiles/{quote(name, safe='')}", json=profile)
 
+    def serve_profile(self, collection: str, name: str) -> dict[str, Any]:
+        """Serve a collection with a saved profile from now on; return the collection."""
+        path = f"/v1/collections/{quote(collection, safe='')}/profile"
+        return self._call("PUT", path, json={"profile": name})
+
     def delete_profile(self, name: str) -> dict[str, Any]:
         """Delete a saved retrieval profile."""
         return self._call("DELETE", f"/v1/profiles/{quote(name, safe='')}")

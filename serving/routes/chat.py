@@ -14,6 +14,7 @@ from retrieval.profiles import DEFAULT
 from serving.access import Caller
 from serving.account import Account
 from serving.answering import Conclusion
+from serving.certificates import Standing
 from serving.completion import DONE, Completion, event
 from serving.errors import InvalidRequestError, error_body
 from serving.generation import Delta, Sampling, Turn, thinking_room
@@ -24,6 +25,7 @@ from serving.question import Question
 from serving.routes.dependencies import (
     Admission,
     CurrentCaller,
+    FoundProfile,
     RunningService,
     check_question,
     find_profile,
@@ -74,7 +76,7 @@ async def chat(
     question = _to_question(request, service, caller)
     permit = await admit(*_most(question, service))
     account = Account(question.budget)
-    completion = Completion(request.model)
+    completion = Completion(request.model, question.describe_profile())
     answer = service.bookkeeper.follow(
         service.answerer.answer(question, account),
         completion.trace_id,
@@ -118,8 +120,9 @@ def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Ques
     if last.role != "user":
         raise InvalidRequestError("The last message must be the user's question.", "messages")
     settings = service.settings.serving
-    profile = _to_profile(request, service)
     options = request.suffice
+    found = _to_profile(request, service)
+    profile = found.profile
     if request.n > 1 and profile.answering.samples > 1:
         raise InvalidRequestError(
             "Ask either for n answers or for the best of several samples, not both.", "n"
@@ -139,16 +142,31 @@ def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Ques
         has_fixed_answer=bool(request.max_completion_tokens or request.max_tokens),
         budget=Budget(**options.budget.model_dump()),
         caller=caller.key.id,
+        profile_name=found.name,
+        standing=_check_certificate(profile, options.collection, service),
     )
 
 
-def _to_profile(request: ChatRequest, service: Service) -> AnsweringProfile:
+def _check_certificate(
+    profile: AnsweringProfile, collection: str, service: Service
+) -> Standing | None:
+    if profile.certificate is None:
+        return None
+    reranking = service.searcher.reranking if profile.rerank else None
+    return profile.certificate.check(
+        service.library.collection(collection),
+        reranking.reranker.name if reranking else None,
+        service.models.get(profile.answering.model).name,
+    )
+
+
+def _to_profile(request: ChatRequest, service: Service) -> FoundProfile:
     """Return the profile that a request names or brings, with what it asks for otherwise."""
     options = request.suffice
     named = None
     if request.model.startswith(PROFILE_PREFIX):
         named = request.model.removeprefix(PROFILE_PREFIX)
-    profile = find_profile(options.profile or named or DEFAULT, service)
+    found = find_profile(options.profile or named, options.collection, service)
     wishes: dict[str, Any] = {}
     if request.model != MODEL and named is None:
         service.models.get(request.model)
@@ -162,8 +180,8 @@ def _to_profile(request: ChatRequest, service: Service) -> AnsweringProfile:
         wishes["samples"] = options.samples
     if options.verify is not None:
         wishes["verify"] = _to_verification(options.verify)
-    policy = AnswerPolicy.model_validate(profile.answering.model_dump() | wishes)
-    return profile.model_copy(update={"answering": policy})
+    policy = AnswerPolicy.model_validate(found.profile.answering.model_dump() | wishes)
+    return FoundProfile(found.name, found.profile.model_copy(update={"answering": policy}))
 
 
 def _to_verification(wish: bool | Verification) -> Verification:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -75,13 +76,26 @@ async def admit_search(service: RunningService, caller: CurrentCaller) -> AsyncI
         yield
 
 
-def find_profile(wanted: AnsweringProfile | str, service: Service) -> AnsweringProfile:
-    """Return the profile that a request names or brings.
+@dataclass(frozen=True, slots=True)
+class FoundProfile:
+    """The profile of a request; one that it brought along has no name."""
+
+    name: str | None
+    profile: AnsweringProfile
+
+
+def find_profile(
+    wanted: AnsweringProfile | str | None, collection: str, service: Service
+) -> FoundProfile:
+    """Return the profile that a request names or brings, or else that of its collection.
 
     Raises:
         ProfileNotFoundError: no saved one has that name.
     """
-    return service.profiles.get(wanted) if isinstance(wanted, str) else wanted
+    if isinstance(wanted, AnsweringProfile):
+        return FoundProfile(None, wanted)
+    name = service.profiles.served(collection) if wanted is None else wanted
+    return FoundProfile(name, service.profiles.get(name))
 
 
 def check_question(text: str, service: Service, param: str) -> str:

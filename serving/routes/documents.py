@@ -11,10 +11,11 @@ from pydantic_core import from_json
 
 from ingest.documents import Status
 from ingest.errors import DocumentNotFoundError
-from ingest.library import Upload
+from ingest.library import CollectionState, Upload
 from serving.errors import InvalidRequestError
 from serving.routes.dependencies import CurrentCaller, KnownDocument, RunningService
-from serving.schemas import CollectionView, DocumentView
+from serving.schemas import CollectionView, DocumentView, ServedProfile
+from serving.service import Service
 
 router = APIRouter()
 PIECE_BYTES = 1 << 20
@@ -149,6 +150,8 @@ def text(
         "page": canonical.page_at(start),
         "place": canonical.place_at(start),
         "headings": [heading for heading in canonical.headings if start <= heading.start < stop],
+        "page_starts": [page for page in canonical.page_starts if start <= page < stop],
+        "places": [place for place in canonical.places if start <= place.start < stop],
         "file": {
             "metadata": canonical.metadata,
             "ocr_pages": canonical.ocr_pages,
@@ -162,7 +165,19 @@ def text(
 def collections(service: RunningService, caller: CurrentCaller) -> dict[str, list[CollectionView]]:
     """List the collections with what their chunks were made with."""
     known = [one for one in service.library.collections() if caller.allows(one.collection.name)]
-    return {"collections": [CollectionView.of(state) for state in known]}
+    return {"collections": [_show(state, service) for state in known]}
+
+
+@router.put("/v1/collections/{name}/profile")
+def serve_profile(
+    name: str, request: ServedProfile, service: RunningService, caller: CurrentCaller
+) -> CollectionView:
+    """Serve a collection with a profile from now on."""
+    caller.check_collection(name)
+    service.library.collection(name)
+    service.profiles.serve(name, request.profile)
+    states = service.library.collections()
+    return _show(next(one for one in states if one.collection.name == name), service)
 
 
 @router.post("/v1/collections/{name}/reindex")
@@ -178,7 +193,11 @@ def reindex(
     caller.check_collection(name)
     state, is_reindexed = service.library.reindex(name, force=force)
     response.status_code = 202 if is_reindexed else 200
-    return CollectionView.of(state)
+    return _show(state, service)
+
+
+def _show(state: CollectionState, service: Service) -> CollectionView:
+    return CollectionView.of(state, service.profiles.served(state.collection.name))
 
 
 def _parse_metadata(text: str) -> dict[str, Any]:

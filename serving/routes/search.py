@@ -32,7 +32,7 @@ def search(
     """Find the chunks that answer a query."""
     caller.check_collection(request.collection)
     query = check_question(request.query, service, "query")
-    profile = find_profile(request.profile, service)
+    profile = find_profile(request.profile, request.collection, service).profile
     if request.mode is not None:
         profile = profile.model_copy(update={"mode": request.mode})
     if request.rerank is not None:

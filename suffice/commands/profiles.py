@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from suffice.options import Json, Url, console, print_json, read_json, service
+from suffice.options import Collection, Json, Url, console, print_json, read_json, service
 
-app = typer.Typer(help="List, show, save and delete retrieval profiles.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, save, serve and delete retrieval profiles.", no_args_is_help=True
+)
 Name = Annotated[str, typer.Argument(help="Name of a profile.")]
 
 
@@ -51,3 +53,16 @@ def delete(name: Name, url: Url = None) -> None:
     with service(url) as client:
         client.delete_profile(name)
     console.print(f"deleted {name}")
+
+
+@app.command()
+def serve(
+    name: Name, collection: Collection = "default", json_output: Json = False, url: Url = None
+) -> None:
+    """Serve a collection with a profile from now on; `default` is that of the settings."""
+    with service(url) as client:
+        served = client.serve_profile(collection, name)
+    if json_output:
+        print_json(served)
+    else:
+        console.print(f"{collection!r} is served with the profile {name!r}.", markup=False)

@@ -1,0 +1,121 @@
+"""Certificates: what was shown of a profile, and whether it is about what is served now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ingest.documents import Collection
+
+
+class Fingerprints(BaseModel):
+    """What a profile was measured with.
+
+    Attributes:
+        embedder: that made the vectors.
+        analyzer: language of the lexical index.
+        chunker: that cut the documents.
+        reranker: its name; None: there was none.
+        model: name of the one whose tokens were counted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedder: str
+    analyzer: str
+    chunker: str
+    reranker: str | None
+    model: str
+
+    @classmethod
+    def of(cls, collection: Collection, reranker: str | None, model: str) -> "Fingerprints":
+        """Return those of a collection that is searched with a reranker and read by a model."""
+        return cls(
+            embedder=collection.embedder_fingerprint,
+            analyzer=collection.analyzer,
+            chunker=collection.chunker_fingerprint,
+            reranker=reranker,
+            model=model,
+        )
+
+    def differences(self, now: "Fingerprints") -> list[str]:
+        """Return in words what is another one now."""
+        before, after = self.model_dump(), now.model_dump()
+        return [f"another {part}" for part in before if before[part] != after[part]]
+
+
+class Certificate(BaseModel):
+    """What was shown of a profile, on questions that had no part in its choice.
+
+    Attributes:
+        statement: in words.
+        collection: whose documents were searched.
+        eps: by how much less evidence it may find than what it was compared with.
+        delta: the probability that it finds less all the same.
+        test: by which that was computed.
+        num_questions: that it was tested on.
+        num_clusters: independent groups of them.
+        coverage: mean share of the evidence in the context.
+        prompt_tokens: mean of the prompts.
+        reference_prompt_tokens: mean of the prompts before.
+        created: the day.
+        questions: SHA-256 of their file.
+        fingerprints: of what it was measured with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    statement: str
+    collection: str
+    eps: float = Field(ge=0, lt=1)
+    delta: float = Field(gt=0, lt=1)
+    test: str
+    num_questions: int = Field(ge=1)
+    num_clusters: int = Field(ge=1)
+    coverage: float = Field(ge=0, le=1)
+    prompt_tokens: float = Field(ge=0)
+    reference_prompt_tokens: float = Field(ge=0)
+    created: date
+    questions: str
+    fingerprints: Fingerprints
+
+    def check(self, collection: Collection, reranker: str | None, model: str) -> "Standing":
+        """Return whether it is about what is served now."""
+        differences = self.fingerprints.differences(Fingerprints.of(collection, reranker, model))
+        if collection.name != self.collection:
+            differences.insert(0, f"another collection than {self.collection!r}")
+        return Standing(self, tuple(differences))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A certificate, and what of it is no more so.
+
+    Attributes:
+        differences: in words; with any of them the profile is uncertified.
+    """
+
+    certificate: Certificate
+    differences: tuple[str, ...]
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether the certificate is about what is served now."""
+        return not self.differences
+
+    def describe(self) -> Mapping[str, object]:
+        """Return it as the `certificate` of an answer."""
+        return {
+            "certified": self.is_certified,
+            "statement": self.certificate.statement,
+            "created": self.certificate.created.isoformat(),
+            "differences": list(self.differences),
+        }
+
+    def warning(self, name: str | None) -> str:
+        """Say that a profile is uncertified."""
+        return (
+            f"The profile {name!r} is uncertified here: it was measured with "
+            f"{' and '.join(self.differences)}. Run `suffice eval tune` again, or undo the change."
+        )

@@ -1,0 +1,99 @@
+"""A certified profile serves a collection, and says so only while it is about what is served."""
+
+from datetime import date
+from typing import Any
+
+import pytest
+
+from tests.serving.application import Application, assert_refused
+
+pytestmark = pytest.mark.usefixtures("documents")
+QUESTION = "how many kilograms of honey does one hive give each year"
+
+
+def certify(application: Application, **other: Any) -> dict[str, Any]:
+    """Return a profile of two chunks, certified with what the service has now."""
+    [collection] = [
+        one
+        for one in application.http.get("/v1/collections").json()["collections"]
+        if one["name"] == "default"
+    ]
+    made = collection["fingerprints"]
+    return {
+        "top_k": 2,
+        "certificate": {
+            "statement": "2 chunks: 300 tokens instead of 1,500.",
+            "collection": "default",
+            "eps": 0.03,
+            "delta": 0.05,
+            "test": "wsr",
+            "num_questions": 200,
+            "num_clusters": 150,
+            "coverage": 0.95,
+            "prompt_tokens": 300,
+            "reference_prompt_tokens": 1500,
+            "created": date(2026, 11, 26).isoformat(),
+            "questions": "abc",
+            "fingerprints": {**made, "reranker": None, "model": "extractive", **other},
+        },
+    }
+
+
+def test_a_collection_is_served_with_a_certified_profile(application: Application) -> None:
+    http = application.http
+    before = application.ask(QUESTION).json()["suffice"]
+    assert before["profile"] == {"name": "default", "certificate": None}
+    assert http.put("/v1/profiles/tuned", json=certify(application)).status_code == 200
+    served = http.put("/v1/collections/default/profile", json={"profile": "tuned"}).json()
+    assert served["profile"] == "tuned"
+    try:
+        after = application.ask(QUESTION).json()["suffice"]
+        assert after["context"]["chunks"] == 2
+        assert after["context"]["tokens"] < before["context"]["tokens"]
+        assert after["profile"] == {
+            "name": "tuned",
+            "certificate": {
+                "certified": True,
+                "statement": "2 chunks: 300 tokens instead of 1,500.",
+                "created": "2026-11-26",
+                "differences": [],
+            },
+        }
+        assert after["warnings"] == before["warnings"]
+        # What a request names wins.
+        named = application.ask(QUESTION, suffice={"profile": "default"}).json()["suffice"]
+        assert named["context"] == before["context"]
+        assert len(application.search(QUESTION)) == 2
+        refused = http.delete("/v1/profiles/tuned")
+        assert_refused(refused, 409, "profile_in_use", None, "serves the collection 'default'")
+    finally:
+        http.put("/v1/collections/default/profile", json={"profile": "default"})
+    assert application.ask(QUESTION).json()["suffice"]["profile"]["name"] == "default"
+    assert http.delete("/v1/profiles/tuned").status_code == 200
+
+
+def test_with_another_embedder_it_is_uncertified_and_serves(application: Application) -> None:
+    profile = certify(application, embedder="another", model="qwen")
+    answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
+    certificate = answer["profile"]["certificate"]
+    assert not certificate["certified"]
+    assert certificate["differences"] == ["another embedder", "another model"]
+    assert answer["profile"]["name"] is None
+    assert answer["context"]["chunks"] == 2
+    [warning] = [one for one in answer["warnings"] if "uncertified" in one]
+    assert "another embedder and another model" in warning
+    profile["certificate"]["collection"] = "books"
+    answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
+    assert "another collection than 'books'" in answer["profile"]["certificate"]["differences"]
+
+
+def test_what_cannot_be_served_is_refused(application: Application) -> None:
+    put = application.http.put
+    refused = put("/v1/collections/default/profile", json={"profile": "nowhere"})
+    assert_refused(refused, 404, "profile_not_found", None, "no profile 'nowhere'")
+    refused = put("/v1/collections/nowhere/profile", json={"profile": "default"})
+    assert_refused(refused, 404, "collection_not_found", None, "nowhere")
+    profile = certify(application)
+    profile["certificate"]["eps"] = 2
+    refused = put("/v1/profiles/tuned", json=profile)
+    assert_refused(refused, 400, "invalid_value", "certificate.eps", "less than 1")
