@@ -4,7 +4,9 @@ EvalError
 ├── DatasetError      a file of the evaluation data is missing or broken
 ├── NoQuestionsError  the data holds nothing to measure with
 ├── MoneySpentError   another call of a model might cost more than allowed
-└── RatesError        a model server cannot be measured
+├── RatesError        a model server cannot be measured
+├── MismatchError     two results cannot be compared
+└── ReportError       a report cannot be written
 """
 
 
@@ -26,3 +28,11 @@ class MoneySpentError(EvalError):
 
 class RatesError(EvalError):
     """A model server cannot be measured."""
+
+
+class MismatchError(EvalError):
+    """Two results cannot be compared, because they are not about the same questions."""
+
+
+class ReportError(EvalError):
+    """A report cannot be written."""

@@ -8,11 +8,14 @@ from rich.table import Table
 
 from suffice.commands.convert import convert
 from suffice.commands.synth import synth
+from suffice.commands.tune import apply, tune
 from suffice.options import Collection, Json, Url, console, print_json, service
 
 app = typer.Typer(help="Measure retrieval.", no_args_is_help=True)
 app.command()(synth)
 app.command()(convert)
+app.command()(tune)
+app.command()(apply)
 Folder = Annotated[
     Path | None,
     typer.Option(help="Folder in BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.tsv."),
@@ -20,6 +23,7 @@ Folder = Annotated[
 File = Annotated[
     Path | None, typer.Option(help="Questions with evidence spans, one JSON object per line.")
 ]
+ResultFile = Annotated[Path, typer.Argument(help="A result.json that `suffice eval tune` wrote.")]
 Chunked = Annotated[bool, typer.Option(help="With --dataset: cut documents as the service does.")]
 
 
@@ -44,6 +48,41 @@ def run(
         _run_dataset(dataset, chunked=chunked, json_output=json_output)
     elif questions is not None:
         _run_questions(questions, collection, url, json_output=json_output)
+
+
+@app.command()
+def report(
+    result: ResultFile,
+    output: Annotated[
+        Path | None, typer.Option(help="File to write; default: report.html beside the result.")
+    ] = None,
+) -> None:
+    """Write the report of a tuning: one HTML file that needs nothing else."""
+    from eval.report.page import write_report  # noqa: PLC0415 - heavy, see cli.py
+    from eval.results import Result  # noqa: PLC0415
+
+    path = output or result.with_name("report.html")
+    write_report(Result.load(result), path)
+    console.print(f"Written to {path}.", markup=False)
+
+
+@app.command()
+def compare(
+    base: ResultFile,
+    new: ResultFile,
+    max_drop: Annotated[
+        float,
+        typer.Option(min=0.0001, max=1, help="How much evidence may be lost, as a share."),
+    ] = 0.02,
+    setting: Annotated[
+        str | None, typer.Option(help="Setting to compare; default: what each was served by.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Tell whether a change lost evidence: exit code 0 no, 1 yes, 2 unclear, 3 not comparable."""
+    from suffice.gate import run_gate  # noqa: PLC0415 - heavy, see cli.py
+
+    raise typer.Exit(run_gate(base, new, max_drop, setting, json_output=json_output))
 
 
 def _run_dataset(folder: Path, *, chunked: bool, json_output: bool) -> None:

@@ -1,0 +1,242 @@
+"""The choice: which setting to serve, by tests on questions that had no part in finding it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval.decisions.pvalues import PairedTest
+from eval.decisions.risk_control import Verdict as RiskVerdict
+from eval.decisions.risk_control import learn_then_test
+from eval.decisions.sample_size import items_needed
+from eval.decisions.sequence import Mode, certify
+from eval.measurements import Measurements
+from eval.pareto import pareto_front
+from eval.results import Verdict
+from serving.pricing import Price
+
+MAX_TESTED = 20
+# Of tokens, from the reference down to the least context; the steps are equal ratios.
+NUM_LEVELS = 24
+# What saves less than 3 % of the tokens is not worth a change.
+LEAST_SAVING = 0.97
+# Betting tests need about half as many items again as the normal approximation says.
+WSR_FACTOR = 1.5
+REFERENCE = 0
+_THOUSAND = 1000
+Ints = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is wanted.
+
+    Attributes:
+        eps: how much less coverage than the reference is no loss, in (0, 1).
+        delta: error rate, in (0, 1/2).
+        test: of one setting.
+        mode: what a setting is compared with.
+        min_coverage: least mean coverage, in (0, 1); None: only not to be worse.
+        max_prompt_tokens: that 95 % of the prompts must fit; None: any.
+    """
+
+    eps: float = 0.03
+    delta: float = 0.05
+    test: PairedTest = PairedTest.WSR
+    mode: Mode = Mode.REFERENCE
+    min_coverage: float | None = None
+    max_prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen, and why.
+
+    Attributes:
+        verdict: see there.
+        chosen: number of the setting; the reference's unless the verdict is CERTIFIED.
+        statement: in words.
+        candidates: numbers of the settings that were to be tested, in this order.
+        tested: number and p-value of those that were.
+        questions_needed: more of them, when there are too few; None: no number would tell.
+    """
+
+    verdict: Verdict
+    chosen: int
+    statement: str
+    candidates: list[int]
+    tested: list[tuple[int, float]]
+    questions_needed: int | None = None
+
+
+class Chooser:
+    """Finds candidates on one half of the questions and tests them on the other.
+
+    Settings are numbers of rows of both halves; the reference is row 0.
+    """
+
+    def __init__(
+        self,
+        tune: Measurements,
+        held_out: Measurements,
+        label: Callable[[int], str],
+        price: Price | None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            tune: the half to choose with.
+            held_out: the half to test on.
+            label: says in words what a setting is.
+            price: of the model that reads the prompts; None: nothing is known.
+        """
+        self._tune = tune
+        self._held_out = held_out
+        self._label = label
+        self._price = price
+        self._tokens = tune.means(tune.tokens)
+        self._coverage = tune.means(tune.coverage)
+
+    def front(self) -> list[int]:
+        """Return the settings of the front, by rising tokens."""
+        return pareto_front(self._tokens, self._coverage)
+
+    def choose(self, goal: Goal) -> Choice:
+        """Choose."""
+        allowed = np.arange(len(self._tokens))
+        if goal.max_prompt_tokens is not None:
+            p95 = np.percentile(self._tune.tokens, 95, axis=1)
+            allowed = np.flatnonzero(p95 <= goal.max_prompt_tokens)
+        if goal.min_coverage is not None:
+            return self._choose_by_coverage(allowed, goal.min_coverage, goal.delta)
+        return self._choose_by_reference(allowed, goal)
+
+    def _path(self, allowed: Ints, most: float) -> list[int]:
+        """Return settings with less and less context, each the best that takes no more than so.
+
+        Of settings that find the same the one with more context comes first: it is safer, and what
+        is cheaper follows.
+
+        Args:
+            allowed: settings to take.
+            most: tokens that none may exceed.
+        """
+        allowed = allowed[self._tokens[allowed] <= most]
+        if not allowed.size:
+            return []
+        path: dict[int, None] = {}
+        for level in np.geomspace(most, self._tokens[allowed].min(), NUM_LEVELS):
+            fitting = allowed[self._tokens[allowed] <= level * (1 + 1e-9)]
+            order = np.lexsort((self._tokens[fitting], self._coverage[fitting]))
+            path[int(fitting[order[-1]])] = None
+        return list(path)
+
+    def _choose_by_reference(self, allowed: Ints, goal: Goal) -> Choice:
+        """Test cheaper settings from the reference downwards."""
+        least = self._coverage[REFERENCE] - goal.eps
+        path = self._path(allowed, LEAST_SAVING * self._tokens[REFERENCE])
+        candidates = [one for one in path if self._coverage[one] >= least][:MAX_TESTED]
+        rows = [REFERENCE, *candidates]
+        held_out = self._held_out
+        certification = certify(
+            held_out.items(held_out.coverage[rows]),
+            range(len(rows)),
+            eps=goal.eps,
+            delta=goal.delta,
+            test=goal.test,
+            mode=goal.mode,
+        )
+        tested = [(rows[look.candidate], look.p_value) for look in certification.looks]
+        chosen = REFERENCE if certification.certified is None else rows[certification.certified]
+        if chosen != REFERENCE:
+            statement = self._state_certified(chosen, goal)
+            return Choice(Verdict.CERTIFIED, chosen, statement, candidates, tested)
+        needed = self._questions_needed(candidates, goal)
+        statement = self._state_kept(candidates, needed, goal)
+        return Choice(Verdict.NOT_CERTIFIED, chosen, statement, candidates, tested, needed)
+
+    def _choose_by_coverage(self, allowed: Ints, least: float, delta: float) -> Choice:
+        """Test settings from the most context downwards for the coverage that is asked for."""
+        candidates = self._path(allowed, float(self._tokens[allowed].max(initial=0.0)))
+        if not candidates:
+            statement = "Infeasible: no setting has prompts that are so short."
+            return Choice(Verdict.INFEASIBLE, REFERENCE, statement, [], [])
+        held_out = self._held_out
+        losses = np.clip(1 - held_out.items(held_out.coverage[candidates]), 0, 1)
+        control = learn_then_test(losses, 1 - least, delta)
+        tested = list(zip(candidates, control.p_values, strict=False))
+        chosen = REFERENCE if control.chosen is None else candidates[control.chosen]
+        needed = None
+        if control.verdict is RiskVerdict.CERTIFIED:
+            statement = (
+                f"{self._label(chosen)} ({self._mean_tokens(chosen):,.0f} tokens): its context "
+                f"holds at least {least:.0%} of the evidence on average, with error at most "
+                f"{delta:.0%}."
+            )
+        elif control.verdict is RiskVerdict.INFEASIBLE:
+            statement = (
+                f"Infeasible: with the most context, {self._label(candidates[0])}, retrieval finds "
+                f"{1 - control.deepest_risk:.0%} of the evidence; {least:.0%} were asked for."
+            )
+        else:
+            distance = 1 - least - control.deepest_risk
+            needed = self._more_questions(float(np.std(losses[0], ddof=1)), distance, delta)
+            statement = f"Cannot tell yet whether {least:.0%} of the evidence is found."
+            statement += _more(needed)
+        verdict = Verdict(control.verdict.value)
+        return Choice(verdict, chosen, statement, candidates, tested, needed)
+
+    def _questions_needed(self, candidates: Sequence[int], goal: Goal) -> int | None:
+        """Return how many more questions would certify the candidate that needs fewest."""
+        held_out = self._held_out
+        needed = []
+        for candidate in candidates:
+            losses = held_out.items(held_out.coverage[REFERENCE] - held_out.coverage[candidate])
+            distance = goal.eps - max(0.0, float(losses.mean()))
+            needed.append(self._more_questions(float(np.std(losses, ddof=1)), distance, goal.delta))
+        return min((one for one in needed if one is not None), default=None)
+
+    def _more_questions(self, deviation: float, distance: float, delta: float) -> int | None:
+        """Turn independent items of the held-out half into questions of both halves."""
+        items = items_needed(deviation, distance, delta) if distance > 0 else None
+        if items is None:
+            return None
+        # Where nothing was lost, the tests want to see that often enough.
+        items = ceil(WSR_FACTOR * max(items, -log(delta) / distance))
+        held_out, tune = self._held_out, self._tune
+        num_questions = len(held_out.clusters) + len(tune.clusters)
+        return max(1, ceil((items / held_out.num_items - 1) * num_questions))
+
+    def _state_certified(self, chosen: int, goal: Goal) -> str:
+        now, tokens = self._mean_tokens(REFERENCE), self._mean_tokens(chosen)
+        money = ""
+        if self._price is not None:
+            usd = (now - tokens) * self._price.prompt * _THOUSAND
+            money = f", saves ${usd:.2f} per 1,000 questions"
+        rival = "any other setting's" if goal.mode is Mode.BEST else "today's"
+        return (
+            f"{self._label(chosen)}: {tokens:,.0f} tokens instead of {now:,.0f} "
+            f"({1 - tokens / now:.0%} fewer){money}. Its evidence coverage is not below {rival} by "
+            f"more than {goal.eps:g}, with error at most {goal.delta:.0%}."
+        )
+
+    def _state_kept(self, candidates: Sequence[int], needed: int | None, goal: Goal) -> str:
+        now = f"{self._label(REFERENCE)} ({self._mean_tokens(REFERENCE):,.0f} tokens)"
+        if not candidates:
+            limit = "" if goal.max_prompt_tokens is None else " and so short a prompt"
+            return (
+                f"Keep {now}: nothing cheaper{limit} comes within {goal.eps:g} of its evidence "
+                "coverage."
+            )
+        if needed is None:
+            return f"Keep {now}: what is cheaper finds less on the questions that were held out."
+        return f"Cannot tell yet whether less context than {now} suffices.{_more(needed)}"
+
+    def _mean_tokens(self, setting: int) -> float:
+        return float(self._held_out.means(self._held_out.tokens[setting]))
+
+
+def _more(needed: int | None) -> str:
+    return "" if needed is None else f" About {needed:,} more questions are needed."

@@ -1,0 +1,158 @@
+"""The gate of a change in continuous integration: two results of tunings, question by question."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from eval.decisions.gate import Comparison, compare
+from eval.decisions.items import cluster_means
+from eval.errors import MismatchError
+from eval.results import Measured, Result
+
+MOST_FALLEN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Fallen:
+    """A question whose coverage fell."""
+
+    question_id: str
+    base: float
+    new: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResultComparison:
+    """What became of the coverage of the questions that both results have.
+
+    Attributes:
+        comparison: outcome and difference, over clusters.
+        max_drop: how much the mean was allowed to fall.
+        base_setting: that was measured before, in words.
+        new_setting: after the change.
+        num_questions: that both have.
+        num_clusters: of these.
+        num_only_base: questions that are in one result only.
+        num_only_new: likewise.
+        base_coverage: mean over the clusters.
+        new_coverage: likewise.
+        base_tokens: mean of the prompts, over the questions.
+        new_tokens: likewise.
+        fallen: the questions that fell most, up to `MOST_FALLEN`, the worst first.
+    """
+
+    comparison: Comparison
+    max_drop: float
+    base_setting: str
+    new_setting: str
+    num_questions: int
+    num_clusters: int
+    num_only_base: int
+    num_only_new: int
+    base_coverage: float
+    new_coverage: float
+    base_tokens: float
+    new_tokens: float
+    fallen: tuple[Fallen, ...]
+
+    @property
+    def questions_needed(self) -> int | None:
+        """How many questions would tell, if clusters stay as large; None: none is known."""
+        clusters = self.comparison.clusters_needed
+        return None if clusters is None else ceil(clusters * self.num_questions / self.num_clusters)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        fields = asdict(self)
+        comparison = fields.pop("comparison")
+        return {**comparison, "questions_needed": self.questions_needed, **fields}
+
+
+def compare_results(
+    base: Result, new: Result, max_drop: float, setting: str | None = None
+) -> ResultComparison:
+    """Compare the coverage of the same questions before and after a change.
+
+    Args:
+        base: before.
+        new: after.
+        max_drop: how much the mean may fall, in (0, 1].
+        setting: the name of what is compared in both; None: what each was served by.
+
+    Raises:
+        MismatchError: the results are not about the same questions, or the setting is not in both.
+        ValueError: max_drop is out of its range.
+    """
+    before = _setting(base, setting, "base")
+    after = _setting(new, setting, "new")
+    if setting is not None and before.profile != after.profile:
+        raise MismatchError(
+            f"{setting!r} is {before.label!r} in the base and {after.label!r} in the new result. "
+            "Tune both states with the same options."
+        )
+    pairs = list(_pairs(base, new))
+    rows, columns, clusters = zip(*pairs, strict=True)
+    base_scores = np.array(before.item_coverage)[list(rows)]
+    new_scores = np.array(after.item_coverage)[list(columns)]
+    comparison = compare(base_scores, new_scores, clusters, max_drop)
+    worst = np.argsort(new_scores - base_scores, kind="stable")[:MOST_FALLEN]
+    return ResultComparison(
+        comparison=comparison,
+        max_drop=max_drop,
+        base_setting=before.label,
+        new_setting=after.label,
+        num_questions=len(pairs),
+        num_clusters=len(set(clusters)),
+        num_only_base=len(base.question_ids) - len(pairs),
+        num_only_new=len(new.question_ids) - len(pairs),
+        base_coverage=float(np.mean(cluster_means(base_scores, clusters))),
+        new_coverage=float(np.mean(cluster_means(new_scores, clusters))),
+        base_tokens=float(np.mean(np.array(before.item_tokens)[list(rows)])),
+        new_tokens=float(np.mean(np.array(after.item_tokens)[list(columns)])),
+        fallen=tuple(
+            Fallen(base.question_ids[rows[pair]], float(base_scores[pair]), float(new_scores[pair]))
+            for pair in worst
+            if new_scores[pair] < base_scores[pair]
+        ),
+    )
+
+
+def _setting(result: Result, name: str | None, which: str) -> Measured:
+    try:
+        return result.setting(name or result.reference)
+    except KeyError:
+        names = ", ".join(one.name for one in result.settings)
+        raise MismatchError(
+            f"The {which} result has no setting {name!r}, so nothing is compared. It has: {names}."
+        ) from None
+
+
+def _pairs(base: Result, new: Result) -> Iterator[tuple[int, int, str]]:
+    """Yield the place in both results and the cluster of each question that they share."""
+    if base.questions.sha256 != new.questions.sha256:
+        raise MismatchError(
+            "The results are of different files of questions (SHA-256 "
+            f"{base.questions.sha256[:12]} and {new.questions.sha256[:12]}). Tune both states with "
+            "the same file; after questions were added, make the base anew."
+        )
+    places = {question: place for place, question in enumerate(new.question_ids)}
+    shared = [question for question in base.question_ids if question in places]
+    if not shared:
+        raise MismatchError(
+            "The results share no question: they were split differently (seeds "
+            f"{base.questions.seed} and {new.questions.seed}), or none was left. "
+            "Tune both states with the same seed."
+        )
+    for place, question in enumerate(base.question_ids):
+        if question not in places:
+            continue
+        cluster, other = base.clusters[place], new.clusters[places[question]]
+        if cluster != other:
+            raise MismatchError(
+                f"The question {question!r} is in the cluster {cluster!r} of the base and "
+                f"{other!r} of the new result. Tune both states with the same version of Suffice."
+            )
+        yield place, places[question], cluster

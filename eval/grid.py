@@ -1,0 +1,78 @@
+"""The grid: the profiles that a tuning tries, for one way to cut documents."""
+
+from collections.abc import Iterator
+
+from eval.replay import DEPTH
+from retrieval.adaptive import LargestGap, MarginToBest, Rule, SoftmaxMass, TailDeviation, Threshold
+from retrieval.packing import PackingPolicy
+from retrieval.profiles import Mode, RetrievalProfile
+
+NUM_CHUNKS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 50)
+BUDGETS = (192, 256, 320, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096)
+DENSE_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
+# The most chunks that a rule keeps, and that a budget is filled with.
+MOST_CHUNKS = 50
+
+
+def make_grid(base: RetrievalProfile, *, has_reranker: bool) -> list[RetrievalProfile]:
+    """Return all profiles to try, each once.
+
+    Args:
+        base: what is served now; the grid keeps what it does not vary.
+        has_reranker: whether reranked searches are possible.
+    """
+    profiles = [
+        profile
+        for search in _searches(base, has_reranker=has_reranker)
+        for profile in _amounts(search)
+    ]
+    return list(dict.fromkeys(profiles))
+
+
+def _searches(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[RetrievalProfile]:
+    """Yield ways to rank."""
+    bare = RetrievalProfile(
+        num_candidates=max(base.num_candidates, MOST_CHUNKS),
+        fusion=base.fusion,
+        rrf_k=base.rrf_k,
+        packing=base.packing.model_copy(update={"max_tokens": None}),
+    )
+    for rerank in (False, True) if has_reranker else (False,):
+        for weight in sorted({*DENSE_WEIGHTS, base.dense_weight}):
+            yield bare.model_copy(update={"dense_weight": weight, "rerank": rerank})
+        for mode in (Mode.DENSE, Mode.LEXICAL):
+            yield bare.model_copy(update={"mode": mode, "rerank": rerank})
+
+
+def _amounts(search: RetrievalProfile) -> Iterator[RetrievalProfile]:
+    """Yield ways to say how much of a ranking goes into the context."""
+    for top_k in NUM_CHUNKS:
+        yield search.model_copy(update={"top_k": top_k})
+    for max_tokens in BUDGETS:
+        packing = search.packing.model_copy(update={"max_tokens": max_tokens})
+        yield search.model_copy(update={"top_k": MOST_CHUNKS, "packing": packing})
+    if search.mode is Mode.HYBRID and not search.rerank:
+        for rule in _rules():
+            yield search.model_copy(update={"rule": rule})
+
+
+def _rules() -> Iterator[Rule]:
+    """Yield adaptive rules for fused scores, which are from 0 to 1."""
+    for percent in range(30, 100, 5):
+        yield Threshold(threshold=percent / 100, k_max=MOST_CHUNKS)
+    for percent in (2, 5, 8, 11, 14, 17, 20, 25, 30, 35, 40, 50):
+        yield MarginToBest(margin=percent / 100, k_max=MOST_CHUNKS)
+    for deviations in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
+        yield TailDeviation(deviations=deviations, k_max=MOST_CHUNKS)
+    for percent in (5, 10, 15, 20, 25, 30, 40, 50, 60):
+        yield SoftmaxMass(mass=percent / 100, k_max=MOST_CHUNKS)
+    for extra in (0, 1, 2, 3, 5, 8):
+        yield LargestGap(extra=extra, k_max=MOST_CHUNKS)
+
+
+def deepest(base: RetrievalProfile) -> RetrievalProfile:
+    """Return the profile with the most context: what it does not find, no amount of it will."""
+    packing = PackingPolicy(order=base.packing.order)
+    return base.model_copy(
+        update={"num_candidates": DEPTH, "top_k": DEPTH, "rule": None, "packing": packing}
+    )

@@ -1,0 +1,138 @@
+"""Plots as pieces of a page: drawn by matplotlib, in the colours of the page.
+
+A plot is drawn with stand-in colours, which become the variables of the page's stylesheet, so that
+it follows the reader's choice of light or dark. Text stays text, in the page's font. The same input
+gives the same bytes.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from math import ceil, floor, log10
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+
+INK, MUTED, GRID, PAPER = "#000001", "#000002", "#000003", "#000004"
+SERVED, CHOSEN = "#000011", "#000012"
+LINES = ("#000012", "#000011", "#000013", "#000014", "#000015", "#000016")
+MARKERS = "osD^vP"
+_VARIABLES = {
+    INK: "ink",
+    MUTED: "muted",
+    GRID: "grid",
+    PAPER: "paper",
+    SERVED: "served",
+    CHOSEN: "chosen",
+    "#000013": "third",
+    "#000014": "fourth",
+    "#000015": "fifth",
+    "#000016": "sixth",
+}
+# Inches: on a phone of 390 pixels the text of a plot is then as large as small print.
+WIDTH = 4.8
+_MOST_TICKS = 6
+_STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GRID,
+    "axes.grid": True,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.unicode_minus": True,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 11,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 2,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": GRID,
+    "ytick.labelcolor": MUTED,
+}
+
+
+def variable(color: str) -> str:
+    """Return the name of the page's variable that stands for a colour."""
+    return _VARIABLES[color]
+
+
+def new_axes(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return an empty figure of so many plots below each other with one x-axis.
+
+    Args:
+        height: in inches.
+        rows: number of plots.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        grid = figure.subplots(rows, 1, sharex=True, squeeze=False)
+        return figure, list(grid[:, 0])
+
+
+def to_svg(figure: Figure, name: str, alt: str) -> Markup:
+    """Return a figure as an element of a page.
+
+    Args:
+        figure: made by `new_axes`.
+        name: unique in the page; ids begin with it.
+        alt: what the figure shows, for those who do not see it.
+    """
+    file = StringIO()
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    svg = file.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    # Only in tags: what is written in the plot stays as it is.
+    svg = re.sub(r"<[^>]+>", lambda tag: _for_page(tag.group(), name), svg)
+    root = f'<svg role="img" aria-label="{Markup.escape(alt)}" '
+    return Markup(re.sub(r"<svg [^>]*?(?=viewBox)", lambda _: root, svg, count=1))  # noqa: S704
+
+
+def _for_page(tag: str, name: str) -> str:
+    for color, replacement in _VARIABLES.items():
+        tag = tag.replace(color, f"var(--{replacement})")
+    return re.sub(r"""( id="|url\(#|href="#)""", rf"\g<1>{name}-", tag)
+
+
+def share_axis(axes: Axes) -> None:
+    """Let the y-axis show shares in percent, none and all at the most."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -0.01), min(high, 1.01))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None, symbol=" %"))
+
+
+def token_axis(axes: Axes, tokens: Sequence[float], unit: int = 125) -> None:
+    """Let the x-axis show tokens: in doublings of a unit where they are far apart."""
+    least, most = min(tokens), max(tokens)
+    if least > 0 and most / least >= 3:  # noqa: PLR2004
+        axes.set_xscale("log")
+        doublings = [unit * 2.0**power for power in range(-7, 20)]
+        fitting = [size for size in doublings if least * 0.9 <= size <= most * 1.1]
+        _ticks(axes, fitting[:: ceil(len(fitting) / _MOST_TICKS) or 1])
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(_MOST_TICKS))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def chunk_axis(axes: Axes, ks: Sequence[int]) -> None:
+    """Let the x-axis show a number of chunks, at 1, 2, 5, 10, 20, ..."""
+    axes.set_xscale("log")
+    decades = range(floor(log10(min(ks))), ceil(log10(max(ks))) + 1)
+    ticks = (step * 10**decade for decade in decades for step in (1, 2, 5))
+    _ticks(axes, (tick for tick in ticks if min(ks) <= tick <= max(ks)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def _ticks(axes: Axes, ticks: Iterable[float]) -> None:
+    axes.set_xticks(list(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,63 @@
+"""How the report writes numbers."""
+
+from eval.intervals import MeanInterval
+
+
+def percent(share: float) -> str:
+    """Write a share: 0.8614 is 86.1 %."""
+    return f"{100 * share:.1f}\xa0%"
+
+
+def points(share: float) -> str:
+    """Write a difference of shares: 0.031 is 3.1 points."""
+    return f"{100 * share:.1f}\xa0points"
+
+
+def signed_points(difference: float) -> str:
+    """Write a change of a share, with its sign."""
+    return f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def count(number: float) -> str:
+    """Write a number of tokens or questions, rounded to a whole one."""
+    return f"{number:,.0f}"
+
+
+def signed_count(difference: float) -> str:
+    """Write a change of such a number, with its sign."""
+    return f"{difference:+,.0f}".replace("-", "\N{MINUS SIGN}")
+
+
+def usd(amount: float) -> str:
+    """Write dollars: cents from 1 on, below that two digits that count."""
+    size = abs(amount)
+    if size == 0 or 1 <= size < 1e6:  # noqa: PLR2004
+        return f"${amount:,.2f}"
+    if 1e-6 <= size < 1:  # noqa: PLR2004
+        return "$" + f"{float(f'{amount:.2g}'):.7f}".rstrip("0")
+    return f"${amount:.0e}"
+
+
+def percent_interval(interval: MeanInterval) -> str:
+    """Write the bounds of a share, no further than a share can go."""
+    return f"{100 * max(interval.low, 0):.1f} to {100 * min(interval.high, 1):.1f}\xa0%"
+
+
+def change_interval(interval: MeanInterval) -> str:
+    """Write the bounds of a change of a share."""
+    return f"{signed_points(interval.low)} to {signed_points(interval.high)}"
+
+
+def count_interval(interval: MeanInterval) -> str:
+    """Write the bounds of a number of tokens."""
+    return f"{count(interval.low)} to {count(interval.high)}"
+
+
+def signed_count_interval(interval: MeanInterval) -> str:
+    """Write the bounds of a change of a number of tokens."""
+    return f"{signed_count(interval.low)} to {signed_count(interval.high)}"
+
+
+def p_value(value: float) -> str:
+    """Write a p-value; what is smaller than one in ten thousand is not told apart."""
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"  # noqa: PLR2004

@@ -1,0 +1,291 @@
+"""The result of a tuning, as it is kept in `result.json`."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from eval.decisions.pvalues import PairedTest
+from eval.decisions.sequence import Mode
+from eval.errors import DatasetError
+from eval.intervals import MeanInterval
+from retrieval.profiles import RetrievalProfile
+
+FORMAT = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Cut(_Frozen):
+    """How documents are cut, in tokens of the embedder; see `Chunker`."""
+
+    max_tokens: int
+    overlap_tokens: int
+    min_tokens: int
+    fingerprint: str
+
+
+class Measured(_Frozen):
+    """One setting on the questions that had no part in its choice.
+
+    Attributes:
+        name: short, unique in the result.
+        label: in words.
+        cut: how the documents are cut.
+        profile: how they are searched and packed.
+        coverage: share of the evidence in the context, 95 % interval over clusters.
+        sufficient: share of questions with all of it there, likewise.
+        prompt_tokens: mean of the whole prompt, 95 % interval over clusters.
+        prompt_tokens_p50: median.
+        prompt_tokens_p95: 95th percentile.
+        num_chunks: mean.
+        usd_per_1000: of reading 1,000 such prompts; None: nothing is known of the price.
+        item_coverage: of each question.
+        item_tokens: of each question.
+    """
+
+    name: str
+    label: str
+    cut: Cut
+    profile: RetrievalProfile
+    coverage: MeanInterval
+    sufficient: MeanInterval
+    prompt_tokens: MeanInterval
+    prompt_tokens_p50: float
+    prompt_tokens_p95: float
+    num_chunks: float
+    usd_per_1000: float | None
+    item_coverage: list[Share]
+    item_tokens: list[int]
+
+
+class CurvePoint(_Frozen):
+    """The first k chunks of the search that is served now, on the held-out questions.
+
+    Attributes:
+        coverage: see `Measured`.
+        prompt_tokens: mean.
+        sufficient: share of questions with all their evidence there.
+    """
+
+    k: int
+    coverage: MeanInterval
+    prompt_tokens: float
+    sufficient: float
+
+
+class Verdict(StrEnum):
+    """What a tuning ends with.
+
+    Attributes:
+        CERTIFIED: a cheaper setting is not worse, with the error rate promised.
+        NOT_CERTIFIED: no cheaper one was shown to be not worse by these questions.
+        INFEASIBLE: what was asked for cannot be had: retrieval does not find enough evidence.
+    """
+
+    CERTIFIED = "certified"
+    NOT_CERTIFIED = "not_certified"
+    INFEASIBLE = "infeasible"
+
+
+class TestedSetting(_Frozen):
+    """A setting that the sequence looked at."""
+
+    name: str
+    p_value: float
+
+
+class Decision(_Frozen):
+    """What was decided, and how surely.
+
+    Attributes:
+        verdict: see there.
+        statement: the same in words.
+        chosen: name of the setting to serve; the reference's unless the verdict is CERTIFIED.
+        tested: in order, until one failed.
+        eps: how much less coverage than the reference is no loss.
+        delta: error rate.
+        test: by which p-values were computed.
+        mode: what was compared with.
+        min_coverage: that was asked for; None: only not to be worse than the reference.
+        num_clusters: independent items that the tests had.
+        questions_needed: how many more, for a verdict that there is none yet; None: there is one,
+            or no number of questions would tell.
+        tokens_saved: of the prompt, mean and 95 % interval; None: nothing was chosen.
+        usd_saved_per_1000: questions; None: no price, or nothing was chosen.
+    """
+
+    verdict: Verdict
+    statement: str
+    chosen: str
+    tested: list[TestedSetting]
+    eps: float
+    delta: float
+    test: PairedTest
+    mode: Mode
+    min_coverage: float | None
+    num_clusters: int
+    questions_needed: int | None
+    tokens_saved: MeanInterval | None
+    usd_saved_per_1000: float | None
+
+
+class Stage(_Frozen):
+    """Whether an optional stage pays here: with it minus without it, else as served.
+
+    Attributes:
+        name: of the stage.
+        coverage: paired difference, 95 % interval over clusters.
+        prompt_tokens: likewise.
+        statement: in words.
+    """
+
+    name: str
+    coverage: MeanInterval
+    prompt_tokens: MeanInterval
+    statement: str
+
+
+class Loss(_Frozen):
+    """Where evidence is lost, as shares of all of it.
+
+    Attributes:
+        not_retrieved: beyond what the deepest search finds.
+        cut_now: found, but not in the context of the reference.
+        cut_chosen: found, but not in the context of what was chosen.
+    """
+
+    not_retrieved: float
+    cut_now: float
+    cut_chosen: float
+
+
+class QuestionCounts(_Frozen):
+    """What became of the questions.
+
+    Attributes:
+        sha256: of their file.
+        dropped: id -> why it was left out.
+        by_kind: number of each kind.
+    """
+
+    sha256: str
+    num_answerable: int
+    num_unanswerable: int
+    num_tune: int
+    num_certify: int
+    num_clusters_tune: int
+    num_clusters_certify: int
+    seed: int
+    dropped: dict[str, str]
+    by_kind: dict[str, int]
+
+
+class Fingerprints(_Frozen):
+    """What a result is about; with another one of these it says nothing.
+
+    Attributes:
+        snapshot: of the documents.
+        embedder: of the vectors.
+        analyzer: of the words.
+        chunker: that cut what is served now.
+        reranker: its name; None: there is none.
+        tokenizer: name of the model whose tokens are counted.
+    """
+
+    snapshot: str
+    embedder: str
+    analyzer: str
+    chunker: str
+    reranker: str | None
+    tokenizer: str
+
+
+class Result(_Frozen):
+    """All of it.
+
+    Attributes:
+        version: of this format.
+        created: when.
+        collection: whose documents were searched.
+        num_settings: that were tried.
+        reference: name of the setting that is served now.
+        settings: measured on the held-out questions: the reference, then the front by tokens.
+        question_ids: of the held-out questions, in the order of all items.
+        clusters: of the same.
+        curve: of the search that is served now.
+        coverage_at: chunk size -> tokens of context -> mean coverage of the served search.
+        warnings: what a reader should know.
+    """
+
+    version: int = FORMAT
+    created: datetime
+    collection: str
+    questions: QuestionCounts
+    fingerprints: Fingerprints
+    num_settings: int
+    reference: str
+    settings: list[Measured]
+    question_ids: list[str]
+    clusters: list[str]
+    curve: list[CurvePoint]
+    coverage_at: dict[str, dict[int, float]]
+    decision: Decision
+    stages: list[Stage]
+    loss: Loss
+    warnings: list[str]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """What is named must be there, and every question must have its scores."""
+        names = [one.name for one in self.settings]
+        if len(set(names)) < len(names):
+            raise ValueError("two settings have the same name")
+        for name in (self.reference, self.decision.chosen):
+            if name not in names:
+                raise ValueError(f"there is no setting {name!r}")
+        if len(set(self.question_ids)) < len(self.question_ids):
+            raise ValueError("a question is there twice")
+        items = [(one.item_coverage, one.item_tokens) for one in self.settings]
+        if {len(self.question_ids)} != {len(part) for part in (self.clusters, *sum(items, ()))}:
+            raise ValueError("clusters and items must be as many as questions")
+        return self
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a result.
+
+        Raises:
+            DatasetError: the file holds none.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(part) for part in problem["loc"])
+            raise DatasetError(
+                f"{path} holds no result of a tuning: {where}: {problem['msg']}."
+            ) from error
+
+    def save(self, path: Path) -> None:
+        """Write the result to a file, whole or not at all."""
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        new.replace(path)
+
+    def setting(self, name: str) -> Measured:
+        """Return a setting by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {one.name: one for one in self.settings}[name]

@@ -1,0 +1,55 @@
+"""The documents that questions are asked about, as a service has them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ingest.texts import CanonicalText
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotDocument:
+    """One document.
+
+    Attributes:
+        document_id: of the service.
+        name: (external id) by which questions call it.
+        revision: SHA-256 of its bytes, hexadecimal.
+        text: what its chunks are cut from.
+    """
+
+    document_id: str
+    name: str
+    revision: str
+    text: CanonicalText
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All documents of a collection."""
+
+    documents: Sequence[SnapshotDocument]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Document id -> name."""
+        return {one.document_id: one.name for one in self.documents}
+
+    @property
+    def texts(self) -> dict[tuple[str, str], str]:
+        """(document id, revision) -> canonical text."""
+        return {(one.document_id, one.revision): one.text.text for one in self.documents}
+
+    @property
+    def texts_by_name(self) -> Mapping[str, str]:
+        """Name -> canonical text."""
+        return {one.name: one.text.text for one in self.documents}
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over ids and texts of all documents, hexadecimal."""
+        digest = hashlib.sha256()
+        for one in sorted(self.documents, key=lambda document: document.document_id):
+            text = hashlib.sha256(one.text.text.encode()).hexdigest()
+            digest.update(f"{one.document_id} {one.revision} {text}\n".encode())
+        return digest.hexdigest()

@@ -1,0 +1,375 @@
+"""Tuning: the cheapest context that is not worse than the one that is served now.
+
+Settings are tried and put in order on one half of the questions, tested and measured on the other,
+which had no part in the choice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from eval.choice import REFERENCE, Choice, Chooser, Goal
+from eval.clusters import split_few_clusters
+from eval.errors import NoQuestionsError
+from eval.grid import BUDGETS, MOST_CHUNKS, NUM_CHUNKS, deepest, make_grid
+from eval.measurements import Measurements
+from eval.pareto import thin
+from eval.progress import Progress, silent
+from eval.questions import Question
+from eval.replay import Replay
+from eval.results import CurvePoint, Cut, Decision, Loss, Measured, Stage, TestedSetting, Verdict
+from eval.snapshot import Snapshot
+from eval.split import Split, split_by_cluster
+from eval.stages import RULE, judge_stage, stage_profiles
+from eval.sweep import PromptTokens, sweep
+from retrieval.profiles import Mode, RetrievalProfile
+from serving.pricing import Price
+
+FEW_ITEMS = 30
+NUM_SHOWN = 12
+DEEPEST = 1
+_THOUSAND = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """One way to cut the documents, with a replay of the searches in their chunks."""
+
+    cut: Cut
+    replay: Replay
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What is searched.
+
+    Attributes:
+        cuttings: first the one that is served.
+        snapshot: of the documents.
+        tokens: how a prompt is counted.
+    """
+
+    cuttings: Sequence[Cutting]
+    snapshot: Snapshot
+    tokens: PromptTokens
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is served now.
+
+    Attributes:
+        profile: how it searches.
+        default_k: most hits of a profile that does not say.
+        price: of the model that reads the prompts; None: nothing is known.
+    """
+
+    profile: RetrievalProfile
+    default_k: int
+    price: Price | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What was found, see `Result`."""
+
+    split: Split
+    num_settings: int
+    reference: str
+    settings: list[Measured]
+    curve: list[CurvePoint]
+    coverage_at: dict[str, dict[int, float]]
+    decision: Decision
+    stages: list[Stage]
+    loss: Loss
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """A profile for one of the cuttings."""
+
+    cutting: int
+    profile: RetrievalProfile
+
+
+def tune(
+    questions: Sequence[Question],
+    material: Material,
+    served: Served,
+    goal: Goal,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Tuning:
+    """Find the cheapest setting that is not worse.
+
+    Args:
+        questions: anchored.
+        material: what is searched.
+        served: the reference.
+        goal: what is wanted.
+        seed: of the split.
+        progress: told of `settings` as questions are swept.
+
+    Raises:
+        NoQuestionsError: too few questions have an answer.
+    """
+    answerable = [one for one in split_few_clusters(questions) if one.answerable]
+    split = split_by_cluster(answerable, seed)
+    if not split.tune or len(split.certify) < 2:  # noqa: PLR2004
+        num_clusters = len({one.cluster for one in answerable})
+        raise NoQuestionsError(
+            f"{len(answerable)} questions about {num_clusters} parts of documents have an answer. "
+            "A tuning chooses with some and tests on others: it needs three about different parts, "
+            "and some hundred to certify anything. `suffice eval synth` makes them."
+        )
+    return _Tuner(material, served, split).run(goal, progress)
+
+
+class _Tuner:
+    def __init__(self, material: Material, served: Served, split: Split) -> None:
+        self._material = material
+        self._served = served
+        self._split = split
+        # A profile may be of a kind that says more; what it says about retrieval is compared.
+        parts = served.profile.model_dump(include=set(RetrievalProfile.model_fields))
+        profile = RetrievalProfile(**parts)
+        top_k = profile.most_hits(None, served.default_k)
+        self._base = profile.model_copy(update={} if profile.rule else {"top_k": top_k})
+        has_reranker = material.cuttings[0].replay.reranking is not None
+        self._stage_profiles = stage_profiles(self._base, has_reranker=has_reranker)
+        self._settings = self._list_settings()
+        self._numbers = {setting: number for number, setting in enumerate(self._settings)}
+
+    def run(self, goal: Goal, progress: Progress) -> Tuning:
+        """Sweep, choose, test, measure."""
+        tune, held_out = self._sweep(progress)
+        chooser = Chooser(tune, held_out, self._label, self._served.price)
+        choice = chooser.choose(goal)
+        front = thin(chooser.front(), NUM_SHOWN)
+        shown = dict.fromkeys([REFERENCE, choice.chosen, *choice.candidates, *front])
+        return Tuning(
+            split=self._split,
+            num_settings=len(self._settings),
+            reference=_name(REFERENCE),
+            settings=[self._measure(number, held_out) for number in shown],
+            curve=self._curve(held_out),
+            coverage_at=self._coverage_at(held_out),
+            decision=self._decision(choice, goal, held_out),
+            stages=self._stages(tune, held_out),
+            loss=_loss(choice.chosen, held_out),
+            warnings=_warnings(held_out),
+        )
+
+    def _list_settings(self) -> list[_Setting]:
+        """Return all settings: the reference, the deepest, and cutting by cutting the others."""
+        base = self._base
+        settings = [_Setting(0, base), _Setting(0, deepest(base))]
+        for pair in self._stage_profiles.values():
+            settings += [_Setting(0, profile) for profile in pair]
+        for number, cutting in enumerate(self._material.cuttings):
+            grid = make_grid(base, has_reranker=cutting.replay.reranking is not None)
+            profiles = [*self._curve_profiles(), *self._budget_profiles(), *grid]
+            settings += [_Setting(number, profile) for profile in profiles]
+        return list(dict.fromkeys(settings))
+
+    def _curve_profiles(self) -> list[RetrievalProfile]:
+        depth = max(self._base.num_candidates, MOST_CHUNKS)
+        base = self._base.model_copy(update={"rule": None, "num_candidates": depth})
+        return [base.model_copy(update={"top_k": k}) for k in NUM_CHUNKS]
+
+    def _budget_profiles(self) -> list[RetrievalProfile]:
+        base = self._curve_profiles()[-1]
+        return [
+            base.model_copy(
+                update={"packing": base.packing.model_copy(update={"max_tokens": budget})}
+            )
+            for budget in BUDGETS
+        ]
+
+    def _sweep(self, progress: Progress) -> tuple[Measurements, Measurements]:
+        questions = [*self._split.tune, *self._split.certify]
+        cuttings = self._material.cuttings
+        sweeps = []
+        for number, cutting in enumerate(cuttings):
+            num_before = number * len(questions)
+
+            def tell(
+                step: str,
+                done: int,
+                total: int,
+                note: str = "",
+                num_before: int = num_before,
+            ) -> None:
+                progress(step, num_before + done, total * len(cuttings), note)
+
+            sweeps.append(
+                sweep(
+                    cutting.replay,
+                    questions,
+                    [one.profile for one in self._settings if one.cutting == number],
+                    self._material.snapshot,
+                    self._material.tokens,
+                    default_k=self._served.default_k,
+                    progress=tell,
+                )
+            )
+        frames = np.array([self._material.tokens.frame(one.text) for one in questions], float)
+        both = Measurements.of(sweeps, frames, [question.cluster for question in questions])
+        border = len(self._split.tune)
+        return both.of_questions(slice(border)), both.of_questions(slice(border, None))
+
+    def _decision(self, choice: Choice, goal: Goal, held_out: Measurements) -> Decision:
+        saved = None
+        if choice.verdict is Verdict.CERTIFIED:
+            tokens = held_out.tokens
+            saved = held_out.interval(tokens[REFERENCE] - tokens[choice.chosen])
+        price = self._served.price
+        return Decision(
+            verdict=choice.verdict,
+            statement=choice.statement,
+            chosen=_name(choice.chosen),
+            tested=[TestedSetting(name=_name(one), p_value=value) for one, value in choice.tested],
+            eps=goal.eps,
+            delta=goal.delta,
+            test=goal.test,
+            mode=goal.mode,
+            min_coverage=goal.min_coverage,
+            num_clusters=held_out.num_items,
+            questions_needed=choice.questions_needed,
+            tokens_saved=saved,
+            usd_saved_per_1000=saved.mean * price.prompt * _THOUSAND if saved and price else None,
+        )
+
+    def _measure(self, number: int, held_out: Measurements) -> Measured:
+        setting, tokens = self._settings[number], held_out.tokens[number]
+        prompt_tokens = held_out.interval(tokens)
+        price = self._served.price
+        return Measured(
+            name=_name(number),
+            label=self._label(number),
+            cut=self._material.cuttings[setting.cutting].cut,
+            profile=setting.profile,
+            coverage=held_out.interval(held_out.coverage[number]),
+            sufficient=held_out.interval(held_out.sufficient[number]),
+            prompt_tokens=prompt_tokens,
+            prompt_tokens_p50=float(np.percentile(tokens, 50)),
+            prompt_tokens_p95=float(np.percentile(tokens, 95)),
+            num_chunks=float(held_out.num_chunks[number].mean()),
+            usd_per_1000=prompt_tokens.mean * price.prompt * _THOUSAND if price else None,
+            item_coverage=[round(value, 6) for value in held_out.coverage[number].tolist()],
+            item_tokens=[int(value) for value in tokens],
+        )
+
+    def _curve(self, held_out: Measurements) -> list[CurvePoint]:
+        numbers = [self._numbers[_Setting(0, profile)] for profile in self._curve_profiles()]
+        return [
+            CurvePoint(
+                k=k,
+                coverage=held_out.interval(held_out.coverage[number]),
+                prompt_tokens=float(held_out.means(held_out.tokens[number])),
+                sufficient=float(held_out.means(held_out.sufficient[number])),
+            )
+            for k, number in zip(NUM_CHUNKS, numbers, strict=True)
+        ]
+
+    def _coverage_at(self, held_out: Measurements) -> dict[str, dict[int, float]]:
+        means = held_out.means(held_out.coverage)
+        return {
+            _describe_cut(cutting.cut): {
+                budget: float(means[self._numbers[_Setting(number, profile)]])
+                for budget, profile in zip(BUDGETS, self._budget_profiles(), strict=True)
+            }
+            for number, cutting in enumerate(self._material.cuttings)
+        }
+
+    def _stages(self, tune: Measurements, held_out: Measurements) -> list[Stage]:
+        pairs = {
+            name: (self._numbers[_Setting(0, with_it)], self._numbers[_Setting(0, without)])
+            for name, (with_it, without) in self._stage_profiles.items()
+        }
+        if (rules := self._best_rule(tune)) is not None:
+            pairs[RULE] = rules
+        return [judge_stage(name, held_out, *pair) for name, pair in pairs.items()]
+
+    def _best_rule(self, tune: Measurements) -> tuple[int, int] | None:
+        """Return the rule and the fixed number with the most coverage in today's tokens."""
+        tokens, coverage = tune.means(tune.tokens), tune.means(tune.coverage)
+        kinds: dict[bool, list[int]] = {True: [], False: []}
+        for number, setting in enumerate(self._settings):
+            is_whole = setting.profile.packing.max_tokens is None
+            if setting.cutting == 0 and is_whole and tokens[number] <= tokens[REFERENCE]:
+                kinds[setting.profile.rule is not None].append(number)
+        if not (kinds[True] and kinds[False]):
+            return None
+        with_rule, fixed = (
+            max(kinds[has_rule], key=lambda number: float(coverage[number]))
+            for has_rule in (True, False)
+        )
+        return with_rule, fixed
+
+    def _label(self, number: int) -> str:
+        setting, cuttings = self._settings[number], self._material.cuttings
+        cut = cuttings[setting.cutting].cut if setting.cutting else None
+        return describe(setting.profile, self._base, cut)
+
+
+def describe(profile: RetrievalProfile, base: RetrievalProfile, cut: Cut | None = None) -> str:
+    """Say in words what a setting is, as far as it differs from what is served.
+
+    Args:
+        profile: of the setting.
+        base: what is served.
+        cut: how the documents are cut, if otherwise than now.
+    """
+    parts = [_describe_amount(profile)]
+    if cut is not None:
+        parts.append(f"cut at {_describe_cut(cut)} tokens")
+    if profile.mode is not base.mode:
+        parts.append(f"{profile.mode} search")
+    elif profile.mode is Mode.HYBRID and profile.dense_weight != base.dense_weight:
+        parts.append(f"dense weight {profile.dense_weight:g}")
+    if profile.rerank and not base.rerank:
+        parts.append("reranked")
+    if profile.packing.expand:
+        parts.append("with the sections around")
+    return ", ".join(parts)
+
+
+def _describe_amount(profile: RetrievalProfile) -> str:
+    if profile.packing.max_tokens is not None:
+        return f"up to {profile.packing.max_tokens:,} tokens"
+    if profile.rule is not None:
+        values = profile.rule.model_dump(exclude={"family", "k_min", "k_max", "temperature"})
+        return " ".join([profile.rule.family.replace("_", " "), *map(str, values.values())])
+    return "1 chunk" if profile.top_k == 1 else f"{profile.top_k} chunks"
+
+
+def _describe_cut(cut: Cut) -> str:
+    overlap = f" overlapping by {cut.overlap_tokens}" if cut.overlap_tokens else ""
+    return f"{cut.max_tokens}{overlap}"
+
+
+def _loss(chosen: int, held_out: Measurements) -> Loss:
+    coverage = held_out.means(held_out.coverage)
+    most = max(coverage[DEEPEST], coverage[REFERENCE], coverage[chosen])
+    return Loss(
+        not_retrieved=float(1 - most),
+        cut_now=float(most - coverage[REFERENCE]),
+        cut_chosen=float(most - coverage[chosen]),
+    )
+
+
+def _warnings(held_out: Measurements) -> list[str]:
+    if held_out.num_items >= FEW_ITEMS:
+        return []
+    return [
+        f"The tests have {held_out.num_items} independent items, because questions about the same "
+        "part of a document count as one. So few certify little; questions about other parts help "
+        "more than more questions about the same ones."
+    ]
+
+
+def _name(number: int) -> str:
+    return f"s{number}"

@@ -1,0 +1,90 @@
+"""`suffice eval tune` and `suffice eval apply`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from suffice.options import Collection, Json, Url, console, print_json, service
+
+Questions = Annotated[Path, typer.Argument(help="Questions with their evidence, see `eval synth`.")]
+Folder = Annotated[Path, typer.Argument(help="Folder that `eval tune` wrote.")]
+
+
+def tune(
+    questions: Questions,
+    output: Annotated[Path, typer.Option(help="Folder for the result.")] = Path("tuning"),
+    collection: Collection = "default",
+    eps: Annotated[
+        float, typer.Option(min=0.001, max=0.5, help="Loss of evidence coverage that is none.")
+    ] = 0.03,
+    delta: Annotated[float, typer.Option(min=0.001, max=0.4, help="Error rate.")] = 0.05,
+    test: Annotated[
+        Literal["wsr", "t_plus_one"],
+        typer.Option(help="wsr: guaranteed; t_plus_one: approximate, needs fewer questions."),
+    ] = "wsr",
+    mode: Annotated[
+        Literal["reference", "best"],
+        typer.Option(help="Compare with: reference, what is served now; best, all others."),
+    ] = "reference",
+    min_coverage: Annotated[
+        float | None, typer.Option(min=0.01, max=0.99, help="Least evidence coverage instead.")
+    ] = None,
+    max_prompt_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Only settings whose prompts are so short (95 %).")
+    ] = None,
+    chunk_tokens: Annotated[
+        list[int] | None, typer.Option(help="Another chunk size to try; may be given often.")
+    ] = None,
+    overlap: Annotated[
+        list[int] | None, typer.Option(help="An overlap of chunks to try; may be given often.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another one splits the questions anew.")] = 0,
+    json_output: Json = False,
+    url: Url = None,
+) -> None:
+    """Find the cheapest context that is not worse than today's, and certify it."""
+    from eval.choice import Goal  # noqa: PLC0415
+    from eval.decisions.pvalues import PairedTest  # noqa: PLC0415 - heavy, see cli.py
+    from eval.decisions.sequence import Mode  # noqa: PLC0415
+    from ingest.home import Home  # noqa: PLC0415
+    from suffice.bars import progress_bar  # noqa: PLC0415
+    from suffice.settings import SufficeSettings  # noqa: PLC0415
+    from suffice.tuning import Order, check_order, run_tuning  # noqa: PLC0415
+    from suffice.tuning_output import print_result  # noqa: PLC0415
+
+    goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage, max_prompt_tokens)
+    order = Order(questions, collection, output, chunk_tokens or (), overlap or (), goal, seed)
+    check_order(order)  # before a service is started
+    with service(url) as client, progress_bar() as progress:
+        result = run_tuning(client, Home(SufficeSettings().home), order, progress)
+    if json_output:
+        print_json(result.model_dump(mode="json"))
+    else:
+        print_result(result, output)
+
+
+def apply(
+    folder: Folder = Path("tuning"),
+    name: Annotated[str, typer.Option(help="To save the profile under.")] = "tuned",
+    json_output: Json = False,
+    url: Url = None,
+) -> None:
+    """Serve the collection with the setting that was certified."""
+    from suffice.tuning import apply as apply_tuning  # noqa: PLC0415 - heavy, see cli.py
+
+    with service(url) as client:
+        collection = apply_tuning(client, folder, name)
+    if json_output:
+        print_json(collection)
+        return
+    console.print(
+        f"The collection {collection['name']!r} is served with the profile {name!r} from now on. "
+        "Back again: suffice profiles serve default"
+        + ("" if collection["name"] == "default" else f" --collection {collection['name']}")
+    )
+    if collection["outdated"]:
+        console.print(
+            "It becomes certified once the documents are cut as they were measured: run "
+            f"suffice reindex {collection['name']}"
+        )

@@ -1,0 +1,82 @@
+"""What `suffice eval compare` prints, for a reader of a log, and its exit codes."""
+
+from pathlib import Path
+
+from eval.comparison import ResultComparison, compare_results
+from eval.decisions.gate import Outcome
+from eval.errors import EvalError
+from eval.results import Result
+from suffice.options import console, error_console, print_json
+
+_EXIT_CODES = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 2}
+_MISMATCH = 3
+
+
+def run_gate(
+    base: Path, new: Path, max_drop: float, setting: str | None, *, json_output: bool
+) -> int:
+    """Compare two results and print what is found.
+
+    Returns:
+        The exit code. What cannot be read cannot be compared either, and is no failed change.
+    """
+    try:
+        compared = compare_results(Result.load(base), Result.load(new), max_drop, setting)
+    except EvalError as error:
+        if json_output:
+            print_json({"outcome": "mismatch", "reason": str(error)})
+        error_console.print(f"MISMATCH: {error}", style="red", markup=False)
+        return _MISMATCH
+    if json_output:
+        print_json(compared.to_json())
+    else:
+        _print(compared)
+    return _EXIT_CODES[compared.comparison.outcome]
+
+
+def _print(compared: ResultComparison) -> None:
+    console.print(f"{compared.comparison.outcome.upper()}: {_verdict(compared)}", markup=False)
+    console.print(
+        f"Evidence in the context: {compared.base_coverage:.3f} -> {compared.new_coverage:.3f}. "
+        f"Prompt tokens: {compared.base_tokens:,.0f} -> {compared.new_tokens:,.0f}. "
+        f"{compared.num_questions} questions in {compared.num_clusters} clusters. "
+        f"Settings: {compared.base_setting} -> {compared.new_setting}.",
+        markup=False,
+    )
+    if compared.num_only_base or compared.num_only_new:
+        console.print(
+            f"Not compared: {compared.num_only_base} questions that only the base has, and "
+            f"{compared.num_only_new} that only the new result has. Their evidence may have gone."
+        )
+    if compared.fallen:
+        console.print("Fell most:")
+    for fallen in compared.fallen:
+        console.print(
+            f"  {fallen.base:.3f} -> {fallen.new:.3f}  {fallen.question_id}", markup=False
+        )
+
+
+def _verdict(compared: ResultComparison) -> str:
+    difference = compared.comparison.difference
+    allowed = f"a loss of {compared.max_drop:g} is allowed"
+    if difference is None:
+        return "all questions are in one cluster; at least two are needed to tell anything."
+    change = (
+        f"{difference.mean:+.3f}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
+    )
+    match compared.comparison.outcome:
+        case Outcome.PASS:
+            return f"the change is {change}; {allowed}."
+        case Outcome.FAIL:
+            return f"the change is {change}, all of it below -{compared.max_drop:g}: {allowed}."
+        case Outcome.INCONCLUSIVE:
+            return f"the change is {change}; {allowed}, and both is possible. {_needed(compared)}"
+
+
+def _needed(compared: ResultComparison) -> str:
+    if compared.questions_needed is None:
+        return "The change is at the limit itself, where no number of questions would tell."
+    return (
+        f"About {compared.questions_needed} questions in {compared.comparison.clusters_needed} "
+        f"clusters would tell, if the change stays as it is."
+    )

@@ -1,0 +1,196 @@
+"""The report renders for every result, shows its text as text, and is the same each time."""
+
+import json
+from collections.abc import Callable
+from functools import cache
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eval.decisions.pvalues import PairedTest
+from eval.decisions.sequence import Mode
+from eval.errors import ReportError
+from eval.report.page import render_report, write_report
+from eval.results import Result, Verdict
+from tests.tunings import make_result
+
+HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}$x_1$\\1"""
+CHOICES = ("created", "verdict", "test", "mode", "profile")
+FREE_KEYS = ("dropped", "by_kind", "coverage_at")
+SHARES = st.floats(0, 1)
+TOKENS = st.integers(0, 10**6)
+
+
+class Elements(HTMLParser):
+    """The elements of a page with their attributes' names, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, list[str]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, [name for name, _ in attrs]))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@cache
+def page_of_example() -> str:
+    return render_report(make_result())
+
+
+def with_text(value: Any, change: Callable[[str], str], key: str = "") -> Any:
+    """Return a result's JSON with all free text changed."""
+    if isinstance(value, dict):
+        names = {name: change(name) if key in FREE_KEYS else name for name in value}
+        return {
+            names[name]: inner if name in CHOICES else with_text(inner, change, name)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [with_text(inner, change) for inner in value]
+    return change(value) if isinstance(value, str) else value
+
+
+def rewritten(result: Result, change: Callable[[str], str]) -> Result:
+    fields = with_text(json.loads(result.model_dump_json()), change)
+    return Result.model_validate_json(json.dumps(fields))
+
+
+def intervals(values: st.SearchStrategy[float]) -> st.SearchStrategy[dict[str, Any]]:
+    three = st.lists(values, min_size=3, max_size=3).map(sorted)
+    return three.map(lambda x: {"mean": x[1], "low": x[0], "high": x[2], "num_clusters": 2})
+
+
+@st.composite
+def results(draw: st.DrawFn) -> Result:
+    """Draw any numbers, few of each, and any text."""
+    fields = json.loads(make_result().model_dump_json())
+    num_questions = draw(st.integers(0, 4))
+    names = [str(number) for number in range(num_questions)]
+    fields |= {"question_ids": names, "clusters": names, "warnings": [], "stages": []}
+    fields["settings"] = fields["settings"][: draw(st.integers(1, 3))]
+    usd = draw(st.none() | st.floats(0, 1e6))
+    for one in fields["settings"]:
+        one["coverage"] = draw(intervals(st.floats(-0.5, 1.5)))
+        one["prompt_tokens"] = draw(intervals(st.floats(0, 1e6)))
+        one["prompt_tokens_p50"] = one["prompt_tokens_p95"] = draw(st.floats(0, 1e6))
+        one["usd_per_1000"] = usd
+        one["item_coverage"] = draw(
+            st.lists(SHARES, min_size=num_questions, max_size=num_questions)
+        )
+        one["item_tokens"] = draw(st.lists(TOKENS, min_size=num_questions, max_size=num_questions))
+    fields["curve"] = [
+        {
+            "k": k,
+            "coverage": draw(intervals(SHARES)),
+            "prompt_tokens": draw(st.floats(0, 1e6)),
+            "sufficient": draw(SHARES),
+        }
+        for k in draw(st.lists(st.integers(1, 200), max_size=4))
+    ]
+    budgets = st.dictionaries(st.sampled_from(["0", "1", "256", "8192"]), SHARES)
+    fields["coverage_at"] = draw(st.dictionaries(st.text(max_size=5), budgets, max_size=8))
+    fields["loss"] = {name: draw(SHARES) for name in ("not_retrieved", "cut_now", "cut_chosen")}
+    fields["decision"] |= {
+        "verdict": draw(st.sampled_from(Verdict)),
+        "chosen": draw(st.sampled_from([one["name"] for one in fields["settings"]])),
+        "test": draw(st.sampled_from(PairedTest)),
+        "mode": draw(st.sampled_from(Mode)),
+        "min_coverage": draw(st.none() | SHARES),
+        "questions_needed": draw(st.none() | TOKENS),
+        "tokens_saved": draw(st.none() | intervals(st.floats(-1e6, 1e6))),
+        "tested": draw(st.sampled_from([[], fields["decision"]["tested"]])),
+    }
+    suffix = draw(st.text(st.characters(codec="utf-8"), max_size=20))
+    return Result.model_validate_json(json.dumps(with_text(fields, lambda text: text + suffix)))
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(results())
+def test_any_result_renders_and_needs_nothing_else(result: Result) -> None:
+    page = render_report(result)
+    found = Elements(page)
+    assert {"script", "link", "img", "iframe", "form"}.isdisjoint(tag for tag, _ in found.elements)
+    assert {"src", "srcset", "onerror"}.isdisjoint(n for _, names in found.elements for n in names)
+    assert "@import" not in page
+    assert page.count("<svg") == sum(
+        names[:2] == ["role", "aria-label"] for _, names in found.elements
+    )
+
+
+def test_text_stays_text_wherever_it_stands() -> None:
+    hostile = rewritten(make_result(), lambda text: text + HOSTILE)
+    expected, found = Elements(page_of_example()), Elements(render_report(hostile))
+    assert found.elements == expected.elements
+    shown = [
+        *(hostile.collection, hostile.decision.statement, *hostile.warnings),
+        *(name for one in hostile.settings for name in (one.name, one.label)),
+        *(text for stage in hostile.stages for text in (stage.name, stage.statement)),
+        *(text for pair in hostile.questions.dropped.items() for text in pair),
+        *hostile.questions.by_kind,
+        *hostile.fingerprints.model_dump(exclude_none=True).values(),
+    ]
+    assert [text for text in shown if text not in found.text] == []
+
+
+def test_same_result_gives_the_same_bytes() -> None:
+    assert render_report(make_result()) == page_of_example()
+
+
+@pytest.mark.parametrize(
+    ("decision", "says"),
+    [
+        ({}, "suffice eval apply ."),
+        ({"chosen": "served"}, "what is served now is what was chosen"),
+        (
+            {"verdict": "not_certified", "chosen": "served", "questions_needed": 1480},
+            "Make about 1,480 more questions",
+        ),
+        ({"verdict": "not_certified", "chosen": "served"}, "No number of questions is known"),
+        (
+            {"verdict": "infeasible", "chosen": "served", "min_coverage": 0.97},
+            "The search misses 6.0\xa0% of the evidence",
+        ),
+        ({"verdict": "infeasible", "chosen": "served"}, "Ask for less, or allow longer prompts"),
+    ],
+)
+def test_says_what_to_do_next(decision: dict[str, Any], says: str) -> None:
+    result = make_result(**decision)
+    page = unescape(render_report(result))
+    assert says in page
+    assert result.decision.statement in page
+
+
+def test_titles_say_what_was_found() -> None:
+    page = unescape(page_of_example())
+    served, chosen = (make_result().setting(name) for name in ("served", "c"))
+    assert (
+        f"{chosen.prompt_tokens.mean:,.0f} tokens instead of {served.prompt_tokens.mean:,.0f}: "
+        f"{100 * chosen.coverage.mean:.1f}\xa0% of the evidence instead of "
+        f"{100 * served.coverage.mean:.1f}\xa0%"
+    ) in page
+    assert f"at most {chosen.prompt_tokens_p95:,.0f} tokens" in page
+    assert "6.0\xa0% of the evidence is never found; 3.4\xa0% is found and cut off" in page
+
+
+def test_without_a_price_no_dollars() -> None:
+    fields = json.loads(make_result(usd_saved_per_1000=None).model_dump_json())
+    for one in fields["settings"]:
+        one["usd_per_1000"] = None
+    page = Elements(render_report(Result.model_validate_json(json.dumps(fields)))).text
+    assert "$" not in page.replace("$ per 1,000", "")
+
+
+def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "report.html"
+    with pytest.raises(ReportError, match=r"missing/report\.html: No such file or directory"):
+        write_report(make_result(), path)

@@ -1,0 +1,82 @@
+"""A sweep measures what searching and packing one by one would."""
+
+from contextlib import closing
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eval.questions import Question
+from eval.replay import Replay
+from eval.snapshot import Snapshot
+from eval.spans import RetrievedSpan, score_spans
+from eval.sweep import sweep
+from retrieval.packing import pack
+from retrieval.profiles import RetrievalProfile
+from tests.eval.planted import TOKENS, make_chunker, make_questions, make_replay, make_snapshot
+from tests.eval.profiles import PROFILES
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Snapshot:
+    return make_snapshot()
+
+
+def measure(
+    replay: Replay, question: Question, profile: RetrievalProfile, snapshot: Snapshot
+) -> tuple[float, float, int, int]:
+    """Search, pack and score as an answer would."""
+    top_k = profile.most_hits(None, 10)
+    hits = replay.search(question.question_id, profile, top_k).hits
+    texts = snapshot.texts
+    packing = pack(
+        hits,
+        lambda document_id, revision: texts[document_id, revision],
+        TOKENS.count,
+        profile.packing,
+        TOKENS.label,
+    )
+    spans = [
+        RetrievedSpan(snapshot.names[one.document_id], one.start, one.end, one.num_tokens)
+        for one in packing.passages
+    ]
+    scores = score_spans(question.facts, spans)
+    return scores.recall, scores.sufficient, packing.tokens_after, packing.num_chunks
+
+
+@pytest.mark.parametrize("overlap", [0, 15])
+def test_a_sweep_is_search_and_packing_of_each(snapshot: Snapshot, overlap: int) -> None:
+    questions = make_questions(snapshot)[::4]
+    with closing(make_replay(snapshot, questions, make_chunker(40, overlap))) as replay:
+
+        @settings(deadline=None, max_examples=30)
+        @given(profiles=st.lists(PROFILES, min_size=1, max_size=6))
+        def check(profiles: list[RetrievalProfile]) -> None:
+            swept = sweep(replay, questions, profiles, snapshot, TOKENS, default_k=10)
+            for row, profile in enumerate(profiles):
+                for column, question in enumerate(questions):
+                    found = [
+                        values[row, column]
+                        for values in (
+                            swept.recall,
+                            swept.sufficient,
+                            swept.tokens,
+                            swept.num_chunks,
+                        )
+                    ]
+                    assert found == pytest.approx(measure(replay, question, profile, snapshot))
+
+        check()
+
+
+def test_more_context_finds_no_less(snapshot: Snapshot) -> None:
+    questions = make_questions(snapshot)
+    profiles = [RetrievalProfile(top_k=k, num_candidates=30) for k in (1, 2, 4, 8, 16, 30)]
+    with closing(make_replay(snapshot, questions)) as replay:
+        swept = sweep(replay, questions, profiles, snapshot, TOKENS, default_k=10)
+    assert np.all(np.diff(swept.recall, axis=0) >= 0)
+    assert np.all(np.diff(swept.tokens, axis=0) >= 0)
+    assert swept.recall[-1].mean() == 1
+    # Each lamp is named in one section alone, so the first chunk is the right one.
+    assert swept.recall[0].mean() > 0.9

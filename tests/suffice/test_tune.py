@@ -1,0 +1,187 @@
+"""From questions to a certified profile that answers, and the ways in which it can fail."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from eval.choice import Goal
+from eval.errors import DatasetError, NoQuestionsError
+from eval.questions import Question, write_questions
+from eval.results import Result, Verdict
+from ingest.home import Home
+from retrieval.embedding import Embedder
+from retrieval.settings import RetrievalSettings
+from suffice.client import Client
+from suffice.errors import SufficeError
+from suffice.snapshots import read_collection
+from suffice.tuning import Order, apply, run_tuning
+from tests.eval.planted import make_document, make_questions
+from tests.fakes import HashEmbedder
+from tests.serving.application import DIMENSION, Application, run_application
+from tests.suffice.terminal import Suffice
+
+HOUSES = 4
+
+
+def load(_: RetrievalSettings, name: str) -> Embedder:
+    return HashEmbedder(name, dimension=DIMENSION)
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    with run_application(tmp_path_factory.mktemp("home")) as application:
+        for place in range(HOUSES):
+            text = make_document(f"h{place}", range(place * 5, place * 5 + 5))
+            application.ingest(f"h{place}.md", text)
+        yield application
+
+
+@pytest.fixture
+def client(application: Application) -> Iterator[Client]:
+    with Client(application.url) as client:
+        yield client
+
+
+@pytest.fixture
+def questions(client: Client) -> list[Question]:
+    """Each asked by sixteen people."""
+    return [
+        replace(one, question_id=f"{one.question_id}/{n}", cluster=f"{one.question_id}/{n}")
+        for one in make_questions(read_collection(client, "default").snapshot)
+        for n in range(16)
+    ]
+
+
+@pytest.fixture
+def order(questions: list[Question], tmp_path: Path) -> Order:
+    write_questions(tmp_path / "questions.jsonl", questions)
+    return Order(tmp_path / "questions.jsonl", "default", tmp_path / "tuning")
+
+
+def tune(client: Client, order: Order) -> Result:
+    home = Home(order.output / "home")
+    home.path.mkdir(parents=True, exist_ok=True)
+    return run_tuning(client, home, order, load=load)
+
+
+def test_what_is_certified_is_applied_and_answers(
+    client: Client, order: Order, application: Application
+) -> None:
+    result = tune(client, order)
+    assert result.decision.verdict is Verdict.CERTIFIED
+    assert Result.load(order.output / "result.json") == result
+    report = unescape((order.output / "report.html").read_text())
+    assert result.decision.statement in report
+    assert "without an answer" in result.warnings[-1]
+    question = "Which colour has lamp number3?"
+    before = client.ask(question)["suffice"]["context"]
+    collection = apply(client, order.output, "tuned")
+    try:
+        assert collection["profile"] == "tuned"
+        after = client.ask(question)["suffice"]
+        assert after["context"]["tokens"] < before["tokens"]
+        assert after["profile"]["certificate"]["certified"]
+        assert after["profile"]["certificate"]["statement"] == result.decision.statement
+        # What is served now is what the next tuning compares with.
+        again = tune(client, replace(order, goal=Goal(eps=0.05)))
+        reference = again.setting(again.reference)
+        assert reference.profile.top_k == result.setting(result.decision.chosen).profile.top_k
+    finally:
+        client.serve_profile("default", "default")
+    assert application.http.delete("/v1/profiles/tuned").status_code == 200
+
+
+def test_other_chunk_sizes_are_tried_and_need_a_reindexing(client: Client, order: Order) -> None:
+    result = tune(client, replace(order, chunk_tokens=(64, 200), overlaps=(16,)))
+    assert set(result.coverage_at) == {
+        "32",
+        "32 overlapping by 16",
+        "64",
+        "64 overlapping by 16",
+        "200",
+        "200 overlapping by 16",
+    }
+    cuts = {one.cut.max_tokens for one in result.settings}
+    assert cuts > {32}
+    with pytest.raises(SufficeError, match=r"Chunks of 500 tokens .* reads 32 to 254"):
+        tune(client, replace(order, chunk_tokens=(500,)))
+
+
+def test_what_was_found_is_kept(client: Client, order: Order) -> None:
+    tune(client, order)
+    [log] = (order.output / "logs").iterdir()
+    written = log.stat().st_mtime_ns
+    tune(client, order)
+    assert log.stat().st_mtime_ns == written
+
+
+def test_nothing_to_apply(client: Client, order: Order, questions: list[Question]) -> None:
+    write_questions(order.questions, questions[::16])
+    result = tune(client, order)
+    assert result.decision.verdict is Verdict.NOT_CERTIFIED
+    assert not (order.output / "profile.json").exists()
+    with pytest.raises(SufficeError, match="nothing to apply: Cannot tell yet"):
+        apply(client, order.output, "tuned")
+
+
+def test_evidence_that_is_gone_is_told(
+    client: Client, order: Order, questions: list[Question]
+) -> None:
+    span = replace(questions[0].facts[0][0], text="Nobody ever wrote this sentence.")
+    lost = replace(questions[0], question_id="lost", facts=((span,),))
+    write_questions(order.questions, [*questions, lost])
+    result = tune(client, order)
+    assert list(result.questions.dropped) == ["lost"]
+    assert "1 questions were left out" in result.warnings[-1]
+    write_questions(order.questions, [lost])
+    with pytest.raises(NoQuestionsError, match="0 questions"):
+        tune(client, order)
+
+
+def test_documents_that_change_meanwhile_void_the_result(
+    client: Client, order: Order, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change_and_load(settings: RetrievalSettings, name: str) -> Embedder:
+        application.ingest("new.md", "Another house.")
+        return load(settings, name)
+
+    home = Home(order.output)
+    home.path.mkdir(parents=True)
+    with pytest.raises(SufficeError, match="came, went or changed while they were measured"):
+        run_tuning(client, home, order, load=change_and_load)
+    [document] = [one for one in client.documents("default") if one["filename"] == "new.md"]
+    client.delete(document["id"])
+    assert not (order.output / "result.json").exists()
+
+
+def test_another_embedder_is_refused(client: Client, order: Order) -> None:
+    home = Home(order.output)
+    home.path.mkdir(parents=True)
+    with pytest.raises(SufficeError, match="makes other vectors"):
+        run_tuning(client, home, order, load=lambda _, name: HashEmbedder(name, "other"))
+
+
+def test_bad_input_is_told_before_anything_is_done(suffice_offline: Suffice) -> None:
+    outcome = suffice_offline("eval", "tune", "nowhere.jsonl")
+    assert outcome.code != 0
+    assert "nowhere.jsonl cannot be read" in outcome.err
+    Path("q.jsonl").write_text('{"id": "a", "question": "b", "facts": []}\n')
+    Path("file").write_text("")
+    outcome = suffice_offline("eval", "tune", "q.jsonl", "--output", "file/tuning")
+    assert outcome.code != 0
+    assert "cannot be written" in outcome.err
+
+
+@pytest.fixture
+def suffice_offline(offline: Suffice, monkeypatch: pytest.MonkeyPatch) -> Suffice:
+    monkeypatch.setenv("SUFFICE_URL", "http://127.0.0.1:9")
+    return offline
+
+
+def test_a_broken_file_of_questions_is_named(client: Client, order: Order) -> None:
+    order.questions.write_text("{}\n")
+    with pytest.raises(DatasetError, match="line 1"):
+        tune(client, order)
