@@ -5,13 +5,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from ingest.library import Library
 from retrieval.analyzer import get_analyzer
-from retrieval.search import Searcher
 from serving.account import Account
 from serving.calls import Calls
 from serving.citations import Citation, cite
-from serving.context import Context
+from serving.context import Context, Documents
 from serving.conversation import (
     SCHEMA,
     Rewriting,
@@ -22,12 +20,8 @@ from serving.conversation import (
 )
 from serving.drafts import Draft, most_common
 from serving.errors import PromptTooLongError, ServingError
-from serving.generation import (
-    NO_ANSWER,
-    Delta,
-    Generator,
-    Turn,
-)
+from serving.finding import Find, Found
+from serving.generation import NO_ANSWER, Delta, Generator, Turn
 from serving.grounding import (
     VERDICT_SCHEMA,
     Grounded,
@@ -42,7 +36,7 @@ from serving.grounding import (
 from serving.injection import score_instructions
 from serving.memory import ConversationMemory, Exchange
 from serving.models import Models
-from serving.preparation import Found, Prepared, Preparer
+from serving.preparation import Prepared, Preparer
 from serving.profiles import Rewriting as RewritingPolicy
 from serving.profiles import Verification
 from serving.question import Question
@@ -145,23 +139,23 @@ class _Run:
 
 
 class Answerer:
-    """Answers questions from the library."""
+    """Answers questions from documents."""
 
-    def __init__(self, library: Library, searcher: Searcher, models: Models, secret: bytes) -> None:
+    def __init__(self, documents: Documents, find: Find, models: Models, secret: bytes) -> None:
         """Set up.
 
         Args:
-            library: has the documents.
-            searcher: finds their chunks.
+            documents: that answers may rest on.
+            find: searches them; called in a thread.
             models: that may answer.
             secret: that fences are made from; the same for as long as prompts are to share a
                 beginning.
         """
-        self._library = library
-        self._searcher = searcher
+        self._documents = documents
+        self._find = find
         self._models = models
         self._memory = ConversationMemory()
-        self._preparer = Preparer(library, models, self._memory, secret)
+        self._preparer = Preparer(documents, models, self._memory, secret)
 
     async def answer(
         self, question: Question, account: Account
@@ -194,7 +188,7 @@ class Answerer:
         question = run.question
         run.rewriting = await self._rewrite(run)
         with run.stages.stage("retrieval"):
-            run.found = await asyncio.to_thread(self._search, question, run.rewriting.text)
+            run.found = await asyncio.to_thread(self._find, question, run.rewriting.text)
         run.warnings += run.found.result.warnings
         if question.standing is not None and not question.standing.is_certified:
             run.warnings.append(question.standing.warning(question.profile_name))
@@ -235,18 +229,6 @@ class Answerer:
             except ServingError as error:
                 run.warnings.append(f"The question was rewritten by rules, not the model: {error}")
         return rewrite(question.text, question.history)
-
-    def _search(self, question: Question, query: str) -> Found:
-        with self._library.open_index(question.collection) as opened:
-            result = self._searcher.search(
-                opened.index,
-                opened.embedder.embed_query,
-                query,
-                question.profile,
-                question.top_k,
-                question.where,
-            )
-        return Found(result, opened.embedder, opened.analyzer)
 
     def _route(self, question: Question, found: Found) -> Generator:
         """Return who answers: the strong model where the question is difficult."""
@@ -430,7 +412,7 @@ class Answerer:
     def _locate(
         self, document_id: str, revision: str, offset: int
     ) -> tuple[int | None, str | None]:
-        text = self._library.revision_text(document_id, revision)
+        text = self._documents.revision_text(document_id, revision)
         return (None, None) if text is None else (text.page_at(offset), text.place_at(offset))
 
 

@@ -1,13 +1,27 @@
 """Context: the passages an answer may rest on, numbered as the answer cites them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Protocol
 
-from ingest.library import Library
+from ingest.texts import CanonicalText
 from retrieval.chunks import Hit
 from retrieval.packing import Packing, PackingPolicy, Passage, pack
 from serving.markers import fence
+
+
+class Documents(Protocol):
+    """What is known of the documents that passages are from."""
+
+    def filenames(self, document_ids: Iterable[str]) -> Mapping[str, str]:
+        """Return the names of documents by id; one that is not there is left out."""
+
+    def revision_text(self, document_id: str, revision: str) -> CanonicalText | None:
+        """Return the canonical text that chunks of a revision were cut from, if there is one."""
+
+    def is_answering(self, document_id: str, revision: str) -> bool:
+        """Tell whether a revision of a document is the one that is found now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,7 @@ def num_tokens(context: Context) -> int:
 
 
 def build_context(
-    library: Library,
+    documents: Documents,
     hits: Sequence[Hit],
     count_tokens: Callable[[str], int],
     policy: PackingPolicy,
@@ -48,19 +62,19 @@ def build_context(
     """Pack hits and number the passages; hits of documents deleted meanwhile are left out.
 
     Args:
-        library: has the documents.
+        documents: that they are from.
         hits: best first.
         count_tokens: by which the budget of the policy is kept.
         policy: of the packing.
         nonce: of the prompt, see `fence`.
         first: number of the first passage.
     """
-    named = name_hits(library, hits)
+    named = name_hits(documents, hits)
     names = {hit.chunk.document_id: filename for hit, filename in named}
 
     @cache
     def text_of(document_id: str, revision: str) -> str | None:
-        text = library.revision_text(document_id, revision)
+        text = documents.revision_text(document_id, revision)
         return None if text is None else text.text
 
     last = first + len(named)
@@ -82,9 +96,9 @@ def count_label(count_tokens: Callable[[str], int], number: int, filename: str, 
     return count_tokens(f"\n\n{fence(number, filename, '', nonce)}")
 
 
-def name_hits(library: Library, hits: Sequence[Hit]) -> list[tuple[Hit, str]]:
+def name_hits(documents: Documents, hits: Sequence[Hit]) -> list[tuple[Hit, str]]:
     """Pair each hit with the name of its document; one deleted meanwhile is left out."""
-    filenames = library.filenames(hit.chunk.document_id for hit in hits)
+    filenames = documents.filenames(hit.chunk.document_id for hit in hits)
     return [
         (hit, filenames[hit.chunk.document_id])
         for hit in hits

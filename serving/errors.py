@@ -14,6 +14,7 @@ ServingError
 │   ├── ModelBusyError         it has too much to do
 │   └── ModelSilentError       it took too long
 ├── ModelFailedError           the language model answered with nonsense  -> 502
+│   ├── ModelSaidNothingError  it ended without an answer
 │   └── ModelBrokeOffError     it ended in the middle of an answer
 ├── BackendsError              the description of the models is wrong     (at start)
 ├── DatabaseUnavailableError   the database of keys and usage is away     -> 503
@@ -134,6 +135,10 @@ class ModelFailedError(ServingError):
 
     is_worth_another_try = False
     is_fault_of_server = False
+
+
+class ModelSaidNothingError(ModelFailedError):
+    """The language model ended without an answer."""
 
 
 class ModelBrokeOffError(ModelFailedError):

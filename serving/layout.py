@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ingest.library import Library
 from retrieval.chunks import Hit
 from retrieval.packing import Packing, PackingPolicy
-from serving.context import Context, ContextItem, build_context, num_tokens
+from serving.context import Context, ContextItem, Documents, build_context, num_tokens
 from serving.generation import Message, Turn
 from serving.memory import Exchange
 from serving.prompt import write_prompt
@@ -20,7 +19,7 @@ class Layout:
     """The fixed part of a prompt, and what may be packed into the rest.
 
     Attributes:
-        library: has the documents.
+        documents: that the passages are from.
         hits: of the search, best first.
         count_tokens: of the model that reads the prompt.
         policy: of the packing.
@@ -30,7 +29,7 @@ class Layout:
         exchanges: the same with their passages; empty when questions and answers do not take turns.
     """
 
-    library: Library
+    documents: Documents
     hits: Sequence[Hit]
     count_tokens: Callable[[str], int]
     policy: PackingPolicy
@@ -56,7 +55,7 @@ class Layout:
         hits = [hit for hit in self.hits if not any(_covers(item, hit) for item in recalled)]
         policy = self.policy.model_copy(update={"max_tokens": max_tokens})
         first = len(recalled) + 1
-        return build_context(self.library, hits, self.count_tokens, policy, self.nonce, first)
+        return build_context(self.documents, hits, self.count_tokens, policy, self.nonce, first)
 
     def write(self, items: Context) -> list[Message]:
         """Return the prompt with these passages before the question."""

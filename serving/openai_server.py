@@ -18,6 +18,7 @@ from serving.errors import (
     ModelBrokeOffError,
     ModelBusyError,
     ModelFailedError,
+    ModelSaidNothingError,
     ModelSilentError,
     ModelUnavailableError,
     PromptTooLongError,
@@ -175,7 +176,7 @@ class OpenAIGenerator:
                 f"The model at {self._url} broke off in the middle of its answer. Ask again."
             )
         if empty and not task.sampling.stop:  # which may come first
-            raise ModelFailedError(
+            raise ModelSaidNothingError(
                 f"The model at {self._url} ended without an answer. If it thinks before it "
                 "answers, raise SERVING_MAX_ANSWER_TOKENS or switch thinking off."
             )

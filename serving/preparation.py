@@ -5,14 +5,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ingest.library import Library
 from retrieval.embedding import Embedder
 from retrieval.packing import Packing
-from retrieval.search import SearchResult
 from serving.account import Account
-from serving.context import Context, num_tokens
+from serving.context import Context, Documents, num_tokens
 from serving.conversation import trim
 from serving.errors import BudgetTooSmallError, InvalidRequestError, PromptTooLongError
+from serving.finding import Found
 from serving.generation import Generator, Message, Task, Turn
 from serving.layout import Layout
 from serving.markers import make_nonce
@@ -29,21 +28,6 @@ NUM_TRIES = 4
 SAMPLE_TEMPERATURE = 0.7
 # So close to a limit, the server counts and not its tokenizer here.
 CLOSE_TOKENS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the search brought.
-
-    Attributes:
-        result: of the search.
-        embedder: of the collection.
-        analyzer: of the collection.
-    """
-
-    result: SearchResult
-    embedder: Embedder
-    analyzer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +64,17 @@ class Preparer:
     """Prepares answers. Its calls may wait for a model server: for a thread, not the event loop."""
 
     def __init__(
-        self, library: Library, models: Models, memory: ConversationMemory, secret: bytes
+        self, documents: Documents, models: Models, memory: ConversationMemory, secret: bytes
     ) -> None:
         """Set up.
 
         Args:
-            library: has the documents.
+            documents: that the passages are from.
             models: that may answer.
             memory: of conversations.
             secret: that nonces are made from.
         """
-        self._library = library
+        self._documents = documents
         self._models = models
         self._memory = memory
         self._secret = secret
@@ -123,7 +107,7 @@ class Preparer:
             candidates += self._cheaper(generator)
         history, warnings = _trim(question.history, generator)
         layout = Layout(
-            library=self._library,
+            documents=self._documents,
             hits=found.result.hits,
             count_tokens=_counter(generator, found.embedder),
             policy=question.packing,
@@ -155,7 +139,7 @@ class Preparer:
         exchanges = self._memory.recall(question.scope, question.history)
         passages = [item.passage for exchange in exchanges for item in exchange.items]
         revisions = {(one.document_id, one.revision) for one in passages}
-        return exchanges if all(self._library.is_answering(*one) for one in revisions) else ()
+        return exchanges if all(self._documents.is_answering(*one) for one in revisions) else ()
 
     def _cheaper(self, generator: Generator) -> list[Generator]:
         """Return the generators whose tokens cost less, the dearest of them first."""

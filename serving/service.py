@@ -37,6 +37,7 @@ from serving.answering import Answerer
 from serving.bookkeeping import Bookkeeper
 from serving.budgets import Budgets
 from serving.database import open_database
+from serving.finding import search_library
 from serving.keys import KeyStore
 from serving.limits import Limiter
 from serving.metrics import Metrics
@@ -132,7 +133,9 @@ def open_service(
         traces = _open_traces(settings.serving, database)
         bookkeeper = Bookkeeper(library, usage, traces, metrics)
         models = build_models(settings.serving, home.rates)
-        answerer = Answerer(library, searcher, models, home.secret())
+        answerer = Answerer(
+            library, partial(search_library, library, searcher), models, home.secret()
+        )
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
         closing.callback(pipeline.parsers.close)

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from ingest.home import Home
 from serving.answering import Answerer
 from serving.backends import Backend, ThinkingSwitch
 from serving.breaker import CircuitBreaker
+from serving.finding import search_library
 from serving.generation import NO_ANSWER
 from serving.markers import make_nonce
 from serving.models import Models
@@ -67,7 +69,8 @@ def served(
         {"fast": make_generator("fast", fast), "strong": make_generator("strong", strong)}
     )
     service = application.service
-    answerer = Answerer(service.library, service.searcher, models, SECRET)
+    find = partial(search_library, service.library, service.searcher)
+    answerer = Answerer(service.library, find, models, SECRET)
     home = Home(tmp_path)
     with serve(replace(service, answerer=answerer, models=models, home=home)) as served:
         yield served

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ingest.home import Home
 from serving.answering import Answerer
 from serving.backends import Backend
 from serving.breaker import CircuitBreaker
+from serving.finding import search_library
 from serving.markers import make_nonce
 from serving.models import Models
 from serving.openai_server import OpenAIGenerator
@@ -52,7 +54,8 @@ def serve_with_model(
         breaker=CircuitBreaker(num_failures=1000),  # the server recovers with each test
     )
     models = Models({"default": generator})
-    answerer = Answerer(service.library, service.searcher, models, SECRET)
+    find = partial(search_library, service.library, service.searcher)
+    answerer = Answerer(service.library, find, models, SECRET)
     with serve(replace(service, answerer=answerer, models=models, home=Home(home))) as served:
         yield served
 

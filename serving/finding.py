@@ -1,0 +1,42 @@
+"""Finding: what a question is answered from, before any of it is chosen for a prompt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ingest.library import Library
+from retrieval.embedding import Embedder
+from retrieval.search import Searcher, SearchResult
+from serving.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search brought.
+
+    Attributes:
+        result: of the search.
+        embedder: of the collection.
+        analyzer: of the collection.
+    """
+
+    result: SearchResult
+    embedder: Embedder
+    analyzer: str
+
+
+Find = Callable[[Question, str], Found]
+"""Searches for a query, which may be other words than the question's."""
+
+
+def search_library(library: Library, searcher: Searcher, question: Question, query: str) -> Found:
+    """Search the collection of a question."""
+    with library.open_index(question.collection) as opened:
+        result = searcher.search(
+            opened.index,
+            opened.embedder.embed_query,
+            query,
+            question.profile,
+            question.top_k,
+            question.where,
+        )
+    return Found(result, opened.embedder, opened.analyzer)
