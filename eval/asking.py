@@ -1,14 +1,25 @@
 """Asking a served model during an evaluation: within an amount of money, and never twice."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import asdict
-from typing import Any
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
-from eval.errors import EvalError, MoneySpentError
-from eval.reply_cache import ReplyCache
-from serving.errors import ModelFailedError
+from eval.errors import EvalError, ModelLostError, MoneySpentError
+from eval.reply_cache import ReplyCache, request_key
+from serving.context import Context
+from serving.errors import ModelFailedError, ModelSaidNothingError, ModelUnavailableError
 from serving.generation import (
     Delta,
     Finish,
@@ -18,47 +29,136 @@ from serving.generation import (
     Task,
     Thinking,
     Usage,
+    thinking_room,
 )
 from serving.pricing import NANO_PER_USD
 
+# Asked at a time.
+CONCURRENCY = 8
+# Of prompts of ours, for servers that can repeat themselves.
+SEED = 0
+_KEPT = "What was answered is kept: the same command goes on from there."
+
+_Item = TypeVar("_Item")
+_Outcome = TypeVar("_Outcome")
+
+
+class Spending:
+    """What calls of models cost together, and may cost at most.
+
+    Attributes:
+        max_usd: no call is made that might cost more together with those before; None: any.
+    """
+
+    def __init__(self, max_usd: float | None = None) -> None:
+        self.max_usd = max_usd
+        self._nano_usd = 0
+        self._reserved = 0
+
+    @property
+    def usd(self) -> float:
+        """Dollars that were spent."""
+        return self._nano_usd / NANO_PER_USD
+
+    @contextmanager
+    def reserve(self, nano_usd: int) -> Iterator[None]:
+        """Set aside what a call may cost, for as long as the context lasts.
+
+        Raises:
+            MoneySpentError: the call might exceed the limit.
+        """
+        most = self._nano_usd + self._reserved + nano_usd
+        if self.max_usd is not None and most > self.max_usd * NANO_PER_USD:
+            raise MoneySpentError(
+                f"${self.usd:.4f} were spent, and another call might exceed the limit of "
+                f"${self.max_usd:g}. {_KEPT}"
+            )
+        self._reserved += nano_usd
+        try:
+            yield
+        finally:
+            self._reserved -= nano_usd
+
+    def add(self, nano_usd: int) -> None:
+        """Enter what a call cost."""
+        self._nano_usd += nano_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model wrote to one prompt.
+
+    Attributes:
+        texts: of each choice; empty where it wrote none.
+        thoughts: likewise.
+        reasons: why each ended.
+        usage: as the server told it; zeros: it did not.
+    """
+
+    texts: tuple[str, ...]
+    thoughts: tuple[str, ...]
+    reasons: tuple[str, ...]
+    usage: Usage
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Reply":
+        """Return the reply that `dataclasses.asdict` made these fields of."""
+        texts, thoughts, reasons = (
+            tuple(fields[name]) for name in ("texts", "thoughts", "reasons")
+        )
+        return cls(texts, thoughts, reasons, Usage(**fields["usage"]))
+
 
 class Asker:
-    """Asks one model, greedily and without thinking.
+    """A generator that hands prompts on to another one, but none twice.
 
     Attributes:
         num_calls: that were made; replies from the cache are none.
+        spending: what they cost.
     """
 
     def __init__(
-        self, generator: Generator, cache: ReplyCache, max_usd: float | None = None
+        self, generator: Generator, cache: ReplyCache, spending: Spending | None = None
     ) -> None:
         """Set up.
 
         Args:
             generator: the model.
             cache: of its replies.
-            max_usd: no call is made that might cost more together with those before; None: any.
+            spending: what its calls may cost, perhaps together with others'; None: anything.
 
         Raises:
-            EvalError: the limit cannot be held because nothing is known of the model's price.
+            EvalError: a limit cannot be held because nothing is known of the model's price.
         """
-        if max_usd is not None and generator.price is None:
+        self.spending = spending or Spending()
+        # What has no counter is no model.
+        self._is_priced = generator.price is not None or generator.counter is None
+        if self.spending.max_usd is not None and not self._is_priced:
             raise EvalError(
                 f"Nothing is known of what {generator.name!r} costs, so --max-usd cannot be held. "
                 "Give it a `price` in SERVING_BACKENDS_FILE, or what its GPU costs and run "
                 "`suffice cost calibrate`; or leave --max-usd out."
             )
+        self.name = generator.name
+        self.counter = generator.counter
+        self.can_think = generator.can_think
+        self.uses_tags = generator.uses_tags
+        self.price = generator.price
+        self.rates = generator.rates
+        self.max_answer_tokens = generator.max_answer_tokens
         self.num_calls = 0
         self._generator = generator
         self._cache = cache
-        self._max_nano_usd = None if max_usd is None else round(max_usd * NANO_PER_USD)
-        self._nano_usd = 0
-        self._reserved = 0
+        self._locks: dict[str, asyncio.Lock] = {}
 
     @property
     def spent_usd(self) -> float | None:
-        """Dollars that the calls cost; None: nothing is known of the price."""
-        return None if self._generator.price is None else self._nano_usd / NANO_PER_USD
+        """Dollars that were spent; None: nothing is known of the price."""
+        return self.spending.usd if self._is_priced else None
+
+    async def model_name(self) -> str:
+        """Return the name of the model that answers."""
+        return await self._generator.model_name()
 
     async def check(self) -> None:
         """Return if the model can be reached.
@@ -68,79 +168,180 @@ class Asker:
         """
         await self._generator.check()
 
+    async def close(self) -> None:
+        """Give up what is held to reach the model."""
+        await self._generator.close()
+
+    async def generate(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
+        """Yield each answer in one piece, from the cache if it is there, then one Finish.
+
+        An answer that the model ended without writing anything is empty.
+
+        Raises:
+            MoneySpentError: the call might exceed the limit.
+            ModelLostError: the model cannot be reached any more.
+            PromptTooLongError: the prompt and the room for the answer exceed its window.
+            InvalidRequestError: it refuses the request.
+        """
+        reply = await self._reply(task)
+        for choice, (text, thought) in enumerate(zip(reply.texts, reply.thoughts, strict=True)):
+            if text or thought:
+                yield Delta(text, choice, thought)
+        yield Finish(reply.reasons, reply.usage)
+
     async def ask(
-        self, messages: Sequence[Message], max_tokens: int, schema: Mapping[str, Any]
+        self,
+        messages: Sequence[Message],
+        max_tokens: int,
+        schema: Mapping[str, Any],
+        *,
+        anew: bool = False,
     ) -> str:
-        """Return the reply, from the cache if there is one; empty if the model wrote none.
+        """Return the greedy reply to a prompt of ours; empty if the model wrote none.
 
         Args:
             messages: the prompt.
             max_tokens: longest reply.
             schema: JSON schema for servers that hold the model to one.
+            anew: ask even if there is a reply, and keep none.
 
         Raises:
-            MoneySpentError: the call might exceed the limit.
-            ModelUnavailableError, ModelFailedError: the model cannot be reached.
-            InvalidRequestError: the server refuses the request.
+            MoneySpentError, ModelLostError, InvalidRequestError: see `generate`.
         """
-        sampling = Sampling(max_tokens, temperature=0.0, response_format=_response_format(schema))
-        request = {
-            "model": await self._generator.model_name(),
-            "messages": [dict(message) for message in messages],
-            "sampling": asdict(sampling),
-        }
-        reply = self._cache.get(request)
-        if reply is None:
-            reply = await self._call(messages, sampling)
-            self._cache.add(request, reply)
+        sampling = Sampling(
+            max_tokens, temperature=0.0, seed=SEED, response_format=_response_format(schema)
+        )
+        thinking = Thinking(is_on=False) if self.can_think else None
+        task = Task("", (), messages, sampling, None, thinking)
+        reply = await (self._call(task) if anew else self._reply(task))
+        return reply.texts[0]
+
+    async def _reply(self, task: Task) -> Reply:
+        request = await self._request(task)
+        async with self._lock(request_key(request)):
+            known = self._cache.get(request)
+            if known is not None:
+                return Reply.from_json(known)
+            reply = await self._call(task)
+            self._cache.add(request, asdict(reply))
         return reply
 
-    async def _call(self, messages: Sequence[Message], sampling: Sampling) -> str:
-        generator = self._generator
-        expected = await asyncio.to_thread(self._count, messages)
-        most = self._cost(Usage(expected, sampling.max_tokens))
-        if (
-            self._max_nano_usd is not None
-            and self._nano_usd + self._reserved + most > self._max_nano_usd
-        ):
-            raise MoneySpentError(
-                f"${self._nano_usd / NANO_PER_USD:.4f} were spent, and another call might exceed "
-                f"the limit of ${self._max_nano_usd / NANO_PER_USD:g}."
-            )
-        thinking = Thinking(is_on=False) if generator.can_think else None
-        task = Task("", (), messages, sampling, None, thinking)
-        pieces: list[str] = []
-        usage = Usage(0, 0)
-        self._reserved += most
-        try:
-            async with aclosing(generator.generate(task)) as events:
-                async for event in events:
-                    match event:
-                        case Delta():
-                            pieces.append(event.text)
-                        case Finish():
-                            usage = event.usage
-        except ModelFailedError as error:
-            if error.is_fault_of_server:
-                raise
-            # It ended without an answer: so it would again.
-        finally:
-            self._reserved -= most
-            if pieces or usage.prompt_tokens:
-                self.num_calls += 1
-                told = usage if usage.prompt_tokens else Usage(expected, len(pieces))
-                self._nano_usd += self._cost(told)
-        return "".join(pieces)
+    async def _request(self, task: Task) -> dict[str, Any]:
+        """Return all that the reply depends on, as JSON types."""
+        request: dict[str, Any] = {
+            "model": await self._generator.model_name(),
+            "messages": [dict(message) for message in task.messages],
+            "sampling": asdict(task.sampling),
+            "thinking": asdict(task.thinking) if task.thinking else None,
+        }
+        if task.embedder is not None and not self.uses_tags:  # it reads chunks, not the prompt
+            request["embedder"] = task.embedder.fingerprint
+            request["hits"] = _hits(task.context)
+        return request
 
-    def _count(self, messages: Sequence[Message]) -> int:
-        counter = self._generator.counter
-        return counter.count_messages(messages, None) if counter else 0
+    @asynccontextmanager
+    async def _lock(self, key: str) -> AsyncIterator[None]:
+        """Keep those who ask the same at a time waiting for the first one's reply."""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            yield
+        self._locks.pop(key, None)
+
+    async def _call(self, task: Task) -> Reply:
+        num_choices = task.sampling.num_choices
+        room = num_choices * (task.sampling.max_tokens + thinking_room(task.thinking))
+        most = Usage(await asyncio.to_thread(self._count, task), room)
+        with self.spending.reserve(self._cost(most)):
+            call = _Call(num_choices)
+            try:
+                async with aclosing(self._generator.generate(task)) as events:
+                    async for event in events:
+                        call.see(event)
+            except ModelSaidNothingError:
+                call.used = most  # for all we know; so it would again
+            except (ModelUnavailableError, ModelFailedError) as error:
+                raise ModelLostError(f"{error} {_KEPT}") from error
+            finally:
+                if call.has_begun:
+                    self.num_calls += 1
+                    self.spending.add(self._cost(call.usage(most.prompt_tokens)))
+        return call.reply()
+
+    def _count(self, task: Task) -> int:
+        counter = self.counter
+        return counter.count_messages(task.messages, task.thinking) if counter else 0
 
     def _cost(self, usage: Usage) -> int:
-        price = self._generator.price
-        if price is None:
+        if self.price is None:
             return 0
-        return price.nano_usd(usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens)
+        return self.price.nano_usd(
+            usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
+        )
+
+
+class _Call:
+    """One call of a model on its way."""
+
+    def __init__(self, num_choices: int) -> None:
+        self.used = Usage(0, 0)
+        self._texts: list[list[str]] = [[] for _ in range(num_choices)]
+        self._thoughts: list[list[str]] = [[] for _ in range(num_choices)]
+        self._num_pieces = 0
+        self._finish = Finish(("length",) * num_choices, Usage(0, 0))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the model has read the prompt, as far as one can tell."""
+        return bool(self._num_pieces or self.used.prompt_tokens)
+
+    def see(self, event: Delta | Finish) -> None:
+        """Take what the model wrote."""
+        if isinstance(event, Finish):
+            self._finish = event
+            self.used = event.usage
+            return
+        self._num_pieces += 1
+        self._texts[event.choice].append(event.text)
+        self._thoughts[event.choice].append(event.thought)
+
+    def usage(self, expected: int) -> Usage:
+        """Return what was used; where the server does not tell, by our count."""
+        return self.used if self.used.prompt_tokens else Usage(expected, self._num_pieces)
+
+    def reply(self) -> Reply:
+        """Return what there is."""
+        texts, thoughts = (
+            tuple("".join(pieces) for pieces in choices)
+            for choices in (self._texts, self._thoughts)
+        )
+        return Reply(texts, thoughts, self._finish.reasons, self._finish.usage)
+
+
+async def each(
+    items: Iterable[_Item], ask: Callable[[_Item], Awaitable[_Outcome]]
+) -> AsyncIterator[tuple[_Item, _Outcome]]:
+    """Ask about several items at a time; yield what came of each, in order.
+
+    When one fails, what came of those before it in the order is yielded first.
+    """
+    iterator = iter(items)
+    while batch := list(islice(iterator, CONCURRENCY)):
+        outcomes = await asyncio.gather(*map(ask, batch), return_exceptions=True)
+        for item, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield item, outcome
+
+
+def _hits(context: Context) -> list[Any]:
+    return [
+        [
+            item.number,
+            item.passage.start,
+            item.passage.end,
+            [[hit.chunk.chunk_id, hit.score, dict(hit.scores)] for hit in item.passage.hits],
+        ]
+        for item in context
+    ]
 
 
 def _response_format(schema: Mapping[str, Any]) -> Mapping[str, Any]:

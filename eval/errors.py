@@ -4,6 +4,8 @@ EvalError
 ├── DatasetError      a file of the evaluation data is missing or broken
 ├── NoQuestionsError  the data holds nothing to measure with
 ├── MoneySpentError   another call of a model might cost more than allowed
+├── ModelLostError    a model cannot be reached any more
+├── JudgeError        a model is not fit to judge answers
 ├── RatesError        a model server cannot be measured
 ├── MismatchError     two results cannot be compared
 └── ReportError       a report cannot be written
@@ -24,6 +26,14 @@ class NoQuestionsError(EvalError):
 
 class MoneySpentError(EvalError):
     """Another call of a model might cost more than allowed."""
+
+
+class ModelLostError(EvalError):
+    """A model cannot be reached any more."""
+
+
+class JudgeError(EvalError):
+    """A model is not fit to judge answers."""
 
 
 class RatesError(EvalError):

@@ -23,7 +23,7 @@ class ReplyCache:
             DatasetError: the file cannot be read.
         """
         self.path = path
-        self._replies: dict[str, str] = {}
+        self._replies: dict[str, Any] = {}
         if path.exists():
             for _, line in read_lines(path):
                 try:
@@ -36,17 +36,17 @@ class ReplyCache:
         """Return how many replies there are."""
         return len(self._replies)
 
-    def get(self, request: Mapping[str, Any]) -> str | None:
+    def get(self, request: Mapping[str, Any]) -> Any | None:
         """Return the reply to a request of JSON types; None: it was not asked yet."""
-        return self._replies.get(_key(request))
+        return self._replies.get(request_key(request))
 
-    def add(self, request: Mapping[str, Any], reply: str) -> None:
-        """Keep a reply.
+    def add(self, request: Mapping[str, Any], reply: Any) -> None:
+        """Keep a reply of JSON types.
 
         Raises:
             DatasetError: the file cannot be written.
         """
-        key = _key(request)
+        key = request_key(request)
         self._replies[key] = reply
         line = json.dumps({"key": key, "reply": reply})
         try:
@@ -59,5 +59,6 @@ class ReplyCache:
             ) from error
 
 
-def _key(request: Mapping[str, Any]) -> str:
+def request_key(request: Mapping[str, Any]) -> str:
+    """Return what tells requests apart."""
     return hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()

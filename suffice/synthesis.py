@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from eval.asking import Asker
+from eval.asking import Asker, Spending
 from eval.errors import DatasetError, NoQuestionsError
 from eval.progress import Progress
 from eval.questions import load_questions, write_questions
@@ -149,7 +149,7 @@ async def _make(
     models = build_models(settings, home.rates)
     cache = ReplyCache(order.output.with_name(f"{order.output.name}.replies"))
     try:
-        asker = Asker(models.get(name), cache, order.max_usd)
+        asker = Asker(models.get(name), cache, Spending(order.max_usd))
         await asker.check()
         return await make_questions(corpus, order.number, order.seed, asker, embedder, progress)
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 
 from eval.answer_scores import token_f1
 from eval.asking import Asker
-from eval.errors import MoneySpentError, NoQuestionsError
+from eval.errors import ModelLostError, MoneySpentError, NoQuestionsError
 from eval.progress import Progress, silent
 from eval.questions import Question
 from eval.synthesis.cells import cell_questions
@@ -252,12 +252,9 @@ class _Making:
         """Go on without the model when it cannot be asked any more."""
         try:
             yield
-        except (MoneySpentError, ServingError) as error:
+        except (MoneySpentError, ModelLostError, ServingError) as error:
             self._writer = None
-            self._warnings.append(
-                f"The model was not asked any further. {error} What it has replied is kept: the "
-                "same command goes on from there."
-            )
+            self._warnings.append(f"The model was not asked any further. {error}")
 
     def _spent(self) -> str:
         usd = None if self._asker is None else self._asker.spent_usd

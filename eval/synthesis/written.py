@@ -3,23 +3,13 @@
 What the model says is checked: the words must stand in the window that it read.
 """
 
-import asyncio
 import json
 from collections import Counter
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from enum import StrEnum
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
-from eval.asking import Asker
+from eval.asking import Asker, each
 from eval.passages import Interval, SearchableText
 from eval.questions import Question
 from eval.synthesis.corpus import MODEL
@@ -29,8 +19,6 @@ from serving.generation import Message
 
 MAKER = "written"
 ABSENT_MAKER = "absent"
-# Asked at a time.
-CONCURRENCY = 8
 REPLY_TOKENS = 512
 # Shorter quotes stand anywhere.
 LEAST_QUOTE_CHARACTERS = 15
@@ -61,8 +49,6 @@ Reply with JSON: {"answer": "..."}"""
 
 _JSON_TYPES = {str: "string", bool: "boolean"}
 
-_Item = TypeVar("_Item")
-_Outcome = TypeVar("_Outcome")
 Reply = Mapping[str, Any]
 """What a model wrote, by field."""
 
@@ -93,13 +79,14 @@ class Writer:
         """Yield a question for each window that gave one, in their order.
 
         Raises:
-            MoneySpentError, ServingError: see `Asker.ask`; what was written before was yielded.
+            MoneySpentError, ModelLostError, ServingError: see `Asker.ask`; what was written before
+                was yielded.
         """
 
         async def ask(window: Window) -> Reply | None:
             return await self._ask(_WRITE, _passage(window), question=str, quote=str, answer=str)
 
-        async for window, reply in _each(windows, ask):
+        async for window, reply in each(windows, ask):
             if reply is None:
                 self._rejected[Flaw.NO_JSON] += 1
                 continue
@@ -125,7 +112,7 @@ class Writer:
             pieces: of all documents.
 
         Raises:
-            MoneySpentError, ServingError: likewise.
+            MoneySpentError, ModelLostError, ServingError: likewise.
         """
 
         async def ask(window: Window) -> tuple[str, bool] | Flaw:
@@ -139,7 +126,7 @@ class Writer:
             judged = await self._ask(_JUDGE, prompt, answered=bool)
             return Flaw.NO_JSON if judged is None else (question, judged["answered"])
 
-        async for window, outcome in _each(windows, ask):
+        async for window, outcome in each(windows, ask):
             if isinstance(outcome, Flaw):
                 self._rejected[outcome] += 1
             elif outcome[1]:
@@ -153,14 +140,14 @@ class Writer:
         """Yield each question with the model's answer without documents; empty if it gave none.
 
         Raises:
-            MoneySpentError, ServingError: likewise.
+            MoneySpentError, ModelLostError, ServingError: likewise.
         """
 
         async def ask(question: Question) -> str:
             reply = await self._ask(_KNOW, question.text, answer=str)
             return reply["answer"] if reply else ""
 
-        async for question, answer in _each(questions, ask):
+        async for question, answer in each(questions, ask):
             yield question, answer
 
     async def _ask(self, instructions: str, prompt: str, **fields: type) -> Reply | None:
@@ -189,22 +176,6 @@ def read_json(reply: str) -> Reply | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-async def _each(
-    items: Iterable[_Item], ask: Callable[[_Item], Awaitable[_Outcome]]
-) -> AsyncIterator[tuple[_Item, _Outcome]]:
-    """Ask about several items at a time; yield what came of each, in order.
-
-    When one fails, what came of those before it in the order is yielded first.
-    """
-    iterator = iter(items)
-    while batch := list(islice(iterator, CONCURRENCY)):
-        outcomes = await asyncio.gather(*map(ask, batch), return_exceptions=True)
-        for item, outcome in zip(batch, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-            yield item, outcome
 
 
 def _locate(window: Window, quote: str) -> Interval | None:

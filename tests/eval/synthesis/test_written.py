@@ -1,6 +1,7 @@
 """A served model writes questions: what it claims is checked, what it costs is limited."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.asking import Asker
+from eval.asking import Asker, Spending
 from eval.errors import EvalError
 from eval.reply_cache import ReplyCache
 from eval.synthesis.making import PARAMETRIC, Made, make_questions
@@ -60,7 +61,7 @@ def make(
         counter = ServedTokenCounter(upstream.url, None, None, None, None)
         generator = OpenAIGenerator("default", backend, counter, None, timeout_seconds=10)
         try:
-            asker = Asker(generator, ReplyCache(folder / "q.replies"), max_usd)
+            asker = Asker(generator, ReplyCache(folder / "q.replies"), Spending(max_usd))
             return await make_questions(library(), number, asker=asker)
         finally:
             await generator.close()
@@ -157,7 +158,9 @@ def test_a_model_that_goes_down_leaves_what_there_is(
     assert len(made.questions) == NUMBER
     (warning,) = made.warnings
     assert "The model was not asked any further." in warning
-    assert "cannot answer now: Error code: 500 - Out of memory." in warning
+    # Several were asked at a time, so the breaker may have been open for the first of them.
+    assert re.search(r"Error code: 500 - Out of memory\.|left alone for", warning)
+    assert "What was answered is kept" in warning
     assert made.num_parametric is None
 
     num_asked = author.num_asked.total()
