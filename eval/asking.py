@@ -1,6 +1,7 @@
 """Asking a served model during an evaluation: within an amount of money, and never twice."""
 
 import asyncio
+import json
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -39,6 +40,8 @@ CONCURRENCY = 8
 SEED = 0
 _KEPT = "What was answered is kept: the same command goes on from there."
 
+Fields = Mapping[str, Any]
+"""A JSON object that a model wrote."""
 _Item = TypeVar("_Item")
 _Outcome = TypeVar("_Outcome")
 
@@ -316,6 +319,16 @@ class _Call:
         return Reply(texts, thoughts, self._finish.reasons, self._finish.usage)
 
 
+def read_json(reply: str) -> Fields | None:
+    """Return the JSON object in a reply, which may stand in a fence or between words."""
+    start, end = reply.find("{"), reply.rfind("}") + 1
+    try:
+        value = json.loads(reply[start:end]) if 0 <= start < end else None
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 async def each(
     items: Iterable[_Item], ask: Callable[[_Item], Awaitable[_Outcome]]
 ) -> AsyncIterator[tuple[_Item, _Outcome]]:
@@ -330,6 +343,30 @@ async def each(
             if isinstance(outcome, BaseException):
                 raise outcome
             yield item, outcome
+
+
+async def ask_all(
+    items: Iterable[_Item], ask: Callable[[_Item], Awaitable[_Outcome]]
+) -> list[_Outcome]:
+    """Ask about all items, several at a time; return what came of each, in order.
+
+    When one fails, no further are begun, and those on their way are waited for: they are paid for.
+    """
+    outcomes: dict[int, _Outcome] = {}
+    queue = iter(enumerate(items))
+
+    async def work() -> None:
+        for place, item in queue:
+            outcomes[place] = await ask(item)
+
+    workers = [asyncio.create_task(work()) for _ in range(CONCURRENCY)]
+    await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+    for _ in queue:
+        pass
+    for end in await asyncio.gather(*workers, return_exceptions=True):
+        if isinstance(end, BaseException):
+            raise end
+    return [outcomes[place] for place in range(len(outcomes))]
 
 
 def _hits(context: Context) -> list[Any]:

@@ -3,13 +3,11 @@
 What the model says is checked: the words must stand in the window that it read.
 """
 
-import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from enum import StrEnum
-from typing import Any
 
-from eval.asking import Asker, each
+from eval.asking import Asker, Fields, each, read_json
 from eval.passages import Interval, SearchableText
 from eval.questions import Question
 from eval.synthesis.corpus import MODEL
@@ -49,9 +47,6 @@ Reply with JSON: {"answer": "..."}"""
 
 _JSON_TYPES = {str: "string", bool: "boolean"}
 
-Reply = Mapping[str, Any]
-"""What a model wrote, by field."""
-
 
 class Flaw(StrEnum):
     """Why what a model wrote became no question."""
@@ -83,7 +78,7 @@ class Writer:
                 was yielded.
         """
 
-        async def ask(window: Window) -> Reply | None:
+        async def ask(window: Window) -> Fields | None:
             return await self._ask(_WRITE, _passage(window), question=str, quote=str, answer=str)
 
         async for window, reply in each(windows, ask):
@@ -150,7 +145,7 @@ class Writer:
         async for question, answer in each(questions, ask):
             yield question, answer
 
-    async def _ask(self, instructions: str, prompt: str, **fields: type) -> Reply | None:
+    async def _ask(self, instructions: str, prompt: str, **fields: type) -> Fields | None:
         """Return the reply if it is JSON with these fields of these types."""
         messages: list[Message] = [
             {"role": "system", "content": instructions},
@@ -166,16 +161,6 @@ class Writer:
         if reply is None or not all(type(reply.get(name)) is kind for name, kind in fields.items()):
             return None
         return reply
-
-
-def read_json(reply: str) -> Reply | None:
-    """Return the JSON object in a reply, which may stand in a fence or between words."""
-    start, end = reply.find("{"), reply.rfind("}") + 1
-    try:
-        value = json.loads(reply[start:end]) if 0 <= start < end else None
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _locate(window: Window, quote: str) -> Interval | None:

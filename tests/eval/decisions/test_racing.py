@@ -70,12 +70,33 @@ def test_more_blocks_than_looks_are_refused() -> None:
         race.add(np.zeros((1, 1)), ["b"])
 
 
+def test_what_is_within_the_margin_is_not_dropped() -> None:
+    scores = np.array([[1.0] * 200, [0.0, 1.0, 1.0, 1.0] * 50])  # worse by 0.25
+    for margin, remaining in ((0.0, (0,)), (0.1, (0,)), (0.24, (0, 1)), (0.9, (0, 1))):
+        assert Race(2, max_looks=1, margin=margin).add(scores, names(200)) == remaining
+
+
+def test_what_is_withdrawn_does_not_lead() -> None:
+    race = Race(3, max_looks=2)
+    race.add(np.array([[1.0] * 20, [0.5] * 20, [0.4] * 20]), names(20))
+    assert race.withdraw({0, 7}) == (1, 2)
+    assert race.leader == 1
+    assert race.add(np.array([[0.5] * 20, [0.6] * 20]), [f"{one}b" for one in names(20)]) == (1, 2)
+    assert race.withdraw([1, 2]) == ()
+
+
 @pytest.mark.parametrize(
     ("num_configs", "max_looks", "delta"), [(0, 1, 0.05), (1, 0, 0.05), (1, 1, 1.0)]
 )
 def test_a_race_of_nothing_is_refused(num_configs: int, max_looks: int, delta: float) -> None:
     with pytest.raises(ValueError, match="A race needs"):
         Race(num_configs, max_looks, delta)
+
+
+@pytest.mark.parametrize("margin", [-0.1, 1.0, float("nan")])
+def test_a_margin_out_of_range_is_refused(margin: float) -> None:
+    with pytest.raises(ValueError, match=r"a margin in \[0, 1\)"):
+        Race(1, 1, margin=margin)
 
 
 def test_the_best_remains_for_fewer_calls_than_all() -> None:

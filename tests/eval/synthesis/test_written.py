@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from eval.asking import Asker, Spending
+from eval.asking import Asker, Spending, read_json
 from eval.errors import EvalError
 from eval.reply_cache import ReplyCache
 from eval.synthesis.making import PARAMETRIC, Made, make_questions
 from eval.synthesis.windows import LEAST_CHARACTERS, WINDOW_CHARACTERS, draw_windows
-from eval.synthesis.written import Flaw, read_json
+from eval.synthesis.written import Flaw
 from serving.backends import Backend
 from serving.openai_server import OpenAIGenerator
 from serving.pricing import PriceList

@@ -1,0 +1,100 @@
+"""What people say of answers that a model judged as well, and the judge's mean corrected by it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eval.decisions.prediction_powered import PredictionPoweredMean, prediction_powered_mean
+from eval.errors import DatasetError
+from eval.json_lines import read_json_lines
+
+# Two of each say how much they spread.
+LEAST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledMean:
+    """The judge's mean grade of a setting's answers, with what people say of some of them.
+
+    Attributes:
+        mean: of the judge alone.
+        corrected: by the labels; None: there are too few, so the mean is uncalibrated.
+        num_labels: of these answers.
+    """
+
+    mean: float
+    corrected: PredictionPoweredMean | None
+    num_labels: int
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether people have judged enough of the answers."""
+        return self.corrected is not None
+
+
+def answer_id(question_id: str, answer: str) -> str:
+    """Return the id under which people label an answer: another answer has another one."""
+    return hashlib.sha256(f"{question_id}\0{answer}".encode()).hexdigest()[:16]
+
+
+def load_labels(path: Path) -> dict[str, float]:
+    """Read labels: a JSON object per line with `id` and `score`, in [0, 1]; other keys may follow.
+
+    Raises:
+        DatasetError: the file is missing, a line broken, or an id there twice.
+    """
+    labels: dict[str, float] = {}
+    for line in read_json_lines(path):
+        identifier, score = line.non_blank_text("id"), line.fields.get("score")
+        if score is None:  # not labelled yet
+            continue
+        if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise line.error("'score' must be a number from 0 to 1")
+        if identifier in labels:
+            raise line.error(f"the id {identifier!r} is there twice")
+        labels[identifier] = float(score)
+    return labels
+
+
+def write_unlabelled(path: Path, answers: Sequence[Mapping[str, str]]) -> None:
+    """Write answers for people to fill in `score`.
+
+    Args:
+        path: of the file.
+        answers: each with `id`, `question`, `reference` and `answer`.
+
+    Raises:
+        DatasetError: it cannot be written.
+    """
+    lines = [json.dumps({**answer, "score": None}, ensure_ascii=False) for answer in answers]
+    try:
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def correct_mean(
+    grades: Mapping[str, float], labels: Mapping[str, float], confidence: float = 0.95
+) -> LabelledMean:
+    """Correct the judge's mean by where people saw it err.
+
+    Args:
+        grades: the judge's, by `answer_id`, one or more.
+        labels: of people, likewise; those of other answers are passed over.
+        confidence: of the interval.
+    """
+    both = [one for one in grades if one in labels]
+    others = np.array([grade for one, grade in grades.items() if one not in labels])
+    corrected = None
+    if len(both) >= LEAST and len(others) >= LEAST:
+        corrected = prediction_powered_mean(
+            np.array([labels[one] for one in both]),
+            np.array([grades[one] for one in both]),
+            others,
+            confidence,
+        )
+    return LabelledMean(float(np.mean(list(grades.values()))), corrected, len(both))
