@@ -10,7 +10,7 @@ Quality is in [0, 1], for one question:
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil
@@ -41,6 +41,7 @@ from eval.progress import Progress, silent
 from eval.questions import Question
 from eval.spans import score_spans
 from eval.split import Split
+from eval.synthesis.making import PARAMETRIC
 from serving.citations import MARKER
 
 BLOCK = 20
@@ -83,8 +84,8 @@ class AnswerQuality:
         scored: a row for each setting.
         flaws: number of a setting -> why nothing may rest on its answers.
         tally: of the judge so far; None: there was none.
-        num_calls: of all models in this run.
-        usd: spent for them.
+        num_calls: of all models so far.
+        usd: spent for them so far.
     """
 
     settings: tuple[Setting, ...]
@@ -361,6 +362,11 @@ class AnswerMeter:
         models = self.answerer.serving.models
         askers = [one for one in map(models.get, models.names()) if isinstance(one, Asker)]
         return askers + ([self.judge.asker] if self.judge else [])
+
+
+def without_parametric(questions: Iterable[Question]) -> list[Question]:
+    """Leave out what the model answers without documents: no context is the better for it."""
+    return [question for question in questions if PARAMETRIC not in question.tags]
 
 
 def _exactly(value: float) -> Bounds:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from eval.answer_quality import AnswerMeter, AnswerQuality, RaceResult
+from eval.answer_quality import AnswerMeter, AnswerQuality, RaceResult, without_parametric
 from eval.answer_scores import Abstention, CitationScores, Fault
 from eval.answering import ReplayAnswerer, Serving, Setting
 from eval.asking import Asker, Spending
@@ -196,6 +196,11 @@ def test_prompts_that_the_server_cuts_make_a_setting_invalid(
     assert flaw[0] == 1
     assert "The model server read 220 of " in flaw[1]
     assert "cut 4 of 4 prompts without saying so. Raise its window" in flaw[1]
+
+
+def test_what_the_model_knows_anyway_is_left_out() -> None:
+    known = replace(questions()[0], tags=("written", "parametric"))
+    assert without_parametric([known, questions()[1]]) == [questions()[1]]
 
 
 # ---- going on
