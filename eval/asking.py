@@ -360,7 +360,13 @@ async def ask_all(
             outcomes[place] = await ask(item)
 
     workers = [asyncio.create_task(work()) for _ in range(CONCURRENCY)]
-    await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+    try:
+        await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+    except asyncio.CancelledError:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        raise
     for _ in queue:
         pass
     for end in await asyncio.gather(*workers, return_exceptions=True):

@@ -211,6 +211,29 @@ def test_when_one_fails_the_others_on_their_way_end_and_no_more_begin() -> None:
     assert len(begun) == CONCURRENCY
 
 
+def test_whoever_is_cancelled_asks_no_further() -> None:
+    begun: list[int] = []
+    cancelled: list[int] = []
+
+    async def ask(number: int) -> None:
+        begun.append(number)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+
+    async def run() -> None:
+        work = asyncio.ensure_future(ask_all(range(100), ask))
+        await asyncio.sleep(0.01)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        assert begun == cancelled == [*range(CONCURRENCY)]
+
+    asyncio.run(run())
+
+
 def test_replies_of_an_older_form_are_asked_for_again(upstream: Upstream, tmp_path: Path) -> None:
     (tmp_path / "replies").write_text(json.dumps({"key": "x", "reply": "Because."}))
     use(upstream, tmp_path, generate(task()))
