@@ -18,11 +18,13 @@ setup: $(STAMP) ## Make .venv from requirements.lock; does nothing when it is up
 demo: $(STAMP) ## Upload the bundled documents, ask, print cited answers
 	@$(BIN)/python -m suffice.demo
 
-test: lint ## All checks: lint, then the tests with their coverage
+test: $(STAMP) ## All checks: lint, then the tests with their coverage
+	@# A vLLM is downloaded and unpacked while one core checks types.
 	@if [ -n "$${CI:-}" ]; then \
-		$(MAKE) --no-print-directory vllm-env || \
-		echo "No vLLM here (reason above): the tests that need it will be skipped."; \
-	fi
+		{ $(MAKE) --no-print-directory vllm-env || \
+		echo "No vLLM here (reason above): the tests that need it will be skipped."; } & \
+	fi; \
+	$(MAKE) --no-print-directory lint; status=$$?; wait; exit $$status
 	@# One more than there are cores: many tests wait for processes that start.
 	@$(BIN)/pytest --numprocesses "$$($(BIN)/python -c 'import os; print(min(5, 1 + (os.cpu_count() or 1)))')" \
 		--dist loadfile --no-loadscope-reorder --durations=30 --durations-min=10 \
