@@ -118,8 +118,8 @@ class AnswerQuality:
 
     @property
     def prompt_tokens(self) -> Floats:
-        """Tokens of the prompt, as we count them."""
-        return self._array(lambda one: one.answer.num_sent)
+        """Tokens of the prompt, as we count them; where no model reads it, of what was read."""
+        return self._array(lambda one: one.answer.num_sent or one.answer.usage.prompt_tokens)
 
     @property
     def usd_per_answer(self) -> Floats:

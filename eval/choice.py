@@ -7,6 +7,7 @@ from math import ceil, log
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.decisions.items import Floats
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.risk_control import Verdict as RiskVerdict
 from eval.decisions.risk_control import learn_then_test
@@ -98,6 +99,7 @@ class Chooser:
         self._price = price
         self._tokens = tune.means(tune.tokens)
         self._coverage = tune.means(tune.coverage)
+        self._num_questions = len(tune.clusters) + len(held_out.clusters)
 
     def front(self) -> list[int]:
         """Return the settings of the front, by rising tokens."""
@@ -182,7 +184,7 @@ class Chooser:
             )
         else:
             distance = 1 - least - control.deepest_risk
-            needed = self._more_questions(float(np.std(losses[0], ddof=1)), distance, delta)
+            needed = more_questions(losses[0], distance, delta, self._num_questions)
             statement = f"Cannot tell yet whether {least:.0%} of the evidence is found."
             statement += _more(needed)
         verdict = Verdict(control.verdict.value)
@@ -195,19 +197,8 @@ class Chooser:
         for candidate in candidates:
             losses = held_out.items(held_out.coverage[REFERENCE] - held_out.coverage[candidate])
             distance = goal.eps - max(0.0, float(losses.mean()))
-            needed.append(self._more_questions(float(np.std(losses, ddof=1)), distance, goal.delta))
+            needed.append(more_questions(losses, distance, goal.delta, self._num_questions))
         return min((one for one in needed if one is not None), default=None)
-
-    def _more_questions(self, deviation: float, distance: float, delta: float) -> int | None:
-        """Turn independent items of the held-out half into questions of both halves."""
-        items = items_needed(deviation, distance, delta) if distance > 0 else None
-        if items is None:
-            return None
-        # Where nothing was lost, the tests want to see that often enough.
-        items = ceil(WSR_FACTOR * max(items, -log(delta) / distance))
-        held_out, tune = self._held_out, self._tune
-        num_questions = len(held_out.clusters) + len(tune.clusters)
-        return max(1, ceil((items / held_out.num_items - 1) * num_questions))
 
     def _state_certified(self, chosen: int, goal: Goal) -> str:
         now, tokens = self._mean_tokens(REFERENCE), self._mean_tokens(chosen)
@@ -236,6 +227,27 @@ class Chooser:
 
     def _mean_tokens(self, setting: int) -> float:
         return float(self._held_out.means(self._held_out.tokens[setting]))
+
+
+def more_questions(losses: Floats, distance: float, delta: float, num_questions: int) -> int | None:
+    """Return how many more questions would show that a mean loss is small enough.
+
+    Args:
+        losses: of the independent items at hand, on the held-out half.
+        distance: how far the mean is below what is allowed.
+        delta: error rate.
+        num_questions: of both halves.
+
+    Returns:
+        1 or more; None: no number would.
+    """
+    deviation = float(np.std(losses, ddof=1))
+    items = items_needed(deviation, distance, delta) if distance > 0 else None
+    if items is None:
+        return None
+    # Where nothing was lost, the tests want to see that often enough.
+    items = ceil(WSR_FACTOR * max(items, -log(delta) / distance))
+    return max(1, ceil((items / len(losses) - 1) * num_questions))
 
 
 def _more(needed: int | None) -> str:

@@ -95,6 +95,18 @@ class Verdict(StrEnum):
     INFEASIBLE = "infeasible"
 
 
+class Quality(StrEnum):
+    """What was compared.
+
+    Attributes:
+        EVIDENCE: the share of the evidence in the context.
+        ANSWERS: the quality of the answers.
+    """
+
+    EVIDENCE = "evidence"
+    ANSWERS = "answers"
+
+
 class TestedSetting(_Frozen):
     """A setting that the sequence looked at."""
 
@@ -120,6 +132,7 @@ class Decision(_Frozen):
             or no number of questions would tell.
         tokens_saved: of the prompt, mean and 95 % interval; None: nothing was chosen.
         usd_saved_per_1000: questions; None: no price, or nothing was chosen.
+        quality: what was compared; `eps` is a loss of it.
     """
 
     verdict: Verdict
@@ -135,6 +148,53 @@ class Decision(_Frozen):
     questions_needed: int | None
     tokens_saved: MeanInterval | None
     usd_saved_per_1000: float | None
+    quality: Quality = Quality.EVIDENCE
+
+
+class AnsweredSetting(_Frozen):
+    """The answers of one setting to the held-out questions; None: nothing to score.
+
+    Attributes:
+        name: of the setting.
+        quality: 95 % interval over clusters, in [0, 1].
+        prompt_tokens: mean.
+        exact_match: mean over the questions that have an answer, as of what follows.
+        flaw: why nothing may rest on these answers.
+        items: quality of each answer.
+    """
+
+    name: str
+    quality: MeanInterval
+    prompt_tokens: float
+    exact_match: float | None
+    f1: float | None
+    rouge_l: float | None
+    citation_precision: float | None
+    citation_recall: float | None
+    flaw: str | None
+    items: list[float]
+
+
+class Answers(_Frozen):
+    """Answers that were measured.
+
+    Attributes:
+        num_calls: of models, those that were kept from before left out.
+        usd: that they cost.
+        share_of_grid: answers of the race, as a share of all settings times all questions.
+        is_judged: whether a model graded them.
+        question_ids: in the order of all items.
+        faults: why answers of the reference were wrong -> how many; `none`: they were right.
+        settings: the reference, and those that the race left.
+    """
+
+    num_calls: int
+    usd: float
+    share_of_grid: float
+    is_judged: bool
+    question_ids: list[str]
+    faults: dict[str, int]
+    settings: list[AnsweredSetting]
 
 
 class Stage(_Frozen):
@@ -223,6 +283,7 @@ class Result(_Frozen):
         curve: of the search that is served now.
         coverage_at: chunk size -> tokens of context -> mean coverage of the served search.
         warnings: what a reader should know.
+        answers: None: evidence alone was measured.
     """
 
     version: int = FORMAT
@@ -241,6 +302,7 @@ class Result(_Frozen):
     stages: list[Stage]
     loss: Loss
     warnings: list[str]
+    answers: Answers | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eval.answer_choice import Candidate
+from eval.answering import Setting
 from eval.choice import REFERENCE, Choice, Chooser, Goal
 from eval.clusters import split_few_clusters
 from eval.errors import NoQuestionsError
@@ -28,6 +30,8 @@ from serving.pricing import Price
 
 FEW_ITEMS = 30
 NUM_SHOWN = 12
+# Each is answered by a model.
+MOST_ANSWERED = 8
 DEEPEST = 1
 _THOUSAND = 1000
 
@@ -72,7 +76,11 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """What was found, see `Result`."""
+    """What was found, see `Result`.
+
+    Attributes:
+        candidates: the reference and what was to be tested, for a choice by answers.
+    """
 
     split: Split
     num_settings: int
@@ -83,15 +91,8 @@ class Tuning:
     decision: Decision
     stages: list[Stage]
     loss: Loss
+    candidates: list[Candidate]
     warnings: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """A profile for one of the cuttings."""
-
-    cutting: int
-    profile: RetrievalProfile
 
 
 def tune(
@@ -159,19 +160,20 @@ class _Tuner:
             decision=self._decision(choice, goal, held_out),
             stages=self._stages(tune, held_out),
             loss=_loss(choice.chosen, held_out),
+            candidates=self._candidates(choice, tune),
             warnings=_warnings(held_out),
         )
 
-    def _list_settings(self) -> list[_Setting]:
+    def _list_settings(self) -> list[Setting]:
         """Return all settings: the reference, the deepest, and cutting by cutting the others."""
         base = self._base
-        settings = [_Setting(0, base), _Setting(0, deepest(base))]
+        settings = [Setting(0, base), Setting(0, deepest(base))]
         for pair in self._stage_profiles.values():
-            settings += [_Setting(0, profile) for profile in pair]
+            settings += [Setting(0, profile) for profile in pair]
         for number, cutting in enumerate(self._material.cuttings):
             grid = make_grid(base, has_reranker=cutting.replay.reranking is not None)
             profiles = [*self._curve_profiles(), *self._budget_profiles(), *grid]
-            settings += [_Setting(number, profile) for profile in profiles]
+            settings += [Setting(number, profile) for profile in profiles]
         return list(dict.fromkeys(settings))
 
     def _curve_profiles(self) -> list[RetrievalProfile]:
@@ -220,6 +222,14 @@ class _Tuner:
         border = len(self._split.tune)
         return both.of_questions(slice(border)), both.of_questions(slice(border, None))
 
+    def _candidates(self, choice: Choice, tune: Measurements) -> list[Candidate]:
+        tokens = tune.means(tune.tokens)
+        numbers = [REFERENCE, *thin(choice.candidates, MOST_ANSWERED)]
+        return [
+            Candidate(_name(one), self._label(one), self._settings[one], float(tokens[one]))
+            for one in numbers
+        ]
+
     def _decision(self, choice: Choice, goal: Goal, held_out: Measurements) -> Decision:
         saved = None
         if choice.verdict is Verdict.CERTIFIED:
@@ -263,7 +273,7 @@ class _Tuner:
         )
 
     def _curve(self, held_out: Measurements) -> list[CurvePoint]:
-        numbers = [self._numbers[_Setting(0, profile)] for profile in self._curve_profiles()]
+        numbers = [self._numbers[Setting(0, profile)] for profile in self._curve_profiles()]
         return [
             CurvePoint(
                 k=k,
@@ -278,7 +288,7 @@ class _Tuner:
         means = held_out.means(held_out.coverage)
         return {
             _describe_cut(cutting.cut): {
-                budget: float(means[self._numbers[_Setting(number, profile)]])
+                budget: float(means[self._numbers[Setting(number, profile)]])
                 for budget, profile in zip(BUDGETS, self._budget_profiles(), strict=True)
             }
             for number, cutting in enumerate(self._material.cuttings)
@@ -286,7 +296,7 @@ class _Tuner:
 
     def _stages(self, tune: Measurements, held_out: Measurements) -> list[Stage]:
         pairs = {
-            name: (self._numbers[_Setting(0, with_it)], self._numbers[_Setting(0, without)])
+            name: (self._numbers[Setting(0, with_it)], self._numbers[Setting(0, without)])
             for name, (with_it, without) in self._stage_profiles.items()
         }
         if (rules := self._best_rule(tune)) is not None:

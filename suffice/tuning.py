@@ -1,5 +1,6 @@
 """What `suffice eval tune` does: the cheapest context for a collection, certified and reported."""
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,14 +11,22 @@ from functools import cache
 from pathlib import Path
 
 from eval.anchoring import Anchored, anchor
+from eval.answer_choice import Candidate, choose_by_answers
+from eval.answer_quality import AnswerMeter, without_parametric
+from eval.answering import ReplayAnswerer, Serving
+from eval.asking import Asker, Spending
 from eval.choice import Goal
+from eval.clusters import split_few_clusters
 from eval.errors import EvalError
+from eval.judging import Judge
 from eval.progress import Progress, silent
 from eval.questions import Question, load_questions
 from eval.replay import Replay, ReplayLog, record
+from eval.reply_cache import ReplyCache
 from eval.report.page import write_report
-from eval.results import Cut, Fingerprints, QuestionCounts, Result, Verdict
+from eval.results import Answers, Cut, Decision, Fingerprints, QuestionCounts, Result, Verdict
 from eval.shadow import shadow_index
+from eval.split import split_by_cluster
 from eval.sweep import PromptTokens
 from eval.tuning import Cutting, Material, Served, Tuning, tune
 from ingest.chunker import MIN_MAX_TOKENS, Chunker
@@ -30,8 +39,8 @@ from serving import certificates
 from serving.context import count_label
 from serving.generation import Generator
 from serving.markers import make_nonce
-from serving.models import build_models
-from serving.profiles import AnsweringProfile
+from serving.models import Models, build_models
+from serving.profiles import AnsweringProfile, AnswerPolicy
 from serving.prompt import write_prompt
 from serving.service import build_reranking, load_embedder
 from serving.settings import ServingSettings
@@ -46,6 +55,21 @@ _LABEL_NUMBER = 88
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerOrder:
+    """How answers are measured.
+
+    Attributes:
+        model: that answers, by its name; None: that of the profile.
+        judge: model that grades them, by its name; None: their words are compared.
+        max_usd: for all calls of models; None: any.
+    """
+
+    model: str | None = None
+    judge: str | None = None
+    max_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """What is wanted.
 
@@ -57,6 +81,7 @@ class Order:
         overlaps: tokens of overlap to try with each size, besides none.
         goal: of the tuning.
         seed: of the split of the questions.
+        answers: how answers are measured; None: evidence decides.
     """
 
     questions: Path
@@ -66,6 +91,7 @@ class Order:
     overlaps: Sequence[int] = ()
     goal: Goal = field(default_factory=Goal)
     seed: int = 0
+    answers: AnswerOrder | None = None
 
 
 def check_order(order: Order) -> list[Question]:
@@ -116,7 +142,7 @@ def run_tuning(
     anchored = anchor(questions, served.snapshot.texts_by_name)
     with _open_bench(home, served, load) as bench:
         cuttings = list(bench.cuttings(order, anchored.questions, progress))
-        profile = AnsweringProfile.model_validate(client.profile(served.profile))
+        profile = _read_profile(client, served, order)
         generator = build_models(ServingSettings(), home.rates).get(profile.answering.model)
         tuning = tune(
             anchored.questions,
@@ -126,9 +152,15 @@ def run_tuning(
             order.seed,
             progress,
         )
-        reranking = bench.reranking
+        result = _to_result(order, served, anchored, tuning, generator.name, bench.reranking)
+        if order.answers is not None:
+            table = _AnswerBench(
+                home, order, order.answers, bench, anchored.questions, profile.answering
+            )
+            choosing = table.choose(cuttings, tuning.candidates, progress)
+            decision, answers = asyncio.run(choosing)
+            result = result.model_copy(update={"decision": decision, "answers": answers})
     _check_unchanged(client, served)
-    result = _to_result(order, served, anchored, tuning, generator.name, reranking)
     result.save(order.output / RESULT)
     write_report(result, order.output / REPORT)
     _save_profile(order.output / PROFILE, profile, result)
@@ -252,6 +284,82 @@ def _count_tokens(
         return count_label(count, _LABEL_NUMBER, served.filenames[document_id], nonce)
 
     return PromptTokens(count, label, frame)
+
+
+def _read_profile(client: Client, served: ServedCollection, order: Order) -> AnsweringProfile:
+    """Return what serves the collection, with the model that the order names."""
+    profile = AnsweringProfile.model_validate(client.profile(served.profile))
+    if order.answers is None or order.answers.model is None:
+        return profile
+    policy = profile.answering.model_copy(update={"model": order.answers.model})
+    return profile.model_copy(update={"answering": policy})
+
+
+@dataclass(frozen=True, slots=True)
+class _AnswerBench:
+    """What is needed to answer questions as the service of a collection does."""
+
+    home: Home
+    order: Order
+    answers: AnswerOrder
+    bench: _Bench
+    questions: Sequence[Question]
+    policy: AnswerPolicy
+
+    async def choose(
+        self, cuttings: Sequence[Cutting], candidates: Sequence[Candidate], progress: Progress
+    ) -> tuple[Decision, Answers]:
+        """Let models answer, and choose by that."""
+        settings = ServingSettings()
+        models = build_models(settings, self.home.rates)
+        cache = ReplyCache(self.order.output / "replies")
+        spending = Spending(self.answers.max_usd)
+        try:
+            askers = {
+                name: Asker(models.get(name), cache, spending)
+                for name in {*self._names(models), self.answers.judge}
+                if name is not None
+            }
+            judge = await self._judge(askers)
+            served = self.bench.served
+            serving = Serving(
+                models=Models({name: askers[name] for name in self._names(models)}),
+                policy=self.policy,
+                embedder=self.bench.embedder,
+                analyzer=served.fingerprints["analyzer"],
+                default_k=settings.top_k,
+                max_answer_tokens=settings.max_answer_tokens,
+                max_context_tokens=settings.max_context_tokens,
+                collection=served.name,
+            )
+            answerer = ReplayAnswerer(
+                [cutting.replay for cutting in cuttings],
+                self.questions,
+                served.snapshot,
+                served.filenames,
+                serving,
+            )
+            questions = without_parametric(split_few_clusters(self.questions))
+            split = split_by_cluster(questions, self.order.seed)
+            meter = AnswerMeter(answerer, judge, progress)
+            return await choose_by_answers(meter, split, candidates, self.order.goal)
+        finally:
+            await models.close()
+
+    def _names(self, models: Models) -> list[str]:
+        """Return the models that answer, the one that is asked for first."""
+        policy = self.policy
+        names = [models.get(policy.model).name, policy.strong_model, policy.verifier]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    async def _judge(self, askers: Mapping[str, Asker]) -> Judge | None:
+        name = self.answers.judge
+        if name is None:
+            return None
+        judge = Judge(askers[name])
+        answering = [await one.model_name() for other, one in askers.items() if other != name]
+        await judge.check(self.order.output / "judge.json", answering)
+        return judge
 
 
 def _check_unchanged(client: Client, served: ServedCollection) -> None:

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from eval.intervals import MeanInterval
-from eval.results import Result, Verdict
+from eval.results import Answers, Result, Verdict
 from suffice.options import console, error_console
 
 
@@ -32,6 +32,8 @@ def print_result(result: Result, folder: Path) -> None:
         f"{result.num_settings:,} settings; chosen with {counts.num_tune} questions, measured on "
         f"{counts.num_certify} others about {counts.num_clusters_certify} documents or threads."
     )
+    if result.answers is not None:
+        _print_answers(result, result.answers)
     for stage in result.stages:
         console.print(f"{escape(stage.name)}: {_signed(stage.coverage)}. {stage.statement}")
     for warning in result.warnings:
@@ -40,6 +42,27 @@ def print_result(result: Result, folder: Path) -> None:
     console.print(f"The report: {folder / 'report.html'}", markup=False)
     if decision.verdict is Verdict.CERTIFIED:
         console.print(f"Serve it: suffice eval apply {folder}", markup=False)
+
+
+def _print_answers(result: Result, answers: Answers) -> None:
+    table = Table("answers", "prompt tokens", "quality", "F1", "citations right", "evidence cited")
+    for one in answers.settings:
+        table.add_row(
+            escape(result.setting(one.name).label),
+            f"{one.prompt_tokens:,.0f}",
+            _interval(one.quality) if one.flaw is None else escape(one.flaw),
+            *map(_share, (one.f1, one.citation_precision, one.citation_recall)),
+        )
+    console.print(table)
+    judged = "graded by a model, uncalibrated" if answers.is_judged else "scored by their words"
+    console.print(
+        f"Answers {judged}; {answers.num_calls:,} calls, ${answers.usd:.4f}; the race took "
+        f"{answers.share_of_grid:.0%} of all settings times questions."
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def _interval(one: MeanInterval) -> str:

@@ -39,6 +39,18 @@ def tune(
     overlap: Annotated[
         list[int] | None, typer.Option(help="An overlap of chunks to try; may be given often.")
     ] = None,
+    answers: Annotated[
+        bool, typer.Option(help="Let the model answer, and compare its answers.")
+    ] = False,
+    model: Annotated[
+        str | None, typer.Option(help="With --answers: who answers; default: that of the profile.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="With --answers: model of the settings that grades them.")
+    ] = None,
+    max_usd: Annotated[
+        float | None, typer.Option(min=0, help="With --answers: most dollars for all calls.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another one splits the questions anew.")] = 0,
     json_output: Json = False,
     url: Url = None,
@@ -50,11 +62,24 @@ def tune(
     from ingest.home import Home  # noqa: PLC0415
     from suffice.bars import progress_bar  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
-    from suffice.tuning import Order, check_order, run_tuning  # noqa: PLC0415
+    from suffice.tuning import AnswerOrder, Order, check_order, run_tuning  # noqa: PLC0415
     from suffice.tuning_output import print_result  # noqa: PLC0415
 
     goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage, max_prompt_tokens)
-    order = Order(questions, collection, output, chunk_tokens or (), overlap or (), goal, seed)
+    if not answers and (model or judge or max_usd is not None):
+        raise typer.BadParameter("--model, --judge and --max-usd are for --answers.")
+    if answers and min_coverage is not None:
+        raise typer.BadParameter("--min-coverage is about evidence; leave --answers out.")
+    order = Order(
+        questions,
+        collection,
+        output,
+        chunk_tokens or (),
+        overlap or (),
+        goal,
+        seed,
+        AnswerOrder(model, judge, max_usd) if answers else None,
+    )
     check_order(order)  # before a service is started
     with service(url) as client, progress_bar() as progress:
         result = run_tuning(client, Home(SufficeSettings().home), order, progress)

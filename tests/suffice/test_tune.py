@@ -10,14 +10,14 @@ import pytest
 from eval.choice import Goal
 from eval.errors import DatasetError, NoQuestionsError
 from eval.questions import Question, write_questions
-from eval.results import Result, Verdict
+from eval.results import Quality, Result, Verdict
 from ingest.home import Home
 from retrieval.embedding import Embedder
 from retrieval.settings import RetrievalSettings
 from suffice.client import Client
 from suffice.errors import SufficeError
 from suffice.snapshots import read_collection
-from suffice.tuning import Order, apply, run_tuning
+from suffice.tuning import AnswerOrder, Order, apply, run_tuning
 from tests.eval.planted import make_document, make_questions
 from tests.fakes import HashEmbedder
 from tests.serving.application import DIMENSION, Application, run_application
@@ -47,18 +47,18 @@ def client(application: Application) -> Iterator[Client]:
 
 @pytest.fixture
 def questions(client: Client) -> list[Question]:
-    """Each asked by sixteen people."""
+    """Each asked by four people."""
     return [
         replace(one, question_id=f"{one.question_id}/{n}", cluster=f"{one.question_id}/{n}")
         for one in make_questions(read_collection(client, "default").snapshot)
-        for n in range(16)
+        for n in range(4)
     ]
 
 
 @pytest.fixture
 def order(questions: list[Question], tmp_path: Path) -> Order:
     write_questions(tmp_path / "questions.jsonl", questions)
-    return Order(tmp_path / "questions.jsonl", "default", tmp_path / "tuning")
+    return Order(tmp_path / "questions.jsonl", "default", tmp_path / "tuning", goal=Goal(eps=0.1))
 
 
 def tune(client: Client, order: Order) -> Result:
@@ -86,7 +86,7 @@ def test_what_is_certified_is_applied_and_answers(
         assert after["profile"]["certificate"]["certified"]
         assert after["profile"]["certificate"]["statement"] == result.decision.statement
         # What is served now is what the next tuning compares with.
-        again = tune(client, replace(order, goal=Goal(eps=0.05)))
+        again = tune(client, replace(order, goal=Goal(eps=0.2)))
         reference = again.setting(again.reference)
         assert reference.profile.top_k == result.setting(result.decision.chosen).profile.top_k
     finally:
@@ -95,14 +95,12 @@ def test_what_is_certified_is_applied_and_answers(
 
 
 def test_other_chunk_sizes_are_tried_and_need_a_reindexing(client: Client, order: Order) -> None:
-    result = tune(client, replace(order, chunk_tokens=(64, 200), overlaps=(16,)))
+    result = tune(client, replace(order, chunk_tokens=(64,), overlaps=(16,)))
     assert set(result.coverage_at) == {
         "32",
         "32 overlapping by 16",
         "64",
         "64 overlapping by 16",
-        "200",
-        "200 overlapping by 16",
     }
     cuts = {one.cut.max_tokens for one in result.settings}
     assert cuts > {32}
@@ -119,7 +117,7 @@ def test_what_was_found_is_kept(client: Client, order: Order) -> None:
 
 
 def test_nothing_to_apply(client: Client, order: Order, questions: list[Question]) -> None:
-    write_questions(order.questions, questions[::16])
+    write_questions(order.questions, questions[::4])
     result = tune(client, order)
     assert result.decision.verdict is Verdict.NOT_CERTIFIED
     assert not (order.output / "profile.json").exists()
@@ -185,3 +183,19 @@ def test_a_broken_file_of_questions_is_named(client: Client, order: Order) -> No
     order.questions.write_text("{}\n")
     with pytest.raises(DatasetError, match="line 1"):
         tune(client, order)
+
+
+def test_answers_decide_and_are_asked_once(client: Client, order: Order) -> None:
+    """The extractive writer answers, so no call is paid for; what it said is kept all the same."""
+    result = tune(client, replace(order, answers=AnswerOrder(), goal=Goal(eps=0.2)))
+    assert result.answers is not None
+    assert result.decision.quality is Quality.ANSWERS
+    assert result.decision.verdict is Verdict.CERTIFIED
+    assert "Its answers are not worse" in result.decision.statement
+    chosen = result.setting(result.decision.chosen)
+    names = [one.name for one in result.answers.settings]
+    assert names[0] == result.reference
+    assert chosen.name in names
+    assert len(result.answers.settings[0].items) == len(result.answers.question_ids)
+    assert Result.load(order.output / "result.json") == result
+    assert (order.output / "profile.json").exists()

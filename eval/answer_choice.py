@@ -1,0 +1,187 @@
+"""The choice by answers: the cheapest setting whose answers are not worse, by the same tests."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eval.answer_quality import AnswerMeter, AnswerQuality, RaceResult
+from eval.answer_scores import Fault
+from eval.answering import Setting
+from eval.choice import LEAST_SAVING, REFERENCE, Goal, more_questions
+from eval.decisions.items import Floats, cluster_means
+from eval.decisions.sequence import certify
+from eval.errors import EvalError, NoQuestionsError
+from eval.intervals import MeanInterval, cluster_t_interval
+from eval.results import AnsweredSetting, Answers, Decision, Quality, TestedSetting, Verdict
+from eval.split import Split
+
+_THOUSAND = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A setting that may be chosen.
+
+    Attributes:
+        name: in the result.
+        label: in words.
+        setting: to answer with.
+        tokens: mean of its prompts on the half of the questions to choose with.
+    """
+
+    name: str
+    label: str
+    setting: Setting
+    tokens: float
+
+
+async def choose_by_answers(
+    meter: AnswerMeter, split: Split, candidates: Sequence[Candidate], goal: Goal
+) -> tuple[Decision, Answers]:
+    """Race candidates on one half of the questions, test those that remain on the other.
+
+    Args:
+        meter: answers and scores.
+        split: of the questions, with those that have no answer.
+        candidates: first the reference.
+        goal: its `eps` is of the quality of answers.
+
+    Raises:
+        NoQuestionsError: the held-out half has no two clusters.
+        EvalError: the model server cuts the prompts of the reference.
+        MoneySpentError, ModelLostError: see `AnswerMeter.measure`.
+    """
+    if len({question.cluster for question in split.certify}) < 2:  # noqa: PLR2004
+        raise NoQuestionsError("Too few questions are held out to test answers on.")
+    settings = [candidate.setting for candidate in candidates]
+    raced, quality = await meter.race_and_measure(split, settings, margin=goal.eps)
+    if REFERENCE in quality.flaws:
+        raise EvalError(quality.flaws[REFERENCE])
+    remaining = [candidates[settings.index(setting)] for setting in quality.settings]
+    return _Testing(remaining, raced, quality, goal).decide()
+
+
+@dataclass(frozen=True, slots=True)
+class _Testing:
+    """Candidates that remained, in the order of the rows of their quality."""
+
+    candidates: Sequence[Candidate]
+    raced: RaceResult
+    quality: AnswerQuality
+    goal: Goal
+
+    def decide(self) -> tuple[Decision, Answers]:
+        goal, tokens = self.goal, self.candidates[REFERENCE].tokens
+        cheaper = [
+            row
+            for row, one in enumerate(self.candidates)
+            if one.tokens <= LEAST_SAVING * tokens and row not in self.quality.flaws
+        ]
+        order = [REFERENCE, *sorted(cheaper, key=lambda row: -self.candidates[row].tokens)]
+        items = cluster_means(self.quality.for_certification(), self.quality.clusters)
+        certification = certify(
+            items, order, eps=goal.eps, delta=goal.delta, test=goal.test, mode=goal.mode
+        )
+        tested = [
+            TestedSetting(name=self.candidates[look.candidate].name, p_value=look.p_value)
+            for look in certification.looks
+        ]
+        chosen = certification.certified or REFERENCE
+        needed = None if chosen else self._questions_needed(items, order[1:])
+        saved = None
+        usd = None
+        if chosen:
+            sent = self.quality.prompt_tokens
+            saved = self._interval(sent[REFERENCE] - sent[chosen])
+            usd = self._usd_saved(chosen)
+        decision = Decision(
+            verdict=Verdict.CERTIFIED if chosen else Verdict.NOT_CERTIFIED,
+            quality=Quality.ANSWERS,
+            statement=self._state(chosen, usd, needed),
+            chosen=self.candidates[chosen].name,
+            tested=tested,
+            eps=goal.eps,
+            delta=goal.delta,
+            test=goal.test,
+            mode=goal.mode,
+            min_coverage=None,
+            num_clusters=items.shape[1],
+            questions_needed=needed,
+            tokens_saved=saved,
+            usd_saved_per_1000=usd,
+        )
+        return decision, self._describe()
+
+    def _state(self, chosen: int, usd: float | None, needed: int | None) -> str:
+        goal, sent = self.goal, self.quality.prompt_tokens.mean(axis=1)
+        reference, candidate = self.candidates[REFERENCE], self.candidates[chosen]
+        if chosen:
+            money = "" if usd is None else f", saves ${usd:.2f} per 1,000 questions"
+            return (
+                f"{candidate.label}: {sent[chosen]:,.0f} tokens instead of {sent[REFERENCE]:,.0f} "
+                f"({1 - sent[chosen] / sent[REFERENCE]:.0%} fewer){money}. Its answers are not "
+                f"worse than today's by more than {goal.eps:g}, with error at most "
+                f"{goal.delta:.0%}."
+            )
+        more = "" if needed is None else f" About {needed:,} more questions are needed."
+        return (
+            f"Cannot tell yet whether answers from less context than {reference.label} "
+            f"({sent[REFERENCE]:,.0f} tokens) are as good.{more}"
+        )
+
+    def _questions_needed(self, items: Floats, rows: Sequence[int]) -> int | None:
+        goal, needed = self.goal, []
+        num_questions = len(self.quality.questions) + len(self.raced.questions)
+        for row in rows:
+            losses = items[REFERENCE] - items[row]
+            distance = goal.eps - max(0.0, float(losses.mean()))
+            needed.append(more_questions(losses, distance, goal.delta, num_questions))
+        return min((one for one in needed if one is not None), default=None)
+
+    def _usd_saved(self, chosen: int) -> float | None:
+        usd = self.quality.usd_per_answer
+        saved = float(np.mean(usd[REFERENCE] - usd[chosen]) * _THOUSAND)
+        return None if np.isnan(saved) else saved
+
+    def _describe(self) -> Answers:
+        quality = self.quality
+        faults = [one.fault for one in quality.scored[REFERENCE]]
+        return Answers(
+            num_calls=quality.num_calls,
+            usd=quality.usd,
+            share_of_grid=self.raced.share_of_grid,
+            is_judged=quality.tally is not None,
+            question_ids=[question.question_id for question in quality.questions],
+            faults={str(fault): faults.count(fault) for fault in Fault},
+            settings=[self._describe_setting(row) for row in range(len(self.candidates))],
+        )
+
+    def _describe_setting(self, row: int) -> AnsweredSetting:
+        quality, scored = self.quality, self.quality.scored[row]
+        answered = [one for one in scored if one.citations is not None]
+        citations = [one.citations for one in answered if one.citations is not None]
+        return AnsweredSetting(
+            name=self.candidates[row].name,
+            quality=self._interval(quality.quality[row]),
+            prompt_tokens=float(quality.prompt_tokens[row].mean()),
+            exact_match=_mean([one.exact_match for one in answered]),
+            f1=_mean([one.f1 for one in answered]),
+            rouge_l=_mean([one.rouge_l for one in answered]),
+            citation_precision=_mean(
+                [one.precision for one in citations if one.precision is not None]
+            ),
+            citation_recall=_mean([one.recall for one in citations]),
+            flaw=quality.flaws.get(row),
+            items=[round(value, 6) for value in quality.quality[row].tolist()],
+        )
+
+    def _interval(self, values: Floats) -> MeanInterval:
+        interval = cluster_t_interval(values.tolist(), self.quality.clusters)
+        if interval is None:
+            raise ValueError("an interval needs two clusters")
+        return interval
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
