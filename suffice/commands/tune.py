@@ -62,7 +62,8 @@ def tune(
     from ingest.home import Home  # noqa: PLC0415
     from suffice.bars import progress_bar  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
-    from suffice.tuning import AnswerOrder, Order, check_order, run_tuning  # noqa: PLC0415
+    from suffice.tuning import run_tuning  # noqa: PLC0415
+    from suffice.tuning_order import AnswerOrder, Order, check_order  # noqa: PLC0415
     from suffice.tuning_output import print_result  # noqa: PLC0415
 
     goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage, max_prompt_tokens)
@@ -96,7 +97,7 @@ def apply(
     url: Url = None,
 ) -> None:
     """Serve the collection with the setting that was certified."""
-    from suffice.tuning import apply as apply_tuning  # noqa: PLC0415 - heavy, see cli.py
+    from suffice.certified_profile import apply as apply_tuning  # noqa: PLC0415 - heavy, see cli.py
 
     with service(url) as client:
         collection = apply_tuning(client, folder, name)

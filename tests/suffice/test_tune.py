@@ -14,10 +14,12 @@ from eval.results import Quality, Result, Verdict
 from ingest.home import Home
 from retrieval.embedding import Embedder
 from retrieval.settings import RetrievalSettings
+from suffice.certified_profile import apply
 from suffice.client import Client
 from suffice.errors import SufficeError
 from suffice.snapshots import read_collection
-from suffice.tuning import AnswerOrder, Order, apply, run_tuning
+from suffice.tuning import run_tuning
+from suffice.tuning_order import AnswerOrder, Order
 from tests.eval.planted import make_document, make_questions
 from tests.fakes import HashEmbedder
 from tests.serving.application import DIMENSION, Application, run_application

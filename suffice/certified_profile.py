@@ -1,0 +1,63 @@
+"""The profile of a certified setting: written beside the result, and put into service."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from eval.errors import EvalError
+from eval.results import Result, Verdict
+from serving import certificates
+from serving.profiles import AnsweringProfile
+from suffice.client import Client
+from suffice.errors import SufficeError
+
+RESULT, PROFILE = "result.json", "profile.json"
+
+
+def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
+    """Write the profile of a certified setting; without one there is no file."""
+    path.unlink(missing_ok=True)
+    decision = result.decision
+    if decision.verdict is not Verdict.CERTIFIED:
+        return
+    chosen, reference = result.setting(decision.chosen), result.setting(result.reference)
+    made = result.fingerprints
+    certificate = certificates.Certificate(
+        statement=decision.statement,
+        collection=result.collection,
+        eps=decision.eps,
+        delta=decision.delta,
+        test=decision.test,
+        num_questions=result.questions.num_certify,
+        num_clusters=decision.num_clusters,
+        coverage=chosen.coverage.mean,
+        prompt_tokens=chosen.prompt_tokens.mean,
+        reference_prompt_tokens=reference.prompt_tokens.mean,
+        created=result.created.date(),
+        questions=result.questions.sha256,
+        fingerprints=certificates.Fingerprints(
+            embedder=made.embedder,
+            analyzer=made.analyzer,
+            chunker=chosen.cut.fingerprint,
+            reranker=made.reranker if chosen.profile.rerank else None,
+            model=made.tokenizer,
+        ),
+    )
+    values = chosen.profile.model_dump()
+    AnsweringProfile(**values, answering=served.answering, certificate=certificate).save(path)
+
+
+def apply(client: Client, folder: Path, name: str) -> Mapping[str, object]:
+    """Save the profile of a tuning and serve its collection with it; return the collection.
+
+    Raises:
+        SufficeError: there is no certified profile in the folder.
+    """
+    path = folder / PROFILE
+    if not path.exists():
+        result = Result.load(folder / RESULT)
+        raise SufficeError(f"There is nothing to apply: {result.decision.statement}")
+    profile = AnsweringProfile.load(path)
+    if profile.certificate is None:
+        raise EvalError(f"{path} has no certificate; `suffice profiles save` takes it as it is.")
+    client.save_profile(name, profile.model_dump(mode="json"))
+    return client.serve_profile(profile.certificate.collection, name)

@@ -1,0 +1,69 @@
+"""What a tuning is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eval.choice import Goal
+from eval.questions import Question, load_questions
+from suffice.errors import SufficeError
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOrder:
+    """How answers are measured.
+
+    Attributes:
+        model: that answers, by its name; None: that of the profile.
+        judge: model that grades them, by its name; None: their words are compared.
+        max_usd: for all calls of models; None: any.
+    """
+
+    model: str | None = None
+    judge: str | None = None
+    max_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted.
+
+    Attributes:
+        questions: file of questions with their evidence.
+        collection: that they are about.
+        output: folder for the result.
+        chunk_tokens: further chunk sizes to try; each embeds all documents once.
+        overlaps: tokens of overlap to try with each size, besides none.
+        goal: of the tuning.
+        seed: of the split of the questions.
+        answers: how answers are measured; None: evidence decides.
+    """
+
+    questions: Path
+    collection: str
+    output: Path
+    chunk_tokens: Sequence[int] = ()
+    overlaps: Sequence[int] = ()
+    goal: Goal = field(default_factory=Goal)
+    seed: int = 0
+    answers: AnswerOrder | None = None
+
+
+def check_order(order: Order) -> list[Question]:
+    """Return the questions if they can be read, and the result be written.
+
+    Raises:
+        DatasetError: the questions cannot be read.
+        SufficeError: the folder cannot be written.
+    """
+    questions = load_questions(order.questions)
+    try:
+        (order.output / "logs").mkdir(parents=True, exist_ok=True)
+        trial = order.output / ".trial"
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise SufficeError(
+            f"{order.output} cannot be written: {error.strerror or error}."
+        ) from error
+    return questions

@@ -1,0 +1,187 @@
+"""The workbench: a collection, cut and searched beside its service as the service would."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from eval.progress import Progress
+from eval.questions import Question
+from eval.replay import Replay, ReplayLog, record
+from eval.results import Cut
+from eval.shadow import shadow_index
+from eval.sweep import PromptTokens
+from eval.tuning import Cutting
+from ingest.chunker import MIN_MAX_TOKENS, Chunker
+from ingest.home import Home
+from retrieval.embedding import Embedder
+from retrieval.reranking import Reranking
+from retrieval.settings import RetrievalSettings
+from retrieval.vector_cache import CachingEmbedder, open_cache
+from serving.context import count_label
+from serving.generation import Generator
+from serving.markers import make_nonce
+from serving.prompt import write_prompt
+from serving.service import build_reranking
+from suffice.errors import SufficeError
+from suffice.snapshots import ServedCollection
+from suffice.tuning_order import Order
+
+_SIZES = re.compile(r"structure-2/max=(\d+)/overlap=(\d+)/min=(\d+)")
+# Two digits, as most passages of a prompt have.
+_LABEL_NUMBER = 88
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What is needed to search a collection as its service does.
+
+    Attributes:
+        served: the collection.
+        embedder: of its vectors, which remembers those of the service.
+        reranking: of the settings.
+        closing: closes what is made here.
+    """
+
+    served: ServedCollection
+    embedder: Embedder
+    reranking: Reranking | None
+    closing: ExitStack
+
+    def cuttings(
+        self, order: Order, questions: Sequence[Question], progress: Progress
+    ) -> Iterator[Cutting]:
+        """Yield a replay for each way to cut the documents, first the one that is served.
+
+        Raises:
+            SufficeError: a chunk size cannot be tried.
+        """
+        for chunker in self._chunkers(order):
+            fingerprint = self._fingerprint(chunker, questions)
+            path = order.output / "logs" / f"{fingerprint[:16]}.jsonl"
+            log = ReplayLog.load(path, fingerprint, self.served.snapshot.texts)
+            if log is None:
+                with shadow_index(
+                    self.served.snapshot,
+                    chunker,
+                    self.embedder,
+                    self.served.fingerprints["analyzer"],
+                    _named(progress, f"chunks of {chunker.max_tokens}"),
+                ) as index:
+                    step = _named(progress, f"chunks of {chunker.max_tokens}")
+                    log = record(index, self.embedder, questions, fingerprint, step)
+                log.save(path)
+            cut = Cut(
+                max_tokens=chunker.max_tokens,
+                overlap_tokens=chunker.overlap_tokens,
+                min_tokens=chunker.min_tokens,
+                fingerprint=chunker.fingerprint,
+            )
+            replay = Replay(log, self.reranking)
+            self.closing.callback(replay.close)
+            yield Cutting(cut, replay)
+
+    def _chunkers(self, order: Order) -> list[Chunker]:
+        served = _served_chunker(self.served, self.embedder)
+        chunkers = {served.fingerprint: served}
+        for size in (served.max_tokens, *order.chunk_tokens):
+            if not MIN_MAX_TOKENS <= size <= self.embedder.max_tokens:
+                raise SufficeError(
+                    f"Chunks of {size} tokens cannot be tried: {self.embedder.name} reads "
+                    f"{MIN_MAX_TOKENS} to {self.embedder.max_tokens}."
+                )
+            for overlap in (0, *order.overlaps):
+                chunker = Chunker(
+                    size, self.embedder.token_offsets, min(overlap, size // 2), size // 4
+                )
+                chunkers.setdefault(chunker.fingerprint, chunker)
+        return list(chunkers.values())
+
+    def _fingerprint(self, chunker: Chunker, questions: Sequence[Question]) -> str:
+        digest = hashlib.sha256()
+        for part in (
+            self.served.snapshot.fingerprint,
+            self.embedder.fingerprint,
+            self.served.fingerprints["analyzer"],
+            chunker.fingerprint,
+            *(f"{one.question_id}\n{one.text}" for one in questions),
+        ):
+            digest.update(part.encode("utf-8", "surrogatepass") + b"\0")
+        return digest.hexdigest()
+
+
+@contextmanager
+def open_workbench(
+    home: Home, served: ServedCollection, load: Callable[[RetrievalSettings, str], Embedder]
+) -> Iterator[Workbench]:
+    """Load what is needed; all of it is closed with the block.
+
+    Args:
+        home: with the vector cache.
+        served: the collection.
+        load: loads its embedder by name.
+
+    Raises:
+        SufficeError: the embedder on this machine makes other vectors.
+        EmbedderUnavailableError: it cannot be loaded.
+    """
+    settings = RetrievalSettings()
+    with open_cache(home.vectors, settings.vector_cache_bytes) as vectors, ExitStack() as closing:
+        embedder = load(settings, served.embedder)
+        if embedder.fingerprint != served.fingerprints["embedder"]:
+            raise SufficeError(
+                f"The collection {served.name!r} was embedded with {served.embedder}, and what has "
+                "this name on this machine makes other vectors. Run this command where the service "
+                "runs, with its RETRIEVAL_* settings."
+            )
+        if vectors is not None:
+            embedder = CachingEmbedder(embedder, vectors)
+        yield Workbench(served, embedder, build_reranking(settings, embedder, closing), closing)
+
+
+def _served_chunker(served: ServedCollection, embedder: Embedder) -> Chunker:
+    """Return the chunker that a collection was cut with."""
+    sizes = _SIZES.fullmatch(served.fingerprints["chunker"])
+    if sizes is None:
+        raise SufficeError(
+            f"The documents of {served.name!r} are cut in different ways. Run `suffice reindex "
+            f"{served.name}` first."
+        )
+    longest, overlap, shortest = map(int, sizes.groups())
+    return Chunker(longest, embedder.token_offsets, overlap, shortest)
+
+
+def count_tokens(
+    served: ServedCollection, embedder: Embedder, generator: Generator
+) -> PromptTokens:
+    """Return how a prompt is counted by the model that reads it; without one, by the embedder."""
+    nonce = make_nonce(b"", served.name)
+    counter = generator.counter
+    if counter is None:
+
+        def count(text: str) -> int:
+            return len(embedder.token_offsets(text))
+
+        frame = cache(count)
+    else:
+        count = counter.count_text
+
+        @cache
+        def frame(question: str) -> int:
+            return counter.count_messages(write_prompt(question, (), (), (), nonce), None)
+
+    def label(document_id: str) -> int:
+        return count_label(count, _LABEL_NUMBER, served.filenames[document_id], nonce)
+
+    return PromptTokens(count, label, frame)
+
+
+def _named(progress: Progress, addition: str) -> Progress:
+    """Return a progress whose steps have an addition to their names."""
+
+    def tell(step: str, done: int, total: int, note: str = "") -> None:
+        progress(f"{step}, {addition}", done, total, note)
+
+    return tell
