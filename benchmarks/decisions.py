@@ -34,7 +34,6 @@ from benchmarks.simulated_worlds import (
     losses,
     racers,
 )
-from eval.decisions.drift import DriftDetector
 from eval.decisions.gate import Outcome, compare
 from eval.decisions.items import Floats, cluster_means
 from eval.decisions.prediction_powered import prediction_powered_mean
@@ -47,6 +46,7 @@ from eval.decisions.risk_control import (
     learn_then_test,
 )
 from eval.decisions.sequence import Mode, certify
+from serving.drift import DriftDetector
 
 RESULTS = Path(__file__).resolve().parent / "results"
 DELTA = 0.05

@@ -189,7 +189,7 @@ class Answerer:
         run.rewriting = await self._rewrite(run)
         with run.stages.stage("retrieval"):
             run.found = await asyncio.to_thread(self._find, question, run.rewriting.text)
-        run.warnings += run.found.result.warnings
+        run.warnings += [*run.found.result.warnings, *question.warnings]
         if question.standing is not None and not question.standing.is_certified:
             run.warnings.append(question.standing.warning(question.profile_name))
         if _abstains(question, run.found):

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 from ingest.library import Library
 from serving.account import Account
+from serving.afterwards import Afterwards
+from serving.alarms import Alarms, Stream
 from serving.answering import Conclusion
 from serving.generation import Delta
 from serving.metrics import Metrics
 from serving.question import Question
-from serving.traces import TraceStore
+from serving.traces import Rating, StoredTrace, TraceStore
 from serving.tracing import make_trace
 from serving.usage import Entry, UsageLedger
 
@@ -25,12 +28,16 @@ class Bookkeeper:
         ledger: of what they took.
         traces: of how they came about; None: none are kept.
         metrics: of the service.
+        alarms: about what is watched.
+        afterwards: does what no caller waits for.
     """
 
     library: Library
     ledger: UsageLedger
     traces: TraceStore | None
     metrics: Metrics
+    alarms: Alarms
+    afterwards: Afterwards
 
     async def follow(
         self,
@@ -58,6 +65,7 @@ class Bookkeeper:
                         await asyncio.to_thread(self._enter, trace_id, question, account)
                         await asyncio.to_thread(self._keep, trace_id, event)
                         self.metrics.count_answer(event)
+                        self._watch(event)
                     yield event
         finally:
             if not is_entered and account.calls:
@@ -66,6 +74,19 @@ class Bookkeeper:
             self.metrics.count_calls(account)
             usage = account.usage()
             settle(usage.prompt_tokens + usage.completion_tokens)
+
+    def watch_rating(self, trace: StoredTrace, rating: Rating) -> None:
+        """Let a rating count for the profile that gave the answer; only the first one does."""
+        profile = trace.body.get("watched_profile")
+        if profile is not None and not trace.feedback:
+            figures = {Stream.THUMBS: float(rating is Rating.UP)}
+            self.afterwards.do(partial(self.alarms.observe, trace.collection, profile, figures))
+
+    def _watch(self, conclusion: Conclusion) -> None:
+        question = conclusion.question
+        if (profile := question.watched_profile) is not None:
+            figures = _figures(conclusion)
+            self.afterwards.do(partial(self.alarms.observe, question.collection, profile, figures))
 
     def _enter(self, trace_id: str, question: Question, account: Account) -> None:
         usage = account.usage()
@@ -89,3 +110,19 @@ class Bookkeeper:
             question = conclusion.question
             body = make_trace(conclusion, self.library)
             self.traces.add(trace_id, question.caller, question.collection, body)
+
+
+def _figures(conclusion: Conclusion) -> dict[Stream, float]:
+    """Return what an answer tells about how well it could be given."""
+    citations = conclusion.answers[0].citations
+    hits = conclusion.found.result.hits
+    figures = {
+        Stream.ANSWERED: float(bool(citations)),
+        Stream.CHUNKS: min(1.0, len(hits) / conclusion.question.top_k),
+    }
+    if hits:
+        figures[Stream.BEST_SCORE] = hits[0].score
+    if citations and conclusion.prepared is not None:
+        num_cited = len({citation.marker for citation in citations})
+        figures[Stream.CITED] = num_cited / len(conclusion.prepared.task.context)
+    return figures

@@ -7,6 +7,7 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingest.documents import Collection
+from serving.alarms import Alarm
 
 
 class Fingerprints(BaseModel):
@@ -94,15 +95,17 @@ class Standing:
 
     Attributes:
         differences: in words; with any of them the profile is uncertified.
+        alarm: that makes the certificate stale, and the profile uncertified; None: there is none.
     """
 
     certificate: Certificate
     differences: tuple[str, ...]
+    alarm: Alarm | None = None
 
     @property
     def is_certified(self) -> bool:
-        """Whether the certificate is about what is served now."""
-        return not self.differences
+        """Whether the certificate is about what is served and asked now."""
+        return not self.differences and self.alarm is None
 
     def describe(self) -> Mapping[str, object]:
         """Return it as the `certificate` of an answer."""
@@ -111,11 +114,19 @@ class Standing:
             "statement": self.certificate.statement,
             "created": self.certificate.created.isoformat(),
             "differences": list(self.differences),
+            "stale": self.alarm is not None,
+            "alarm": self.alarm.describe() if self.alarm else None,
         }
 
     def warning(self, name: str | None) -> str:
-        """Say that a profile is uncertified."""
+        """Say why a profile is uncertified."""
+        if self.differences:
+            return (
+                f"The profile {name!r} is uncertified here: it was measured with "
+                f"{' and '.join(self.differences)}. Run `suffice eval tune` again, or undo the "
+                "change."
+            )
         return (
-            f"The profile {name!r} is uncertified here: it was measured with "
-            f"{' and '.join(self.differences)}. Run `suffice eval tune` again, or undo the change."
+            f"The certificate of the profile {name!r} is stale: {self.alarm}. Run `suffice eval "
+            "tune` again, with questions of these days."
         )

@@ -1,4 +1,4 @@
-"""The tables of serving: keys, usage, traces, feedback; beside the catalog or on their own."""
+"""The tables of serving: keys, usage, traces, feedback, drift; beside the catalog or alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +73,17 @@ feedback = sa.Table(
     sa.Column("key_id", sa.String(32), nullable=False),
     sa.Column("rating", sa.String(8), nullable=False),
     sa.Column("comment", sa.Text),
+)
+
+drift = sa.Table(
+    "drift",
+    metadata,
+    sa.Column("collection", sa.String(64), primary_key=True),
+    sa.Column("profile", sa.String(64), nullable=False),  # digest
+    sa.Column("streams", sa.JSON, nullable=False),  # name -> state of its watch
+    sa.Column("alarm_stream", sa.String(16)),
+    sa.Column("alarm_direction", sa.String(8)),
+    sa.Column("alarm_time", sa.DateTime(timezone=True)),
 )
 
 

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.library import Library
 from serving.account import Account
+from serving.alarms import Alarms, Stream
 from serving.answering import Conclusion
 from serving.pricing import NANO_PER_USD
 
@@ -27,14 +28,16 @@ class Metrics:
         in_progress: calls being answered.
     """
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, alarms: Alarms) -> None:
         """Set up.
 
         Args:
             library: its documents are counted whenever somebody looks.
+            alarms: are counted likewise.
         """
         self.registry = CollectorRegistry()
         self.registry.register(_Documents(library))
+        self.registry.register(_StaleCertificates(alarms))
         self._requests = Counter(
             "suffice_requests",
             "Calls over HTTP.",
@@ -131,6 +134,29 @@ class _Documents:
         family = GaugeMetricFamily("suffice_documents", "Documents by state.", labels=["status"])
         for status, number in self._library.count_documents().items():
             family.add_metric([status], number)
+        yield family
+
+
+class _StaleCertificates:
+    """The collections whose certificate is stale, counted when somebody looks."""
+
+    def __init__(self, alarms: Alarms) -> None:
+        self._alarms = alarms
+
+    def describe(self) -> list[Metric]:
+        """Return nothing: there may be no database yet when this is registered."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric."""
+        family = GaugeMetricFamily(
+            "suffice_stale_certificates",
+            "Collections with a stale certificate, by the stream that moved.",
+            labels=["stream"],
+        )
+        streams = [alarm.stream for alarm in self._alarms.all().values()]
+        for stream in Stream:
+            family.add_metric([stream], streams.count(stream))
         yield family
 
 

@@ -1,5 +1,6 @@
 """Profiles: how to search, and how to answer from what was found."""
 
+import hashlib
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -76,6 +77,11 @@ class AnsweringProfile(RetrievalProfile):
 
     answering: AnswerPolicy = AnswerPolicy()
     certificate: Certificate | None = None
+
+    @property
+    def digest(self) -> str:
+        """Its SHA-256: equal profiles have the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def to_thinking(wish: bool | int | None) -> Thinking | None:

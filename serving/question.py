@@ -30,6 +30,8 @@ class Question:
         caller: who asks; conversations of different callers share nothing.
         profile_name: of a saved profile, or `default`; None: the caller brought it along.
         standing: of the profile's certificate; None: it has none.
+        is_as_served: whether nothing is asked otherwise than the collection is served to all.
+        warnings: about the profile.
     """
 
     text: str
@@ -45,11 +47,19 @@ class Question:
     caller: str = ""
     profile_name: str | None = None
     standing: Standing | None = None
+    is_as_served: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def num_choices(self) -> int:
         """How many answers are given."""
         return self.sampling.num_choices
+
+    @property
+    def watched_profile(self) -> str | None:
+        """Digest of the profile whose streams the answer is part of; None: it is of none."""
+        is_certified = self.standing is not None and self.standing.is_certified
+        return self.profile.digest if self.is_as_served and is_certified else None
 
     def describe_profile(self) -> dict[str, Any]:
         """Return by what profile the answer comes about, and what was shown of it."""

@@ -22,6 +22,7 @@ from retrieval.chunks import Chunk, Hit
 from retrieval.explanation import Explanation
 from retrieval.filters import Filter, parse_filter
 from retrieval.profiles import MAX_TOP_K, Mode
+from serving.alarms import Alarm
 from serving.keys import KeyLimits, Scope
 from serving.money import MAX_USD, to_nano_usd
 from serving.profiles import MAX_SAMPLES, AnsweringProfile, Verification
@@ -287,10 +288,11 @@ class CollectionView(BaseModel):
     outdated: list[str]
     reindexing: ReindexingView | None
     profile: str
+    alarm: dict[str, str] | None
 
     @classmethod
-    def of(cls, state: CollectionState, profile: str) -> "CollectionView":
-        """Show a collection."""
+    def of(cls, state: CollectionState, profile: str, alarm: Alarm | None) -> "CollectionView":
+        """Show a collection, its profile's name, and why that one's certificate is stale."""
         collection = state.collection
         return cls(
             name=collection.name,
@@ -305,6 +307,7 @@ class CollectionView(BaseModel):
             outdated=state.outdated,
             reindexing=ReindexingView.of(state.reindexing) if state.reindexing else None,
             profile=profile,
+            alarm=alarm.describe() if alarm else None,
         )
 
 

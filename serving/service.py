@@ -33,6 +33,8 @@ from retrieval.search import Searcher
 from retrieval.served_reranker import ServedReranker
 from retrieval.settings import LATE_INTERACTION, RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache, open_cache
+from serving.afterwards import Afterwards
+from serving.alarms import Alarms
 from serving.answering import Answerer
 from serving.bookkeeping import Bookkeeper
 from serving.budgets import Budgets
@@ -78,6 +80,7 @@ class Service:
     keys: KeyStore
     usage: UsageLedger
     traces: TraceStore
+    alarms: Alarms
     bookkeeper: Bookkeeper
     metrics: Metrics
     limits: Limiter
@@ -127,11 +130,7 @@ def open_service(
         profiles = ProfileStore(home.profiles, default)
         keys = KeyStore(database, _reveal(settings.serving.api_key))
         closing.callback(keys.close)
-        usage = _open_ledger(settings.serving, database)
-        limits = _build_limits(settings.serving, usage)
-        metrics = Metrics(library)
-        traces = _open_traces(settings.serving, database)
-        bookkeeper = Bookkeeper(library, usage, traces, metrics)
+        bookkeeper = _build_bookkeeper(settings.serving, database, library, closing)
         models = build_models(settings.serving, home.rates)
         answerer = Answerer(
             library, partial(search_library, library, searcher), models, home.secret()
@@ -152,11 +151,12 @@ def open_service(
             searcher=searcher,
             answerer=answerer,
             keys=keys,
-            usage=usage,
+            usage=bookkeeper.ledger,
             traces=TraceStore(database),
+            alarms=bookkeeper.alarms,
             bookkeeper=bookkeeper,
-            metrics=metrics,
-            limits=limits,
+            metrics=bookkeeper.metrics,
+            limits=_build_limits(settings.serving, bookkeeper.ledger),
         )
 
 
@@ -240,6 +240,22 @@ def _build_reranker(
     if settings.reranker == LATE_INTERACTION:
         return LateInteractionReranker(embedder)
     return CrossEncoderReranker(settings.reranker, settings.device)
+
+
+def _build_bookkeeper(
+    settings: ServingSettings, database: Database, library: Library, closing: ExitStack
+) -> Bookkeeper:
+    afterwards = Afterwards()
+    closing.callback(afterwards.close)
+    alarms = Alarms(database)
+    return Bookkeeper(
+        library=library,
+        ledger=_open_ledger(settings, database),
+        traces=_open_traces(settings, database),
+        metrics=Metrics(library, alarms),
+        alarms=alarms,
+        afterwards=afterwards,
+    )
 
 
 def _open_ledger(settings: ServingSettings, database: Database) -> UsageLedger:

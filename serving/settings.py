@@ -34,6 +34,11 @@ class ServingSettings(BaseSettings):
         description="Days for which the traces of answers are kept, with questions and answers; 0: "
         "none are.",
     )
+    fall_back_when_stale: bool = Field(
+        default=False,
+        description="Whether a collection whose certificate is stale is served with the profile "
+        "`default` until its own is served anew.",
+    )
     usage_days: int = Field(
         default=400, ge=1, description="Days for which the usage of each answer is kept."
     )

@@ -28,6 +28,7 @@ def make_trace(conclusion: Conclusion, library: Library) -> dict[str, Any]:
         "history": [asdict(turn) for turn in question.history],
         "collection": question.collection,
         "profile": question.profile.model_dump(mode="json"),
+        "watched_profile": question.watched_profile,
         "top_k": question.top_k,
         "filter": None if question.where is None else repr(question.where),
         "sampling": asdict(question.sampling),

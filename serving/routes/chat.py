@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -30,7 +31,7 @@ from serving.routes.dependencies import (
     check_question,
     find_profile,
 )
-from serving.schemas import ChatRequest, Message
+from serving.schemas import ChatRequest, Message, SufficeOptions
 from serving.service import Service
 
 router = APIRouter()
@@ -144,6 +145,8 @@ def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Ques
         caller=caller.key.id,
         profile_name=found.name,
         standing=_check_certificate(profile, options.collection, service),
+        is_as_served=_is_as_served(request),
+        warnings=found.warnings,
     )
 
 
@@ -153,11 +156,18 @@ def _check_certificate(
     if profile.certificate is None:
         return None
     reranking = service.searcher.reranking if profile.rerank else None
-    return profile.certificate.check(
+    standing = profile.certificate.check(
         service.library.collection(collection),
         reranking.reranker.name if reranking else None,
         service.models.get(profile.answering.model).name,
     )
+    return replace(standing, alarm=service.alarms.find(collection, profile.digest))
+
+
+def _is_as_served(request: ChatRequest) -> bool:
+    """Tell whether a request leaves everything to the collection's profile."""
+    usual = SufficeOptions(collection=request.suffice.collection)
+    return request.model == MODEL and request.n == 1 and request.suffice == usual
 
 
 def _to_profile(request: ChatRequest, service: Service) -> FoundProfile:
@@ -181,7 +191,7 @@ def _to_profile(request: ChatRequest, service: Service) -> FoundProfile:
     if options.verify is not None:
         wishes["verify"] = _to_verification(options.verify)
     policy = AnswerPolicy.model_validate(found.profile.answering.model_dump() | wishes)
-    return FoundProfile(found.name, found.profile.model_copy(update={"answering": policy}))
+    return replace(found, profile=found.profile.model_copy(update={"answering": policy}))
 
 
 def _to_verification(wish: bool | Verification) -> Verification:

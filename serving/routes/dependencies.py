@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from ingest.documents import Document
 from ingest.errors import DocumentNotFoundError
+from retrieval.profiles import DEFAULT
 from serving.access import Caller
 from serving.errors import InvalidRequestError
 from serving.limits import Permit
@@ -82,6 +83,7 @@ class FoundProfile:
 
     name: str | None
     profile: AnsweringProfile
+    warnings: tuple[str, ...] = ()
 
 
 def find_profile(
@@ -94,8 +96,19 @@ def find_profile(
     """
     if isinstance(wanted, AnsweringProfile):
         return FoundProfile(None, wanted)
-    name = service.profiles.served(collection) if wanted is None else wanted
-    return FoundProfile(name, service.profiles.get(name))
+    if wanted is not None:
+        return FoundProfile(wanted, service.profiles.get(wanted))
+    name = service.profiles.served(collection)
+    profile = service.profiles.get(name)
+    if service.settings.serving.fall_back_when_stale and profile.certificate is not None:
+        alarm = service.alarms.find(collection, profile.digest)
+        if alarm is not None:
+            warning = (
+                f"The profile {DEFAULT!r} stands in for {name!r}, whose certificate is stale: "
+                f"{alarm}."
+            )
+            return FoundProfile(DEFAULT, service.profiles.get(DEFAULT), (warning,))
+    return FoundProfile(name, profile)
 
 
 def check_question(text: str, service: Service, param: str) -> str:

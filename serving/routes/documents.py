@@ -176,6 +176,7 @@ def serve_profile(
     caller.check_collection(name)
     service.library.collection(name)
     service.profiles.serve(name, request.profile)
+    service.alarms.reset(name)
     states = service.library.collections()
     return _show(next(one for one in states if one.collection.name == name), service)
 
@@ -197,7 +198,8 @@ def reindex(
 
 
 def _show(state: CollectionState, service: Service) -> CollectionView:
-    return CollectionView.of(state, service.profiles.served(state.collection.name))
+    name = state.collection.name
+    return CollectionView.of(state, service.profiles.served(name), service.alarms.all().get(name))
 
 
 def _parse_metadata(text: str) -> dict[str, Any]:

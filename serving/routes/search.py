@@ -32,7 +32,8 @@ def search(
     """Find the chunks that answer a query."""
     caller.check_collection(request.collection)
     query = check_question(request.query, service, "query")
-    profile = find_profile(request.profile, request.collection, service).profile
+    found = find_profile(request.profile, request.collection, service)
+    profile = found.profile
     if request.mode is not None:
         profile = profile.model_copy(update={"mode": request.mode})
     if request.rerank is not None:
@@ -52,7 +53,7 @@ def search(
             for hit, filename in name_hits(service.library, result.hits)
         ],
         "timings": result.timings,
-        "warnings": result.warnings,
+        "warnings": [*result.warnings, *found.warnings],
     }
     if request.explain:
         answer["explain"] = {

@@ -38,4 +38,5 @@ def rate(
     own = None if caller.key.may(Scope.ADMIN) else caller.key.id
     trace = service.traces.get(request.trace_id, own)
     service.traces.rate(trace.id, caller.key.id, request.rating, request.comment)
+    service.bookkeeper.watch_rating(trace, request.rating)
     return {"trace_id": trace.id, "rating": request.rating}

@@ -57,6 +57,8 @@ def test_a_collection_is_served_with_a_certified_profile(application: Applicatio
                 "statement": "2 chunks: 300 tokens instead of 1,500.",
                 "created": "2026-11-26",
                 "differences": [],
+                "stale": False,
+                "alarm": None,
             },
         }
         assert after["warnings"] == before["warnings"]

@@ -340,6 +340,8 @@ def test_collections_tell_counts_and_fingerprints(application: Application) -> N
         },
         "outdated": [],
         "reindexing": None,
+        "profile": "default",
+        "alarm": None,
     }
 
 
