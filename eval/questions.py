@@ -6,7 +6,9 @@ A file has one JSON object per line, over more lines here:
      "answers", "answerable", "kind", "tags", "weight"}
 
 All facts are needed; of the spans of a fact any one does. `start`, `end` and `rev` may be left out
-of a span, as may all but `id`, `question` and `facts` of a question.
+of a span, as may all but `id`, `question` and `facts` of a question. What `eval.harvest` collects
+has a note `review` besides, which is not read, and `facts` that are null until a person has written
+them.
 """
 
 import json
@@ -20,7 +22,7 @@ from eval.json_lines import JsonLine, read_json_lines
 
 _QUESTION_KEYS = frozenset(
     {"id", "question", "lang", "cluster", "facts"}
-    | {"answers", "answerable", "kind", "tags", "weight"}
+    | {"answers", "answerable", "kind", "tags", "weight", "review"}
 )
 _SPAN_KEYS = frozenset({"doc", "rev", "start", "end", "text"})
 
@@ -159,7 +161,12 @@ def _question(line: JsonLine) -> Question:
 
 
 def _facts(line: JsonLine) -> Iterator[Fact]:
-    facts = line.fields.get("facts")
+    facts = line.fields.get("facts", ())
+    if facts is None:
+        raise line.error(
+            "'facts' is null: nobody has reviewed this question yet. Write down what answers it, "
+            "[] if the documents do not, or delete the line"
+        )
     if not isinstance(facts, list):
         raise line.error("'facts' must be a list; it is empty for an unanswerable question")
     for alternatives in facts:

@@ -37,6 +37,7 @@ CALLS = {
         "GET /v1/profiles/{name}",
         "GET /v1/usage",
         "GET /metrics",
+        "GET /v1/traces",
         "GET /v1/traces/{trace_id}",
         "POST /v1/feedback",
     ),

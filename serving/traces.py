@@ -86,25 +86,59 @@ class TraceStore:
         query = sa.select(traces).where(traces.c.id == trace_id)
         if key_id is not None:
             query = query.where(traces.c.key_id == key_id)
-        said = sa.select(feedback).where(feedback.c.trace_id == trace_id).order_by(feedback.c.id)
+        found = self._read(query)
+        if not found:
+            raise TraceNotFoundError(
+                f"There is no trace {trace_id[:80]!r}. They are kept for SERVING_TRACE_DAYS."
+            )
+        return found[0]
+
+    def list_traces(
+        self,
+        collection: str | None = None,
+        key_id: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[StoredTrace]:
+        """Return traces in order of their ids.
+
+        Args:
+            collection: only of this one.
+            key_id: only of what this key asked; None: of all.
+            after: beginning after this id.
+            limit: most to return.
+        """
+        query = sa.select(traces).order_by(traces.c.id).limit(limit)
+        if collection is not None:
+            query = query.where(traces.c.collection == collection)
+        if key_id is not None:
+            query = query.where(traces.c.key_id == key_id)
+        if after is not None:
+            query = query.where(traces.c.id > after)
+        return self._read(query)
+
+    def _read(self, query: sa.Select[Any]) -> list[StoredTrace]:
+        """Return the traces that a query finds, each with its feedback."""
         with self._database.reading() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-            if row is None:
-                raise TraceNotFoundError(
-                    f"There is no trace {trace_id[:80]!r}. They are kept for SERVING_TRACE_DAYS."
-                )
+            rows = connection.execute(query).mappings().all()
+            ids = [row["id"] for row in rows]
+            said = sa.select(feedback).where(feedback.c.trace_id.in_(ids)).order_by(feedback.c.id)
             opinions = connection.execute(said).mappings().all()
-        return StoredTrace(
-            id=row["id"],
-            time=row["time"],
-            key_id=row["key_id"],
-            collection=row["collection"],
-            body=json.loads(zlib.decompress(row["body"])),
-            feedback=[
-                {"time": one["time"], "rating": one["rating"], "comment": one["comment"]}
-                for one in opinions
-            ],
-        )
+        return [
+            StoredTrace(
+                id=row["id"],
+                time=row["time"],
+                key_id=row["key_id"],
+                collection=row["collection"],
+                body=json.loads(zlib.decompress(row["body"])),
+                feedback=[
+                    {"time": one["time"], "rating": one["rating"], "comment": one["comment"]}
+                    for one in opinions
+                    if one["trace_id"] == row["id"]
+                ],
+            )
+            for row in rows
+        ]
 
     def rate(self, trace_id: str, key_id: str, rating: Rating, comment: str | None) -> None:
         """Keep what somebody thought of an answer."""

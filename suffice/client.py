@@ -107,15 +107,8 @@ class Client:
             "collection": collection,
             "status": status,
             "limit": page_size,
-            "cursor": None,
         }
-        while True:
-            query = {name: value for name, value in params.items() if value is not None}
-            page = self._call("GET", "/v1/documents", params=query)
-            yield from page["documents"]
-            if page["next_cursor"] is None:
-                return
-            params["cursor"] = page["next_cursor"]
+        yield from self._pages("/v1/documents", "documents", params)
 
     def wait(self, document_id: str) -> dict[str, Any]:
         """Return a document once its state is final."""
@@ -216,10 +209,24 @@ class Client:
         """Show how an answer came about."""
         return self._call("GET", f"/v1/traces/{quote(trace_id, safe='')}")
 
+    def traces(self, collection: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield what was asked and answered, page by page."""
+        yield from self._pages("/v1/traces", "traces", {"collection": collection})
+
     def rate(self, trace_id: str, rating: str, comment: str | None = None) -> dict[str, Any]:
         """Say what an answer was worth: `up` or `down`."""
         body = {"trace_id": trace_id, "rating": rating, **_given({"comment": comment})}
         return self._call("POST", "/v1/feedback", json=body)
+
+    def _pages(self, path: str, name: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield what a call lists, asking for the next page at the end of each."""
+        cursor = None
+        while True:
+            page = self._call("GET", path, params=_given({**params, "cursor": cursor}))
+            yield from page[name]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:

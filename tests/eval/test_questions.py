@@ -68,7 +68,8 @@ def test_what_may_be_left_out(tmp_path: Path) -> None:
     [
         ({"id": ""}, "'id' is empty"),
         ({"question": None}, "'question' must be text"),
-        ({"facts": None}, "'facts' must be a list"),
+        ({"facts": None}, "'facts' is null: nobody has reviewed"),
+        ({"facts": "all"}, "'facts' must be a list"),
         ({"facts": [SPAN]}, "each fact must be a list"),
         ({"facts": [[]]}, "each fact must be a list of one or more spans"),
         ({"facts": [["Ships float."]]}, "each span must be an object"),

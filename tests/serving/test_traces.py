@@ -77,6 +77,26 @@ def test_feedback_stands_with_its_trace(application: Application, answer: dict[s
     ]
 
 
+def test_traces_are_listed_page_by_page(application: Application, answer: dict[str, Any]) -> None:
+    application.ask("Do bees sleep?")
+    seen: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        params: dict[str, str | int] = {"collection": "default", "limit": 1, "cursor": cursor}
+        page = application.http.get("/v1/traces", params=params).json()
+        seen += page["traces"]
+        cursor = page["next_cursor"]
+    assert [one["id"] for one in seen] == sorted({one["id"] for one in seen})
+    [found] = [one for one in seen if one["id"] == answer["suffice"]["trace_id"]]
+    assert found["question"] == found["query"] == QUESTION
+    assert found["answer"] == answer["choices"][0]["message"]["content"]
+    assert [one["quote"] for one in found["citations"]] == [
+        one["file_citation"]["quote"] for one in answer["choices"][0]["message"]["annotations"]
+    ]
+    other = application.http.get("/v1/traces", params={"collection": "other"}).json()
+    assert other == {"traces": [], "next_cursor": None}
+
+
 def test_what_is_not_there(application: Application) -> None:
     response = application.http.get("/v1/traces/trace-0")
     assert_refused(response, 404, "trace_not_found", None, "SERVING_TRACE_DAYS")
@@ -109,6 +129,10 @@ def test_traces_are_of_the_key_that_asked_and_are_forgotten(database: Database) 
     assert store.get("trace-1").key_id == "alice"
     with pytest.raises(TraceNotFoundError):
         store.get("trace-1", "bob")
+    store.add("trace-2", "bob", "laws", {"question": "Tides?"})
+    assert [one.id for one in store.list_traces("laws", "alice")] == ["trace-1"]
+    assert [one.id for one in store.list_traces(after="trace-1")] == ["trace-2"]
+    assert [len(one.feedback) for one in store.list_traces()] == [1, 0]
     now = NOON + timedelta(days=29)
     store.forget_old(30)
     assert store.get("trace-1").feedback[0]["rating"] == "up"
