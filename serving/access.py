@@ -51,6 +51,7 @@ CALLS = {
         "PUT /v1/collections/{name}/profile",
         "PUT /v1/profiles/{name}",
         "DELETE /v1/profiles/{name}",
+        "GET /v1/shadow",
         "GET /v1/keys",
         "POST /v1/keys",
         "DELETE /v1/keys/{key_id}",

@@ -16,7 +16,7 @@ from serving.errors import STATUS, InvalidRequestError
 from serving.metrics import MeteredApp
 from serving.profiles import AnsweringProfile
 from serving.responses import error_response, http_error_response, refuse
-from serving.routes import chat, documents, health, keys, profiles, search, traces, usage
+from serving.routes import chat, documents, health, keys, profiles, search, shadow, traces, usage
 from serving.service import Service
 
 # Stands in the place of an error when a profile is brought along instead of named.
@@ -33,7 +33,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="Suffice", version=version("suffice"))
     app.state.service = service
     app.include_router(health.router)
-    for module in (documents, search, profiles, chat, traces, keys, usage):
+    for module in (documents, search, profiles, chat, traces, shadow, keys, usage):
         app.include_router(module.router)
     app.add_middleware(QueueCheck, library=service.library)
     app.add_middleware(Access, keys=service.keys, is_loopback=service.settings.serving.is_loopback)

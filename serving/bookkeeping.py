@@ -62,7 +62,7 @@ class Bookkeeper:
                 async for event in answer:
                     if isinstance(event, Conclusion):
                         is_entered = True
-                        await asyncio.to_thread(self._enter, trace_id, question, account)
+                        await asyncio.to_thread(self.enter, trace_id, question, account)
                         await asyncio.to_thread(self._keep, trace_id, event)
                         self.metrics.count_answer(event)
                         self._watch(event)
@@ -70,7 +70,7 @@ class Bookkeeper:
         finally:
             if not is_entered and account.calls:
                 # Here because a task that is being cancelled can wait for nothing.
-                self._enter(trace_id, question, account)
+                self.enter(trace_id, question, account)
             self.metrics.count_calls(account)
             usage = account.usage()
             settle(usage.prompt_tokens + usage.completion_tokens)
@@ -82,13 +82,8 @@ class Bookkeeper:
             figures = {Stream.THUMBS: float(rating is Rating.UP)}
             self.afterwards.do(partial(self.alarms.observe, trace.collection, profile, figures))
 
-    def _watch(self, conclusion: Conclusion) -> None:
-        question = conclusion.question
-        if (profile := question.watched_profile) is not None:
-            figures = _figures(conclusion)
-            self.afterwards.do(partial(self.alarms.observe, question.collection, profile, figures))
-
-    def _enter(self, trace_id: str, question: Question, account: Account) -> None:
+    def enter(self, trace_id: str | None, question: Question, account: Account) -> None:
+        """Enter what an answer took, without a trace if it has none."""
         usage = account.usage()
         self.ledger.record(
             Entry(
@@ -104,6 +99,12 @@ class Bookkeeper:
                 trace_id=trace_id,
             )
         )
+
+    def _watch(self, conclusion: Conclusion) -> None:
+        question = conclusion.question
+        if (profile := question.watched_profile) is not None:
+            figures = _figures(conclusion)
+            self.afterwards.do(partial(self.alarms.observe, question.collection, profile, figures))
 
     def _keep(self, trace_id: str, conclusion: Conclusion) -> None:
         if self.traces is not None:

@@ -1,4 +1,4 @@
-"""The tables of serving: keys, usage, traces, feedback, drift; beside the catalog or alone."""
+"""The tables of serving: keys, usage, traces, feedback, drift and shadow pairs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +84,22 @@ drift = sa.Table(
     sa.Column("alarm_stream", sa.String(16)),
     sa.Column("alarm_direction", sa.String(8)),
     sa.Column("alarm_time", sa.DateTime(timezone=True)),
+)
+
+shadow_pairs = sa.Table(
+    "shadow_pairs",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    sa.Column("time", sa.DateTime(timezone=True), nullable=False),
+    sa.Column("collection", sa.String(64), nullable=False),
+    sa.Column("question", sa.String(64), nullable=False),  # digest
+    sa.Column("profile", sa.String(64), nullable=False),
+    sa.Column("profile_digest", sa.String(64), nullable=False),
+    sa.Column("candidate", sa.String(64), nullable=False),
+    sa.Column("candidate_digest", sa.String(64), nullable=False),
+    sa.Column("is_same", sa.Boolean, nullable=False),
+    sa.Column("served", sa.JSON, nullable=False),
+    sa.Column("shadow", sa.JSON, nullable=False),
 )
 
 

@@ -58,6 +58,11 @@ class Limiter:
         self._clock = clock
         self._windows: dict[str, KeyWindows] = {}
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether more than half of the answers that are given at a time are under way."""
+        return self._answers.is_busy
+
     @asynccontextmanager
     async def admit(
         self, caller: Caller, num_tokens: int, nano_usd: int = 0

@@ -44,6 +44,11 @@ class Permits:
         self._waiting: list[_Waiter] = []
         self._mean_seconds = 0.0
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether more than half of the permits are taken."""
+        return 2 * self._num_running > self.max_running
+
     @asynccontextmanager
     async def hold(self, key: Key) -> AsyncIterator[None]:
         """Have a permit for as long as the context lasts.

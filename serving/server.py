@@ -62,6 +62,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Stop, then close what the answers needed."""
         await super().shutdown(sockets)
+        await self._service.shadow.close()
         await self._service.answerer.close()
 
 

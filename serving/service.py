@@ -47,6 +47,7 @@ from serving.models import Models, build_models
 from serving.permits import Permits
 from serving.profiles import AnsweringProfile
 from serving.settings import ServingSettings
+from serving.shadow import PairStore, Shadow
 from serving.traces import TraceStore
 from serving.usage import UsageLedger
 
@@ -84,6 +85,8 @@ class Service:
     bookkeeper: Bookkeeper
     metrics: Metrics
     limits: Limiter
+    pairs: PairStore
+    shadow: Shadow
 
 
 @contextmanager
@@ -132,9 +135,13 @@ def open_service(
         closing.callback(keys.close)
         bookkeeper = _build_bookkeeper(settings.serving, database, library, closing)
         models = build_models(settings.serving, home.rates)
-        answerer = Answerer(
-            library, partial(search_library, library, searcher), models, home.secret()
+        find = partial(search_library, library, searcher)
+        # Each remembers the conversations that it has.
+        answerer, shadow_answerer = (
+            Answerer(library, find, models, home.secret()) for _ in range(2)
         )
+        limits = _build_limits(settings.serving, bookkeeper.ledger)
+        pairs = _open_pairs(settings.serving, database)
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
         closing.callback(pipeline.parsers.close)
@@ -156,7 +163,9 @@ def open_service(
             alarms=bookkeeper.alarms,
             bookkeeper=bookkeeper,
             metrics=bookkeeper.metrics,
-            limits=_build_limits(settings.serving, bookkeeper.ledger),
+            limits=limits,
+            pairs=pairs,
+            shadow=Shadow(settings.serving, shadow_answerer, bookkeeper, limits, profiles, pairs),
         )
 
 
@@ -268,6 +277,12 @@ def _open_traces(settings: ServingSettings, database: Database) -> TraceStore | 
     traces = TraceStore(database)
     traces.forget_old(settings.trace_days)
     return traces if settings.trace_days else None
+
+
+def _open_pairs(settings: ServingSettings, database: Database) -> PairStore:
+    pairs = PairStore(database)
+    pairs.forget_old(settings.usage_days)
+    return pairs
 
 
 def _build_limits(settings: ServingSettings, usage: UsageLedger) -> Limiter:

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serving.backends import ThinkingSwitch
+from serving.money import MAX_USD
 
 
 class ServingSettings(BaseSettings):
@@ -38,6 +39,20 @@ class ServingSettings(BaseSettings):
         default=False,
         description="Whether a collection whose certificate is stale is served with the profile "
         "`default` until its own is served anew.",
+    )
+    shadow_profile: str | None = Field(
+        default=None,
+        description="Saved profile that answers a share of the questions once more, for nobody to "
+        "see, to be compared with what is served; unset: none does.",
+    )
+    shadow_share: float = Field(
+        default=0, ge=0, le=1, description="That share of the questions, from 0 to 1."
+    )
+    shadow_usd_per_day: float | None = Field(
+        default=None,
+        gt=0,
+        le=MAX_USD,
+        description="Most dollars for that in a day of UTC; unset: any.",
     )
     usage_days: int = Field(
         default=400, ge=1, description="Days for which the usage of each answer is kept."

@@ -213,6 +213,10 @@ class Client:
         """Yield what was asked and answered, page by page."""
         yield from self._pages("/v1/traces", "traces", {"collection": collection})
 
+    def shadow_pairs(self) -> Iterator[dict[str, Any]]:
+        """Yield the pairs of answers to one question, page by page."""
+        yield from self._pages("/v1/shadow", "pairs", {"limit": 1000})
+
     def rate(self, trace_id: str, rating: str, comment: str | None = None) -> dict[str, Any]:
         """Say what an answer was worth: `up` or `down`."""
         body = {"trace_id": trace_id, "rating": rating, **_given({"comment": comment})}

@@ -78,12 +78,14 @@ async def chat(
     permit = await admit(*_most(question, service))
     account = Account(question.budget)
     completion = Completion(request.model, question.describe_profile())
-    answer = service.bookkeeper.follow(
-        service.answerer.answer(question, account),
-        completion.trace_id,
-        question,
-        account,
-        permit.settle,
+    answer = service.shadow.follow(
+        service.bookkeeper.follow(
+            service.answerer.answer(question, account),
+            completion.trace_id,
+            question,
+            account,
+            permit.settle,
+        )
     )
     async with UntilHangUp(http):
         # Errors before the first piece still get a status; later ones can only go into the stream.

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from suffice.commands.convert import convert
 from suffice.commands.harvest import harvest
+from suffice.commands.shadow import shadow
 from suffice.commands.synth import synth
 from suffice.commands.tune import apply, tune
 from suffice.options import Collection, Json, Url, console, print_json, service
@@ -15,6 +16,7 @@ from suffice.options import Collection, Json, Url, console, print_json, service
 app = typer.Typer(help="Measure retrieval.", no_args_is_help=True)
 app.command()(synth)
 app.command()(harvest)
+app.command()(shadow)
 app.command()(convert)
 app.command()(tune)
 app.command()(apply)

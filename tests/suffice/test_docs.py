@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from serving.errors import STATUS
-from serving.routes import chat, documents, health, keys, profiles, search, traces, usage
+from serving.routes import chat, documents, health, keys, profiles, search, shadow, traces, usage
 from suffice.cli import app
 from suffice.settings import variables
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = [pytest.param(*setting, id=setting[0]) for setting in variables()]
 CALLS = sorted(
     f"{method} {route.path}"
-    for module in (chat, documents, health, keys, profiles, search, traces, usage)
+    for module in (chat, documents, health, keys, profiles, search, shadow, traces, usage)
     for route in module.router.routes
     if isinstance(route, APIRoute)
     for method in route.methods or ()
