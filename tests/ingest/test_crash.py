@@ -27,6 +27,8 @@ from tests.fakes import HashEmbedder
 from tests.ingest.conftest import Shelf, service_on, thing
 from tests.rankings import search_dense, search_lexical
 
+# All scenarios run in one fixture; a busy machine takes minutes for them.
+pytestmark = pytest.mark.timeout(900)
 NUM_DOCUMENTS = 3
 LONG = "\n\n".join(f"Paragraph {n} tells of {thing(n)} in long.txt." for n in range(1500))
 OLD, NEW = "The xyzzy is blue.", "The plugh is red."
@@ -229,7 +231,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         [sys.executable, "-c", script, str(root)],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
-        timeout=250,
+        timeout=800,
         check=True,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -277,7 +279,7 @@ def test_kills_at_random_moments_lose_double_and_leave_nothing() -> None:
         [sys.executable, "-m", "benchmarks.crash", "3"],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[2],
-        timeout=280,
+        timeout=600,
         check=False,
     )
     report = json.loads(done.stdout)
