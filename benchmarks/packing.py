@@ -14,20 +14,18 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evidence_sets import EvidenceSet, chunking_eval, squad
 from eval.intervals import MeanInterval, cluster_t_interval
-from eval.passages import SearchableText
-from eval.questions import Fact, Span
+from eval.questions import Question
 from eval.spans import RetrievedSpan, coverage_at, score_spans
 from eval.temporary_index import temporary_index
 from ingest.chunker import Chunker
-from ingest.parsers.markdown import parse_markdown
 from ingest.settings import IngestSettings
-from ingest.texts import CanonicalText
 from retrieval.chunks import Hit
 from retrieval.embedding import Embedder, SentenceTransformerEmbedder
 from retrieval.index import BATCH_SIZE
@@ -44,25 +42,6 @@ LABEL_TOKENS = 8
 NUM_EXPANDED = 3
 # Questions whose evidence begins in the same so many characters are about the same text.
 CLUSTER_CHARACTERS = 5000
-SQUAD_EVERY = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question with the evidence that answers it; those of a cluster are not independent."""
-
-    text: str
-    facts: tuple[Fact, ...]
-    cluster: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Documents by name, and questions about them."""
-
-    name: str
-    texts: Mapping[str, CanonicalText]
-    questions: Sequence[Question]
 
 
 def main() -> None:
@@ -92,78 +71,16 @@ def _measure_all(
     data: Path, embedder: Embedder, settings: RetrievalSettings
 ) -> dict[str, dict[str, Any]]:
     datasets = (
-        chunking_eval(data / "chunking_eval"),
+        chunking_eval(data / "chunking_eval", CLUSTER_CHARACTERS),
         squad(data / "squad2_dev", whole_articles=False),
         squad(data / "squad2_dev", whole_articles=True),
     )
     return {dataset.name: measure(dataset, embedder, settings) for dataset in datasets}
 
 
-def chunking_eval(folder: Path) -> Dataset:
-    """Read chunking_eval; evidence is looked up in all documents."""
-    texts = {
-        path.stem: parse_markdown(path.read_bytes()) for path in (folder / "documents").glob("*.md")
-    }
-    searchable = {name: SearchableText(text.text) for name, text in texts.items()}
-    questions = []
-    for line in _lines(folder / "queries.jsonl"):
-        first = line["evidence"][0]
-        questions.append(
-            Question(
-                line["text"],
-                tuple(_everywhere(evidence["text"], searchable) for evidence in line["evidence"]),
-                cluster=f"{first['doc_id']} {first['start'] // CLUSTER_CHARACTERS}",
-            )
-        )
-    return Dataset("chunking_eval", texts, questions)
-
-
-def _everywhere(text: str, texts: Mapping[str, SearchableText]) -> Fact:
-    return tuple(
-        Span(name, text, start, end)
-        for name, searchable in texts.items()
-        for start, end in searchable.find_exact(text)
-    )
-
-
-def squad(folder: Path, *, whole_articles: bool) -> Dataset:
-    """Read SQuAD 2.0; an article is its title and its paragraphs with blank lines between."""
-    sources: defaultdict[str, str] = defaultdict(str)
-    places: dict[str, tuple[str, int]] = {}
-    for line in _lines(folder / "corpus.jsonl"):
-        paragraph_id, title = line["_id"], line["title"].replace("_", " ")
-        name = paragraph_id.partition("-")[0] if whole_articles else paragraph_id
-        if whole_articles:
-            sources[name] += "\n\n" if sources[name] else f"# {title}\n\n"
-        places[paragraph_id] = (name, len(sources[name]))
-        sources[name] += line["text"]
-    answered = [line for line in _lines(folder / "queries.jsonl") if line["evidence"]]
-    questions = [
-        Question(
-            line["text"],
-            (tuple(_placed(evidence, places) for evidence in line["evidence"]),),
-            cluster=line["evidence"][0]["doc_id"].partition("-")[0],
-        )
-        for line in answered[::SQUAD_EVERY]
-    ]
-    texts = {name: parse_markdown(source.encode()) for name, source in sources.items()}
-    return Dataset(
-        f"squad2_dev, {'articles' if whole_articles else 'paragraphs'}", texts, questions
-    )
-
-
-def _placed(evidence: Mapping[str, Any], places: Mapping[str, tuple[str, int]]) -> Span:
-    name, offset = places[evidence["doc_id"]]
-    return Span(name, "", offset + evidence["start"], offset + evidence["end"])
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
-
-
-def measure(dataset: Dataset, embedder: Embedder, settings: RetrievalSettings) -> dict[str, Any]:
+def measure(
+    dataset: EvidenceSet, embedder: Embedder, settings: RetrievalSettings
+) -> dict[str, Any]:
     """Return Coverage@T of each way to make a context, and the difference to plain hits."""
 
     @cache
@@ -234,7 +151,7 @@ def _interval(values: Sequence[float], clusters: Sequence[str]) -> MeanInterval:
 
 
 def _rankings(
-    dataset: Dataset, embedder: Embedder, settings: RetrievalSettings
+    dataset: EvidenceSet, embedder: Embedder, settings: RetrievalSettings
 ) -> Iterator[tuple[Question, list[Hit]]]:
     chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
     chunks = [

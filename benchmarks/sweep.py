@@ -11,15 +11,15 @@ import json
 import resource
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 
-from benchmarks.packing import RESULTS, chunking_eval
+from benchmarks.evidence_sets import chunking_eval
+from benchmarks.packing import RESULTS
 from eval.grid import MOST_CHUNKS
-from eval.questions import Question
 from eval.replay import Replay, record
 from eval.shadow import shadow_index
-from eval.snapshot import Snapshot, SnapshotDocument
 from eval.sweep import PromptTokens, sweep
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
@@ -60,14 +60,9 @@ def main() -> None:
 def measure(data: Path, embedder: Embedder, settings: RetrievalSettings) -> dict[str, float]:
     """Return the figures."""
     dataset = chunking_eval(data / "chunking_eval")
-    snapshot = Snapshot(
-        tuple(SnapshotDocument(name, name, "", text) for name, text in dataset.texts.items())
-    )
+    snapshot = dataset.snapshot
     asked = islice(cycle(dataset.questions), NUM_QUESTIONS)
-    questions = [
-        Question(str(n), one.text, "en", one.cluster, one.facts, (), "human", (), 1.0)
-        for n, one in enumerate(asked)
-    ]
+    questions = [replace(one, question_id=str(number)) for number, one in enumerate(asked)]
     chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
     with shadow_index(snapshot, chunker, embedder, settings.language) as index:
         replay = Replay(record(index, embedder, questions, "sweep"))
