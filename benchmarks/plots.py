@@ -1,4 +1,4 @@
-"""Draws results: `python -m benchmarks.plots retrieval|growth`, with the peers' Python.
+"""Draws results: `python -m benchmarks.plots retrieval|growth|context`.
 
 Reads benchmarks/results/NAME.json and writes NAME.svg beside it.
 """
@@ -21,7 +21,8 @@ def main() -> None:
     results = json.loads((RESULTS / f"{name}.json").read_text())
     # Text stays text, and the same input gives the same file.
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9})
-    figure = {"retrieval": draw_retrieval, "growth": draw_growth}[name](results)
+    draw = {"retrieval": draw_retrieval, "growth": draw_growth, "context": draw_context}[name]
+    figure = draw(results)
     figure.savefig(RESULTS / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
 
 
@@ -60,6 +61,46 @@ def draw_growth(results: dict[str, Any]) -> Any:
     axes[0].legend(frameon=False)
     figure.tight_layout()
     return figure
+
+
+def draw_context(results: dict[str, Any]) -> Any:
+    """Evidence over tokens of context, for each data set; all on questions that were held out."""
+    data_sets = results["data_sets"]
+    figure, axes = plt.subplots(1, len(data_sets), figsize=(4 * len(data_sets), 4))
+    for axis, (name, result) in zip(axes, data_sets.items(), strict=True):
+        references = result["references"]
+        for one in (True, False):
+            points = [
+                point
+                for point in sorted(result["curves"], key=lambda point: point["num_chunks"])
+                if point["is_packed"] is one and point["cut_at"] == result["cut_at"][0]
+            ]
+            label = "first k of 200 tokens, " + ("packed" if one else "as they are")
+            _line(axis, points, "-" if one else ":", color=OURS, alpha=0.5, label=label)
+        _line(axis, result["front"], "-", color=OURS, linewidth=2, label="best of all settings")
+        for reference, point in references.items():
+            color = OURS if reference == "served" else OTHERS
+            place = (point["tokens"], point["coverage"]["mean"])
+            axis.plot(*place, "o", color=color)
+            look = {"textcoords": "offset points", "rotation": -50, "va": "top", "fontsize": 6}
+            axis.annotate(reference, place, (1, -2), **look)
+        certified = references["served"]["certified"]
+        if certified["verdict"] == "certified":
+            place = (certified["tokens"], certified["coverage"]["mean"])
+            axis.plot(*place, "*", color=OURS, markersize=12, label="certified instead of served")
+        axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+        axis.set_title(name)
+        axis.set_xlabel("tokens of context")
+    axes[0].set_ylabel("share of the evidence")
+    axes[0].legend(frameon=False, fontsize=7, loc="lower right")
+    figure.tight_layout()
+    return figure
+
+
+def _line(axis: Axes, points: list[dict[str, Any]], style: str, **look: Any) -> None:
+    coverage = [one["coverage"]["mean"] for one in points]
+    axis.plot([one["tokens"] for one in points], coverage, style, **look)
 
 
 def _bars(axis: Axes, values: dict[str, float]) -> None:
