@@ -25,6 +25,8 @@ NUM_LEVELS = 24
 LEAST_SAVING = 0.97
 # Betting tests need about half as many items again as the normal approximation says.
 WSR_FACTOR = 1.5
+# So many times the questions at hand nobody will write.
+OUT_OF_REACH = 20
 REFERENCE = 0
 _THOUSAND = 1000
 Ints = NDArray[np.intp]
@@ -151,7 +153,11 @@ class Chooser:
             mode=goal.mode,
         )
         tested = [(rows[look.candidate], look.p_value) for look in certification.looks]
-        chosen = REFERENCE if certification.certified is None else rows[certification.certified]
+        chosen = REFERENCE
+        if certification.certified is not None:
+            # All up to there hold together, so the shortest prompts may be looked at as well.
+            certified = rows[: certification.certified + 1]
+            chosen = min(certified, key=self._mean_tokens)
         if chosen != REFERENCE:
             statement = self._state_certified(chosen, goal)
             return Choice(Verdict.CERTIFIED, chosen, statement, candidates, tested)
@@ -222,7 +228,10 @@ class Chooser:
                 "coverage."
             )
         if needed is None:
-            return f"Keep {now}: what is cheaper finds less on the questions that were held out."
+            return (
+                f"Keep {now}: nothing cheaper was shown to find as much, and more questions like "
+                "these would hardly change that."
+            )
         return f"Cannot tell yet whether less context than {now} suffices.{_more(needed)}"
 
     def _mean_tokens(self, setting: int) -> float:
@@ -239,7 +248,7 @@ def more_questions(losses: Floats, distance: float, delta: float, num_questions:
         num_questions: of both halves.
 
     Returns:
-        1 or more; None: no number would.
+        1 or more; None: no number would, or one out of reach.
     """
     deviation = float(np.std(losses, ddof=1))
     items = items_needed(deviation, distance, delta) if distance > 0 else None
@@ -247,7 +256,8 @@ def more_questions(losses: Floats, distance: float, delta: float, num_questions:
         return None
     # Where nothing was lost, the tests want to see that often enough.
     items = ceil(WSR_FACTOR * max(items, -log(delta) / distance))
-    return max(1, ceil((items / len(losses) - 1) * num_questions))
+    needed = max(1, ceil((items / len(losses) - 1) * num_questions))
+    return needed if needed <= OUT_OF_REACH * num_questions else None
 
 
 def _more(needed: int | None) -> str:
