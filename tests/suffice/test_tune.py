@@ -49,18 +49,18 @@ def client(application: Application) -> Iterator[Client]:
 
 @pytest.fixture
 def questions(client: Client) -> list[Question]:
-    """Each asked by four people."""
+    """Each asked by two people."""
     return [
         replace(one, question_id=f"{one.question_id}/{n}", cluster=f"{one.question_id}/{n}")
         for one in make_questions(read_collection(client, "default").snapshot)
-        for n in range(4)
+        for n in range(2)
     ]
 
 
 @pytest.fixture
 def order(questions: list[Question], tmp_path: Path) -> Order:
     write_questions(tmp_path / "questions.jsonl", questions)
-    return Order(tmp_path / "questions.jsonl", "default", tmp_path / "tuning", goal=Goal(eps=0.1))
+    return Order(tmp_path / "questions.jsonl", "default", tmp_path / "tuning", goal=Goal(eps=0.2))
 
 
 def tune(client: Client, order: Order) -> Result:
@@ -119,7 +119,7 @@ def test_what_was_found_is_kept(client: Client, order: Order) -> None:
 
 
 def test_nothing_to_apply(client: Client, order: Order, questions: list[Question]) -> None:
-    write_questions(order.questions, questions[::4])
+    write_questions(order.questions, questions[::2])
     result = tune(client, order)
     assert result.decision.verdict is Verdict.NOT_CERTIFIED
     assert not (order.output / "profile.json").exists()

@@ -20,7 +20,7 @@ from eval.results import Result, Verdict
 from tests.tunings import make_result
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}$x_1$\\1"""
-CHOICES = ("created", "verdict", "test", "mode", "profile")
+CHOICES = ("created", "verdict", "test", "mode", "profile", "quality")
 FREE_KEYS = ("dropped", "by_kind", "coverage_at")
 SHARES = st.floats(0, 1)
 TOKENS = st.integers(0, 10**6)
@@ -114,7 +114,7 @@ def results(draw: st.DrawFn) -> Result:
     return Result.model_validate_json(json.dumps(with_text(fields, lambda text: text + suffix)))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(results())
 def test_any_result_renders_and_needs_nothing_else(result: Result) -> None:
     page = render_report(result)
