@@ -63,7 +63,7 @@ class Budgets:
         try:
             yield
         finally:
-            rest = self._reserved.pop(key.id) - asked
+            rest = self._reserved.pop(key.id, Spent()) - asked
             if rest != Spent():
                 self._reserved[key.id] = rest
 
