@@ -30,7 +30,7 @@ from tests.rankings import search_dense, search_lexical
 # All scenarios run in one fixture; a busy machine takes minutes for them.
 pytestmark = pytest.mark.timeout(900)
 NUM_DOCUMENTS = 3
-LONG = "\n\n".join(f"Paragraph {n} tells of {thing(n)} in long.txt." for n in range(1500))
+LONG = "\n\n".join(f"Paragraph {n} tells of {thing(n)} in long.txt." for n in range(900))
 OLD, NEW = "The xyzzy is blue.", "The plugh is red."
 # point -> (class, method, which call of it, hold before or after its work)
 POINTS: dict[str, tuple[type[Any], str, int, str]] = {
@@ -154,14 +154,14 @@ def restart(home: Path, missing: bool) -> dict[str, Any]:
         embedder = HashEmbedder()
         nearest = [
             search_dense(index, embedder.embed_query(hit.chunk.passage), 1)[0].chunk == hit.chunk
-            for n in (0, 700, 1499)
+            for n in (0, 450, 899)
             for hit in search_lexical(index, thing(n), 2)
         ]
         return {
             "statuses": {document.filename: document.status for document in documents},
             "num_chunks": sum(document.num_chunks or 0 for document in documents),
             "indexed": index.count(),
-            "found": [shelf.find(word) for word in ("xyzzy", "plugh", thing(1499), "third")],
+            "found": [shelf.find(word) for word in ("xyzzy", "plugh", thing(899), "third")],
             "nearest": nearest,
             "work": shelf.work(),
             "num_files": len([path for path in home.glob("files/*/*") if path.is_file()]),
@@ -180,7 +180,7 @@ def restart_reindexing(home: Path) -> dict[str, Any]:
         documents = shelf.library.list_documents(None, None, None, 10)
         return {
             "outdated": state.outdated,
-            "found": [shelf.find(word) for word in ("plugh", thing(1499), "third")],
+            "found": [shelf.find(word) for word in ("plugh", thing(899), "third")],
             "contents": sorted(index.contents().values()),
             "num_chunks": sorted(document.searchable_chunks for document in documents),
             "indexes": sorted(path.name for path in (home / "index").iterdir()),
