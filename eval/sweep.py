@@ -118,13 +118,13 @@ class _Stage:
 
     Attributes:
         front: a profile that ranks the same chunks, as many as are ever asked for.
-        rerank_depth: how many hits are reranked at least.
+        num_asked: hits to ask for. It decides what is reranked; without that all have the same.
     """
 
     profile: RetrievalProfile
     top_k: int
     front: RetrievalProfile
-    rerank_depth: int
+    num_asked: int
 
     @classmethod
     def of(cls, profile: RetrievalProfile, default_k: int, replay: Replay) -> "_Stage":
@@ -139,8 +139,7 @@ class _Stage:
             rrf_k=profile.rrf_k,
             rerank=profile.rerank and replay.reranking is not None,
         )
-        reranks = max(top_k, replay.reranking.depth) if replay.reranking and front.rerank else 0
-        return cls(profile, top_k, front, reranks)
+        return cls(profile, top_k, front, top_k if front.rerank else depth)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -152,7 +151,8 @@ class _Stage:
             front.fusion,
             front.dense_weight,
             front.rrf_k,
-            self.rerank_depth,
+            front.rerank,
+            self.num_asked,
         )
 
     def num_hits(self, scores: Sequence[float]) -> int:
@@ -180,8 +180,7 @@ class _Measuring:
         rankings: dict[tuple[object, ...], tuple[list[float], _Walk]] = {}
         for stage in stages:
             if stage.key not in rankings:
-                depth = max(stage.front.num_candidates, stage.rerank_depth)
-                result = self._replay.search(question.question_id, stage.front, depth)
+                result = self._replay.search(question.question_id, stage.front, stage.num_asked)
                 ids = tuple(hit.chunk.chunk_id for hit in result.hits)
                 if ids not in walks:
                     walks[ids] = _Walk(question.facts, result.hits, self._excerpts, self._names)

@@ -12,10 +12,23 @@ from eval.replay import Replay
 from eval.snapshot import Snapshot
 from eval.spans import RetrievedSpan, score_spans
 from eval.sweep import sweep
+from retrieval.late_interaction import LateInteractionReranker
 from retrieval.packing import pack
 from retrieval.profiles import RetrievalProfile
-from tests.eval.planted import TOKENS, make_chunker, make_questions, make_replay, make_snapshot
+from retrieval.reranking import Reranking
+from tests.eval.planted import (
+    EMBEDDER,
+    TOKENS,
+    make_chunker,
+    make_questions,
+    make_replay,
+    make_snapshot,
+)
 from tests.eval.profiles import PROFILES
+
+
+# Not as deep as many of the searches: what is reranked depends on how much is asked for.
+RERANKING = Reranking(LateInteractionReranker(EMBEDDER), depth=8, max_seconds=60)
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +58,13 @@ def measure(
     return scores.recall, scores.sufficient, packing.tokens_after, packing.num_chunks
 
 
-@pytest.mark.parametrize("overlap", [0, 15])
-def test_a_sweep_is_search_and_packing_of_each(snapshot: Snapshot, overlap: int) -> None:
+@pytest.mark.parametrize(("overlap", "reranking"), [(0, None), (15, None), (0, RERANKING)], ids=str)
+def test_a_sweep_is_search_and_packing_of_each(
+    snapshot: Snapshot, overlap: int, reranking: Reranking | None
+) -> None:
     questions = make_questions(snapshot)[::4]
-    with closing(make_replay(snapshot, questions, make_chunker(40, overlap))) as replay:
+    log = make_replay(snapshot, questions, make_chunker(40, overlap)).log
+    with closing(Replay(log, reranking)) as replay:
 
         @settings(deadline=None, max_examples=30)
         @given(profiles=st.lists(PROFILES, min_size=1, max_size=6))
