@@ -26,6 +26,7 @@ from retrieval.settings import RetrievalSettings
 from serving.settings import ServingSettings
 from suffice.client import Client
 from suffice.options import console
+from suffice.snapshots import read_collection
 
 
 def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingReport:
@@ -61,15 +62,6 @@ def _service_splitter(embedder: Embedder) -> Splitter:
     return split
 
 
-def read_texts(client: Client, collection: str) -> dict[str, tuple[str, str]]:
-    """Return canonical text and revision of a collection's documents, by name."""
-    return {
-        document["external_id"]: (client.text(document["id"]), document["searchable_revision"])
-        for document in client.documents(collection)
-        if document["searchable_revision"]
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class MeasuredChunkCount:
     """The curve over k, and what became of the questions."""
@@ -97,13 +89,10 @@ def measure_chunk_count(
     client: Client, path: Path, collection: str, progress: Progress = silent
 ) -> MeasuredChunkCount:
     """Measure how much evidence the first 1 to 20 chunks of a running service's search hold."""
-    names = {
-        document["id"]: document["external_id"]
-        for document in client.documents(collection)
-        if document["searchable_revision"]
-    }
-    texts = {name: client.text(document_id) for document_id, name in names.items()}
-    anchored = anchor(load_questions(path), texts)
+    questions = load_questions(path)
+    snapshot = read_collection(client, collection, progress).snapshot
+    names = snapshot.names
+    anchored = anchor(questions, snapshot.texts_by_name)
 
     def retrieve(question: str, top_k: int) -> list[RetrievedSpan]:
         hits = client.search(question, collection, top_k=top_k)["hits"]

@@ -9,14 +9,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from eval.asking import Asker, Spending
-from eval.errors import DatasetError, NoQuestionsError
+from eval.errors import DatasetError
 from eval.progress import Progress
 from eval.questions import load_questions, write_questions
 from eval.reply_cache import ReplyCache
 from eval.synthesis.corpus import MODEL, RULE, Corpus, Source
 from eval.synthesis.making import Made, make_questions
 from ingest.home import Home
-from ingest.texts import CanonicalText, Heading
 from retrieval.embedding import Embedder, SentenceTransformerEmbedder
 from retrieval.errors import EmbedderUnavailableError
 from retrieval.settings import RetrievalSettings
@@ -25,6 +24,7 @@ from serving.settings import ServingSettings
 from suffice.client import Client
 from suffice.errors import SufficeError
 from suffice.options import console, error_console
+from suffice.snapshots import read_collection
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,9 @@ def synthesize(client: Client, home: Home, order: Order, progress: Progress) -> 
         ModelUnavailableError, ModelFailedError: the model cannot be reached at all.
     """
     settings = RetrievalSettings()
-    corpus = Corpus(_sources(client, order.collection, progress), settings.language)
-    if not corpus.sources:
-        raise NoQuestionsError(
-            f"The collection {order.collection!r} has no searchable documents. Bring some in with "
-            "`suffice ingest`."
-        )
+    snapshot = read_collection(client, order.collection, progress).snapshot
+    sources = (Source(one.name, one.revision, one.text) for one in snapshot.documents)
+    corpus = Corpus(sources, settings.language)
     made = asyncio.run(_make(corpus, home, order, _load_embedder(settings), progress))
     write_questions(order.output, made.questions)
     return made
@@ -125,16 +122,6 @@ def _lines(made: Made) -> Iterator[str]:
     if made.num_calls:
         cost = "an unknown amount" if made.spent_usd is None else f"${made.spent_usd:.4f}"
         yield f"{made.num_calls} calls of the model, {cost}."
-
-
-def _sources(client: Client, collection: str, progress: Progress) -> Iterator[Source]:
-    documents = [one for one in client.documents(collection) if one["searchable_revision"]]
-    for done, document in enumerate(documents, 1):
-        described = client.described_text(document["id"])
-        headings = tuple(Heading(**heading) for heading in described["headings"])
-        text = CanonicalText(described["text"], headings=headings)
-        yield Source(document["external_id"], document["searchable_revision"], text)
-        progress("documents", done, len(documents))
 
 
 async def _make(

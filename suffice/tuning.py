@@ -166,4 +166,4 @@ def _warnings(anchored: Anchored) -> Iterator[str]:
             "the service should have said that it does not know."
         )
     if anchored.dropped:
-        yield (f"{len(anchored.dropped)} questions were left out: the evidence is gone.")
+        yield f"{len(anchored.dropped)} questions were left out: the evidence is gone."

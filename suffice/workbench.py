@@ -63,14 +63,14 @@ class Workbench:
             path = order.output / "logs" / f"{fingerprint[:16]}.jsonl"
             log = ReplayLog.load(path, fingerprint, self.served.snapshot.texts)
             if log is None:
+                step = _named(progress, f"chunks of {chunker.max_tokens}")
                 with shadow_index(
                     self.served.snapshot,
                     chunker,
                     self.embedder,
                     self.served.fingerprints["analyzer"],
-                    _named(progress, f"chunks of {chunker.max_tokens}"),
+                    step,
                 ) as index:
-                    step = _named(progress, f"chunks of {chunker.max_tokens}")
                     log = record(index, self.embedder, questions, fingerprint, step)
                 log.save(path)
             cut = Cut(

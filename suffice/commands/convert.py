@@ -38,10 +38,12 @@ def convert(
         case Format.SQUAD:
             converted = convert_squad(source, output)
         case Format.CHUNKS:
-            from suffice.evaluation import read_texts  # noqa: PLC0415
+            from suffice.snapshots import read_collection  # noqa: PLC0415
 
             with service(url) as client:
-                converted = convert_chunks(source, output, read_texts(client, collection))
+                snapshot = read_collection(client, collection).snapshot
+            texts = {one.name: (one.text.text, one.revision) for one in snapshot.documents}
+            converted = convert_chunks(source, output, texts)
     console.print(
         f"{converted.num_questions} questions in {output / QUESTIONS}; left out because their "
         f"evidence is not in the documents: {converted.num_dropped}.",
