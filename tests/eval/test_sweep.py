@@ -26,7 +26,6 @@ from tests.eval.planted import (
 )
 from tests.eval.profiles import PROFILES
 
-
 # Not as deep as many of the searches: what is reranked depends on how much is asked for.
 RERANKING = Reranking(LateInteractionReranker(EMBEDDER), depth=8, max_seconds=60)
 

@@ -1,49 +1,19 @@
 """A certified profile serves a collection, and says so only while it is about what is served."""
 
-from datetime import date
-from typing import Any
-
 import pytest
 
 from tests.serving.application import Application, assert_refused
+from tests.serving.certified import STATEMENT, certified_profile
 
 pytestmark = pytest.mark.usefixtures("documents")
 QUESTION = "how many kilograms of honey does one hive give each year"
-
-
-def certify(application: Application, **other: Any) -> dict[str, Any]:
-    """Return a profile of two chunks, certified with what the service has now."""
-    [collection] = [
-        one
-        for one in application.http.get("/v1/collections").json()["collections"]
-        if one["name"] == "default"
-    ]
-    made = collection["fingerprints"]
-    return {
-        "top_k": 2,
-        "certificate": {
-            "statement": "2 chunks: 300 tokens instead of 1,500.",
-            "collection": "default",
-            "eps": 0.03,
-            "delta": 0.05,
-            "test": "wsr",
-            "num_questions": 200,
-            "num_clusters": 150,
-            "coverage": 0.95,
-            "prompt_tokens": 300,
-            "reference_prompt_tokens": 1500,
-            "created": date(2026, 11, 26).isoformat(),
-            "questions": "abc",
-            "fingerprints": {**made, "reranker": None, "model": "extractive", **other},
-        },
-    }
 
 
 def test_a_collection_is_served_with_a_certified_profile(application: Application) -> None:
     http = application.http
     before = application.ask(QUESTION).json()["suffice"]
     assert before["profile"] == {"name": "default", "certificate": None}
-    assert http.put("/v1/profiles/tuned", json=certify(application)).status_code == 200
+    assert http.put("/v1/profiles/tuned", json=certified_profile(application)).status_code == 200
     served = http.put("/v1/collections/default/profile", json={"profile": "tuned"}).json()
     assert served["profile"] == "tuned"
     try:
@@ -54,7 +24,7 @@ def test_a_collection_is_served_with_a_certified_profile(application: Applicatio
             "name": "tuned",
             "certificate": {
                 "certified": True,
-                "statement": "2 chunks: 300 tokens instead of 1,500.",
+                "statement": STATEMENT,
                 "created": "2026-11-26",
                 "differences": [],
                 "stale": False,
@@ -75,7 +45,7 @@ def test_a_collection_is_served_with_a_certified_profile(application: Applicatio
 
 
 def test_with_another_embedder_it_is_uncertified_and_serves(application: Application) -> None:
-    profile = certify(application, embedder="another", model="qwen")
+    profile = certified_profile(application, embedder="another", model="qwen")
     answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
     certificate = answer["profile"]["certificate"]
     assert not certificate["certified"]
@@ -95,7 +65,7 @@ def test_what_cannot_be_served_is_refused(application: Application) -> None:
     assert_refused(refused, 404, "profile_not_found", None, "no profile 'nowhere'")
     refused = put("/v1/collections/nowhere/profile", json={"profile": "default"})
     assert_refused(refused, 404, "collection_not_found", None, "nowhere")
-    profile = certify(application)
+    profile = certified_profile(application)
     profile["certificate"]["eps"] = 2
     refused = put("/v1/profiles/tuned", json=profile)
     assert_refused(refused, 400, "invalid_value", "certificate.eps", "less than 1")

@@ -13,6 +13,7 @@ from serving.database import open_database
 from serving.service import open_service
 from tests.fakes import HashEmbedder
 from tests.serving.application import DIMENSION, Application, make_settings, serve
+from tests.serving.certified import certified_profile
 from tests.serving.documents import BEES, ROPES
 
 QUESTION = "how many kilograms of honey does one hive give each year"
@@ -41,25 +42,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 @pytest.fixture
 def served(application: Application) -> Application:
     """The service with a certified profile, which nothing was observed of."""
-    [collection] = application.http.get("/v1/collections").json()["collections"]
-    profile = {
-        "top_k": 2,
-        "certificate": {
-            "statement": "2 chunks: 300 tokens instead of 1,500.",
-            "collection": "default",
-            "eps": 0.03,
-            "delta": 0.05,
-            "test": "wsr",
-            "num_questions": 200,
-            "num_clusters": 150,
-            "coverage": 0.95,
-            "prompt_tokens": 300,
-            "reference_prompt_tokens": 1500,
-            "created": "2026-11-26",
-            "questions": "abc",
-            "fingerprints": {**collection["fingerprints"], "reranker": None, "model": "extractive"},
-        },
-    }
+    profile = certified_profile(application)
     assert application.http.put("/v1/profiles/tuned", json=profile).status_code == 200
     assert application.http.put(COLLECTION, json={"profile": "tuned"}).json()["alarm"] is None
     return application

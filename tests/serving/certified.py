@@ -1,0 +1,36 @@
+"""A certified profile, for services to be served with."""
+
+from typing import Any
+
+from tests.serving.application import Application
+
+STATEMENT = "2 chunks: 300 tokens instead of 1,500."
+
+
+def certified_profile(application: Application, **other: Any) -> dict[str, Any]:
+    """Return a profile of two chunks, certified with what the service has now.
+
+    Args:
+        application: the service, with documents.
+        other: fingerprints that it was certified with instead.
+    """
+    collections = application.http.get("/v1/collections").json()["collections"]
+    [made] = [one["fingerprints"] for one in collections if one["name"] == "default"]
+    return {
+        "top_k": 2,
+        "certificate": {
+            "statement": STATEMENT,
+            "collection": "default",
+            "eps": 0.03,
+            "delta": 0.05,
+            "test": "wsr",
+            "num_questions": 200,
+            "num_clusters": 150,
+            "coverage": 0.95,
+            "prompt_tokens": 300,
+            "reference_prompt_tokens": 1500,
+            "created": "2026-11-26",
+            "questions": "abc",
+            "fingerprints": {**made, "reranker": None, "model": "extractive", **other},
+        },
+    }
