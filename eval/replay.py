@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.errors import DatasetError
+from eval.errors import DatasetError, EvalError
 from eval.json_lines import read_json_lines
 from eval.progress import Progress, silent
 from eval.questions import Question
@@ -243,10 +243,14 @@ class Replay:
         """Search for a recorded question, see `Searcher.search`.
 
         Raises:
-            ValueError: the profile looks deeper than was recorded.
+            EvalError: the profile looks deeper than was recorded.
         """
-        if max(profile.num_candidates, top_k) > DEPTH:
-            raise ValueError(f"records are {DEPTH} deep")
+        depth = max(profile.num_candidates, top_k)
+        if depth > DEPTH:
+            raise EvalError(
+                f"The profile looks at {depth} candidates, and searches are recorded {DEPTH} deep. "
+                "Lower its num_candidates, or RETRIEVAL_NUM_CANDIDATES."
+            )
         index = self._indexes[question_id]
         return self._searcher.search(index, _no_vector, index.record.query, profile, top_k)
 

@@ -96,7 +96,7 @@ def sweep(
         progress: told of `settings` after each question.
 
     Raises:
-        ValueError: a profile looks deeper than the log was recorded.
+        EvalError: a profile looks deeper than the log was recorded.
     """
     measuring = _Measuring(replay, snapshot, tokens)
     stages = [_Stage.of(profile, default_k, replay) for profile in profiles]

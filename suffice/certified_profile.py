@@ -27,7 +27,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         eps=decision.eps,
         delta=decision.delta,
         test=decision.test,
-        num_questions=result.questions.num_certify,
+        num_questions=len(result.answers.question_ids if result.answers else result.question_ids),
         num_clusters=decision.num_clusters,
         coverage=chosen.coverage.mean,
         prompt_tokens=chosen.prompt_tokens.mean,

@@ -16,9 +16,10 @@ from eval.sweep import PromptTokens
 from eval.tuning import Cutting
 from ingest.chunker import MIN_MAX_TOKENS, Chunker
 from ingest.home import Home
+from retrieval.bm25 import RankBM25Index
 from retrieval.embedding import Embedder
 from retrieval.reranking import Reranking
-from retrieval.settings import RetrievalSettings
+from retrieval.settings import Lexical, RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, open_cache
 from serving.context import count_label
 from serving.generation import Generator
@@ -42,12 +43,14 @@ class Workbench:
         served: the collection.
         embedder: of its vectors, which remembers those of the service.
         reranking: of the settings.
+        lexical: what ranks by words, see `RetrievalSettings.lexical`.
         closing: closes what is made here.
     """
 
     served: ServedCollection
     embedder: Embedder
     reranking: Reranking | None
+    lexical: Lexical
     closing: ExitStack
 
     def cuttings(
@@ -71,7 +74,8 @@ class Workbench:
                     self.served.fingerprints["analyzer"],
                     step,
                 ) as index:
-                    log = record(index, self.embedder, questions, fingerprint, step)
+                    searched = RankBM25Index(index) if self.lexical == "rank_bm25" else index
+                    log = record(searched, self.embedder, questions, fingerprint, step)
                 log.save(path)
             cut = Cut(
                 max_tokens=chunker.max_tokens,
@@ -105,6 +109,7 @@ class Workbench:
             self.served.snapshot.fingerprint,
             self.embedder.fingerprint,
             self.served.fingerprints["analyzer"],
+            self.lexical,
             chunker.fingerprint,
             *(f"{one.question_id}\n{one.text}" for one in questions),
         ):
@@ -138,7 +143,13 @@ def open_workbench(
             )
         if vectors is not None:
             embedder = CachingEmbedder(embedder, vectors)
-        yield Workbench(served, embedder, build_reranking(settings, embedder, closing), closing)
+        yield Workbench(
+            served,
+            embedder,
+            build_reranking(settings, embedder, closing),
+            settings.lexical,
+            closing,
+        )
 
 
 def _served_chunker(served: ServedCollection, embedder: Embedder) -> Chunker:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from eval.errors import DatasetError
+from eval.errors import DatasetError, EvalError
 from eval.questions import Question
 from eval.replay import DEPTH, Replay, ReplayLog, record
 from eval.shadow import shadow_index
@@ -137,6 +137,6 @@ def test_a_log_is_read_as_it_was_written(
 def test_records_end_somewhere(snapshot: Snapshot, questions: list[Question]) -> None:
     with (
         closing(make_replay(snapshot, questions)) as replay,
-        pytest.raises(ValueError, match="200 deep"),
+        pytest.raises(EvalError, match="201 candidates, and searches are recorded 200 deep"),
     ):
         replay.search("q0", RetrievalProfile(num_candidates=201), 10)

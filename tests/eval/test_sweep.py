@@ -57,7 +57,11 @@ def measure(
     return scores.recall, scores.sufficient, packing.tokens_after, packing.num_chunks
 
 
-@pytest.mark.parametrize(("overlap", "reranking"), [(0, None), (15, None), (0, RERANKING)], ids=str)
+@pytest.mark.parametrize(
+    ("overlap", "reranking"),
+    [(0, None), (15, None), (0, RERANKING)],
+    ids=["plain", "overlapping", "reranked"],
+)
 def test_a_sweep_is_search_and_packing_of_each(
     snapshot: Snapshot, overlap: int, reranking: Reranking | None
 ) -> None:

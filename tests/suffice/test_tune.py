@@ -1,5 +1,6 @@
 """From questions to a certified profile that answers, and the ways in which it can fail."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
@@ -116,6 +117,26 @@ def test_what_was_found_is_kept(client: Client, order: Order) -> None:
     written = log.stat().st_mtime_ns
     tune(client, order)
     assert log.stat().st_mtime_ns == written
+
+
+def test_words_are_ranked_as_the_settings_say(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reference BM25 gives other scores than the engine, so it has a record of its own."""
+    tune(client, order)
+    monkeypatch.setenv("RETRIEVAL_LEXICAL", "rank_bm25")
+    tune(client, order)
+    logs = [path.read_text() for path in (order.output / "logs").iterdir()]
+    records = [
+        {
+            line["question_id"]: line["lexical"]
+            for line in map(json.loads, log.splitlines()[1:])
+            if "question_id" in line
+        }
+        for log in logs
+    ]
+    assert len(records) == 2
+    assert records[0] != records[1]
 
 
 def test_nothing_to_apply(client: Client, order: Order, questions: list[Question]) -> None:
