@@ -39,6 +39,8 @@ from serving.pricing import Rates
 NUM_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
 _BAD_REQUEST = "400"
+# Why vLLM ends a stream with "[DONE]" when it is stopped, or fails, in the middle of an answer.
+_BROKEN_OFF = {"abort", "error"}
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 # What the client raises on answers that are no completion, which it does not check itself.
 _NONSENSE = (openai.APIError, httpx2.HTTPError, AttributeError, LookupError, TypeError, ValueError)
@@ -171,7 +173,7 @@ class OpenAIGenerator:
                         if choice.finish_reason:
                             reasons[choice.index] = choice.finish_reason
         # A dying engine ends its stream without a word; a whole answer says why it ended.
-        if len(reasons) < num_choices:
+        if len(reasons) < num_choices or _BROKEN_OFF.intersection(reasons.values()):
             raise ModelBrokeOffError(
                 f"The model at {self._url} broke off in the middle of its answer. Ask again."
             )

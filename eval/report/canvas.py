@@ -114,7 +114,7 @@ def share_axis(axes: Axes) -> None:
 def token_axis(axes: Axes, tokens: Sequence[float], unit: int = 125) -> None:
     """Let the x-axis show tokens: in doublings of a unit where they are far apart."""
     least, most = min(tokens), max(tokens)
-    if least > 0 and most / least >= 3:  # noqa: PLR2004
+    if least >= 1 and most / least >= 3:  # noqa: PLR2004
         axes.set_xscale("log")
         doublings = [unit * 2.0**power for power in range(-7, 20)]
         fitting = [size for size in doublings if least * 0.9 <= size <= most * 1.1]

@@ -396,6 +396,9 @@ def test_server_that_is_down(orphaned: Application) -> None:
     [
         pytest.param([], "model_failed", "broke off", id="ends without a word"),
         pytest.param([DONE], "model_failed", "broke off", id="no finish_reason"),
+        pytest.param(
+            [chunk({}, "abort"), DONE], "model_failed", "broke off", id="server is being stopped"
+        ),
         pytest.param([LONG_SECONDS], "model_unavailable", "silent for 1 s", id="hangs"),
         pytest.param(
             [event({"error": {"message": "EngineCore died.", "code": 500}}), DONE],

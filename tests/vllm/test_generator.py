@@ -195,6 +195,9 @@ def test_server_that_is_full_is_busy_and_one_that_is_stopped_falls_silent(
             await anext(answer)
             with pytest.raises(ModelBusyError, match="currently busy"):
                 await collect(generator, make_task())
+        # Another answer: the first one may be written to its end by now.
+        async with aclosing(answer_to(generator, make_task(max_tokens=LONG_ANSWER))) as answer:
+            await anext(answer)
             mortal_vllm.process.send_signal(signal.SIGTERM)
             started = time.monotonic()
             with pytest.raises((ModelFailedError, ModelUnavailableError)):
