@@ -45,8 +45,9 @@ from eval.split import split_by_cluster
 from eval.sweep import PromptTokens, Sweep, sweep
 from eval.tuning import describe
 from retrieval.adaptive import LargestGap
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.profiles import Mode, RetrievalProfile
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, open_cache
 from serving.settings import ServingSettings

@@ -25,10 +25,11 @@ from eval.intervals import question_t_interval
 from eval.json_lines import read_json_lines
 from eval.ranking import whole_document
 from eval.temporary_index import temporary_index
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.index import BATCH_SIZE, ChunkIndex
 from retrieval.profiles import Mode
 from retrieval.search import Searcher
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache
 from serving.conversation import rewrite

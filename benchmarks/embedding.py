@@ -25,12 +25,8 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from retrieval.embedding import (
-    NUM_CORES,
-    Matrix,
-    SentenceTransformerEmbedder,
-    find_model,
-)
+from retrieval.embedding import Matrix
+from retrieval.sentence_transformer import NUM_CORES, SentenceTransformerEmbedder, find_model
 from retrieval.settings import RetrievalSettings
 
 NUM_PASSAGES = 64

@@ -26,10 +26,11 @@ from eval.temporary_index import temporary_index
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
 from retrieval.chunks import Chunk
-from retrieval.embedding import Embedder, Matrix, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder, Matrix
 from retrieval.fusion import convex_combination, reciprocal_rank
 from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
 from retrieval.profiles import RetrievalProfile
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache
 

@@ -28,8 +28,9 @@ from eval.beir import Document, load_dataset
 from eval.intervals import question_t_interval
 from eval.json_lines import read_json_lines
 from retrieval.analyzer import get_analyzer
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.packing import Passage
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.sentences import sentence_spans
 from retrieval.settings import RetrievalSettings
 from serving.context import ContextItem

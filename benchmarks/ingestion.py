@@ -17,7 +17,7 @@ from ingest.chunker import Chunker
 from ingest.files import TextStore
 from ingest.home import Home
 from ingest.settings import IngestSettings
-from retrieval.embedding import SentenceTransformerEmbedder
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from serving.server import run_in_thread
 from serving.service import Settings
 from suffice.client import Client

@@ -21,7 +21,7 @@ from eval.beir import load_dataset
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
 from ingest.texts import CanonicalText
-from retrieval.embedding import SentenceTransformerEmbedder
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from serving.injection import score_instructions
 from serving.server import run_in_thread

@@ -27,10 +27,11 @@ from eval.temporary_index import temporary_index
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
 from retrieval.chunks import Hit
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.index import BATCH_SIZE
 from retrieval.packing import PackingPolicy, pack
 from retrieval.search import Searcher
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, open_cache
 

@@ -27,11 +27,12 @@ from eval.intervals import cluster_t_interval
 from eval.ranking import whole_document
 from eval.temporary_index import temporary_index
 from retrieval.chunks import Hit
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.index import BATCH_SIZE, ChunkIndex
 from retrieval.late_interaction import LateInteractionReranker, mean_of_best_matches
 from retrieval.reranking import Reranking
 from retrieval.search import Searcher
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache
 

@@ -30,7 +30,8 @@ from benchmarks.peers import ROOT, peers_python, run
 from benchmarks.synthetic import Collection
 from eval.beir import Dataset, load_dataset
 from eval.measures import measure_rankings
-from retrieval.embedding import Matrix, SentenceTransformerEmbedder
+from retrieval.embedding import Matrix
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 
 RESULTS = Path(__file__).with_name("results")

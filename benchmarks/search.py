@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from ingest.home import Home
-from retrieval.embedding import Matrix, SentenceTransformerEmbedder
+from retrieval.embedding import Matrix
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from serving.server import run_in_thread
 from serving.service import Settings
 from suffice.client import Client

@@ -23,9 +23,10 @@ from eval.shadow import shadow_index
 from eval.sweep import PromptTokens, sweep
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.packing import PackingPolicy
 from retrieval.profiles import RetrievalProfile
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, open_cache
 

@@ -9,8 +9,8 @@ from sentence_transformers import CrossEncoder
 from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
-from retrieval.embedding import NUM_CORES
 from retrieval.errors import RerankerFailedError, RerankerUnavailableError
+from retrieval.sentence_transformer import NUM_CORES
 
 # Passages read at a time. On a CPU few: what they need stays in the cache.
 CPU_BATCH = 4

@@ -20,14 +20,11 @@ from ingest.recipes import LoadEmbedder, Recipes
 from ingest.settings import IngestSettings
 from retrieval.bm25 import RankBM25Store
 from retrieval.calibration import CalibratedReranker, Calibration
-from retrieval.cross_encoder import CrossEncoderReranker
 from retrieval.edge import EdgeStore
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.index import IndexStore
 from retrieval.late_interaction import LateInteractionReranker
 from retrieval.profiles import ProfileStore
-from retrieval.qdrant import Layout, QdrantStore
-from retrieval.qdrant_connection import connect
 from retrieval.reranking import Reranker, Reranking
 from retrieval.search import Searcher
 from retrieval.served_reranker import ServedReranker
@@ -175,6 +172,10 @@ def load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
     Raises:
         EmbedderUnavailableError: it cannot be loaded.
     """
+    from retrieval.sentence_transformer import (  # noqa: PLC0415 - torch takes seconds
+        SentenceTransformerEmbedder,
+    )
+
     return SentenceTransformerEmbedder(name, settings.device, settings.embedder_precision)
 
 
@@ -209,6 +210,9 @@ def build_store(settings: RetrievalSettings, home: Home) -> IndexStore:
     if settings.qdrant_url is None:
         store = EdgeStore(home.index)
     else:
+        from retrieval.qdrant import Layout, QdrantStore  # noqa: PLC0415 - takes a second
+        from retrieval.qdrant_connection import connect  # noqa: PLC0415
+
         store = QdrantStore(connect(settings), layout=Layout.of(settings))
     return RankBM25Store(store) if settings.lexical == "rank_bm25" else store
 
@@ -248,6 +252,8 @@ def _build_reranker(
         return None
     if settings.reranker == LATE_INTERACTION:
         return LateInteractionReranker(embedder)
+    from retrieval.cross_encoder import CrossEncoderReranker  # noqa: PLC0415 - torch takes seconds
+
     return CrossEncoderReranker(settings.reranker, settings.device)
 
 

@@ -104,13 +104,13 @@ def _check_disk(home: Path) -> str:
 
 
 def _check_embedder(settings: RetrievalSettings) -> str:
-    from retrieval.embedding import find_model  # noqa: PLC0415 - torch takes seconds
+    from retrieval.sentence_transformer import find_model  # noqa: PLC0415 - torch takes seconds
 
     return f"{settings.embedder} in {find_model(settings.embedder)}"
 
 
 def _check_gpu() -> str:
-    from retrieval.embedding import device_name  # noqa: PLC0415 - torch takes seconds
+    from retrieval.sentence_transformer import device_name  # noqa: PLC0415 - torch takes seconds
 
     device = device_name()
     if device == "cpu":

@@ -21,7 +21,8 @@ from ingest.settings import IngestSettings
 from ingest.texts import CanonicalText, Heading
 from retrieval.bm25 import RankBM25Index
 from retrieval.chunks import Chunk
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from serving.settings import ServingSettings
 from suffice.client import Client

@@ -16,8 +16,9 @@ from eval.reply_cache import ReplyCache
 from eval.synthesis.corpus import MODEL, RULE, Corpus, Source
 from eval.synthesis.making import Made, make_questions
 from ingest.home import Home
-from retrieval.embedding import Embedder, SentenceTransformerEmbedder
+from retrieval.embedding import Embedder
 from retrieval.errors import EmbedderUnavailableError
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from serving.models import build_models, list_backends
 from serving.settings import ServingSettings

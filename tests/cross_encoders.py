@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from retrieval.embedding import find_model
 from retrieval.errors import EmbedderUnavailableError
+from retrieval.sentence_transformer import find_model
 
 # Tokens that they read, three special ones included.
 WINDOW = 64

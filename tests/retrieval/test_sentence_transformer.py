@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 
-from retrieval import embedding
-from retrieval.embedding import SentenceTransformerEmbedder, find_model
+from retrieval import sentence_transformer
 from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
+from retrieval.sentence_transformer import SentenceTransformerEmbedder, find_model
 
 NAME = "sentence-transformers/all-MiniLM-L6-v2"
 CANONICAL_VALUES = [-0.034477, 0.031023, 0.006735, 0.026109, -0.039362]
@@ -297,4 +297,4 @@ def test_a_model_with_damaged_weights_is_refused(copy_model: Callable[[str], Pat
 
 
 def test_the_device_has_a_name() -> None:
-    assert embedding.device_name()
+    assert sentence_transformer.device_name()

