@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 from xdist.scheduler import LoadFileScheduling
 
 # With a vLLM to start as well, all checks are to end within twenty minutes.
@@ -42,11 +42,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what is slow first, and count no lines where most is done by other processes."""
+    """Put what is slow first, and count no lines where counting them doubles the time."""
     items.sort(key=lambda item: _turn(item.nodeid))
     for item in items:
-        if item.nodeid.startswith(VLLM) or item.get_closest_marker("data"):
+        if _turn(item.nodeid) < len(SLOW) or _is_long(item):
             item.add_marker("no_cover")
+
+
+def _is_long(item: pytest.Item) -> bool:
+    """Tell whether a test goes over real data, or over the same lines for many examples."""
+    test = getattr(item, "obj", None)
+    return bool(item.get_closest_marker("data")) or is_hypothesis_test(test)
 
 
 def _turn(nodeid: str) -> int:
