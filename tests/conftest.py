@@ -18,6 +18,7 @@ VLLM = "tests/vllm/"
 SLOW = (
     VLLM,
     "tests/ingest/test_crash.py",
+    "tests/suffice/test_tune.py",
     "tests/suffice/test_demo.py",
     "tests/ingest/test_restart.py",
     "tests/suffice/test_cli.py",

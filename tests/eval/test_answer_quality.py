@@ -206,6 +206,7 @@ def test_what_the_model_knows_anyway_is_left_out() -> None:
 # ---- going on
 
 
+@pytest.mark.no_cover  # over the same lines hundreds of times
 def test_a_model_that_goes_down_stops_and_the_same_call_goes_on(
     upstream: Upstream, tmp_path: Path
 ) -> None:
@@ -232,6 +233,7 @@ def test_a_model_that_goes_down_stops_and_the_same_call_goes_on(
     assert again == replace(found, num_calls=0)
 
 
+@pytest.mark.no_cover  # over the same lines hundreds of times
 def test_a_run_that_is_broken_off_goes_on(upstream: Upstream, tmp_path: Path) -> None:
     upstream.respond = Reader()
     generator = make_generator(upstream.url)
@@ -309,6 +311,7 @@ def test_a_judge_that_fails_counts_for_the_reference(upstream: Upstream, tmp_pat
     assert (values[~failed] == 1).all()
 
 
+@pytest.mark.no_cover  # over the same lines hundreds of times
 def test_labels_correct_what_the_judge_says(upstream: Upstream, tmp_path: Path) -> None:
     found = judged(upstream, tmp_path, Grader(), questions()[:40], setting(4))
     grades = found.grades(0)
@@ -334,6 +337,7 @@ def grid() -> list[Setting]:
     return [*bad[:3], *good, *bad[3:]]
 
 
+@pytest.mark.no_cover  # over the same lines hundreds of times
 def test_a_race_spends_few_calls_and_keeps_the_best(upstream: Upstream, tmp_path: Path) -> None:
     upstream.respond = Reader()
     result = race(upstream, tmp_path, questions(), grid())
@@ -379,6 +383,7 @@ def test_a_race_needs_questions(upstream: Upstream, tmp_path: Path) -> None:
         race(upstream, tmp_path, [], [setting(1)])
 
 
+@pytest.mark.no_cover  # over the same lines hundreds of times
 def test_from_the_race_to_the_certificate(upstream: Upstream, tmp_path: Path) -> None:
     upstream.respond = Reader()
     settings = [setting(20), setting(1), setting(4)]

@@ -15,6 +15,7 @@ class Author:
 
     Attributes:
         num_asked: prompts by their purpose.
+        num_garbled: those of them that got garbage.
         quote: instead of the first sentence of the passage; None: that.
         knows: whether it gives right answers without documents.
         finds: whether it finds answers to what should have none.
@@ -23,6 +24,7 @@ class Author:
 
     def __init__(self) -> None:
         self.num_asked: Counter[str] = Counter()
+        self.num_garbled: Counter[str] = Counter()
         self.quote: str | None = None
         self.knows = False
         self.finds = False
@@ -42,6 +44,7 @@ class Author:
         )
         self.num_asked[purpose] += 1
         if self.garbage and self.num_asked.total() % self.garbage == 0:
+            self.num_garbled[purpose] += 1
             return stream_reply("I would rather ", "talk about {cats}.")
         return stream_reply("```json\n", json.dumps(self._reply(purpose, prompt)), "\n```")
 
