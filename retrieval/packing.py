@@ -219,14 +219,10 @@ class Excerpts:
             start: first character in the canonical text.
             end: one past the last character.
         """
-        first = min((hit.chunk for hit in hits), key=lambda chunk: chunk.start)
-        key = (first.chunk_id, start, end)
-        body = self._bodies.get(key)
-        if body is None:
-            body = self._bodies[key] = self._cut(hits, first, start, end)
+        body = self._body(hits, start, end)
         return Passage(
-            document_id=first.document_id,
-            revision=first.revision,
+            document_id=hits[0].chunk.document_id,
+            revision=hits[0].chunk.revision,
             start=start,
             end=end,
             text=body.text,
@@ -235,6 +231,20 @@ class Excerpts:
             hits=tuple(hits),
             num_tokens=body.num_tokens,
         )
+
+    def num_tokens(self, hits: Sequence[Hit], start: int, end: int) -> int:
+        """Return the tokens of the passage of a span; its hits may come in any order."""
+        return self._body(hits, start, end).num_tokens
+
+    def _body(self, hits: Sequence[Hit], start: int, end: int) -> "_Body":
+        first = hits[0].chunk
+        if len(hits) > 1:
+            first = min((hit.chunk for hit in hits), key=lambda one: (one.start, one.chunk_id))
+        key = (first.chunk_id, start, end)
+        body = self._bodies.get(key)
+        if body is None:
+            body = self._bodies[key] = self._cut(hits, first, start, end)
+        return body
 
     def _cut(self, hits: Sequence[Hit], first: Chunk, start: int, end: int) -> "_Body":
         text = self._slice([hit.chunk for hit in hits], start, end)
@@ -343,17 +353,23 @@ class Packer:
             and one.revision == revision
             and self._touches(one, hit.chunk, start, end)
         ]
-        passage = self._joined(hit, start, end, touched)
-        gone = sum(one.num_tokens for one in touched)
-        num_tokens = self.num_tokens - gone + passage.num_tokens
+        hits = [hit]
+        num_tokens = self.num_tokens
+        for passage in touched:
+            start, end = min(start, passage.start), max(end, passage.end)
+            hits += passage.hits
+            num_tokens -= passage.num_tokens
+        num_tokens += self.excerpts.num_tokens(hits, start, end)
         if self.max_tokens is not None and num_tokens > self.max_tokens:
             return False
         self.num_tokens = num_tokens
         if touched:
+            hits = sorted({one.chunk.chunk_id: one for one in hits}.values(), key=self._rank)
+            passage = self.excerpts.passage(hits, start, end)
             others = [one for one in self.passages if one not in touched]
             self.passages = sorted([*others, passage], key=self._place_of)
         else:  # hits come best first
-            self.passages = [*self.passages, passage]
+            self.passages = [*self.passages, self.excerpts.passage(hits, start, end)]
         self._known |= self.excerpts.statements(hit.chunk)
         return True
 
@@ -372,15 +388,6 @@ class Packer:
         """Tell whether there is nothing but white space between a passage and a span of a text."""
         blank_start, blank_end = min(passage.end, end), max(passage.start, start)
         return blank_start >= blank_end or self.excerpts.is_blank(chunk, blank_start, blank_end)
-
-    def _joined(self, hit: Hit, start: int, end: int, touched: Sequence[Passage]) -> Passage:
-        if not touched:
-            return self.excerpts.passage((hit,), start, end)
-        start = min(start, *(passage.start for passage in touched))
-        end = max(end, *(passage.end for passage in touched))
-        found = {one.chunk.chunk_id: one for passage in touched for one in passage.hits}
-        hits = sorted((found | {hit.chunk.chunk_id: hit}).values(), key=self._rank)
-        return self.excerpts.passage(hits, start, end)
 
     def _rank(self, hit: Hit) -> int:
         return self._ranks[hit.chunk.chunk_id]
