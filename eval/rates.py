@@ -29,8 +29,6 @@ WINDOW_SHARE = 0.8
 ANSWER_TOKENS = (16, 128)
 NUM_PASSES = 4
 LEAST_PASSES = 2
-# Beyond this the linear model does not describe the server, or something else kept it busy.
-TRUSTED_ERROR = 0.15
 _WARM_UP_WORDS = 64
 _WORD_LETTERS = 5
 # Something that every model can go on with until it is cut off.
@@ -251,11 +249,11 @@ def _notes(rates: Rates, *, has_cache: bool) -> list[str]:
             "the server has none, or it does not tell (vLLM: --enable-prompt-tokens-details)."
         )
     for load in rates.loads:
-        error = max(load.latency.largest_error, load.work.largest_error)
-        if error > TRUSTED_ERROR:
+        if not (load.latency.is_trusted and load.work.is_trusted):
+            error = max(load.latency.p95_error, load.work.p95_error)
             notes.append(
-                f"With {load.concurrency} at a time some request took {error:.0%} more or less "
-                "than the rates say. If the server, or its machine, had other work, measure again "
-                "without."
+                f"Not to be trusted: with {load.concurrency} at a time one request in 20 took at "
+                f"least {error:.0%} more or less than the rates say. If the server, or its "
+                "machine, had other work, measure again without."
             )
     return notes

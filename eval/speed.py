@@ -42,7 +42,7 @@ def fit_speed(fitted: Sequence[Sample], held_out: Sequence[Sample]) -> Speed:
     return speed.model_copy(
         update={
             "median_error": round(float(np.median(errors)), 4),
-            "largest_error": round(float(errors.max()), 4),
+            "p95_error": round(float(np.percentile(errors, 95)), 4),
         }
     )
 

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from serving.errors import BackendsError
 
 NANO_PER_USD = 1_000_000_000
+# Beyond this the linear model does not describe a server, or something else kept it busy.
+TRUSTED_ERROR = 0.15
 _SECONDS_PER_HOUR = 3600
 _MILLION = 1_000_000
 
@@ -60,7 +62,7 @@ class Speed(BaseModel):
         cached_tokens_per_second: of the prompt, from the prefix cache.
         decode_tokens_per_second: written, thinking included.
         median_error: of the seconds predicted for requests that were not fitted to, relative.
-        largest_error: likewise.
+        p95_error: 95th percentile of these.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +72,12 @@ class Speed(BaseModel):
     cached_tokens_per_second: float | None = Field(gt=0, allow_inf_nan=False)
     decode_tokens_per_second: float | None = Field(gt=0, allow_inf_nan=False)
     median_error: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    largest_error: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    p95_error: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether hardly any request took much more or less than predicted."""
+        return self.p95_error <= TRUSTED_ERROR
 
     def seconds(self, prompt_tokens: int, completion_tokens: int, cached_tokens: int = 0) -> float:
         """Predict what a request takes; `cached_tokens` are of the prompt."""

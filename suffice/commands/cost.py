@@ -97,7 +97,7 @@ def _to_json(measured: "MeasuredRates") -> dict[str, Any]:
 def _print_rates(name: str, measured: "MeasuredRates") -> None:
     title = f"{name} ({measured.rates.model}): tokens per second, {measured.num_requests} requests"
     table = Table(
-        *("at a time", "of", "read", "cached", "written", "and each", "error", "largest"),
+        *("at a time", "of", "read", "cached", "written", "and each", "error", "95 % within"),
         title=escape(title),
     )
     for load in measured.rates.loads:
@@ -118,7 +118,7 @@ def _cells(speed: "Speed") -> list[str]:
         *("-" if rate is None else f"{rate:,.0f}" for rate in rates),
         f"{1000 * speed.overhead_seconds:,.0f} ms",
         f"{speed.median_error:.1%}",
-        f"{speed.largest_error:.1%}",
+        f"{speed.p95_error:.1%}",
     ]
 
 
