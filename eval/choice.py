@@ -1,7 +1,7 @@
 """The choice: which setting to serve, by tests on questions that had no part in finding it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil, log
 
 import numpy as np
@@ -42,7 +42,7 @@ class Goal:
         test: of one setting.
         mode: what a setting is compared with.
         min_coverage: least mean coverage, in (0, 1); None: only not to be worse.
-        max_prompt_tokens: that 95 % of the prompts must fit; None: any.
+        prompt_limits: budget -> tokens that 95 % of the prompts must fit for it, see `Budget`.
     """
 
     eps: float = 0.03
@@ -50,7 +50,7 @@ class Goal:
     test: PairedTest = PairedTest.WSR
     mode: Mode = Mode.REFERENCE
     min_coverage: float | None = None
-    max_prompt_tokens: int | None = None
+    prompt_limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +109,7 @@ class Chooser:
 
     def choose(self, goal: Goal) -> Choice:
         """Choose."""
-        allowed = np.arange(len(self._tokens))
-        if goal.max_prompt_tokens is not None:
-            p95 = np.percentile(self._tune.tokens, 95, axis=1)
-            allowed = np.flatnonzero(p95 <= goal.max_prompt_tokens)
+        allowed = keeping(goal.prompt_limits, self._tune)
         if goal.min_coverage is not None:
             return self._choose_by_coverage(allowed, goal.min_coverage, goal.delta)
         return self._choose_by_reference(allowed, goal)
@@ -222,7 +219,7 @@ class Chooser:
     def _state_kept(self, candidates: Sequence[int], needed: int | None, goal: Goal) -> str:
         now = f"{self._label(REFERENCE)} ({self._mean_tokens(REFERENCE):,.0f} tokens)"
         if not candidates:
-            limit = "" if goal.max_prompt_tokens is None else " and so short a prompt"
+            limit = " and so short a prompt" if goal.prompt_limits else ""
             return (
                 f"Keep {now}: nothing cheaper{limit} comes within {goal.eps:g} of its evidence "
                 "coverage."
@@ -236,6 +233,12 @@ class Chooser:
 
     def _mean_tokens(self, setting: int) -> float:
         return float(self._held_out.means(self._held_out.tokens[setting]))
+
+
+def keeping(prompt_limits: Mapping[str, int], measured: Measurements) -> Ints:
+    """Return the settings of which 95 % of the prompts keep to all limits."""
+    p95 = np.percentile(measured.tokens, 95, axis=1)
+    return np.flatnonzero(p95 <= min(prompt_limits.values(), default=np.inf))
 
 
 def more_questions(losses: Floats, distance: float, delta: float, num_questions: int) -> int | None:

@@ -7,6 +7,7 @@ EvalError
 ├── ModelLostError    a model cannot be reached any more
 ├── JudgeError        a model is not fit to judge answers
 ├── RatesError        a model server cannot be measured
+├── BudgetError       what a model costs or takes is not known
 ├── MismatchError     two results cannot be compared
 └── ReportError       a report cannot be written
 """
@@ -38,6 +39,10 @@ class JudgeError(EvalError):
 
 class RatesError(EvalError):
     """A model server cannot be measured."""
+
+
+class BudgetError(EvalError):
+    """A budget was given for a model of which is not known what it costs or takes."""
 
 
 class MismatchError(EvalError):

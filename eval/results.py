@@ -151,6 +151,46 @@ class Decision(_Frozen):
     quality: Quality = Quality.EVIDENCE
 
 
+class Neighbour(_Frozen):
+    """A setting that finds more or less than another one: it minus the other, 95 % intervals.
+
+    Attributes:
+        name: of the setting.
+        coverage: paired difference.
+        prompt_tokens: likewise.
+        usd_per_1000: dollars for 1,000 questions; None: nothing is known of the price.
+        coverage_per_usd: of these dollars; None: no price, or it costs the same.
+    """
+
+    name: str
+    coverage: MeanInterval
+    prompt_tokens: MeanInterval
+    usd_per_1000: float | None
+    coverage_per_usd: float | None
+
+
+class BudgetAnswer(_Frozen):
+    """What a budget buys: chosen with one half of the questions, measured on the other.
+
+    Attributes:
+        prompt_limits: name of each budget -> tokens that 95 % of the prompts must fit for it.
+        binding: the budget with the lowest of these.
+        reference_keeps: whether what is served now keeps to all of them.
+        best: name of the setting that finds most; None: none keeps to the budget.
+        cheaper: next to it on the front; None: there is none.
+        dearer: likewise, beyond the budget.
+        statement: the same in words.
+    """
+
+    prompt_limits: dict[str, int]
+    binding: str
+    reference_keeps: bool
+    best: str | None
+    cheaper: Neighbour | None
+    dearer: Neighbour | None
+    statement: str
+
+
 class AnsweredSetting(_Frozen):
     """The answers of one setting to the held-out questions; None: nothing to score.
 
@@ -284,6 +324,7 @@ class Result(_Frozen):
         coverage_at: chunk size -> tokens of context -> mean coverage of the served search.
         warnings: what a reader should know.
         answers: None: evidence alone was measured.
+        budget: None: there was none.
     """
 
     version: int = FORMAT
@@ -303,6 +344,7 @@ class Result(_Frozen):
     loss: Loss
     warnings: list[str]
     answers: Answers | None = None
+    budget: BudgetAnswer | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

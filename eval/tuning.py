@@ -11,6 +11,7 @@ import numpy as np
 
 from eval.answer_choice import Candidate
 from eval.answering import Setting
+from eval.budgets import BudgetSearch
 from eval.choice import REFERENCE, Choice, Chooser, Goal
 from eval.clusters import split_few_clusters
 from eval.errors import NoQuestionsError
@@ -20,7 +21,17 @@ from eval.pareto import thin
 from eval.progress import Progress, silent
 from eval.questions import Question
 from eval.replay import Replay
-from eval.results import CurvePoint, Cut, Decision, Loss, Measured, Stage, TestedSetting, Verdict
+from eval.results import (
+    BudgetAnswer,
+    CurvePoint,
+    Cut,
+    Decision,
+    Loss,
+    Measured,
+    Stage,
+    TestedSetting,
+    Verdict,
+)
 from eval.snapshot import Snapshot
 from eval.split import Split, split_by_cluster
 from eval.stages import RULE, judge_stage, stage_profiles
@@ -92,6 +103,7 @@ class Tuning:
     stages: list[Stage]
     loss: Loss
     candidates: list[Candidate]
+    budget: BudgetAnswer | None
     warnings: list[str] = field(default_factory=list)
 
 
@@ -149,7 +161,9 @@ class _Tuner:
         chooser = Chooser(tune, held_out, self._label, self._served.price)
         choice = chooser.choose(goal)
         front = thin(chooser.front(), NUM_SHOWN)
-        shown = dict.fromkeys([REFERENCE, choice.chosen, *choice.candidates, *front])
+        search = BudgetSearch(goal.prompt_limits, tune, held_out) if goal.prompt_limits else None
+        bought = search.numbers if search else []
+        shown = dict.fromkeys([REFERENCE, choice.chosen, *choice.candidates, *bought, *front])
         return Tuning(
             split=self._split,
             num_settings=len(self._settings),
@@ -161,6 +175,7 @@ class _Tuner:
             stages=self._stages(tune, held_out),
             loss=_loss(choice.chosen, held_out),
             candidates=self._candidates(choice, tune),
+            budget=search.answer(_name, self._label, self._served.price) if search else None,
             warnings=_warnings(held_out),
         )
 

@@ -185,8 +185,7 @@ def _room_by_cost(plan: Plan, usd: float) -> float:
     price = plan.generator.price
     if price is None:
         return float("inf") if plan.generator.counter is None else -1.0
-    left = usd - price.nano_usd(0, plan.completion_tokens) / NANO_PER_USD
-    return left / price.prompt if price.prompt else (float("inf") if left >= 0 else -1.0)
+    return price.prompt_tokens_within(usd, plan.completion_tokens)
 
 
 def _limit(plan: Plan, needs: Needs, room: float) -> Plan:

@@ -214,3 +214,10 @@ class Price:
         read = self.prompt * (prompt_tokens - cached_tokens) + self.cached * cached_tokens
         usd = self.request + read + self.completion * completion_tokens
         return round(usd * NANO_PER_USD)
+
+    def prompt_tokens_within(self, usd: float, completion_tokens: int) -> float:
+        """Return the longest prompt whose answer costs no more; below 0: there is none."""
+        left = usd - self.nano_usd(0, completion_tokens) / NANO_PER_USD
+        if not self.prompt:
+            return float("inf") if left >= 0 else -1.0
+        return left / self.prompt

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,19 +51,22 @@ def run_tuning(
         load: loads the embedder of the collection by its name.
 
     Raises:
-        EvalError: the questions or the collection are not fit for it.
+        EvalError: the questions or the collection are not fit for it, or it is not known what the
+            model costs or takes, and a budget was given for that.
         SufficeError: the collection was made with other settings, or changed meanwhile.
     """
     questions = check_order(order)
     served = read_collection(client, order.collection, progress)
     anchored = anchor(questions, served.snapshot.texts_by_name)
+    settings = ServingSettings()
+    profile = _read_profile(client, served, order, settings)
     with open_workbench(home, served, load) as bench:
-        cuttings = list(bench.cuttings(order, anchored.questions, progress))
-        settings = ServingSettings()
-        profile = _read_profile(client, served, order, settings)
         models = build_models(settings, home.rates)
         bench.closing.callback(lambda: asyncio.run(models.close()))
         generator = models.get(profile.answering.model)
+        prompt_limits = order.budget.prompt_limits(generator, profile.answering.samples)
+        order = replace(order, goal=replace(order.goal, prompt_limits=prompt_limits))
+        cuttings = list(bench.cuttings(order, anchored.questions, progress))
         tuning = tune(
             anchored.questions,
             Material(cuttings, served.snapshot, count_tokens(served, bench.embedder, generator)),
@@ -71,6 +75,7 @@ def run_tuning(
             order.seed,
             progress,
         )
+        tuning.warnings.extend(order.budget.doubts(generator))
         result = _to_result(order, served, anchored, tuning, generator.name, bench.reranking)
         if order.answers is not None:
             table = AnswerBench(
@@ -155,6 +160,7 @@ def _to_result(
         decision=tuning.decision,
         stages=tuning.stages,
         loss=tuning.loss,
+        budget=tuning.budget,
         warnings=[*tuning.warnings, *_warnings(anchored)],
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eval.budgets import Budget
 from eval.choice import Goal
 from eval.questions import Question, load_questions
 from suffice.errors import SufficeError
@@ -37,6 +38,7 @@ class Order:
         goal: of the tuning.
         seed: of the split of the questions.
         answers: how answers are measured; None: evidence decides.
+        budget: that a setting must keep to.
     """
 
     questions: Path
@@ -47,6 +49,7 @@ class Order:
     goal: Goal = field(default_factory=Goal)
     seed: int = 0
     answers: AnswerOrder | None = None
+    budget: Budget = field(default_factory=Budget)
 
 
 def check_order(order: Order) -> list[Question]:

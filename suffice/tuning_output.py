@@ -38,6 +38,8 @@ def print_result(result: Result, folder: Path) -> None:
         console.print(f"{escape(stage.name)}: {_signed(stage.coverage)}. {stage.statement}")
     for warning in result.warnings:
         error_console.print(f"[yellow]Warning:[/] {escape(warning)}")
+    if result.budget is not None:
+        console.print(escape(result.budget.statement))
     console.print(f"[bold]{escape(decision.statement)}[/]")
     console.print(f"The report: {folder / 'report.html'}", markup=False)
     if decision.verdict is Verdict.CERTIFIED:

@@ -33,6 +33,15 @@ def tune(
     max_prompt_tokens: Annotated[
         int | None, typer.Option(min=1, help="Only settings whose prompts are so short (95 %).")
     ] = None,
+    max_usd_per_1000: Annotated[
+        float | None, typer.Option(min=0, help="Only those whose answers cost so little (95 %).")
+    ] = None,
+    max_ms: Annotated[
+        float | None, typer.Option(min=1, help="Only those whose answers take so short (95 %).")
+    ] = None,
+    answer_tokens: Annotated[
+        int, typer.Option(min=1, help="With these two: tokens of an answer, thinking included.")
+    ] = 200,
     chunk_tokens: Annotated[
         list[int] | None, typer.Option(help="Another chunk size to try; may be given often.")
     ] = None,
@@ -56,6 +65,7 @@ def tune(
     url: Url = None,
 ) -> None:
     """Find the cheapest context that is not worse than today's, and certify it."""
+    from eval.budgets import Budget  # noqa: PLC0415
     from eval.choice import Goal  # noqa: PLC0415
     from eval.decisions.pvalues import PairedTest  # noqa: PLC0415 - heavy, see cli.py
     from eval.decisions.sequence import Mode  # noqa: PLC0415
@@ -66,7 +76,7 @@ def tune(
     from suffice.tuning_order import AnswerOrder, Order, check_order  # noqa: PLC0415
     from suffice.tuning_output import print_result  # noqa: PLC0415
 
-    goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage, max_prompt_tokens)
+    goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage)
     if not answers and (model or judge or max_usd is not None):
         raise typer.BadParameter("--model, --judge and --max-usd are for --answers.")
     if answers and min_coverage is not None:
@@ -80,6 +90,7 @@ def tune(
         goal,
         seed,
         AnswerOrder(model, judge, max_usd) if answers else None,
+        Budget(max_prompt_tokens, max_usd_per_1000, max_ms, answer_tokens),
     )
     check_order(order)  # before a service is started
     with service(url) as client, progress_bar() as progress:

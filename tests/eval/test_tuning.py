@@ -99,7 +99,7 @@ def test_what_cannot_be_had_is_infeasible(
         replace(one, facts=facts[(number + 30) % len(facts)] if number % 2 else one.facts)
         for number, one in enumerate(questions)
     ]
-    goal = Goal(eps=0.2, min_coverage=0.99, max_prompt_tokens=400)
+    goal = Goal(eps=0.2, min_coverage=0.99, prompt_limits={"max_prompt_tokens": 400})
     decision = tune(lost, material, served, goal).decision
     assert decision.verdict is Verdict.INFEASIBLE
     assert "99% were asked for" in decision.statement
@@ -134,12 +134,15 @@ def test_few_questions_say_how_many_are_needed(
 def test_a_prompt_limit_holds(
     questions: list[Question], material: Material, served: Served
 ) -> None:
-    tuning = tune(questions, material, served, Goal(eps=0.2, max_prompt_tokens=300))
+    short, none = {"max_prompt_tokens": 300}, {"max_prompt_tokens": 300, "max_ms": 30}
+    tuning = tune(questions, material, served, Goal(eps=0.2, prompt_limits=short))
     assert tuning.decision.verdict is Verdict.CERTIFIED
     chosen = next(one for one in tuning.settings if one.name == tuning.decision.chosen)
     assert chosen.prompt_tokens_p95 <= 320
-    decision = tune(questions, material, served, Goal(eps=0.2, max_prompt_tokens=30)).decision
-    assert decision.verdict is Verdict.NOT_CERTIFIED
+    tuning = tune(questions, material, served, Goal(eps=0.2, prompt_limits=none))
+    assert tuning.decision.verdict is Verdict.NOT_CERTIFIED
+    assert tuning.budget is not None
+    assert (tuning.budget.binding, tuning.budget.best) == ("max_ms", None)
 
 
 def world(seed: int, num_questions: int = 800) -> tuple[Measurements, Measurements, int]:

@@ -3,18 +3,21 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from html import unescape
 from pathlib import Path
 
 import pytest
 
+from eval.budgets import Budget
 from eval.choice import Goal
-from eval.errors import DatasetError, NoQuestionsError
+from eval.errors import BudgetError, DatasetError, NoQuestionsError
 from eval.questions import Question, write_questions
 from eval.results import Quality, Result, Verdict
 from ingest.home import Home
 from retrieval.embedding import Embedder
 from retrieval.settings import RetrievalSettings
+from serving.pricing import Load, Rates, Speed
 from suffice.certified_profile import apply
 from suffice.client import Client
 from suffice.errors import SufficeError
@@ -24,6 +27,7 @@ from suffice.tuning_order import AnswerOrder, Order
 from tests.eval.planted import make_document, make_questions
 from tests.fakes import HashEmbedder
 from tests.serving.application import DIMENSION, Application, run_application
+from tests.serving.upstream import run_upstream
 from tests.suffice.terminal import Suffice
 
 HOUSES = 4
@@ -200,6 +204,52 @@ def test_bad_input_is_told_before_anything_is_done(suffice_offline: Suffice) -> 
 def suffice_offline(offline: Suffice, monkeypatch: pytest.MonkeyPatch) -> Suffice:
     monkeypatch.setenv("SUFFICE_URL", "http://127.0.0.1:9")
     return offline
+
+
+def test_a_budget_for_what_is_not_known_is_refused_before_anything_is_measured(
+    client: Client, order: Order
+) -> None:
+    for budget in (Budget(max_ms=800), Budget(max_usd_per_1000=2)):
+        with pytest.raises(BudgetError, match="suffice cost calibrate"):
+            tune(client, replace(order, budget=budget))
+    assert not list((order.output / "logs").iterdir())
+
+
+def test_a_budget_is_kept_to_and_answered(client: Client, order: Order) -> None:
+    result = tune(client, replace(order, budget=Budget(max_prompt_tokens=400)))
+    assert result.decision.verdict is Verdict.CERTIFIED
+    assert result.setting(result.decision.chosen).prompt_tokens_p95 <= 420
+    assert result.budget is not None
+    assert result.budget.best is not None
+    assert result.setting(result.budget.best).prompt_tokens_p95 <= 420
+    assert Result.load(order.output / "result.json") == result
+    assert result.budget.statement in unescape((order.output / "report.html").read_text())
+
+
+def test_milliseconds_and_dollars_are_those_of_the_model_that_answers(
+    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It reads 1,000 tokens a second and writes 100, so 20 of an answer leave 300 ms to read."""
+    speed = Speed(
+        prefill_tokens_per_second=1000,
+        cached_tokens_per_second=None,
+        decode_tokens_per_second=100,
+        p95_error=0.2,
+    )
+    load = Load(concurrency=1, latency=speed, work=speed)
+    rates = Rates(model="m", measured_on=date(2026, 11, 26), loads=(load,))
+    rates.save(order.output / "home" / "rates" / "default.json")
+    monkeypatch.setenv("SERVING_LLM_GPU_USD_PER_HOUR", "3.6")
+    with run_upstream() as upstream:
+        monkeypatch.setenv("SERVING_LLM_URL", upstream.url)
+        budget = Budget(max_usd_per_1000=0.6, max_ms=500, answer_tokens=20)
+        result = tune(client, replace(order, budget=budget))
+    assert result.budget is not None
+    assert result.budget.prompt_limits == {"max_usd_per_1000": 400, "max_ms": 300}
+    assert result.budget.binding == "max_ms"
+    assert result.budget.best is not None
+    assert result.setting(result.budget.best).prompt_tokens_p95 <= 310
+    assert any("not to be trusted" in warning for warning in result.warnings)
 
 
 def test_a_broken_file_of_questions_is_named(client: Client, order: Order) -> None:
