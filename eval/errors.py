@@ -8,6 +8,7 @@ EvalError
 ├── JudgeError        a model is not fit to judge answers
 ├── RatesError        a model server cannot be measured
 ├── BudgetError       what a model costs or takes is not known
+├── PricesError       a table of prices cannot be used
 ├── MismatchError     two results cannot be compared
 └── ReportError       a report cannot be written
 """
@@ -43,6 +44,10 @@ class RatesError(EvalError):
 
 class BudgetError(EvalError):
     """A budget was given for a model of which is not known what it costs or takes."""
+
+
+class PricesError(EvalError):
+    """A table of prices is missing or broken, or has a model that costs nothing."""
 
 
 class MismatchError(EvalError):

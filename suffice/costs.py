@@ -1,9 +1,11 @@
 """What answers cost: measuring how fast model servers are, and estimating from prices or rates."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from eval.break_even import Comparison, Effort, ListedPrice, OwnGpus
 from eval.progress import Progress
 from eval.rates import MeasuredRates, Workload, measure_rates
 from serving.backends import Backend
@@ -106,6 +108,58 @@ def estimate(
         _estimate(one, backends[one], Rates.load(rates_path(rates, one)), question)
         for one in _choose(settings, name)
     ]
+
+
+def compare_with_apis(
+    settings: ServingSettings,
+    rates: Path,
+    name: str | None,
+    usd_per_hour: float | None,
+    efforts: Mapping[str, Effort],
+    utilisations: Sequence[float],
+    prices: Mapping[str, ListedPrice],
+) -> list[Comparison]:
+    """Compare the own GPUs of a backend with APIs, for each effort at each utilisation.
+
+    Args:
+        settings: of serving.
+        rates: folder of the measured rates.
+        name: of the backend; None: the first one.
+        usd_per_hour: what a GPU costs, used or not; None: what the settings say.
+        efforts: what an answer takes, by a name for it.
+        utilisations: shares of a GPU's time that it may be busy, in (0, 1].
+        prices: of the APIs.
+
+    Raises:
+        SufficeError: there is no such backend, or its speed or its GPU's price is not known.
+    """
+    name = _choose(settings, name)[0]
+    measured = Rates.load(rates_path(rates, name))
+    if measured is None:
+        raise SufficeError(
+            f"It is not known how fast {name!r} is. Run `suffice cost calibrate {name}` while its "
+            "server has nothing else to do."
+        )
+    usd = usd_per_hour or list_backends(settings)[name].gpu_usd_per_hour
+    if usd is None:
+        raise SufficeError(
+            f"It is not known what the GPU of {name!r} costs. Give --gpu-usd-per-hour, set "
+            "`gpu_usd_per_hour` in SERVING_BACKENDS_FILE, or SERVING_LLM_GPU_USD_PER_HOUR for the "
+            "one of SERVING_LLM_URL."
+        )
+    comparisons = []
+    for label, effort in efforts.items():
+        seconds = effort.gpu_seconds(measured)
+        if not seconds:
+            raise SufficeError(
+                f"By its rates an answer of {name!r} takes no time. Run `suffice cost calibrate "
+                f"{name}` again."
+            )
+        for utilisation in utilisations:
+            own = OwnGpus(usd, seconds, utilisation, measured.busiest.work.is_trusted)
+            said = f"{label}, GPU up to {utilisation:.0%} busy"
+            comparisons.append(Comparison.of(said, effort, own, prices))
+    return comparisons
 
 
 def _choose(settings: ServingSettings, name: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""Plots as pieces of a page: drawn by matplotlib, in the colours of the page.
+"""Plots as pieces of a page, or files of their own: drawn by matplotlib, in the page's colours.
 
 A plot is drawn with stand-in colours, which become the variables of the page's stylesheet, so that
 it follows the reader's choice of light or dark. Text stays text, in the page's font. The same input
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from math import ceil, floor, log10
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -16,6 +17,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+
+from eval.errors import ReportError
 
 INK, MUTED, GRID, PAPER = "#000001", "#000002", "#000003", "#000004"
 SERVED, CHOSEN = "#000011", "#000012"
@@ -96,6 +99,32 @@ def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     svg = re.sub(r"<[^>]+>", lambda tag: _for_page(tag.group(), name), svg)
     root = f'<svg role="img" aria-label="{Markup.escape(alt)}" '
     return Markup(re.sub(r"<svg [^>]*?(?=viewBox)", lambda _: root, svg, count=1))  # noqa: S704
+
+
+def save_svg(figure: Figure, path: Path) -> None:
+    """Write a figure to a file of its own, in the colours of the light page.
+
+    Args:
+        figure: made by `new_axes`.
+        path: of an SVG file.
+
+    Raises:
+        ReportError: it cannot be written there.
+    """
+    light = Path(__file__).with_name("style.css").read_text("utf-8").partition("@media")[0]
+    colors = dict(re.findall(r"--(\w+): (#\w+)", light))
+    file = StringIO()
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": path.name}):
+        figure.savefig(file, format="svg", metadata={"Date": None}, facecolor=PAPER)
+    svg = file.getvalue()
+    for color, name in _VARIABLES.items():
+        svg = svg.replace(color, colors[name])
+    try:
+        path.write_text(svg, encoding="utf-8")
+    except OSError as error:
+        raise ReportError(
+            f"The plot cannot be written to {path}: {error.strerror or error}."
+        ) from error
 
 
 def _for_page(tag: str, name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from serving.pricing import Load, Rates, Speed
 from suffice.cli import main
 from tests.serving.upstream import USAGE, Reply, json_reply, run_upstream, stream_reply
+from tests.tunings import make_result
 
 Suffice = Callable[..., Any]
 QUESTION = ("--prompt-tokens", 2000, "--completion-tokens", 200, "--questions-per-day", 864)
@@ -56,13 +57,14 @@ def backends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVING_BACKENDS_FILE", str(path))
 
 
-def keep_rates(home: Path, name: str) -> None:
+def keep_rates(home: Path, name: str, error: float = 0.0) -> None:
     """Write down that a busy server answers the question of the tests in a second of its time."""
     work = Speed(
         overhead_seconds=0.1,
         prefill_tokens_per_second=4000,
         cached_tokens_per_second=40_000,
         decode_tokens_per_second=500,
+        p95_error=error,
     )
     latency = work.model_copy(update={"decode_tokens_per_second": 50})
     load = Load(concurrency=8, latency=latency, work=work)
@@ -144,3 +146,117 @@ def test_without_a_server_there_is_nothing_to_measure(suffice: Suffice) -> None:
 def test_unknown_model_is_an_error(suffice: Suffice, backends: None) -> None:
     said = suffice("cost", "calibrate", "nope")
     assert "no model 'nope'; there is listed, own, unknown." in said
+
+
+EVEN = ("cost", "break-even", "own", "--answer-tokens", 200)
+PRICES = """
+[dear]
+prompt = 1.0
+completion = 4.0
+as_of = 2026-11-01
+source = "a page"
+note = "twice as much at night"
+
+[cheap]
+prompt = 0.1
+completion = 0.4
+as_of = 2026-11-02
+source = "a page"
+"""
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    path = tmp_path / "prices.toml"
+    path.write_text(PRICES)
+    return path
+
+
+def test_break_even_of_an_own_gpu(
+    suffice: Suffice, backends: None, prices: Path, tmp_path: Path
+) -> None:
+    keep_rates(tmp_path / "home", "own")
+    days = ("--questions-per-day", 100, "--questions-per-day", 100_000)
+    sizes = ("--prompt-tokens", 2000, "--prompt-tokens", 4000)
+    few, many = suffice(*EVEN, *sizes, *days, "--prices", prices, "--json")
+    assert few["gpu_seconds"] == pytest.approx(0.1 + 0.5 + 0.4)
+    assert many["gpu_seconds"] == pytest.approx(0.1 + 1.0 + 0.4)
+    assert few["questions_per_gpu"] == pytest.approx(43_200)
+    dear, cheap = few["apis"]
+    assert dear["usd_per_1000"] == pytest.approx(2.0 + 0.8)
+    # $3.6 an hour are $86.40 a day.
+    assert dear["break_even"]["first"] == 30_858  # 86.4 / 0.0028, rounded up
+    assert cheap["break_even"] is None  # $0.28 for 1,000, and 43,200 questions
+    assert [day["gpus"] for day in few["days"]] == [1, 3]
+    assert [day["usd"] for day in few["days"]] == pytest.approx([86.4, 3 * 86.4])
+
+
+def test_break_even_with_what_a_tuning_chose(
+    suffice: Suffice, backends: None, prices: Path, tmp_path: Path
+) -> None:
+    keep_rates(tmp_path / "home", "own")
+    result = make_result()
+    result.save(tmp_path / "result.json")
+    plot = tmp_path / "plot.svg"
+    served, chosen = suffice(
+        *EVEN, "--tuning", tmp_path, "--prices", prices, "--plot", plot, "--json"
+    )
+    means = [result.setting(name).prompt_tokens.mean for name in ("served", "c")]
+    assert [served["prompt_tokens"], chosen["prompt_tokens"]] == [round(one) for one in means]
+    assert result.setting("c").label in chosen["label"]
+    assert chosen["questions_per_gpu"] > served["questions_per_gpu"]
+    assert plot.read_text().startswith("<?xml")
+
+
+def test_break_even_is_printed_with_our_prices(
+    suffice: Suffice, backends: None, tmp_path: Path
+) -> None:
+    keep_rates(tmp_path / "home", "own")
+    shares = ("--utilisation", 0.25, "--utilisation", 1)
+    table = suffice(*EVEN, "--prompt-tokens", 2000, *shares, "--questions-per-day", 50_000)
+    for said in (
+        *("GPU up to 25% busy", "GPU up to 100% busy", "never", "claude-sonnet-5-5, 2026-10-24"),
+        "259.20 (3)",  # 21,600 questions a GPU
+        "86.40 (1)",
+    ):
+        assert said in table
+    assert "not to be trusted" not in table
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((), "Give either --prompt-tokens or --tuning"),
+        (("--prompt-tokens", 0), "--prompt-tokens"),
+        (("--prompt-tokens", 9, "--questions-per-day", 0), "--questions-per-day"),
+        (("--prompt-tokens", 9, "--gpu-usd-per-hour", 0), "--gpu-usd-per-hour must be above 0"),
+        (("--prompt-tokens", 9, "--utilisation", 0), "--utilisation must be above 0"),
+        (("--prompt-tokens", 9, "--prices", "nowhere.toml"), "nowhere.toml cannot be read"),
+        (("--tuning", "nowhere"), "nowhere/result.json cannot be read"),
+        (("--prompt-tokens", 9), "Run `suffice cost calibrate own`"),
+    ],
+)
+def test_break_even_says_what_is_wrong(
+    suffice: Suffice, backends: None, arguments: tuple[object, ...], says: str
+) -> None:
+    assert says in suffice(*EVEN, *arguments)
+
+
+def test_break_even_by_rates_that_predict_badly_is_noted(
+    suffice: Suffice, backends: None, tmp_path: Path
+) -> None:
+    keep_rates(tmp_path / "home", "own", error=0.2)
+    assert "not to be trusted" in suffice(*EVEN, "--prompt-tokens", 2000)
+    (one,) = suffice(*EVEN, "--prompt-tokens", 2000, "--json")
+    assert not one["is_trusted"]
+
+
+def test_break_even_of_a_model_without_a_gpu(
+    suffice: Suffice, backends: None, tmp_path: Path
+) -> None:
+    keep_rates(tmp_path / "home", "unknown")
+    asked = ("cost", "break-even", "unknown", "--prompt-tokens", 2000)
+    assert "Give --gpu-usd-per-hour" in suffice(*asked)
+    (one,) = suffice(*asked, "--gpu-usd-per-hour", 2, "--json")
+    assert one["gpu_usd_per_hour"] == 2
+    assert "no model 'nope'" in suffice("cost", "break-even", "nope", "--prompt-tokens", 9)
