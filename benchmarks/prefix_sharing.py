@@ -81,12 +81,12 @@ class Sharing:
 def measure_sharing(home: Path, vllm: VllmServer, proxy: Proxy) -> dict[str, Any]:
     """Return for both workloads and orders what was shared."""
     settings = {"SERVING_LLM_URL": proxy.url, "SERVING_LLM_API_KEY": API_KEY}
-    paragraphs = _documents()
+    paragraphs = documents()
     figures = {}
     with run_service(home, settings) as service, Client(service.url) as client:
         for workload, asked in (
-            ("conversations", list(_conversations(paragraphs))),
-            ("single questions", list(_single_questions(paragraphs))),
+            ("conversations", list(conversations(paragraphs))),
+            ("single questions", list(single_questions(paragraphs))),
         ):
             collection = workload.replace(" ", "-")  # prompts of two collections share nothing
             _upload(client, home, paragraphs, collection)
@@ -110,7 +110,7 @@ def measure_sharing(home: Path, vllm: VllmServer, proxy: Proxy) -> dict[str, Any
     return figures
 
 
-def _documents() -> dict[str, list[str]]:
+def documents() -> dict[str, list[str]]:
     """Return the paragraphs of the longest topics."""
     longest = sorted(topics, key=lambda name: -len(topics[name]))[:NUM_DOCUMENTS]
     return {
@@ -123,7 +123,7 @@ def _documents() -> dict[str, list[str]]:
     }
 
 
-def _conversations(paragraphs: dict[str, list[str]]) -> Iterator[tuple[int, str]]:
+def conversations(paragraphs: dict[str, list[str]]) -> Iterator[tuple[int, str]]:
     """Yield numbers of conversations and questions, one turn of all of them after the other."""
     chance = random.Random(0)  # noqa: S311
     names = list(paragraphs)
@@ -134,11 +134,14 @@ def _conversations(paragraphs: dict[str, list[str]]) -> Iterator[tuple[int, str]
             yield number, _question(text[start + turn])
 
 
-def _single_questions(paragraphs: dict[str, list[str]]) -> Iterator[tuple[int, str]]:
+def single_questions(
+    paragraphs: dict[str, list[str]], number: int = NUM_SINGLE
+) -> Iterator[tuple[int, str]]:
+    """Yield numbers and questions, each about a paragraph of any document."""
     chance = random.Random(1)  # noqa: S311
     every = [text for texts in paragraphs.values() for text in texts]
-    for number, text in enumerate(chance.sample(every, NUM_SINGLE)):
-        yield number, _question(text)
+    for place, text in enumerate(chance.sample(every, number)):
+        yield place, _question(text)
 
 
 def _question(paragraph: str) -> str:

@@ -7,6 +7,7 @@ canonical text, so what is cited from it is found in the document.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +21,25 @@ TextOf = Callable[[str, str], str | None]
 """(document id, revision) -> the canonical text, or None where it is not kept."""
 LabelTokens = Callable[[str], int]
 """document id -> tokens that the prompt adds to each of its passages: number, file name."""
+
+
+class Placed(Protocol):
+    """What has a place in a document, as a passage has."""
+
+    @property
+    def document_id(self) -> str:
+        """The document."""
+
+    @property
+    def revision(self) -> str:
+        """Of the document."""
+
+    @property
+    def start(self) -> int:
+        """First character in the canonical text."""
+
+
+P = TypeVar("P", bound=Placed)
 
 
 class Order(StrEnum):
@@ -159,7 +179,7 @@ def pack(
     if policy.expand:
         packer.expand()
     return Packing(
-        passages=tuple(_ordered(packer.passages, policy.order)),
+        passages=tuple(in_order(packer.passages, policy.order)),
         dropped=tuple(packer.dropped),
         tokens_before=sum(
             count_tokens(hit.chunk.passage) + label_tokens(hit.chunk.document_id) for hit in hits
@@ -417,7 +437,7 @@ def _head(chunk: Chunk, text: str, offset: int) -> tuple[tuple[str, ...], str]:
     return headings, "" if chunk.table_header in stated else chunk.table_header
 
 
-def _ordered(passages: Sequence[Passage], order: Order) -> list[Passage]:
+def in_order(passages: Sequence[P], order: Order) -> list[P]:
     """Order passages that come best first."""
     if order is Order.EDGES:
         return [*passages[::2], *reversed(passages[1::2])]
