@@ -159,7 +159,7 @@ class BudgetSearch:
         if self._best is None:
             sentences.append("No setting has prompts that are so short.")
         else:
-            coverage = self._held_out.interval(self._held_out.coverage[self._best])
+            coverage = self._held_out.share(self._held_out.coverage[self._best])
             sentences.append(
                 f"Most evidence is then found by {label(self._best)}: {coverage.mean:.3f} "
                 f"({coverage.low:.3f} to {coverage.high:.3f})."

@@ -1,7 +1,7 @@
 """What settings were measured to do on some questions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -82,3 +82,8 @@ class Measurements:
         if interval is None:
             raise ValueError("an interval needs two questions")
         return interval
+
+    def share(self, values: Floats) -> MeanInterval:
+        """Return the same for shares; what is said of their mean stays in [0, 1], too."""
+        interval = self.interval(values)
+        return replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))

@@ -276,8 +276,8 @@ class _Tuner:
             label=self._label(number),
             cut=self._material.cuttings[setting.cutting].cut,
             profile=setting.profile,
-            coverage=held_out.interval(held_out.coverage[number]),
-            sufficient=held_out.interval(held_out.sufficient[number]),
+            coverage=held_out.share(held_out.coverage[number]),
+            sufficient=held_out.share(held_out.sufficient[number]),
             prompt_tokens=prompt_tokens,
             prompt_tokens_p50=float(np.percentile(tokens, 50)),
             prompt_tokens_p95=float(np.percentile(tokens, 95)),
@@ -292,7 +292,7 @@ class _Tuner:
         return [
             CurvePoint(
                 k=k,
-                coverage=held_out.interval(held_out.coverage[number]),
+                coverage=held_out.share(held_out.coverage[number]),
                 prompt_tokens=float(held_out.means(held_out.tokens[number])),
                 sufficient=float(held_out.means(held_out.sufficient[number])),
             )

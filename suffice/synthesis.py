@@ -44,7 +44,7 @@ class Order:
 
     output: Path
     collection: str = "default"
-    number: int = 200
+    number: int = 600
     seed: int = 0
     uses_model: bool = True
     model: str | None = None

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
 from eval.intervals import MeanInterval
-from eval.results import Answers, Result, Verdict
+from eval.pareto import pareto_front
+from eval.results import Answers, Measured, Result, Verdict
 from suffice.options import console, error_console
 
 
@@ -15,7 +17,7 @@ def print_result(result: Result, folder: Path) -> None:
     decision = result.decision
     tested = {one.name: one.p_value for one in decision.tested}
     table = Table("setting", "prompt tokens", "evidence coverage", "all evidence", "p")
-    for one in result.settings:
+    for one in _worth_showing(result):
         style = "bold green" if one.name == decision.chosen else None
         p_value = tested.get(one.name)
         table.add_row(
@@ -42,8 +44,22 @@ def print_result(result: Result, folder: Path) -> None:
         console.print(escape(result.budget.statement))
     console.print(f"[bold]{escape(decision.statement)}[/]")
     console.print(f"The report: {folder / 'report.html'}", markup=False)
+    if decision.questions_needed is not None:
+        wanted = counts.num_answerable + counts.num_unanswerable + decision.questions_needed
+        console.print(f"As many made by rule: suffice eval synth more.jsonl --number {wanted}")
     if decision.verdict is Verdict.CERTIFIED:
         console.print(f"Serve it: suffice eval apply {folder}", markup=False)
+
+
+def _worth_showing(result: Result) -> list[Measured]:
+    """Return what no other setting beats in both, what is served and what was chosen or tested."""
+    tokens = np.array([one.prompt_tokens.mean for one in result.settings])
+    coverage = np.array([one.coverage.mean for one in result.settings])
+    front = {result.settings[number].name for number in pareto_front(tokens, coverage)}
+    names = front | {result.reference, result.decision.chosen}
+    names |= {one.name for one in result.decision.tested}
+    shown = (one for one in result.settings if one.name in names)
+    return sorted(shown, key=lambda one: -one.prompt_tokens.mean)
 
 
 def _print_answers(result: Result, answers: Answers) -> None:

@@ -13,7 +13,7 @@ Output = Annotated[Path, typer.Argument(help="File of questions to write.")]
 def synth(
     output: Output,
     collection: Collection = "default",
-    number: Annotated[int, typer.Option(min=10, help="Questions to make.")] = 200,
+    number: Annotated[int, typer.Option(min=10, help="Questions to make.")] = 600,
     model: Annotated[
         str | None, typer.Option(help="Model of the settings that writes; default: the first.")
     ] = None,
