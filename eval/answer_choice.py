@@ -135,8 +135,7 @@ class _Testing:
         num_questions = len(self.quality.questions) + len(self.raced.questions)
         for row in rows:
             losses = items[REFERENCE] - items[row]
-            distance = goal.eps - max(0.0, float(losses.mean()))
-            needed.append(more_questions(losses, distance, goal.delta, num_questions))
+            needed.append(more_questions(losses, goal.eps, goal.delta, num_questions))
         return min((one for one in needed if one is not None), default=None)
 
     def _usd_saved(self, chosen: int) -> float | None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, log
+from math import ceil, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from eval.decisions.items import Floats
 from eval.decisions.pvalues import PairedTest
@@ -25,7 +26,8 @@ NUM_LEVELS = 24
 LEAST_SAVING = 0.97
 # Betting tests need about half as many items again as the normal approximation says.
 WSR_FACTOR = 1.5
-# So many times the questions at hand nobody will write.
+# More than so many questions, and so many times those at hand, nobody will write.
+IN_REACH = 2000
 OUT_OF_REACH = 20
 REFERENCE = 0
 _THOUSAND = 1000
@@ -186,8 +188,7 @@ class Chooser:
                 f"{1 - control.deepest_risk:.0%} of the evidence; {least:.0%} were asked for."
             )
         else:
-            distance = 1 - least - control.deepest_risk
-            needed = more_questions(losses[0], distance, delta, self._num_questions)
+            needed = more_questions(losses[0], 1 - least, delta, self._num_questions)
             statement = f"Cannot tell yet whether {least:.0%} of the evidence is found."
             statement += _more(needed)
         verdict = Verdict(control.verdict.value)
@@ -199,8 +200,7 @@ class Chooser:
         needed = []
         for candidate in candidates:
             losses = held_out.items(held_out.coverage[REFERENCE] - held_out.coverage[candidate])
-            distance = goal.eps - max(0.0, float(losses.mean()))
-            needed.append(more_questions(losses, distance, goal.delta, self._num_questions))
+            needed.append(more_questions(losses, goal.eps, goal.delta, self._num_questions))
         return min((one for one in needed if one is not None), default=None)
 
     def _state_certified(self, chosen: int, goal: Goal) -> str:
@@ -241,12 +241,15 @@ def keeping(prompt_limits: Mapping[str, int], measured: Measurements) -> Ints:
     return np.flatnonzero(p95 <= min(prompt_limits.values(), default=np.inf))
 
 
-def more_questions(losses: Floats, distance: float, delta: float, num_questions: int) -> int | None:
+def more_questions(losses: Floats, allowed: float, delta: float, num_questions: int) -> int | None:
     """Return how many more questions would show that a mean loss is small enough.
+
+    That is for the loss that was seen. A larger one than is allowed may be chance, and then it is
+    for the least that an interval of these few items leaves possible.
 
     Args:
         losses: of the independent items at hand, on the held-out half.
-        distance: how far the mean is below what is allowed.
+        allowed: largest mean loss, above 0.
         delta: error rate.
         num_questions: of both halves.
 
@@ -254,13 +257,17 @@ def more_questions(losses: Floats, distance: float, delta: float, num_questions:
         1 or more; None: no number would, or one out of reach.
     """
     deviation = float(np.std(losses, ddof=1))
+    loss = float(np.mean(losses))
+    if loss >= allowed:
+        loss -= float(stdtrit(len(losses) - 1, 1 - delta)) * deviation / sqrt(len(losses))
+    distance = allowed - max(0.0, loss)
     items = items_needed(deviation, distance, delta) if distance > 0 else None
     if items is None:
         return None
     # Where nothing was lost, the tests want to see that often enough.
     items = ceil(WSR_FACTOR * max(items, -log(delta) / distance))
     needed = max(1, ceil((items / len(losses) - 1) * num_questions))
-    return needed if needed <= OUT_OF_REACH * num_questions else None
+    return needed if needed <= max(IN_REACH, OUT_OF_REACH * num_questions) else None
 
 
 def _more(needed: int | None) -> str:

@@ -114,6 +114,10 @@ def _verify(client: Client, citation: dict[str, object]) -> None:
 def _measure(client: Client) -> None:
     console.print("[bold]How few chunks suffice?[/] Measured on examples/questions.jsonl ...")
     print_chunk_count(measure_chunk_count(client, EXAMPLES / "questions.jsonl", "default"))
+    console.print(
+        "\nFor your own documents, and with an error rate (docs/tuning.md): suffice ingest FOLDER; "
+        "suffice eval synth questions.jsonl; suffice eval tune questions.jsonl"
+    )
 
 
 def _keep_serving(url: str) -> None:

@@ -1,0 +1,26 @@
+"""How many more questions a verdict takes, from those at hand."""
+
+import numpy as np
+
+from eval.choice import more_questions
+
+
+def test_without_a_loss_they_are_what_the_test_wants_to_see() -> None:
+    # ln 20 / 0.03 = 99.9 items, and half as many again: 150 in all, 100 of them at hand.
+    assert more_questions(np.zeros(100), 0.03, 0.05, num_questions=200) == 100
+
+
+def test_a_loss_of_few_may_be_chance() -> None:
+    needed = more_questions(np.array([0.0, 0.0, 0.0, 0.4]), 0.03, 0.05, num_questions=5)
+    assert needed is not None
+    assert 100 < needed < 2000
+
+
+def test_a_loss_of_many_is_one() -> None:
+    losses = np.tile([0.0, 0.0, 0.0, 0.4], 100)
+    assert more_questions(losses, 0.03, 0.05, num_questions=700) is None
+
+
+def test_what_nobody_will_write_is_not_asked_for() -> None:
+    losses = np.tile([0.0, 1.0, -1.0, 0.11], 5)  # 0.0275 on average, just below
+    assert more_questions(losses, 0.03, 0.05, num_questions=40) is None
