@@ -5,15 +5,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.answer_quality import AnswerMeter, AnswerQuality, RaceResult
+from eval.answer_quality import AnswerMeter, AnswerQuality
 from eval.answer_scores import Fault
 from eval.answering import Setting
+from eval.canaries import CANARIES
 from eval.choice import LEAST_SAVING, REFERENCE, Goal, more_questions
 from eval.decisions.items import Floats, cluster_means
 from eval.decisions.sequence import certify
 from eval.errors import EvalError, NoQuestionsError
 from eval.intervals import MeanInterval, cluster_t_interval
-from eval.results import AnsweredSetting, Answers, Decision, Quality, TestedSetting, Verdict
+from eval.judging import Judge
+from eval.results import (
+    AnsweredSetting,
+    Answers,
+    Decision,
+    JudgeState,
+    Quality,
+    RaceCounts,
+    TestedSetting,
+    Verdict,
+)
 from eval.split import Split
 
 _THOUSAND = 1000
@@ -59,7 +70,26 @@ async def choose_by_answers(
     if REFERENCE in quality.flaws:
         raise EvalError(quality.flaws[REFERENCE])
     remaining = [candidates[settings.index(setting)] for setting in quality.settings]
-    return _Testing(remaining, raced, quality, goal).decide()
+    race = RaceCounts(
+        num_settings=len(candidates),
+        num_questions=len(raced.questions),
+        num_answers=raced.num_answers,
+        invalid={candidates[row].name: flaw for row, flaw in raced.flaws.items()},
+    )
+    judge = await _describe_judge(meter.judge)
+    return _Testing(remaining, race, judge, quality, goal).decide()
+
+
+async def _describe_judge(judge: Judge | None) -> JudgeState | None:
+    if judge is None:
+        return None
+    return JudgeState(
+        model=await judge.asker.model_name(),
+        accuracy=judge.accuracy,
+        num_cases=len(CANARIES),
+        num_asked=judge.tally.num_asked,
+        num_failed=judge.tally.num_failed,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +97,8 @@ class _Testing:
     """Candidates that remained, in the order of the rows of their quality."""
 
     candidates: Sequence[Candidate]
-    raced: RaceResult
+    race: RaceCounts
+    judge: JudgeState | None
     quality: AnswerQuality
     goal: Goal
 
@@ -132,7 +163,7 @@ class _Testing:
 
     def _questions_needed(self, items: Floats, rows: Sequence[int]) -> int | None:
         goal, needed = self.goal, []
-        num_questions = len(self.quality.questions) + len(self.raced.questions)
+        num_questions = len(self.quality.questions) + self.race.num_questions
         for row in rows:
             losses = items[REFERENCE] - items[row]
             needed.append(more_questions(losses, goal.eps, goal.delta, num_questions))
@@ -145,14 +176,12 @@ class _Testing:
 
     def _describe(self) -> Answers:
         quality = self.quality
-        faults = [one.fault for one in quality.scored[REFERENCE]]
         return Answers(
             num_calls=quality.num_calls,
             usd=quality.usd,
-            share_of_grid=self.raced.share_of_grid,
-            is_judged=quality.tally is not None,
+            race=self.race,
+            judge=self.judge,
             question_ids=[question.question_id for question in quality.questions],
-            faults={str(fault): faults.count(fault) for fault in Fault},
             settings=[self._describe_setting(row) for row in range(len(self.candidates))],
         )
 
@@ -160,10 +189,19 @@ class _Testing:
         quality, scored = self.quality, self.quality.scored[row]
         answered = [one for one in scored if one.citations is not None]
         citations = [one.citations for one in answered if one.citations is not None]
+        faithful = [one.faithfulness for one in answered if one.faithfulness is not None]
+        faults = [one.fault for one in scored]
+        abstention = quality.abstention(row)
+        usd = float(quality.usd_per_answer[row].mean() * _THOUSAND)
+        values = quality.quality
         return AnsweredSetting(
             name=self.candidates[row].name,
-            quality=self._interval(quality.quality[row]),
-            prompt_tokens=float(quality.prompt_tokens[row].mean()),
+            quality=self._interval(values[row]),
+            change=None if row == REFERENCE else self._interval(values[row] - values[REFERENCE]),
+            quality_low=float(quality.low[row].mean()),
+            quality_high=float(quality.high[row].mean()),
+            prompt_tokens=self._interval(quality.prompt_tokens[row]),
+            usd_per_1000=None if np.isnan(usd) else usd,
             exact_match=_mean([one.exact_match for one in answered]),
             f1=_mean([one.f1 for one in answered]),
             rouge_l=_mean([one.rouge_l for one in answered]),
@@ -171,8 +209,12 @@ class _Testing:
                 [one.precision for one in citations if one.precision is not None]
             ),
             citation_recall=_mean([one.recall for one in citations]),
+            faithfulness=_mean([(one.low + one.high) / 2 for one in faithful]),
+            abstention_precision=abstention.precision,
+            abstention_recall=abstention.recall,
+            faults={fault: faults.count(fault) for fault in Fault},
             flaw=quality.flaws.get(row),
-            items=[round(value, 6) for value in quality.quality[row].tolist()],
+            items=[round(value, 6) for value in values[row].tolist()],
         )
 
     def _interval(self, values: Floats) -> MeanInterval:

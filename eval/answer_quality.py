@@ -178,11 +178,6 @@ class RaceResult:
     num_answers: int
     flaws: Mapping[int, str]
 
-    @property
-    def share_of_grid(self) -> float:
-        """Answers that it took, as a share of all settings times all questions."""
-        return self.num_answers / self.scores.size
-
 
 @dataclass(frozen=True, slots=True)
 class AnswerMeter:
@@ -343,7 +338,12 @@ class AnswerMeter:
             rouge_l=rouge_l(bare, question.answers),
             numeric=numeric_match(bare, question.answers),
             citations=citations,
-            fault=find_fault(quality.low, is_sufficient=is_sufficient),
+            fault=find_fault(
+                quality.low,
+                is_sufficient=is_sufficient,
+                is_answerable=question.answerable,
+                abstained=answer.abstained,
+            ),
         )
 
     async def _quality(self, question: Question, answer: GivenAnswer, bare: str) -> Bounds:

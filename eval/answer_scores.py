@@ -179,25 +179,35 @@ class Fault(StrEnum):
     NONE = "none"
     """The answer is right."""
     READER = "reader"
-    """All evidence was in the context, or the question has no answer and got one."""
+    """All evidence was in the context, and the answer says something else."""
     RETRIEVAL = "retrieval"
     """Evidence was missing from the context."""
+    ABSTENTION = "abstention"
+    """An answer where there is none, or none though all evidence was in the context."""
 
 
 # Quality below which an answer is wrong.
 RIGHT = 0.5
 
 
-def find_fault(quality: float, *, is_sufficient: bool) -> Fault:
+def find_fault(
+    quality: float, *, is_sufficient: bool, is_answerable: bool, abstained: bool
+) -> Fault:
     """Say what an answer is to be blamed on.
 
     Args:
         quality: of the answer, in [0, 1].
         is_sufficient: whether all evidence there is was in the context.
+        is_answerable: whether there is any.
+        abstained: whether it says that there is none.
     """
     if quality >= RIGHT:
         return Fault.NONE
-    return Fault.READER if is_sufficient else Fault.RETRIEVAL
+    if not is_answerable:
+        return Fault.ABSTENTION
+    if not is_sufficient:
+        return Fault.RETRIEVAL
+    return Fault.ABSTENTION if abstained else Fault.READER
 
 
 def _f1(words: list[str], right: list[str]) -> float:

@@ -97,14 +97,16 @@ class Judge:
 
     Attributes:
         tally: of its verdicts; replies from the cache count as well.
+        accuracy: share of the canaries that it grades right; None: it was not tried.
     """
 
     def __init__(self, asker: Asker) -> None:
         self.asker = asker
         self.tally = Tally()
+        self.accuracy: float | None = None
 
-    async def check(self, record: Path, answering: Iterable[str]) -> float:
-        """Make sure that the judge is fit, and is the one that it was; return its accuracy.
+    async def check(self, record: Path, answering: Iterable[str]) -> None:
+        """Make sure that the judge is fit, and is the one that it was.
 
         Args:
             record: where its accuracy is kept from run to run.
@@ -123,14 +125,13 @@ class Judge:
                     f"{name!r} cannot judge what {other!r} answers: models of a family prefer "
                     "their own answers. Name a judge of another family, or go without."
                 )
-        accuracy = await self._grade_canaries()
+        self.accuracy = accuracy = await self._grade_canaries()
         if accuracy < LEAST_ACCURACY:
             raise JudgeError(
                 f"{name!r} grades {accuracy:.0%} of {len(CANARIES)} plain cases right; "
                 f"{LEAST_ACCURACY:.0%} are needed. Name a better judge, or go without."
             )
         _compare(record, name, accuracy)
-        return accuracy
 
     async def grade(self, question: Question, answer: str) -> Bounds:
         """Grade an answer by the right ones or, where there are none, by the evidence."""

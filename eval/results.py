@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from eval.answer_scores import Fault
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.sequence import Mode
 from eval.errors import DatasetError
@@ -197,22 +198,82 @@ class AnsweredSetting(_Frozen):
     Attributes:
         name: of the setting.
         quality: 95 % interval over clusters, in [0, 1].
-        prompt_tokens: mean.
+        change: of the quality against the reference's, paired, likewise; None: it is the reference.
+        quality_low: mean over questions with each failed verdict of the judge against the answer.
+        quality_high: with each of them for it.
+        prompt_tokens: 95 % interval over clusters.
+        usd_per_1000: of 1,000 such answers; None: nothing is known of the price.
         exact_match: mean over the questions that have an answer, as of what follows.
+        faithfulness: share of the claims that stand in what they cite, says the judge.
+        abstention_precision: share of the refusals to answer that were right.
+        abstention_recall: share of the questions without an answer that were refused.
+        faults: why answers were wrong -> how many; `none`: they were right.
         flaw: why nothing may rest on these answers.
         items: quality of each answer.
     """
 
     name: str
     quality: MeanInterval
-    prompt_tokens: float
+    change: MeanInterval | None
+    quality_low: Share
+    quality_high: Share
+    prompt_tokens: MeanInterval
+    usd_per_1000: float | None
     exact_match: float | None
     f1: float | None
     rouge_l: float | None
     citation_precision: float | None
     citation_recall: float | None
+    faithfulness: float | None
+    abstention_precision: float | None
+    abstention_recall: float | None
+    faults: dict[Fault, int]
     flaw: str | None
     items: list[float]
+
+
+class RaceCounts(_Frozen):
+    """What the race on the first part of the questions took.
+
+    Attributes:
+        num_settings: that took part.
+        num_questions: that each was to answer.
+        num_answers: that were given before it was decided.
+        invalid: name of a setting -> why nothing may rest on its answers.
+    """
+
+    num_settings: int
+    num_questions: int
+    num_answers: int
+    invalid: dict[str, str]
+
+    @property
+    def share_of_grid(self) -> float:
+        """Its answers, as a share of all settings times all questions."""
+        return self.num_answers / max(1, self.num_settings * self.num_questions)
+
+
+class JudgeState(_Frozen):
+    """The model that graded, without labels of people: uncalibrated.
+
+    Attributes:
+        model: its name.
+        accuracy: share of the fixed cases that it graded right; None: it was not tried.
+        num_cases: fixed cases.
+        num_asked: verdicts that were asked for.
+        num_failed: replies that were none.
+    """
+
+    model: str
+    accuracy: Share | None
+    num_cases: int
+    num_asked: int
+    num_failed: int
+
+    @property
+    def failure_rate(self) -> float:
+        """Share of the replies that were no verdict."""
+        return self.num_failed / max(1, self.num_asked)
 
 
 class Answers(_Frozen):
@@ -221,20 +282,22 @@ class Answers(_Frozen):
     Attributes:
         num_calls: of models, those that were kept from before left out.
         usd: that they cost.
-        share_of_grid: answers of the race, as a share of all settings times all questions.
-        is_judged: whether a model graded them.
+        race: before the test.
+        judge: that graded; None: answers were scored by their words.
         question_ids: in the order of all items.
-        faults: why answers of the reference were wrong -> how many; `none`: they were right.
         settings: the reference, and those that the race left.
     """
 
     num_calls: int
     usd: float
-    share_of_grid: float
-    is_judged: bool
+    race: RaceCounts
+    judge: JudgeState | None
     question_ids: list[str]
-    faults: dict[str, int]
     settings: list[AnsweredSetting]
+
+    def setting(self, name: str) -> AnsweredSetting | None:
+        """Return the answers of a setting by its name; None: there are none."""
+        return next((one for one in self.settings if one.name == name), None)
 
 
 class Stage(_Frozen):
@@ -355,6 +418,10 @@ class Result(_Frozen):
         for name in (self.reference, self.decision.chosen):
             if name not in names:
                 raise ValueError(f"there is no setting {name!r}")
+        if self.answers is not None:
+            answered = {*(one.name for one in self.answers.settings), *self.answers.race.invalid}
+            if not answered <= {*names}:
+                raise ValueError("answers are there of a setting that is not")
         if len(set(self.question_ids)) < len(self.question_ids):
             raise ValueError("a question is there twice")
         items = [(one.item_coverage, one.item_tokens) for one in self.settings]
@@ -385,6 +452,16 @@ class Result(_Frozen):
         new = path.with_name(f"{path.name}.new")
         new.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
         new.replace(path)
+
+    @property
+    def served(self) -> Measured:
+        """The setting that is served now."""
+        return self.setting(self.reference)
+
+    @property
+    def chosen(self) -> Measured:
+        """The setting to serve; what is served now, unless another one was certified."""
+        return self.setting(self.decision.chosen)
 
     def setting(self, name: str) -> Measured:
         """Return a setting by its name.

@@ -6,9 +6,10 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
+from eval.answer_scores import Fault
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
-from eval.results import Answers, Measured, Result, Verdict
+from eval.results import Answers, JudgeState, Measured, Result, Verdict
 from suffice.options import console, error_console
 
 
@@ -63,19 +64,40 @@ def _worth_showing(result: Result) -> list[Measured]:
 
 
 def _print_answers(result: Result, answers: Answers) -> None:
-    table = Table("answers", "prompt tokens", "quality", "F1", "citations right", "evidence cited")
+    table = Table(
+        *("answers", "prompt tokens", "quality", "change"),
+        *("F1", "citations right", "evidence cited"),
+    )
     for one in answers.settings:
         table.add_row(
             escape(result.setting(one.name).label),
-            f"{one.prompt_tokens:,.0f}",
+            f"{one.prompt_tokens.mean:,.0f}",
             _interval(one.quality) if one.flaw is None else escape(one.flaw),
+            "" if one.change is None else _signed(one.change),
             *map(_share, (one.f1, one.citation_precision, one.citation_recall)),
         )
+    for name, flaw in answers.race.invalid.items():
+        if answers.setting(name) is None:
+            table.add_row(escape(result.setting(name).label), "", escape(flaw))
     console.print(table)
-    judged = "graded by a model, uncalibrated" if answers.is_judged else "scored by their words"
     console.print(
-        f"Answers {judged}; {answers.num_calls:,} calls, ${answers.usd:.4f}; the race took "
-        f"{answers.share_of_grid:.0%} of all settings times questions."
+        f"Answers {_how_judged(answers.judge)}; {answers.num_calls:,} calls, ${answers.usd:.4f}; "
+        f"the race took {answers.race.share_of_grid:.0%} of all settings times questions."
+    )
+    served = answers.setting(result.reference)
+    if served is not None:
+        wrong = [
+            f"{number} {fault}" for fault, number in served.faults.items() if fault != Fault.NONE
+        ]
+        console.print(f"Wrong now, of {len(served.items)}: {', '.join(wrong)}.")
+
+
+def _how_judged(judge: JudgeState | None) -> str:
+    if judge is None:
+        return "scored by their words"
+    return (
+        f"graded by {judge.model}, uncalibrated, of whose replies {judge.failure_rate:.0%} were no "
+        "verdict"
     )
 
 

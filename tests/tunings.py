@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from eval.answer_scores import Fault
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.sequence import Mode
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.results import (
+    AnsweredSetting,
+    Answers,
     CurvePoint,
     Cut,
     Decision,
     Fingerprints,
+    JudgeState,
     Loss,
     Measured,
+    Quality,
     QuestionCounts,
+    RaceCounts,
     Result,
     Stage,
     TestedSetting,
@@ -173,6 +179,59 @@ def make_result(changes: Mapping[str, Any] | None = None, /, **decision: Any) ->
     }
     fields["decision"] = Decision(**fields["decision"])
     return Result(**fields | dict(changes or {}))
+
+
+def answered(name: str, flaw: str | None = None) -> AnsweredSetting:
+    """Return the answers of a setting: right where enough evidence is there, graded or failed."""
+    found, now = (coverage(*SETTINGS[one]) for one in (name, "served"))
+    items, before = (np.where(one >= 0.8, 1.0, np.round(2 * one) / 2) for one in (found, now))
+    wrong = int((items < 0.5).sum())
+    length = tokens(*SETTINGS[name])
+    return AnsweredSetting(
+        name=name,
+        quality=interval(items),
+        change=None if name == "served" else interval(items - before),
+        quality_low=max(0.0, float(items.mean()) - 0.01),
+        quality_high=min(1.0, float(items.mean()) + 0.01),
+        prompt_tokens=interval(length),
+        usd_per_1000=1000 * (PRICE * float(length.mean()) + 0.00009),
+        exact_match=0.31,
+        f1=0.58,
+        rouge_l=0.55,
+        citation_precision=0.91,
+        citation_recall=0.83,
+        faithfulness=0.94,
+        abstention_precision=0.75,
+        abstention_recall=None,
+        faults={
+            Fault.NONE: NUM_QUESTIONS - wrong,
+            Fault.READER: wrong // 3,
+            Fault.RETRIEVAL: wrong - wrong // 3 - wrong // 4,
+            Fault.ABSTENTION: wrong // 4,
+        },
+        flaw=flaw,
+        items=items.tolist(),
+    )
+
+
+def make_answers() -> Answers:
+    """Return answers of three settings, of which one is invalid, as another was in the race."""
+    flaw = "The model server read 2,048 of 4,310 tokens, and cut 12 of 20 prompts."
+    return Answers(
+        num_calls=2210,
+        usd=1.84,
+        race=RaceCounts(num_settings=7, num_questions=156, num_answers=700, invalid={"a": flaw}),
+        judge=JudgeState(
+            model="mistral-small-4", accuracy=0.93, num_cases=30, num_asked=1410, num_failed=28
+        ),
+        question_ids=[f"q-{number}" for number in range(NUM_QUESTIONS)],
+        settings=[answered("served"), answered("c"), answered("d"), answered("b", flaw)],
+    )
+
+
+def make_answered(**decision: Any) -> Result:
+    """Return a result that answers decided."""
+    return make_result({"answers": make_answers()}, quality=Quality.ANSWERS, **decision)
 
 
 def with_coverage(scores: Sequence[float]) -> Result:

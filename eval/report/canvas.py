@@ -7,6 +7,7 @@ gives the same bytes.
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from io import StringIO
 from math import ceil, floor, log10
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from eval.errors import ReportError
@@ -64,12 +65,31 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A plot with what stands around it.
+
+    Attributes:
+        name: unique in the page.
+        title: what was found.
+        svg: the plot, with its description for those who do not see it.
+        note: how to read it.
+        legend: variable of a colour, what is drawn with it.
+    """
+
+    name: str
+    title: str
+    svg: Markup
+    note: str
+    legend: Sequence[tuple[str, str]] = ()
+
+
 def variable(color: str) -> str:
     """Return the name of the page's variable that stands for a colour."""
     return _VARIABLES[color]
 
 
-def new_axes(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
+def new_axes(height: float, rows: int = 1) -> tuple[MatplotlibFigure, list[Axes]]:
     """Return an empty figure of so many plots below each other with one x-axis.
 
     Args:
@@ -77,12 +97,12 @@ def new_axes(height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
         rows: number of plots.
     """
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = MatplotlibFigure(figsize=(WIDTH, height), layout="constrained")
         grid = figure.subplots(rows, 1, sharex=True, squeeze=False)
         return figure, list(grid[:, 0])
 
 
-def to_svg(figure: Figure, name: str, alt: str) -> Markup:
+def to_svg(figure: MatplotlibFigure, name: str, alt: str) -> Markup:
     """Return a figure as an element of a page.
 
     Args:
@@ -101,7 +121,7 @@ def to_svg(figure: Figure, name: str, alt: str) -> Markup:
     return Markup(re.sub(r"<svg [^>]*?(?=viewBox)", lambda _: root, svg, count=1))  # noqa: S704
 
 
-def save_svg(figure: Figure, path: Path) -> None:
+def save_svg(figure: MatplotlibFigure, path: Path) -> None:
     """Write a figure to a file of its own, in the colours of the light page.
 
     Args:

@@ -5,20 +5,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from eval.decisions.sequence import Mode
-from eval.pareto import pareto_front
+from eval.report.bars import draw_blame
 from eval.report.canvas import (
     CHOSEN,
-    GRID,
-    INK,
     LINES,
     MARKERS,
-    MUTED,
-    PAPER,
     SERVED,
+    Figure,
     chunk_axis,
     new_axes,
     share_axis,
@@ -27,147 +22,13 @@ from eval.report.canvas import (
     variable,
 )
 from eval.report.words import count, percent, points, usd
-from eval.results import CurvePoint, Measured, Result, Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A plot with what stands around it.
-
-    Attributes:
-        name: unique in the page.
-        title: what was found.
-        svg: the plot, with its description for those who do not see it.
-        note: how to read it.
-        legend: variable of a colour, what is drawn with it.
-    """
-
-    name: str
-    title: str
-    svg: Markup
-    note: str
-    legend: Sequence[tuple[str, str]] = ()
+from eval.results import CurvePoint, Result
 
 
 def draw_more(result: Result) -> list[Figure]:
     """Draw what the result has figures for, beside the front and the loss."""
-    drawn = (draw_tokens, draw_curve, draw_marginal_value, draw_chunk_sizes)
+    drawn = (draw_blame, draw_tokens, draw_curve, draw_marginal_value, draw_chunk_sizes)
     return [figure for draw in drawn if (figure := draw(result)) is not None]
-
-
-def draw_front(result: Result) -> Figure:
-    """Evidence against tokens, of all settings."""
-    served, chosen = _served_and_chosen(result)
-    others = [one for one in result.settings if one.name != served.name]
-    figure, (axes,) = new_axes(4.6)
-    tokens = np.array([one.prompt_tokens.mean for one in result.settings])
-    coverage = np.array([one.coverage.mean for one in result.settings])
-    front = pareto_front(tokens, coverage)
-    axes.plot(tokens[front], coverage[front], color=MUTED, linewidth=1.2, zorder=2)
-    for one in others:
-        if one.name != chosen.name:
-            _cross(axes, one, MUTED, "o", 4)
-    _cross(axes, served, SERVED, "s", 8)
-    if chosen.name != served.name:
-        _cross(axes, chosen, CHOSEN, "o", 9)
-    token_axis(axes, tokens.tolist())
-    axes.margins(0.12, 0.16)
-    axes.autoscale_view()
-    bounds = _draw_bounds(axes, result, served)
-    share_axis(axes)
-    _label(axes, served, _priced("served now", served), SERVED, below=True)
-    if chosen.name != served.name:
-        _label(axes, chosen, _priced("chosen", chosen), CHOSEN, below=False)
-    axes.set_xlabel("prompt tokens, mean over questions")
-    axes.set_ylabel("evidence in the context")
-    alt = (
-        f"Evidence in the context against prompt tokens for {len(result.settings)} settings. "
-        f"Served now: {_at(served)}."
-    )
-    if chosen.name != served.name:
-        alt += f" Chosen: {_at(chosen)}."
-    return Figure(
-        name="front",
-        title=_front_title(result, served, chosen),
-        svg=to_svg(figure, "front", alt),
-        note="Each point is a setting, measured on questions that had no part in its choice; "
-        "crosses are 95\xa0% intervals over clusters of questions. The line joins "
-        f"those that no other one beats in both.{bounds}",
-    )
-
-
-def _draw_bounds(axes: Axes, result: Result, served: Measured) -> str:
-    """Draw what a setting must reach; return what to say of it."""
-    decision = result.decision
-    text = ""
-    if decision.mode is Mode.REFERENCE and decision.min_coverage is None:
-        axes.axhline(served.coverage.mean - decision.eps, color=SERVED, linestyle=":", linewidth=1)
-        text += f" Dotted: {points(decision.eps)} below what is served now; above it is no loss."
-    if decision.min_coverage is not None:
-        axes.axhline(decision.min_coverage, color=INK, linestyle="--", linewidth=1)
-        text += f" Dashed: the {percent(decision.min_coverage)} that were asked for."
-    return text
-
-
-def _front_title(result: Result, served: Measured, chosen: Measured) -> str:
-    if chosen.name == served.name:
-        return {
-            Verdict.CERTIFIED: "What is served now is the least that was shown to be good enough",
-            Verdict.NOT_CERTIFIED: "No cheaper setting was shown to be good enough",
-            Verdict.INFEASIBLE: "No setting does what was asked for",
-        }[result.decision.verdict]
-    return (
-        f"{count(chosen.prompt_tokens.mean)} tokens instead of {count(served.prompt_tokens.mean)}: "
-        f"{percent(chosen.coverage.mean)} of the evidence instead of "
-        f"{percent(served.coverage.mean)}"
-    )
-
-
-def _priced(label: str, one: Measured) -> str:
-    return label if one.usd_per_1000 is None else f"{label}\n{usd(one.usd_per_1000)} per 1,000"
-
-
-def _at(one: Measured) -> str:
-    return (
-        f"{count(one.prompt_tokens.mean)} tokens with {percent(one.coverage.mean)} of the evidence"
-    )
-
-
-def _cross(axes: Axes, one: Measured, color: str, marker: str, size: float) -> None:
-    low, high = max(one.coverage.low, 0), min(one.coverage.high, 1)
-    tokens, coverage = one.prompt_tokens, one.coverage
-    is_named = color != MUTED
-    axes.errorbar(
-        tokens.mean,
-        coverage.mean,
-        xerr=[[max(tokens.mean - tokens.low, 0)], [max(tokens.high - tokens.mean, 0)]],
-        yerr=[[max(coverage.mean - low, 0)], [max(high - coverage.mean, 0)]],
-        fmt=marker,
-        color=color,
-        markersize=size,
-        markeredgecolor=PAPER,
-        elinewidth=1.6 if is_named else 0.7,
-        zorder=4 if is_named else 3,
-    )
-
-
-def _label(axes: Axes, one: Measured, text: str, color: str, *, below: bool) -> None:
-    """Write beside a point where the front is not: above left of it, or below right."""
-    x, y = one.prompt_tokens.mean, one.coverage.mean
-    fraction = axes.transAxes.inverted().transform(axes.transData.transform((x, y)))[0]
-    to_right = fraction < 0.4 if not below else fraction < 0.6  # noqa: PLR2004
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(9 if to_right else -9, -14 if below else 10),
-        textcoords="offset points",
-        ha="left" if to_right else "right",
-        va="top" if below else "bottom",
-        color=color,
-        fontweight="bold",
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1},
-        zorder=3.5,
-    )
 
 
 def draw_curve(result: Result) -> Figure | None:
@@ -327,7 +188,7 @@ def draw_chunk_sizes(result: Result) -> Figure | None:
     share_axis(axes)
     axes.set_xlabel("tokens of context")
     axes.set_ylabel("evidence within them")
-    _, chosen = _served_and_chosen(result)
+    _, chosen = result.served, result.chosen
     budget = min(budgets, key=lambda tokens: abs(tokens - chosen.prompt_tokens.mean))
     there = {size: at[budget] for size, at in lines.items() if budget in at}
     best = max(there, key=lambda size: there[size])
@@ -353,7 +214,7 @@ def draw_chunk_sizes(result: Result) -> Figure | None:
 
 def draw_tokens(result: Result) -> Figure | None:
     """How long the prompts are."""
-    served, chosen = _served_and_chosen(result)
+    served, chosen = result.served, result.chosen
     shown = [(served, "served now", SERVED)]
     if chosen.name != served.name:
         shown.append((chosen, "chosen", CHOSEN))
@@ -405,72 +266,6 @@ def draw_tokens(result: Result) -> Figure | None:
         note="The whole prompt of each held-out question; p50 is the median, p95 the 95th "
         "percentile.",
     )
-
-
-def draw_loss(result: Result) -> Figure:
-    """Where evidence is lost."""
-    loss = result.loss
-    served, chosen = _served_and_chosen(result)
-    bars = [("served now", loss.cut_now)]
-    if chosen.name != served.name:
-        bars.append(("chosen", loss.cut_chosen))
-    parts = (
-        ("in the context", CHOSEN, [1 - loss.not_retrieved - cut for _, cut in bars]),
-        ("found, but cut off", SERVED, [cut for _, cut in bars]),
-        ("not found", MUTED, [loss.not_retrieved for _ in bars]),
-    )
-    figure, (axes,) = new_axes(0.9 + 0.5 * len(bars))
-    left = np.zeros(len(bars))
-    rows = range(len(bars))
-    for _, color, shares in parts:
-        axes.barh(
-            list(rows), shares, left=left, color=color, edgecolor=PAPER, linewidth=1.5, height=0.62
-        )
-        for row, share in zip(rows, shares, strict=True):
-            if share >= 0.08:  # noqa: PLR2004 - the figures fit
-                axes.text(
-                    left[row] + share / 2,
-                    row,
-                    percent(share),
-                    color=PAPER,
-                    ha="center",
-                    va="center",
-                    fontweight="bold",
-                )
-        left += shares
-    axes.set_yticks(list(rows), [label for label, _ in bars])
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-    axes.grid(visible=False)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", color=GRID)
-    axes.set_xlabel("share of all evidence")
-    return Figure(
-        name="loss",
-        title=f"{percent(loss.not_retrieved)} of the evidence is never found; "
-        f"{percent(bars[-1][1])} is found and cut off",
-        svg=to_svg(
-            figure,
-            "loss",
-            "Where evidence is lost. "
-            + " ".join(
-                f"{label.capitalize()}: "
-                + ", ".join(f"{percent(shares[row])} {part}" for part, _, shares in parts)
-                + "."
-                for row, (label, _) in enumerate(bars)
-            ),
-        ),
-        note="Not found: beyond what the deepest search finds, so more context does not help; "
-        "better search or better cut documents may. Cut off: found, but below what goes into the "
-        "context.",
-        legend=[(variable(color), part) for part, color, _ in parts],
-    )
-
-
-def _served_and_chosen(result: Result) -> tuple[Measured, Measured]:
-    return result.setting(result.reference), result.setting(result.decision.chosen)
 
 
 def _by_k(result: Result) -> list[CurvePoint]:

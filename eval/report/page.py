@@ -7,7 +7,6 @@ network.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,8 +14,10 @@ from markupsafe import Markup
 from eval.decisions.sequence import Mode
 from eval.errors import ReportError
 from eval.report import words
-from eval.report.figures import draw_front, draw_loss, draw_more
-from eval.results import Measured, Result, Verdict
+from eval.report.bars import draw_loss
+from eval.report.figures import draw_more
+from eval.report.fronts import draw_answers, draw_front
+from eval.results import Quality, Result, Verdict
 
 _FOLDER = Path(__file__).parent
 _VERDICTS = {
@@ -36,6 +37,7 @@ _WORDS: dict[str, Callable[..., str]] = {
     "signed_count_interval": words.signed_count_interval,
     "usd": words.usd,
     "p_value": words.p_value,
+    "share": words.share,
 }
 
 
@@ -49,8 +51,12 @@ def render_report(result: Result) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= _WORDS
-    served = result.setting(result.reference)
-    chosen = result.setting(result.decision.chosen)
+    served, chosen = result.served, result.chosen
+    front, figures = draw_front(result), draw_more(result)
+    answers = draw_answers(result)
+    if answers is not None:
+        figures.insert(0, front if result.decision.quality is Quality.ANSWERS else answers)
+        front = answers if result.decision.quality is Quality.ANSWERS else front
     return environment.get_template("page.html").render(
         result=result,
         decision=result.decision,
@@ -60,11 +66,13 @@ def render_report(result: Result) -> str:
         verdict=_VERDICTS[result.decision.verdict],
         rival="the best setting" if result.decision.mode is Mode.BEST else "what is served now",
         settings=sorted(result.settings, key=lambda one: -one.prompt_tokens.mean),
+        answers_of={one.name for one in result.answers.settings} if result.answers else set(),
         labels={one.name: one.label for one in result.settings},
-        amounts=_amounts(served, chosen),
-        front=draw_front(result),
+        amounts=_amounts(result),
+        num_questions=_num_questions(result),
+        front=front,
         loss=draw_loss(result),
-        figures=draw_more(result),
+        figures=figures,
         style=Markup((_FOLDER / "style.css").read_text("utf-8")),  # noqa: S704 - our own
     )
 
@@ -85,28 +93,38 @@ def write_report(result: Result, path: Path) -> None:
         ) from error
 
 
-def _amounts(served: Measured, chosen: Measured) -> list[dict[str, Any]]:
+def _num_questions(result: Result) -> int:
+    """Return how many questions the decision rests on."""
+    if result.answers is not None and result.decision.quality is Quality.ANSWERS:
+        return len(result.answers.question_ids)
+    return len(result.question_ids)
+
+
+def _amounts(result: Result) -> list[dict[str, str]]:
     """Return the figures to see first: name, now, chosen, and the change in words."""
+    served, chosen = result.served, result.chosen
     rows = [
-        ("Prompt tokens, mean", words.count, "prompt_tokens"),
-        ("Evidence in the context", words.percent, "coverage"),
-        ("Questions with all their evidence", words.percent, "sufficient"),
-    ]
-    amounts = [
-        {
-            "name": name,
-            "now": write(getattr(served, key).mean),
-            "new": write(getattr(chosen, key).mean),
-        }
-        for name, write, key in rows
+        ("Prompt tokens, mean", words.count, served.prompt_tokens.mean, chosen.prompt_tokens.mean),
+        (
+            "Evidence in the context",
+            words.percent,
+            served.coverage.mean,
+            chosen.coverage.mean,
+        ),
+        (
+            "Questions with all their evidence",
+            words.percent,
+            served.sufficient.mean,
+            chosen.sufficient.mean,
+        ),
     ]
     if served.usd_per_1000 is not None and chosen.usd_per_1000 is not None:
-        amounts.insert(
-            1,
-            {
-                "name": "Reading 1,000 prompts",
-                "now": words.usd(served.usd_per_1000),
-                "new": words.usd(chosen.usd_per_1000),
-            },
+        rows.insert(
+            1, ("Reading 1,000 prompts", words.usd, served.usd_per_1000, chosen.usd_per_1000)
         )
-    return amounts
+    if result.answers is not None:
+        now, new = (result.answers.setting(one.name) for one in (served, chosen))
+        if now is not None and new is not None:
+            qualities = (now.quality.mean, new.quality.mean)
+            rows.insert(0, ("Quality of the answers", words.percent, *qualities))
+    return [{"name": name, "now": write(now), "new": write(new)} for name, write, now, new in rows]

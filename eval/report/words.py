@@ -8,6 +8,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}\xa0%"
 
 
+def share(part: float | None) -> str:
+    """Write a share in two digits; a dash where there was nothing to count."""
+    return "\N{EN DASH}" if part is None else f"{part:.2f}"
+
+
 def points(share: float) -> str:
     """Write a difference of shares: 0.031 is 3.1 points."""
     return f"{100 * share:.1f}\xa0points"

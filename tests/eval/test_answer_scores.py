@@ -183,12 +183,21 @@ def test_citations(cited: list[tuple[str, int, int]], expected: CitationScores) 
 
 
 @pytest.mark.parametrize(
-    ("quality", "is_sufficient", "expected"),
+    ("quality", "is_sufficient", "is_answerable", "abstained", "expected"),
     [
-        (0.5, False, Fault.NONE),
-        (0.4, True, Fault.READER),
-        (0.4, False, Fault.RETRIEVAL),
+        (0.5, False, True, False, Fault.NONE),
+        (0.4, True, True, False, Fault.READER),
+        (0.4, False, True, False, Fault.RETRIEVAL),
+        (0.0, False, True, True, Fault.RETRIEVAL),  # nothing was there to answer from
+        (0.0, True, True, True, Fault.ABSTENTION),
+        (0.0, True, False, False, Fault.ABSTENTION),
+        (1.0, True, False, True, Fault.NONE),
     ],
 )
-def test_faults(quality: float, is_sufficient: bool, expected: Fault) -> None:
-    assert find_fault(quality, is_sufficient=is_sufficient) is expected
+def test_faults(
+    quality: float, is_sufficient: bool, is_answerable: bool, abstained: bool, expected: Fault
+) -> None:
+    fault = find_fault(
+        quality, is_sufficient=is_sufficient, is_answerable=is_answerable, abstained=abstained
+    )
+    assert fault is expected

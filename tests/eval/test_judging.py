@@ -44,7 +44,12 @@ def run(upstream: Upstream, folder: Path, use: Callable[[Judge], Awaitable[T]]) 
 
 
 def check(upstream: Upstream, folder: Path, answering: str = "Qwen/Qwen3-8B") -> float:
-    return run(upstream, folder, lambda judge: judge.check(folder / "judge.json", [answering]))
+    async def use(judge: Judge) -> float:
+        await judge.check(folder / "judge.json", [answering])
+        assert judge.accuracy is not None
+        return judge.accuracy
+
+    return run(upstream, folder, use)
 
 
 def grade(upstream: Upstream, folder: Path, asked: Question, *answers: str) -> list[Bounds]:

@@ -7,13 +7,15 @@ import pytest
 
 from eval.errors import DatasetError
 from eval.results import Result
-from tests.tunings import make_result
+from tests.tunings import make_answered, make_answers, make_result
 
 
 def test_result_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     make_result().save(path)
     assert Result.load(path) == make_result()
+    make_answered().save(path)
+    assert Result.load(path) == make_answered()
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,10 @@ def test_result_is_read_as_it_was_written(tmp_path: Path) -> None:
         ({"settings": [make_result().settings[0]] * 2}, "two settings have the same name"),
         ({"question_ids": ["q"] * 240}, "a question is there twice"),
         ({"clusters": ["c"]}, "clusters and items must be as many as questions"),
+        (
+            {"settings": make_result().settings[:4], "answers": make_answers()},
+            "answers are there of a setting that is not",
+        ),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, Any], says: str) -> None:

@@ -12,16 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eval.answer_scores import Fault
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.sequence import Mode
 from eval.errors import ReportError
 from eval.report.page import render_report, write_report
-from eval.results import Result, Verdict
-from tests.tunings import make_result
+from eval.results import Quality, Result, Verdict
+from tests.tunings import make_answered, make_answers, make_result
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}$x_1$\\1"""
 CHOICES = ("created", "verdict", "test", "mode", "profile", "quality")
-FREE_KEYS = ("dropped", "by_kind", "coverage_at")
+FREE_KEYS = ("dropped", "by_kind", "coverage_at", "invalid")
 SHARES = st.floats(0, 1)
 TOKENS = st.integers(0, 10**6)
 
@@ -42,9 +43,12 @@ class Elements(HTMLParser):
         self.text += data
 
 
+EXAMPLES = pytest.mark.parametrize("make", [make_result, make_answered])
+
+
 @cache
-def page_of_example() -> str:
-    return render_report(make_result())
+def page_of_example(make: Callable[[], Result] = make_result) -> str:
+    return render_report(make())
 
 
 def with_text(value: Any, change: Callable[[str], str], key: str = "") -> Any:
@@ -68,6 +72,34 @@ def rewritten(result: Result, change: Callable[[str], str]) -> Result:
 def intervals(values: st.SearchStrategy[float]) -> st.SearchStrategy[dict[str, Any]]:
     three = st.lists(values, min_size=3, max_size=3).map(sorted)
     return three.map(lambda x: {"mean": x[1], "low": x[0], "high": x[2], "num_clusters": 2})
+
+
+@st.composite
+def answers(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
+    """Draw answers of some settings."""
+    fields: dict[str, Any] = json.loads(make_answers().model_dump_json())
+    num_questions = draw(st.integers(0, 3))
+    answered = draw(st.lists(st.sampled_from(names), unique=True))
+    fields["question_ids"] = [str(number) for number in range(num_questions)]
+    fields["race"]["invalid"] = {name: "cut" for name in names if name not in answered}
+    fields["settings"] = [
+        fields["settings"][0]
+        | {
+            "name": name,
+            "quality": draw(intervals(SHARES)),
+            "change": draw(st.none() | intervals(st.floats(-1, 1))),
+            "prompt_tokens": draw(intervals(st.floats(0, 1e6))),
+            "usd_per_1000": draw(st.none() | st.floats(0, 1e6)),
+            "f1": draw(st.none() | SHARES),
+            "faults": draw(st.dictionaries(st.sampled_from(Fault), st.integers(0, 9))),
+            "flaw": draw(st.none() | st.just("cut")),
+            "items": draw(st.lists(SHARES, min_size=num_questions, max_size=num_questions)),
+        }
+        for name in answered
+    ]
+    if draw(st.booleans()):
+        fields["judge"] = None
+    return fields
 
 
 @st.composite
@@ -109,7 +141,9 @@ def results(draw: st.DrawFn) -> Result:
         "questions_needed": draw(st.none() | TOKENS),
         "tokens_saved": draw(st.none() | intervals(st.floats(-1e6, 1e6))),
         "tested": draw(st.sampled_from([[], fields["decision"]["tested"]])),
+        "quality": draw(st.sampled_from(Quality)),
     }
+    fields["answers"] = draw(st.none() | answers([one["name"] for one in fields["settings"]]))
     suffix = draw(st.text(st.characters(codec="utf-8"), max_size=20))
     return Result.model_validate_json(json.dumps(with_text(fields, lambda text: text + suffix)))
 
@@ -127,9 +161,10 @@ def test_any_result_renders_and_needs_nothing_else(result: Result) -> None:
     )
 
 
-def test_text_stays_text_wherever_it_stands() -> None:
-    hostile = rewritten(make_result(), lambda text: text + HOSTILE)
-    expected, found = Elements(page_of_example()), Elements(render_report(hostile))
+@EXAMPLES
+def test_text_stays_text_wherever_it_stands(make: Callable[[], Result]) -> None:
+    hostile = rewritten(make(), lambda text: text + HOSTILE)
+    expected, found = Elements(page_of_example(make)), Elements(render_report(hostile))
     assert found.elements == expected.elements
     shown = [
         *(hostile.collection, hostile.decision.statement, *hostile.warnings),
@@ -139,11 +174,33 @@ def test_text_stays_text_wherever_it_stands() -> None:
         *hostile.questions.by_kind,
         *hostile.fingerprints.model_dump(exclude_none=True).values(),
     ]
+    if hostile.answers is not None and hostile.answers.judge is not None:
+        shown += [hostile.answers.judge.model, *hostile.answers.race.invalid.values()]
     assert [text for text in shown if text not in found.text] == []
 
 
-def test_same_result_gives_the_same_bytes() -> None:
-    assert render_report(make_result()) == page_of_example()
+@EXAMPLES
+def test_same_result_gives_the_same_bytes(make: Callable[[], Result]) -> None:
+    assert render_report(make()) == page_of_example(make)
+
+
+def test_answers_stand_first_when_they_decided() -> None:
+    page = unescape(page_of_example(make_answered))
+    served, chosen = (make_answers().setting(name) for name in ("served", "c"))
+    assert served is not None
+    assert chosen is not None
+    now, new = (100 * one.quality.mean for one in (served, chosen))
+    title = f"{new:.1f}\xa0% quality instead of {now:.1f}\xa0%"
+    assert page.index(title) < page.index("of the evidence instead of")
+    assert "Judge</dt><dd><code>mistral-small-4" in page
+    assert "93.0\xa0% of 30" in page
+    assert "28 of 1,410, 2.0\xa0%" in page
+    assert "700 of 1,092" in page
+    assert page.count("The model server read 2,048 of 4,310 tokens") == 2
+
+
+def test_without_answers_nothing_is_said_of_them() -> None:
+    assert "The answers" not in page_of_example()
 
 
 @pytest.mark.parametrize(
