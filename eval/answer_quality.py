@@ -186,12 +186,14 @@ class AnswerMeter:
     Attributes:
         answerer: of the questions.
         judge: of the answers; None: they are scored by their words.
-        progress: told of `answers`, and of the dollars so far.
+        progress: told of the step, and of the dollars so far.
+        step: what is done.
     """
 
     answerer: ReplayAnswerer
     judge: Judge | None = None
     progress: Progress = silent
+    step: str = "answers"
 
     async def measure(
         self, questions: Sequence[Question], settings: Sequence[Setting]
@@ -221,7 +223,7 @@ class AnswerMeter:
             setting, question = pair
             scored = await self._score(question, await self.answerer.answer(question.text, setting))
             done += 1
-            self.progress("answers", done, total, _show(askers))
+            self.progress(self.step, done, total, _show(askers))
             return scored
 
         # The same question in a row would ask the same prompt at the same time.

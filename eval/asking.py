@@ -121,7 +121,11 @@ class Asker:
     """
 
     def __init__(
-        self, generator: Generator, cache: ReplyCache, spending: Spending | None = None
+        self,
+        generator: Generator,
+        cache: ReplyCache,
+        spending: Spending | None = None,
+        turn: int = 0,
     ) -> None:
         """Set up.
 
@@ -129,6 +133,7 @@ class Asker:
             generator: the model.
             cache: of its replies.
             spending: what its calls may cost, perhaps together with others'; None: anything.
+            turn: another one asks anew what was asked in this one, and keeps that apart.
 
         Raises:
             EvalError: a limit cannot be held because nothing is known of the model's price.
@@ -152,6 +157,7 @@ class Asker:
         self.num_calls = 0
         self._generator = generator
         self._cache = cache
+        self._turn = turn
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -237,6 +243,8 @@ class Asker:
             "sampling": asdict(task.sampling),
             "thinking": asdict(task.thinking) if task.thinking else None,
         }
+        if self._turn:
+            request["turn"] = self._turn
         if task.embedder is not None and not self.uses_tags:  # it reads chunks, not the prompt
             request["embedder"] = task.embedder.fingerprint
             request["hits"] = _hits(task.context)

@@ -276,6 +276,22 @@ class JudgeState(_Frozen):
         return self.num_failed / max(1, self.num_asked)
 
 
+class AnswerNoise(_Frozen):
+    """What changed although nothing was changed: some questions answered once more (A/A).
+
+    Attributes:
+        num_questions: that were.
+        quality: mean absolute difference of the quality of both answers.
+        share_changed: share of the answers with other words.
+        unstable: ids of the questions whose quality changed.
+    """
+
+    num_questions: int
+    quality: Share
+    share_changed: Share
+    unstable: list[str]
+
+
 class Answers(_Frozen):
     """Answers that were measured.
 
@@ -286,6 +302,7 @@ class Answers(_Frozen):
         judge: that graded; None: answers were scored by their words.
         question_ids: in the order of all items.
         settings: the reference, and those that the race left.
+        noise: None: it was not measured.
     """
 
     num_calls: int
@@ -294,6 +311,7 @@ class Answers(_Frozen):
     judge: JudgeState | None
     question_ids: list[str]
     settings: list[AnsweredSetting]
+    noise: AnswerNoise | None = None
 
     def setting(self, name: str) -> AnsweredSetting | None:
         """Return the answers of a setting by its name; None: there are none."""
@@ -314,6 +332,20 @@ class Stage(_Frozen):
     coverage: MeanInterval
     prompt_tokens: MeanInterval
     statement: str
+
+
+class SearchNoise(_Frozen):
+    """What the service found when it was asked, of what its search found in the replay.
+
+    Attributes:
+        num_questions: that were searched for.
+        share_same: share of the chunks that are in both.
+        num_same: questions with the same chunks in the same order.
+    """
+
+    num_questions: int
+    share_same: Share
+    num_same: int
 
 
 class Loss(_Frozen):
@@ -385,6 +417,7 @@ class Result(_Frozen):
         clusters: of the same.
         curve: of the search that is served now.
         coverage_at: chunk size -> tokens of context -> mean coverage of the served search.
+        search_noise: None: it was not measured.
         warnings: what a reader should know.
         answers: None: evidence alone was measured.
         budget: None: there was none.
@@ -405,6 +438,7 @@ class Result(_Frozen):
     decision: Decision
     stages: list[Stage]
     loss: Loss
+    search_noise: SearchNoise | None = None
     warnings: list[str]
     answers: Answers | None = None
     budget: BudgetAnswer | None = None

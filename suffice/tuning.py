@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from eval.anchoring import Anchored, anchor
+from eval.noise import measure_search_noise
 from eval.progress import Progress, silent
+from eval.replay import Replay
 from eval.report.page import write_report
-from eval.results import Fingerprints, QuestionCounts, Result
+from eval.results import Fingerprints, QuestionCounts, Result, SearchNoise
 from eval.tuning import Material, Served, Tuning, tune
 from ingest.home import Home
 from retrieval.embedding import Embedder
@@ -84,6 +86,8 @@ def run_tuning(
             choosing = table.choose(cuttings, tuning.candidates, progress)
             decision, answers = asyncio.run(choosing)
             result = result.model_copy(update={"decision": decision, "answers": answers})
+        noise = _measure_search_noise(client, served, cuttings[0].replay, tuning, profile)
+        result = result.model_copy(update={"search_noise": noise})
     _check_unchanged(client, served)
     result.save(order.output / RESULT)
     write_report(result, order.output / REPORT)
@@ -104,6 +108,23 @@ def _read_profile(
         policy = profile.answering.model_copy(update={"model": order.answers.model})
         changes["answering"] = policy
     return profile.model_copy(update=changes)
+
+
+def _measure_search_noise(
+    client: Client,
+    served: ServedCollection,
+    replay: Replay,
+    tuning: Tuning,
+    profile: AnsweringProfile,
+) -> SearchNoise:
+    """Ask the service for what was recorded."""
+    top_k = profile.most_hits(None, ServingSettings().top_k)
+
+    def search(text: str) -> list[str]:
+        hits = client.search(text, served.name, profile=served.profile, top_k=top_k)["hits"]
+        return [hit["chunk_id"] for hit in hits]
+
+    return measure_search_noise(replay, tuning.split.certify, profile, top_k, search)
 
 
 def _check_unchanged(client: Client, served: ServedCollection) -> None:

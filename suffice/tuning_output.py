@@ -9,7 +9,7 @@ from rich.table import Table
 from eval.answer_scores import Fault
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
-from eval.results import Answers, JudgeState, Measured, Result, Verdict
+from eval.results import AnswerNoise, Answers, JudgeState, Measured, Result, Verdict
 from suffice.options import console, error_console
 
 
@@ -37,6 +37,12 @@ def print_result(result: Result, folder: Path) -> None:
     )
     if result.answers is not None:
         _print_answers(result, result.answers)
+    if result.search_noise is not None:
+        noise = result.search_noise
+        console.print(
+            f"Searched again by the service, {noise.num_questions} questions: "
+            f"{noise.share_same:.1%} of the chunks are the same."
+        )
     for stage in result.stages:
         console.print(f"{escape(stage.name)}: {_signed(stage.coverage)}. {stage.statement}")
     for warning in result.warnings:
@@ -65,7 +71,7 @@ def _worth_showing(result: Result) -> list[Measured]:
 
 def _print_answers(result: Result, answers: Answers) -> None:
     table = Table(
-        *("answers", "prompt tokens", "quality", "change"),
+        *("answers", "prompt tokens", "quality", _change(answers.noise)),
         *("F1", "citations right", "evidence cited"),
     )
     for one in answers.settings:
@@ -90,6 +96,18 @@ def _print_answers(result: Result, answers: Answers) -> None:
             f"{number} {fault}" for fault, number in served.faults.items() if fault != Fault.NONE
         ]
         console.print(f"Wrong now, of {len(served.items)}: {', '.join(wrong)}.")
+
+    if answers.noise is not None:
+        noise = answers.noise
+        console.print(
+            f"A/A, {noise.num_questions} questions answered once more by what is served now: "
+            f"{noise.share_changed:.0%} of the answers changed, their quality by "
+            f"{noise.quality:.3f} in the mean."
+        )
+
+
+def _change(noise: AnswerNoise | None) -> str:
+    return "change" if noise is None else f"change (A/A {noise.quality:.3f})"
 
 
 def _how_judged(judge: JudgeState | None) -> str:

@@ -13,6 +13,7 @@ from eval.decisions.sequence import Mode
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.results import (
     AnsweredSetting,
+    AnswerNoise,
     Answers,
     CurvePoint,
     Cut,
@@ -25,6 +26,7 @@ from eval.results import (
     QuestionCounts,
     RaceCounts,
     Result,
+    SearchNoise,
     Stage,
     TestedSetting,
     Verdict,
@@ -226,12 +228,15 @@ def make_answers() -> Answers:
         ),
         question_ids=[f"q-{number}" for number in range(NUM_QUESTIONS)],
         settings=[answered("served"), answered("c"), answered("d"), answered("b", flaw)],
+        noise=AnswerNoise(num_questions=30, quality=0.017, share_changed=0.1, unstable=["q-8"]),
     )
 
 
 def make_answered(**decision: Any) -> Result:
     """Return a result that answers decided."""
-    return make_result({"answers": make_answers()}, quality=Quality.ANSWERS, **decision)
+    noise = SearchNoise(num_questions=30, share_same=0.997, num_same=29)
+    changes = {"answers": make_answers(), "search_noise": noise}
+    return make_result(changes, quality=Quality.ANSWERS, **decision)
 
 
 def with_coverage(scores: Sequence[float]) -> Result:

@@ -80,6 +80,10 @@ def test_what_is_certified_is_applied_and_answers(
     result = tune(client, order)
     assert result.decision.verdict is Verdict.CERTIFIED
     assert Result.load(order.output / "result.json") == result
+    # The service finds what the replay finds.
+    assert result.search_noise is not None
+    assert result.search_noise.share_same == 1
+    assert result.search_noise.num_same == result.search_noise.num_questions > 0
     report = unescape((order.output / "report.html").read_text())
     assert result.decision.statement in report
     assert "without an answer" in result.warnings[-1]
@@ -270,5 +274,10 @@ def test_answers_decide_and_are_asked_once(client: Client, order: Order) -> None
     assert names[0] == result.reference
     assert chosen.name in names
     assert len(result.answers.settings[0].items) == len(result.answers.question_ids)
+    # What chooses sentences without a model does so in the same way every time.
+    noise = result.answers.noise
+    assert noise is not None
+    assert 0 < noise.num_questions == min(30, len(result.answers.question_ids))
+    assert (noise.quality, noise.share_changed, noise.unstable) == (0, 0, [])
     assert Result.load(order.output / "result.json") == result
     assert (order.output / "profile.json").exists()

@@ -97,8 +97,9 @@ def answers(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
         }
         for name in answered
     ]
-    if draw(st.booleans()):
-        fields["judge"] = None
+    for optional in ("judge", "noise"):
+        if draw(st.booleans()):
+            fields[optional] = None
     return fields
 
 
@@ -196,6 +197,8 @@ def test_answers_stand_first_when_they_decided() -> None:
     assert "93.0\xa0% of 30" in page
     assert "28 of 1,410, 2.0\xa0%" in page
     assert "700 of 1,092" in page
+    assert page.count("A/A 1.7\xa0points") == 2  # beside each change
+    assert "99.7\xa0% of the chunks are the same" in page
     assert page.count("The model server read 2,048 of 4,310 tokens") == 2
 
 
