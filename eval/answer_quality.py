@@ -86,6 +86,7 @@ class AnswerQuality:
         tally: of the judge so far; None: there was none.
         num_calls: of all models so far.
         usd: spent for them so far.
+        milliseconds: that the models took to answer, one after the other, when they were asked.
     """
 
     settings: tuple[Setting, ...]
@@ -95,6 +96,7 @@ class AnswerQuality:
     tally: Tally | None
     num_calls: int
     usd: float
+    milliseconds: int
 
     @property
     def clusters(self) -> list[str]:
@@ -120,6 +122,16 @@ class AnswerQuality:
     def prompt_tokens(self) -> Floats:
         """Tokens of the prompt, as we count them; where no model reads it, of what was read."""
         return self._array(lambda one: one.answer.num_sent or one.answer.usage.prompt_tokens)
+
+    @property
+    def tokens_read(self) -> Floats:
+        """Tokens of all prompts of each answer, as the servers count them."""
+        return self._array(lambda one: one.answer.usage.prompt_tokens)
+
+    @property
+    def tokens_written(self) -> Floats:
+        """Tokens written for each answer, with thinking and answers that are not given."""
+        return self._array(lambda one: one.answer.usage.completion_tokens)
 
     @property
     def usd_per_answer(self) -> Floats:
@@ -216,7 +228,8 @@ class AnswerMeter:
         self, questions: Sequence[Question], settings: Sequence[Setting], done: int, total: int
     ) -> AnswerQuality:
         """Measure one part of a total of answers, of which some are done."""
-        askers = self._askers()
+        askers, answering = self._askers(), self._answering()
+        milliseconds = sum(asker.milliseconds for asker in answering)
 
         async def measure(pair: tuple[Setting, Question]) -> ScoredAnswer:
             nonlocal done
@@ -237,6 +250,7 @@ class AnswerMeter:
             tally=self.judge.tally if self.judge else None,
             num_calls=sum(asker.num_calls for asker in askers),
             usd=_spent(askers),
+            milliseconds=sum(asker.milliseconds for asker in answering) - milliseconds,
         )
 
     async def race(
@@ -360,10 +374,12 @@ class AnswerMeter:
             return _exactly(token_recall(bare, question.answers) if has_numbers else 0.0)
         return _exactly(score_citations(question.facts, answer.cited_spans).recall)
 
-    def _askers(self) -> list[Asker]:
+    def _answering(self) -> list[Asker]:
         models = self.answerer.serving.models
-        askers = [one for one in map(models.get, models.names()) if isinstance(one, Asker)]
-        return askers + ([self.judge.asker] if self.judge else [])
+        return [one for one in map(models.get, models.names()) if isinstance(one, Asker)]
+
+    def _askers(self) -> list[Asker]:
+        return self._answering() + ([self.judge.asker] if self.judge else [])
 
 
 def without_parametric(questions: Iterable[Question]) -> list[Question]:

@@ -23,7 +23,7 @@ from serving.finding import Found
 from serving.generation import Sampling, TokenCounter, Usage
 from serving.grounding import SentenceSupport, Support
 from serving.models import Models
-from serving.planning import CONTEXT, Budget
+from serving.planning import Budget
 from serving.pricing import Basis
 from serving.profiles import AnsweringProfile, AnswerPolicy
 
@@ -92,7 +92,7 @@ class GivenAnswer:
         usd: what all calls cost, or would; None: nothing is known of the price.
         num_read: tokens of the prompt that the model has read if these are fewer than were sent,
             because its server cuts prompts without a word; None: all.
-        is_short: whether the context had to be cut to fit the model's window.
+        given_up: what was asked for and did not fit into the model's window, such as `context`.
     """
 
     text: str
@@ -104,7 +104,7 @@ class GivenAnswer:
     usage: Usage
     usd: float | None
     num_read: int | None
-    is_short: bool
+    given_up: tuple[str, ...]
 
     @property
     def abstained(self) -> bool:
@@ -212,7 +212,7 @@ class ReplayAnswerer:
             usage=account.usage(),
             usd=account.usd() if is_known else None,
             num_read=_num_read(conclusion),
-            is_short=prepared is not None and CONTEXT in prepared.plan.given_up,
+            given_up=() if prepared is None else prepared.plan.given_up,
         )
 
 

@@ -15,6 +15,7 @@ from collections.abc import (
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
+from time import perf_counter
 from typing import Any, TypeVar
 
 from eval.errors import EvalError, ModelLostError, MoneySpentError
@@ -96,12 +97,14 @@ class Reply:
         thoughts: likewise.
         reasons: why each ended.
         usage: as the server told it; zeros: it did not.
+        milliseconds: that it took; 0: not known.
     """
 
     texts: tuple[str, ...]
     thoughts: tuple[str, ...]
     reasons: tuple[str, ...]
     usage: Usage
+    milliseconds: int = 0
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Reply":
@@ -109,7 +112,8 @@ class Reply:
         texts, thoughts, reasons = (
             tuple(fields[name]) for name in ("texts", "thoughts", "reasons")
         )
-        return cls(texts, thoughts, reasons, Usage(**fields["usage"]))
+        milliseconds = fields.get("milliseconds", 0)
+        return cls(texts, thoughts, reasons, Usage(**fields["usage"]), milliseconds)
 
 
 class Asker:
@@ -117,6 +121,7 @@ class Asker:
 
     Attributes:
         num_calls: that were made; replies from the cache are none.
+        milliseconds: that the replies took, those from the cache when they were made.
         spending: what they cost.
     """
 
@@ -155,6 +160,7 @@ class Asker:
         self.rates = generator.rates
         self.max_answer_tokens = generator.max_answer_tokens
         self.num_calls = 0
+        self.milliseconds = 0
         self._generator = generator
         self._cache = cache
         self._turn = turn
@@ -230,9 +236,11 @@ class Asker:
         async with self._lock(request_key(request)):
             known = self._cache.get(request)
             if known is not None:
-                return Reply.from_json(known)
-            reply = await self._call(task)
-            self._cache.add(request, asdict(reply))
+                reply = Reply.from_json(known)
+            else:
+                reply = await self._call(task)
+                self._cache.add(request, asdict(reply))
+        self.milliseconds += reply.milliseconds
         return reply
 
     async def _request(self, task: Task) -> dict[str, Any]:
@@ -263,6 +271,7 @@ class Asker:
         most = Usage(await asyncio.to_thread(self._count, task), room)
         with self.spending.reserve(self._cost(most)):
             call = _Call(num_choices)
+            started = perf_counter()
             try:
                 async with aclosing(self._generator.generate(task)) as events:
                     async for event in events:
@@ -275,7 +284,7 @@ class Asker:
                 if call.has_begun:
                     self.num_calls += 1
                     self.spending.add(self._cost(call.usage(most.prompt_tokens)))
-        return call.reply()
+        return call.reply(round(1000 * (perf_counter() - started)))
 
     def _count(self, task: Task) -> int:
         counter = self.counter
@@ -318,13 +327,13 @@ class _Call:
         """Return what was used; where the server does not tell, by our count."""
         return self.used if self.used.prompt_tokens else Usage(expected, self._num_pieces)
 
-    def reply(self) -> Reply:
-        """Return what there is."""
+    def reply(self, milliseconds: int) -> Reply:
+        """Return what there is, and how long it took."""
         texts, thoughts = (
             tuple("".join(pieces) for pieces in choices)
             for choices in (self._texts, self._thoughts)
         )
-        return Reply(texts, thoughts, self._finish.reasons, self._finish.usage)
+        return Reply(texts, thoughts, self._finish.reasons, self._finish.usage, milliseconds)
 
 
 def read_json(reply: str) -> Fields | None:

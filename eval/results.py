@@ -292,6 +292,28 @@ class AnswerNoise(_Frozen):
     unstable: list[str]
 
 
+class AnswerStage(_Frozen):
+    """Whether an optional stage of answering pays here: with it minus without it, else as served.
+
+    Attributes:
+        name: of the stage.
+        quality: paired difference, 95 % interval over clusters.
+        prompt_tokens: that are read for an answer, likewise.
+        completion_tokens: that are written, thinking and all samples included, likewise.
+        usd_per_1000: mean difference for 1,000 answers; None: nothing is known of a price.
+        seconds: mean difference of the time that models took for an answer.
+        statement: in words.
+    """
+
+    name: str
+    quality: MeanInterval
+    prompt_tokens: MeanInterval
+    completion_tokens: MeanInterval
+    usd_per_1000: float | None
+    seconds: float
+    statement: str
+
+
 class Answers(_Frozen):
     """Answers that were measured.
 
@@ -303,6 +325,7 @@ class Answers(_Frozen):
         question_ids: in the order of all items.
         settings: the reference, and those that the race left.
         noise: None: it was not measured.
+        stages: that were asked for.
     """
 
     num_calls: int
@@ -312,6 +335,7 @@ class Answers(_Frozen):
     question_ids: list[str]
     settings: list[AnsweredSetting]
     noise: AnswerNoise | None = None
+    stages: list[AnswerStage] = []
 
     def setting(self, name: str) -> AnsweredSetting | None:
         """Return the answers of a setting by its name; None: there are none."""
@@ -417,6 +441,7 @@ class Result(_Frozen):
         clusters: of the same.
         curve: of the search that is served now.
         coverage_at: chunk size -> tokens of context -> mean coverage of the served search.
+        not_measured: optional stage -> why nothing is said of it.
         search_noise: None: it was not measured.
         warnings: what a reader should know.
         answers: None: evidence alone was measured.
@@ -437,6 +462,7 @@ class Result(_Frozen):
     coverage_at: dict[str, dict[int, float]]
     decision: Decision
     stages: list[Stage]
+    not_measured: dict[str, str] = {}
     loss: Loss
     search_noise: SearchNoise | None = None
     warnings: list[str]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from eval.progress import Progress, silent
 from eval.snapshot import Snapshot
@@ -19,6 +20,8 @@ def shadow_index(
     embedder: Embedder,
     language: str,
     progress: Progress = silent,
+    *,
+    with_headings: bool = True,
 ) -> Iterator[ChunkIndex]:
     """Index a snapshot in a temporary folder that is gone with the block.
 
@@ -31,11 +34,13 @@ def shadow_index(
         embedder: of the chunks.
         language: of the lexical index, see `RetrievalSettings.language`.
         progress: told of `documents` after each.
+        with_headings: without, chunks are the same but for the headings above their texts.
     """
     with temporary_index(embedder.dimension, language) as index:
         batch: list[Chunk] = []
         for done, document in enumerate(snapshot.documents, start=1):
-            batch += chunker.split(document.document_id, document.revision, document.text)
+            chunks = chunker.split(document.document_id, document.revision, document.text)
+            batch += chunks if with_headings else [replace(one, headings=()) for one in chunks]
             while len(batch) >= BATCH_SIZE:
                 _add(index, embedder, batch[:BATCH_SIZE])
                 del batch[:BATCH_SIZE]

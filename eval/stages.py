@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from eval.decisions.items import Floats
 from eval.grid import MOST_CHUNKS
 from eval.measurements import Measurements
 from eval.results import Stage
@@ -11,6 +12,10 @@ from retrieval.profiles import Mode, RetrievalProfile
 NUM_EXPANDED = 3
 BUDGET = 1024
 RULE = "Adaptive number of chunks"
+RERANKER = "Reranker"
+PACKING = "Packing, against the same hits as they are"
+HEADINGS = "Headings above each chunk"
+REWRITING = "Rewriting of follow-ups"
 
 
 def stage_profiles(
@@ -28,7 +33,7 @@ def stage_profiles(
         "Dense search beside lexical": (hybrid, base.model_copy(update={"mode": Mode.LEXICAL})),
     }
     if has_reranker:
-        stages["Reranker"] = (
+        stages[RERANKER] = (
             base.model_copy(update={"rerank": True}),
             base.model_copy(update={"rerank": False}),
         )
@@ -41,17 +46,23 @@ def stage_profiles(
     return stages
 
 
-def judge_stage(name: str, held_out: Measurements, with_it: int, without: int) -> Stage:
-    """Compare two settings, by their rows, on questions that had no part in their choice."""
-    coverage = held_out.interval(held_out.coverage[with_it] - held_out.coverage[without])
-    tokens = held_out.interval(held_out.tokens[with_it] - held_out.tokens[without])
-    if coverage.low > 0:
+def judge_stage(name: str, held_out: Measurements, coverage: Floats, tokens: Floats) -> Stage:
+    """Say what a stage does on questions that had no part in any choice.
+
+    Args:
+        name: of the stage.
+        held_out: the measurements of these questions.
+        coverage: of each question with the stage minus without it.
+        tokens: of its prompt, likewise.
+    """
+    gained, more = held_out.interval(coverage), held_out.interval(tokens)
+    if gained.low > 0:
         statement = "Finds more"
-    elif coverage.high < 0:
+    elif gained.high < 0:
         statement = "Finds less"
     else:
         statement = "No difference shown"
-    if tokens.mean:
-        more = "more" if tokens.mean > 0 else "fewer"
-        statement += f", {abs(tokens.mean):,.0f} {more} tokens a question"
-    return Stage(name=name, coverage=coverage, prompt_tokens=tokens, statement=f"{statement}.")
+    if more.mean:
+        word = "more" if more.mean > 0 else "fewer"
+        statement += f", {abs(more.mean):,.0f} {word} tokens a question"
+    return Stage(name=name, coverage=gained, prompt_tokens=more, statement=f"{statement}.")

@@ -112,6 +112,39 @@ def sweep(
     return Sweep(**arrays)
 
 
+def sweep_plain(
+    replay: Replay,
+    questions: Sequence[Question],
+    profile: RetrievalProfile,
+    snapshot: Snapshot,
+    tokens: PromptTokens,
+    *,
+    default_k: int,
+) -> Sweep:
+    """Measure a profile whose hits are not packed: each stands there as it is, with its label.
+
+    Hits are taken until one does not fit into the budget of the profile; see `sweep` for the rest.
+    """
+    names = snapshot.names
+    limit = profile.packing.max_tokens
+    arrays = np.zeros((4, 1, len(questions)), np.float32)
+    for column, question in enumerate(questions):
+        top_k = profile.most_hits(None, default_k)
+        spans: list[RetrievedSpan] = []
+        num_tokens = 0
+        for hit in replay.search(question.question_id, profile, top_k).hits:
+            chunk = hit.chunk
+            size = tokens.count(chunk.passage) + tokens.label(chunk.document_id)
+            if limit is not None and num_tokens + size > limit:
+                break
+            num_tokens += size
+            name = names[chunk.document_id]
+            spans.append(RetrievedSpan(name, chunk.start, chunk.end, size))
+        found = score_spans(question.facts, spans)
+        arrays[:, 0, column] = (found.recall, found.sufficient, num_tokens, len(spans))
+    return Sweep(*arrays)
+
+
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """A profile, and the part of it that decides about the ranking.

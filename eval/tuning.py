@@ -14,6 +14,7 @@ from eval.answering import Setting
 from eval.budgets import BudgetSearch
 from eval.choice import REFERENCE, Choice, Chooser, Goal
 from eval.clusters import split_few_clusters
+from eval.decisions.items import Floats
 from eval.errors import NoQuestionsError
 from eval.grid import BUDGETS, MOST_CHUNKS, NUM_CHUNKS, deepest, make_grid
 from eval.measurements import Measurements
@@ -34,8 +35,16 @@ from eval.results import (
 )
 from eval.snapshot import Snapshot
 from eval.split import Split, split_by_cluster
-from eval.stages import RULE, judge_stage, stage_profiles
-from eval.sweep import PromptTokens, sweep
+from eval.stages import (
+    HEADINGS,
+    PACKING,
+    RERANKER,
+    REWRITING,
+    RULE,
+    judge_stage,
+    stage_profiles,
+)
+from eval.sweep import PromptTokens, sweep, sweep_plain
 from retrieval.profiles import Mode, RetrievalProfile
 from serving.pricing import Price
 
@@ -63,11 +72,13 @@ class Material:
         cuttings: first the one that is served.
         snapshot: of the documents.
         tokens: how a prompt is counted.
+        bare: replay of the served cutting without headings; None: they are not tried.
     """
 
     cuttings: Sequence[Cutting]
     snapshot: Snapshot
     tokens: PromptTokens
+    bare: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class Tuning:
     """What was found, see `Result`.
 
     Attributes:
+        not_measured: stage -> why nothing is said of it.
         candidates: the reference and what was to be tested, for a choice by answers.
     """
 
@@ -101,6 +113,7 @@ class Tuning:
     coverage_at: dict[str, dict[int, float]]
     decision: Decision
     stages: list[Stage]
+    not_measured: dict[str, str]
     loss: Loss
     candidates: list[Candidate]
     budget: BudgetAnswer | None
@@ -150,8 +163,8 @@ class _Tuner:
         profile = RetrievalProfile(**parts)
         top_k = profile.most_hits(None, served.default_k)
         self._base = profile.model_copy(update={} if profile.rule else {"top_k": top_k})
-        has_reranker = material.cuttings[0].replay.reranking is not None
-        self._stage_profiles = stage_profiles(self._base, has_reranker=has_reranker)
+        self._has_reranker = material.cuttings[0].replay.reranking is not None
+        self._stage_profiles = stage_profiles(self._base, has_reranker=self._has_reranker)
         self._settings = self._list_settings()
         self._numbers = {setting: number for number, setting in enumerate(self._settings)}
 
@@ -161,6 +174,7 @@ class _Tuner:
         chooser = Chooser(tune, held_out, self._label, self._served.price)
         choice = chooser.choose(goal)
         front = thin(chooser.front(), NUM_SHOWN)
+        stages = self._stages(tune, held_out)
         search = BudgetSearch(goal.prompt_limits, tune, held_out) if goal.prompt_limits else None
         bought = search.numbers if search else []
         shown = dict.fromkeys([REFERENCE, choice.chosen, *choice.candidates, *bought, *front])
@@ -172,7 +186,8 @@ class _Tuner:
             curve=self._curve(held_out),
             coverage_at=self._coverage_at(held_out),
             decision=self._decision(choice, goal, held_out),
-            stages=self._stages(tune, held_out),
+            stages=stages,
+            not_measured=self._not_measured(stages),
             loss=_loss(choice.chosen, held_out),
             candidates=self._candidates(choice, tune),
             budget=search.answer(_name, self._label, self._served.price) if search else None,
@@ -316,7 +331,42 @@ class _Tuner:
         }
         if (rules := self._best_rule(tune)) is not None:
             pairs[RULE] = rules
-        return [judge_stage(name, held_out, *pair) for name, pair in pairs.items()]
+        coverage, tokens = held_out.coverage, held_out.tokens
+        differences = {
+            name: (coverage[with_it] - coverage[without], tokens[with_it] - tokens[without])
+            for name, (with_it, without) in pairs.items()
+        }
+        differences |= self._other_stages(held_out)
+        return [judge_stage(name, held_out, *pair) for name, pair in differences.items()]
+
+    def _other_stages(self, held_out: Measurements) -> dict[str, tuple[Floats, Floats]]:
+        """Compare what is served with what no profile does: differences in coverage and tokens."""
+        material, questions, default_k = self._material, self._split.certify, self._served.default_k
+        snapshot, tokens = material.snapshot, material.tokens
+        replay = material.cuttings[0].replay
+        plain = sweep_plain(replay, questions, self._base, snapshot, tokens, default_k=default_k)
+        others = {PACKING: plain}
+        if material.bare is not None:
+            profiles = [self._base]
+            others[HEADINGS] = sweep(
+                material.bare, questions, profiles, snapshot, tokens, default_k=default_k
+            )
+        frames = np.array([tokens.frame(one.text) for one in questions], float)
+        return {
+            name: (
+                held_out.coverage[REFERENCE] - other.recall[0],
+                held_out.tokens[REFERENCE] - frames - other.tokens[0],
+            )
+            for name, other in others.items()
+        }
+
+    def _not_measured(self, stages: Sequence[Stage]) -> dict[str, str]:
+        reasons = {REWRITING: "No question has earlier turns."}
+        if not self._has_reranker:
+            reasons[RERANKER] = "There is none: RETRIEVAL_RERANKER is not set."
+        if RULE not in {one.name for one in stages}:
+            reasons[RULE] = "None takes as few tokens as what is served now."
+        return reasons
 
     def _best_rule(self, tune: Measurements) -> tuple[int, int] | None:
         """Return the rule and the fixed number with the most coverage in today's tokens."""

@@ -5,14 +5,18 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from eval.anchoring import Anchored, anchor
+from eval.answer_stages import NAMES
+from eval.extras import Extra
 from eval.noise import measure_search_noise
 from eval.progress import Progress, silent
 from eval.replay import Replay
 from eval.report.page import write_report
 from eval.results import Fingerprints, QuestionCounts, Result, SearchNoise
+from eval.stages import HEADINGS
 from eval.tuning import Material, Served, Tuning, tune
 from ingest.home import Home
 from retrieval.embedding import Embedder
@@ -69,9 +73,11 @@ def run_tuning(
         prompt_limits = order.budget.prompt_limits(generator, profile.answering.samples)
         order = replace(order, goal=replace(order.goal, prompt_limits=prompt_limits))
         cuttings = list(bench.cuttings(order, anchored.questions, progress))
+        bare = bench.without_headings(order, anchored.questions, progress)
+        tokens = count_tokens(served, bench.embedder, generator)
         tuning = tune(
             anchored.questions,
-            Material(cuttings, served.snapshot, count_tokens(served, bench.embedder, generator)),
+            Material(cuttings, served.snapshot, tokens, bare),
             Served(profile, settings.top_k, generator.price),
             order.goal,
             order.seed,
@@ -84,15 +90,21 @@ def run_tuning(
                 home, order, order.answers, bench, anchored.questions, profile.answering
             )
             choosing = table.choose(cuttings, tuning.candidates, progress)
-            decision, answers = asyncio.run(choosing)
-            result = result.model_copy(update={"decision": decision, "answers": answers})
+            decision, answers, reasons = asyncio.run(choosing)
+            reasons = {**result.not_measured, **reasons}
+            found = {"decision": decision, "answers": answers, "not_measured": reasons}
+            result = result.model_copy(update=found)
         noise = _measure_search_noise(client, served, cuttings[0].replay, tuning, profile)
         result = result.model_copy(update={"search_noise": noise})
     _check_unchanged(client, served)
-    result.save(order.output / RESULT)
-    write_report(result, order.output / REPORT)
-    save_profile(order.output / PROFILE, profile, result)
+    _write(order.output, result, profile)
     return result
+
+
+def _write(folder: Path, result: Result, profile: AnsweringProfile) -> None:
+    result.save(folder / RESULT)
+    write_report(result, folder / REPORT)
+    save_profile(folder / PROFILE, profile, result)
 
 
 def _read_profile(
@@ -125,6 +137,19 @@ def _measure_search_noise(
         return [hit["chunk_id"] for hit in hits]
 
     return measure_search_noise(replay, tuning.split.certify, profile, top_k, search)
+
+
+def _not_measured(order: Order, tuning: Tuning) -> Iterator[tuple[str, str]]:
+    """Yield stages that cost something, and why nothing is said of them."""
+    if HEADINGS not in {one.name for one in tuning.stages}:
+        is_asked = Extra.HEADINGS in order.stages
+        yield (
+            HEADINGS,
+            "No document has any." if is_asked else f"Not asked for: --stages {Extra.HEADINGS}.",
+        )
+    if order.answers is None:
+        for stage, name in NAMES.items():
+            yield name, f"Answers were not measured: --answers --stages {stage}."
 
 
 def _check_unchanged(client: Client, served: ServedCollection) -> None:
@@ -180,6 +205,7 @@ def _to_result(
         coverage_at=tuning.coverage_at,
         decision=tuning.decision,
         stages=tuning.stages,
+        not_measured={**tuning.not_measured, **dict(_not_measured(order, tuning))},
         loss=tuning.loss,
         budget=tuning.budget,
         warnings=[*tuning.warnings, *_warnings(anchored)],

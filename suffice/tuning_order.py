@@ -6,6 +6,7 @@ from pathlib import Path
 
 from eval.budgets import Budget
 from eval.choice import Goal
+from eval.extras import Extra
 from eval.questions import Question, load_questions
 from suffice.errors import SufficeError
 
@@ -39,6 +40,7 @@ class Order:
         seed: of the split of the questions.
         answers: how answers are measured; None: evidence decides.
         budget: that a setting must keep to.
+        stages: to be measured besides those that cost nothing.
     """
 
     questions: Path
@@ -50,6 +52,7 @@ class Order:
     seed: int = 0
     answers: AnswerOrder | None = None
     budget: Budget = field(default_factory=Budget)
+    stages: Sequence[Extra] = ()
 
 
 def check_order(order: Order) -> list[Question]:

@@ -9,7 +9,7 @@ from rich.table import Table
 from eval.answer_scores import Fault
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
-from eval.results import AnswerNoise, Answers, JudgeState, Measured, Result, Verdict
+from eval.results import Answers, JudgeState, Measured, Result, Verdict
 from suffice.options import console, error_console
 
 
@@ -43,8 +43,7 @@ def print_result(result: Result, folder: Path) -> None:
             f"Searched again by the service, {noise.num_questions} questions: "
             f"{noise.share_same:.1%} of the chunks are the same."
         )
-    for stage in result.stages:
-        console.print(f"{escape(stage.name)}: {_signed(stage.coverage)}. {stage.statement}")
+    _print_stages(result)
     for warning in result.warnings:
         error_console.print(f"[yellow]Warning:[/] {escape(warning)}")
     if result.budget is not None:
@@ -69,9 +68,21 @@ def _worth_showing(result: Result) -> list[Measured]:
     return sorted(shown, key=lambda one: -one.prompt_tokens.mean)
 
 
+def _print_stages(result: Result) -> None:
+    for stage in result.stages:
+        console.print(f"{escape(stage.name)}: {_signed(stage.coverage)}. {stage.statement}")
+    for answering in result.answers.stages if result.answers is not None else ():
+        console.print(
+            f"{escape(answering.name)}: {_signed(answering.quality)} of the quality"
+            f"{_floor(result.answers)}. {escape(answering.statement)}"
+        )
+    for name, reason in result.not_measured.items():
+        console.print(f"[dim]{escape(name)}: not measured. {escape(reason)}[/]")
+
+
 def _print_answers(result: Result, answers: Answers) -> None:
     table = Table(
-        *("answers", "prompt tokens", "quality", _change(answers.noise)),
+        *("answers", "prompt tokens", "quality", f"change{_floor(answers)}"),
         *("F1", "citations right", "evidence cited"),
     )
     for one in answers.settings:
@@ -106,8 +117,9 @@ def _print_answers(result: Result, answers: Answers) -> None:
         )
 
 
-def _change(noise: AnswerNoise | None) -> str:
-    return "change" if noise is None else f"change (A/A {noise.quality:.3f})"
+def _floor(answers: Answers | None) -> str:
+    noise = None if answers is None else answers.noise
+    return "" if noise is None else f" (A/A {noise.quality:.3f})"
 
 
 def _how_judged(judge: JudgeState | None) -> str:

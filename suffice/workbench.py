@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 
+from eval.extras import Extra
 from eval.progress import Progress
 from eval.questions import Question
 from eval.replay import Replay, ReplayLog, record
@@ -62,30 +63,60 @@ class Workbench:
             SufficeError: a chunk size cannot be tried.
         """
         for chunker in self._chunkers(order):
-            fingerprint = self._fingerprint(chunker, questions)
-            path = order.output / "logs" / f"{fingerprint[:16]}.jsonl"
-            log = ReplayLog.load(path, fingerprint, self.served.snapshot.texts)
-            if log is None:
-                step = _named(progress, f"chunks of {chunker.max_tokens}")
-                with shadow_index(
-                    self.served.snapshot,
-                    chunker,
-                    self.embedder,
-                    self.served.fingerprints["analyzer"],
-                    step,
-                ) as index:
-                    searched = RankBM25Index(index) if self.lexical == "rank_bm25" else index
-                    log = record(searched, self.embedder, questions, fingerprint, step)
-                log.save(path)
+            step = _named(progress, f"chunks of {chunker.max_tokens}")
             cut = Cut(
                 max_tokens=chunker.max_tokens,
                 overlap_tokens=chunker.overlap_tokens,
                 min_tokens=chunker.min_tokens,
                 fingerprint=chunker.fingerprint,
             )
-            replay = Replay(log, self.reranking)
-            self.closing.callback(replay.close)
-            yield Cutting(cut, replay)
+            yield Cutting(cut, self._replay(chunker, order, questions, step))
+
+    def without_headings(
+        self, order: Order, questions: Sequence[Question], progress: Progress
+    ) -> Replay | None:
+        """Return a replay of the served chunks without headings, if that is asked for.
+
+        None: it is not, or no document has any.
+
+        Raises:
+            SufficeError: the documents are cut in different ways.
+        """
+        if Extra.HEADINGS not in order.stages:
+            return None
+        if not any(document.text.headings for document in self.served.snapshot.documents):
+            return None
+        chunker = _served_chunker(self.served, self.embedder)
+        step = _named(progress, "without headings")
+        return self._replay(chunker, order, questions, step, with_headings=False)
+
+    def _replay(
+        self,
+        chunker: Chunker,
+        order: Order,
+        questions: Sequence[Question],
+        progress: Progress,
+        *,
+        with_headings: bool = True,
+    ) -> Replay:
+        fingerprint = self._fingerprint(chunker, questions, with_headings=with_headings)
+        path = order.output / "logs" / f"{fingerprint[:16]}.jsonl"
+        log = ReplayLog.load(path, fingerprint, self.served.snapshot.texts)
+        if log is None:
+            with shadow_index(
+                self.served.snapshot,
+                chunker,
+                self.embedder,
+                self.served.fingerprints["analyzer"],
+                progress,
+                with_headings=with_headings,
+            ) as index:
+                searched = RankBM25Index(index) if self.lexical == "rank_bm25" else index
+                log = record(searched, self.embedder, questions, fingerprint, progress)
+            log.save(path)
+        replay = Replay(log, self.reranking)
+        self.closing.callback(replay.close)
+        return replay
 
     def _chunkers(self, order: Order) -> list[Chunker]:
         served = _served_chunker(self.served, self.embedder)
@@ -103,14 +134,16 @@ class Workbench:
                 chunkers.setdefault(chunker.fingerprint, chunker)
         return list(chunkers.values())
 
-    def _fingerprint(self, chunker: Chunker, questions: Sequence[Question]) -> str:
+    def _fingerprint(
+        self, chunker: Chunker, questions: Sequence[Question], *, with_headings: bool
+    ) -> str:
         digest = hashlib.sha256()
         for part in (
             self.served.snapshot.fingerprint,
             self.embedder.fingerprint,
             self.served.fingerprints["analyzer"],
             self.lexical,
-            chunker.fingerprint,
+            chunker.fingerprint if with_headings else f"{chunker.fingerprint} without headings",
             *(f"{one.question_id}\n{one.text}" for one in questions),
         ):
             digest.update(part.encode("utf-8", "surrogatepass") + b"\0")

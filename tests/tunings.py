@@ -15,6 +15,7 @@ from eval.results import (
     AnsweredSetting,
     AnswerNoise,
     Answers,
+    AnswerStage,
     CurvePoint,
     Cut,
     Decision,
@@ -176,6 +177,7 @@ def make_result(changes: Mapping[str, Any] | None = None, /, **decision: Any) ->
                 statement="Pays: more evidence in as many tokens.",
             ),
         ],
+        "not_measured": {"Reranker": "There is none: RETRIEVAL_RERANKER is not set."},
         "loss": Loss(not_retrieved=0.06, cut_now=0.015, cut_chosen=0.034),
         "warnings": ["Tokens are counted by the embedder's tokenizer, because no model is set."],
     }
@@ -228,6 +230,17 @@ def make_answers() -> Answers:
         ),
         question_ids=[f"q-{number}" for number in range(NUM_QUESTIONS)],
         settings=[answered("served"), answered("c"), answered("d"), answered("b", flaw)],
+        stages=[
+            AnswerStage(
+                name="Thinking before the answer",
+                quality=MeanInterval(0.034, 0.011, 0.057, 80),
+                prompt_tokens=MeanInterval(0.0, 0.0, 0.0, 80),
+                completion_tokens=MeanInterval(412.0, 371.0, 453.0, 80),
+                usd_per_1000=0.25,
+                seconds=3.1,
+                statement="Better answers, $0.25 more for 1,000 answers.",
+            )
+        ],
         noise=AnswerNoise(num_questions=30, quality=0.017, share_changed=0.1, unstable=["q-8"]),
     )
 

@@ -36,6 +36,8 @@ _WORDS: dict[str, Callable[..., str]] = {
     "signed_count": words.signed_count,
     "signed_count_interval": words.signed_count_interval,
     "usd": words.usd,
+    "signed_usd": words.signed_usd,
+    "signed_seconds": words.signed_seconds,
     "p_value": words.p_value,
     "share": words.share,
 }

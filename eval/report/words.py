@@ -43,6 +43,17 @@ def usd(amount: float) -> str:
     return f"${amount:.0e}"
 
 
+def signed_usd(difference: float) -> str:
+    """Write a change of dollars, with its sign."""
+    sign = "+" if difference >= 0 else "\N{MINUS SIGN}"
+    return sign + usd(abs(difference))
+
+
+def signed_seconds(difference: float) -> str:
+    """Write a change of a time, with its sign: 1.234 seconds more are +1.23."""
+    return f"{difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
 def percent_interval(interval: MeanInterval) -> str:
     """Write the bounds of a share, no further than a share can go."""
     return f"{100 * max(interval.low, 0):.1f} to {100 * min(interval.high, 1):.1f}\xa0%"

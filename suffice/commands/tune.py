@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from eval.extras import Extra
 from suffice.options import Collection, Json, Url, console, print_json, service
 
 Questions = Annotated[Path, typer.Argument(help="Questions with their evidence, see `eval synth`.")]
@@ -57,6 +58,10 @@ def tune(
     judge: Annotated[
         str | None, typer.Option(help="With --answers: model of the settings that grades them.")
     ] = None,
+    stages: Annotated[
+        list[Extra] | None,
+        typer.Option(help="Ask whether this stage pays, too; may be given often. It costs."),
+    ] = None,
     max_usd: Annotated[
         float | None, typer.Option(min=0, help="With --answers: most dollars for all calls.")
     ] = None,
@@ -79,6 +84,9 @@ def tune(
     goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage)
     if not answers and (model or judge or max_usd is not None):
         raise typer.BadParameter("--model, --judge and --max-usd are for --answers.")
+    extras = list(dict.fromkeys(stages or ()))
+    if not answers and set(extras) - {Extra.HEADINGS}:
+        raise typer.BadParameter("Of --stages only headings can do without --answers.")
     if answers and min_coverage is not None:
         raise typer.BadParameter("--min-coverage is about evidence; leave --answers out.")
     order = Order(
@@ -91,6 +99,7 @@ def tune(
         seed,
         AnswerOrder(model, judge, max_usd) if answers else None,
         Budget(max_prompt_tokens, max_usd_per_1000, max_ms, answer_tokens),
+        extras,
     )
     check_order(order)  # before a service is started
     with service(url) as client, progress_bar() as progress:

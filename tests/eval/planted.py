@@ -81,13 +81,20 @@ def make_chunker(max_tokens: int = 200, overlap_tokens: int = 0) -> Chunker:
 
 
 @contextmanager
-def open_index(snapshot: Snapshot, chunker: Chunker | None = None) -> Iterator[ChunkIndex]:
-    with shadow_index(snapshot, chunker or make_chunker(), EMBEDDER, "english") as index:
+def open_index(
+    snapshot: Snapshot, chunker: Chunker | None = None, *, with_headings: bool = True
+) -> Iterator[ChunkIndex]:
+    chunker = chunker or make_chunker()
+    with shadow_index(snapshot, chunker, EMBEDDER, "english", with_headings=with_headings) as index:
         yield index
 
 
 def make_replay(
-    snapshot: Snapshot, questions: list[Question], chunker: Chunker | None = None
+    snapshot: Snapshot,
+    questions: list[Question],
+    chunker: Chunker | None = None,
+    *,
+    with_headings: bool = True,
 ) -> Replay:
-    with open_index(snapshot, chunker) as index:
+    with open_index(snapshot, chunker, with_headings=with_headings) as index:
         return Replay(record(index, EMBEDDER, questions, "planted"))

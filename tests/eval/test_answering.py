@@ -95,7 +95,7 @@ def test_an_answer_cites_the_passages_it_was_written_from(
     text = towers().texts_by_name[span.document]
     assert evidence(7) in text[span.start : span.end]
     assert more.usage.prompt_tokens == more.num_sent > few.num_sent
-    assert (more.num_read, more.is_short, more.usd) == (None, False, None)
+    assert (more.num_read, more.given_up, more.usd) == (None, (), None)
 
 
 def test_the_prompt_is_that_of_the_service(upstream: Upstream, tmp_path: Path) -> None:

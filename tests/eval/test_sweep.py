@@ -11,9 +11,9 @@ from eval.questions import Question
 from eval.replay import Replay
 from eval.snapshot import Snapshot
 from eval.spans import RetrievedSpan, score_spans
-from eval.sweep import sweep
+from eval.sweep import sweep, sweep_plain
 from retrieval.late_interaction import LateInteractionReranker
-from retrieval.packing import pack
+from retrieval.packing import PackingPolicy, pack
 from retrieval.profiles import RetrievalProfile
 from retrieval.reranking import Reranking
 from tests.eval.planted import (
@@ -87,6 +87,30 @@ def test_a_sweep_is_search_and_packing_of_each(
                     assert found == pytest.approx(measure(replay, question, profile, snapshot))
 
         check()
+
+
+@pytest.mark.parametrize("max_tokens", [None, 120])
+def test_hits_that_are_not_packed_stand_as_they_are(
+    snapshot: Snapshot, max_tokens: int | None
+) -> None:
+    questions = make_questions(snapshot)[::4]
+    packing = PackingPolicy(max_tokens=max_tokens)
+    profile = RetrievalProfile(top_k=6, rerank=False, packing=packing)
+    with closing(make_replay(snapshot, questions, make_chunker(40, 15))) as replay:
+        swept = sweep_plain(replay, questions, profile, snapshot, TOKENS, default_k=10)
+        for column, question in enumerate(questions):
+            chunks = [hit.chunk for hit in replay.search(question.question_id, profile, 6).hits]
+            sizes = [TOKENS.count(one.passage) + TOKENS.label(one.document_id) for one in chunks]
+            totals = np.cumsum(sizes)
+            kept = int(np.sum(totals <= (max_tokens or np.inf)))
+            spans = [
+                RetrievedSpan(snapshot.names[one.document_id], one.start, one.end, 0)
+                for one in chunks[:kept]
+            ]
+            assert swept.num_chunks[0, column] == kept
+            assert swept.tokens[0, column] == totals[kept - 1]
+            assert swept.recall[0, column] == np.float32(score_spans(question.facts, spans).recall)
+        assert swept.tokens.mean() > 0
 
 
 def test_more_context_finds_no_less(snapshot: Snapshot) -> None:

@@ -20,6 +20,7 @@ from eval.pareto import pareto_front, thin
 from eval.questions import Question
 from eval.results import Cut, Verdict
 from eval.snapshot import Snapshot
+from eval.stages import HEADINGS, PACKING, RERANKER, REWRITING
 from eval.tuning import Cutting, Material, Served, Tuning, tune
 from retrieval.profiles import RetrievalProfile
 from serving.pricing import Basis, Price
@@ -193,6 +194,31 @@ def test_nothing_beats_the_front(points: list[tuple[int, int]]) -> None:
 )
 def test_thinning_keeps_both_ends(front: Sequence[int], most: int, thinned: Sequence[int]) -> None:
     assert thin(list(front), most) == thinned
+
+
+def test_optional_stages_are_judged_and_others_have_a_reason(tuning: Tuning) -> None:
+    by_name = {one.name: one for one in tuning.stages}
+    # Sections are longer than a chunk here, and what is stitched is said once.
+    packing = by_name[PACKING]
+    assert packing.prompt_tokens.high <= 0 <= packing.coverage.low
+    assert HEADINGS not in by_name
+    assert tuning.not_measured == {
+        REWRITING: "No question has earlier turns.",
+        RERANKER: "There is none: RETRIEVAL_RERANKER is not set.",
+    }
+
+
+def test_headings_are_judged_by_an_index_without_them(
+    snapshot: Snapshot, questions: list[Question], material: Material, served: Served
+) -> None:
+    with closing(make_replay(snapshot, questions, with_headings=False)) as bare:
+        assert {one.headings for one in bare.log.chunks.values()} == {()}
+        tuning = tune(questions, replace(material, bare=bare), served, GOAL)
+    (stage,) = [one for one in tuning.stages if one.name == HEADINGS]
+    # What is asked for stands in the headings: the path above each chunk takes tokens, and helps.
+    assert stage.prompt_tokens.low > 0
+    assert stage.coverage.low > 0
+    assert stage.statement.startswith("Finds more, ")
 
 
 def test_few_documents_are_split_into_stretches(questions: list[Question]) -> None:

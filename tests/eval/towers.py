@@ -12,13 +12,13 @@ from eval.shadow import shadow_index
 from eval.snapshot import Snapshot, SnapshotDocument
 from ingest.chunker import Chunker
 from ingest.texts import CanonicalText
-from serving.backends import Backend
+from serving.backends import Backend, ThinkingSwitch
 from serving.generation import NO_ANSWER
 from serving.openai_server import OpenAIGenerator
 from serving.pricing import PriceList
 from serving.served_tokens import ServedTokenCounter
 from tests.fakes import HashEmbedder
-from tests.serving.upstream import DONE, START, Reply, chunk, count_words
+from tests.serving.upstream import DONE, MODEL, START, Reply, chunk, count_words, event
 
 NUM_TOWERS = 100
 EMBEDDER = HashEmbedder(dimension=256)
@@ -116,9 +116,10 @@ class Reader:
         contents = [message["content"] for message in request["messages"]]
         num_tokens = sum(map(count_words, contents)) + 4 * len(contents)
         num_read = min(num_tokens, self.reads or num_tokens)
-        return reply(self._answer(contents[-1]), num_read if self.tells_usage else 0)
+        return reply(self.answer(contents[-1]), num_read if self.tells_usage else 0)
 
-    def _answer(self, prompt: str) -> str:
+    def answer(self, prompt: str) -> str:
+        """Return the answer to the last message of a prompt."""
         name = _NAME.findall(prompt)[-1]
         for tag, text in _FENCED.findall(prompt):
             found = re.search(rf"([\d,]+) steps lead up to the lamp in {name}", text)
@@ -140,9 +141,29 @@ def reply(text: str, prompt_tokens: int, completion_tokens: int = 10) -> Reply:
     return Reply([START, *pieces, *ends, DONE])
 
 
+def reply_all(texts: Sequence[str], prompt_tokens: int, completion_tokens: int = 10) -> Reply:
+    """Return several answers to one prompt, with the tokens that each of them took."""
+    choices = [
+        {"index": place, "delta": {"content": text}, "finish_reason": "stop"}
+        for place, text in enumerate(texts)
+    ]
+    event_of = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    usage = {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens * len(texts),
+        "total_tokens": prompt_tokens + completion_tokens * len(texts),
+    }
+    parts = [event_of | {"choices": choices}, event_of | {"choices": [], "usage": usage}]
+    return Reply([*map(event, parts), DONE])
+
+
 def make_generator(
-    url: str, name: str = "default", model: str | None = None, price: PriceList | None = None
+    url: str,
+    name: str = "default",
+    model: str | None = None,
+    price: PriceList | None = None,
+    thinking: ThinkingSwitch = ThinkingSwitch.NONE,
 ) -> OpenAIGenerator:
-    backend = Backend(url=url, model=model, price=price)
+    backend = Backend(url=url, model=model, price=price, thinking=thinking)
     counter = ServedTokenCounter(url, model, None, None, None)
     return OpenAIGenerator(name, backend, counter, None, timeout_seconds=10)

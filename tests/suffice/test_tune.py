@@ -1,22 +1,29 @@
 """From questions to a certified profile that answers, and the ways in which it can fail."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from eval.answer_stages import NAMES
 from eval.budgets import Budget
 from eval.choice import Goal
 from eval.errors import BudgetError, DatasetError, NoQuestionsError
+from eval.extras import Extra
+from eval.labels import load_labels
 from eval.questions import Question, write_questions
 from eval.results import Quality, Result, Verdict
+from eval.stages import HEADINGS
 from ingest.home import Home
 from retrieval.embedding import Embedder
 from retrieval.settings import RetrievalSettings
+from serving.generation import NO_ANSWER
 from serving.pricing import Load, Rates, Speed
 from suffice.certified_profile import apply
 from suffice.client import Client
@@ -24,10 +31,12 @@ from suffice.errors import SufficeError
 from suffice.snapshots import read_collection
 from suffice.tuning import run_tuning
 from suffice.tuning_order import AnswerOrder, Order
+from tests.eval.grader import Grader
 from tests.eval.planted import make_document, make_questions
+from tests.eval.towers import reply_all
 from tests.fakes import HashEmbedder
 from tests.serving.application import DIMENSION, Application, run_application
-from tests.serving.upstream import run_upstream
+from tests.serving.upstream import Reply, count_words, run_upstream
 from tests.suffice.terminal import Suffice
 
 HOUSES = 4
@@ -117,6 +126,23 @@ def test_other_chunk_sizes_are_tried_and_need_a_reindexing(client: Client, order
     assert cuts > {32}
     with pytest.raises(SufficeError, match=r"Chunks of 500 tokens .* reads 32 to 254"):
         tune(client, replace(order, chunk_tokens=(500,)))
+
+
+def test_headings_are_tried_when_asked_for(client: Client, order: Order) -> None:
+    result = tune(client, replace(order, stages=(Extra.HEADINGS,)))
+    assert HEADINGS in {one.name for one in result.stages}
+    assert HEADINGS not in result.not_measured
+    assert len(list((order.output / "logs").iterdir())) == 2
+    thinking = result.not_measured[NAMES[Extra.THINKING]]
+    assert thinking == "Answers were not measured: --answers --stages thinking."
+
+
+def test_stages_of_answers_need_answers(suffice_offline: Suffice) -> None:
+    outcome = suffice_offline(
+        "eval", "tune", "q.jsonl", "--stages", "headings", "--stages", "model"
+    )
+    assert outcome.code == 2
+    assert "Of --stages only headings can do without --answers" in outcome.err
 
 
 def test_what_was_found_is_kept(client: Client, order: Order) -> None:
@@ -262,9 +288,70 @@ def test_a_broken_file_of_questions_is_named(client: Client, order: Order) -> No
         tune(client, order)
 
 
+class House:
+    """Answers from the passage that has the colour of the lamp that is asked for."""
+
+    def __call__(self, request: dict[str, Any]) -> Reply:
+        prompt = request["messages"][-1]["content"]
+        lamp = re.findall(r"Which colour has lamp (number\d+)\?", prompt)[-1]
+        text = NO_ANSWER
+        for tag, passage in re.findall(r"\[(\w{4}-\d+)\] [^\n]*\n(.*?)\n\[/\w{4}\]", prompt, re.S):
+            if found := re.search(rf"Lamp {lamp} in hall\d shines (\w+)", passage):
+                text = f"Lamp {lamp} shines {found[1]} [{tag}]."
+        num_read = sum(count_words(one["content"]) for one in request["messages"])
+        return reply_all([text] * request.get("n", 1), num_read)
+
+
+def test_stages_of_answers_are_measured_or_have_a_reason(
+    client: Client,
+    order: Order,
+    questions: list[Question],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_questions(order.questions, questions[::3])
+    house, grader = House(), Grader()
+    with run_upstream() as upstream:
+        upstream.counts = None  # else each passage is counted over HTTP
+        upstream.respond = lambda request: (
+            grader if request["model"] == "mistral-small" else house
+        )(request)
+        backends = tmp_path / "backends.toml"
+        backends.write_text(
+            f'[big]\nurl = "{upstream.url}"\nmodel = "mistral-large"\n'
+            f'[judge]\nurl = "{upstream.url}"\nmodel = "mistral-small"\n'
+        )
+        monkeypatch.setenv("SERVING_BACKENDS_FILE", str(backends))
+        monkeypatch.setenv("SERVING_LLM_URL", upstream.url)
+        monkeypatch.setenv("SERVING_LLM_MODEL", "qwen")
+        monkeypatch.setenv("SERVING_LLM_THINKING", "enable_thinking")
+        stages = (Extra.THINKING, Extra.SAMPLES, Extra.MODEL)
+        answering = replace(order, answers=AnswerOrder(judge="judge"), stages=stages)
+        result = tune(client, answering)
+    answers = result.answers
+    assert answers is not None
+    thinking, samples = answers.stages
+    assert (thinking.name, samples.name) == (
+        NAMES[Extra.THINKING],
+        f"{NAMES[Extra.SAMPLES]}: 3",
+    )
+    assert thinking.completion_tokens.mean == 0
+    assert samples.completion_tokens.mean == 20
+    same_family = result.not_measured["big instead of default"]
+    assert same_family == "The judge 'mistral-small' is of the same family."
+    assert answers.judge is not None
+    assert (answers.judge.model, answers.judge.accuracy) == ("mistral-small", 1.0)
+    assert load_labels(order.output / "labels.jsonl") == {}
+    assert (order.output / "labels.jsonl").read_text().count("\n") > 0
+
+
 def test_answers_decide_and_are_asked_once(client: Client, order: Order) -> None:
     """The extractive writer answers, so no call is paid for; what it said is kept all the same."""
-    result = tune(client, replace(order, answers=AnswerOrder(), goal=Goal(eps=0.2)))
+    stages = (Extra.THINKING, Extra.SAMPLES)
+    answering = replace(order, answers=AnswerOrder(), goal=Goal(eps=0.2), stages=stages)
+    result = tune(client, answering)
+    assert "No model answers" in result.not_measured[NAMES[Extra.SAMPLES]]
+    assert result.not_measured[NAMES[Extra.MODEL]] == "Not asked for: --stages model."
     assert result.answers is not None
     assert result.decision.quality is Quality.ANSWERS
     assert result.decision.verdict is Verdict.CERTIFIED

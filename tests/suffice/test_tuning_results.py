@@ -6,8 +6,10 @@ import pytest
 
 from eval.report.page import render_report
 from eval.results import Result
+from suffice import options
+from suffice.tuning_output import print_result
 from tests.suffice.terminal import Suffice
-from tests.tunings import NUM_QUESTIONS, make_result, with_coverage
+from tests.tunings import NUM_QUESTIONS, make_answered, make_result, with_coverage
 
 ALL = with_coverage([1.0] * NUM_QUESTIONS)
 NONE = with_coverage([0.0] * NUM_QUESTIONS)
@@ -66,6 +68,25 @@ def test_report_lies_beside_the_result_or_where_asked(offline: Suffice, tmp_path
     assert (tmp_path / "tuning" / "report.html").read_text("utf-8") == render_report(result)
     assert offline("eval", "report", "tuning/result.json", "--output", "a.html").code == 0
     assert (tmp_path / "a.html").is_file()
+
+
+def test_what_answers_say_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options.console, "width", 200)
+    print_result(make_answered(), Path("tuning"))
+    out = capsys.readouterr().out
+    for text in (
+        "change (A/A 0.017)",
+        "Answers graded by mistral-small-4 (uncalibrated; 2% of the replies were no verdict)",
+        "the race took 64% of all settings times questions",
+        "10% of the answers changed, their quality by 0.017",
+        "Wrong now, of 240: ",
+        "99.7% of the chunks are the same",
+        "Thinking before the answer: +0.034 (+0.011 to +0.057) of the quality (A/A 0.017). Better",
+        "Reranker: not measured. There is none: RETRIEVAL_RERANKER is not set.",
+    ):
+        assert text in out
 
 
 def test_report_that_cannot_be_written_is_one_line(offline: Suffice, tmp_path: Path) -> None:

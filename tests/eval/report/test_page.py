@@ -22,7 +22,7 @@ from tests.tunings import make_answered, make_answers, make_result
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}$x_1$\\1"""
 CHOICES = ("created", "verdict", "test", "mode", "profile", "quality")
-FREE_KEYS = ("dropped", "by_kind", "coverage_at", "invalid")
+FREE_KEYS = ("dropped", "by_kind", "coverage_at", "invalid", "not_measured")
 SHARES = st.floats(0, 1)
 TOKENS = st.integers(0, 10**6)
 
@@ -97,6 +97,9 @@ def answers(draw: st.DrawFn, names: list[str]) -> dict[str, Any]:
         }
         for name in answered
     ]
+    stages = fields["stages"]
+    stages[0]["usd_per_1000"] = draw(st.none() | st.floats(-1e6, 1e6))
+    fields["stages"] = draw(st.sampled_from([[], stages]))
     for optional in ("judge", "noise"):
         if draw(st.booleans()):
             fields[optional] = None
@@ -110,6 +113,8 @@ def results(draw: st.DrawFn) -> Result:
     num_questions = draw(st.integers(0, 4))
     names = [str(number) for number in range(num_questions)]
     fields |= {"question_ids": names, "clusters": names, "warnings": [], "stages": []}
+    if draw(st.booleans()):
+        fields["not_measured"] = {}
     fields["settings"] = fields["settings"][: draw(st.integers(1, 3))]
     usd = draw(st.none() | st.floats(0, 1e6))
     for one in fields["settings"]:
@@ -172,11 +177,13 @@ def test_text_stays_text_wherever_it_stands(make: Callable[[], Result]) -> None:
         *(name for one in hostile.settings for name in (one.name, one.label)),
         *(text for stage in hostile.stages for text in (stage.name, stage.statement)),
         *(text for pair in hostile.questions.dropped.items() for text in pair),
+        *(text for pair in hostile.not_measured.items() for text in pair),
         *hostile.questions.by_kind,
         *hostile.fingerprints.model_dump(exclude_none=True).values(),
     ]
     if hostile.answers is not None and hostile.answers.judge is not None:
         shown += [hostile.answers.judge.model, *hostile.answers.race.invalid.values()]
+        shown += [text for one in hostile.answers.stages for text in (one.name, one.statement)]
     assert [text for text in shown if text not in found.text] == []
 
 
@@ -197,7 +204,9 @@ def test_answers_stand_first_when_they_decided() -> None:
     assert "93.0\xa0% of 30" in page
     assert "28 of 1,410, 2.0\xa0%" in page
     assert "700 of 1,092" in page
-    assert page.count("A/A 1.7\xa0points") == 2  # beside each change
+    assert page.count("A/A 1.7\xa0points") == 3  # beside each change
+    assert "+$0.25" in page
+    assert "+3.10" in page
     assert "99.7\xa0% of the chunks are the same" in page
     assert page.count("The model server read 2,048 of 4,310 tokens") == 2
 

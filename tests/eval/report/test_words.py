@@ -30,5 +30,19 @@ def test_shares_and_their_changes() -> None:
     assert words.p_value(0.0334) == "0.0334"
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (words.signed_usd(0.25), "+$0.25"),
+        (words.signed_usd(-1234.5), "\N{MINUS SIGN}$1,234.50"),
+        (words.signed_seconds(-0.114), "\N{MINUS SIGN}0.11"),
+        (words.share(None), "\N{EN DASH}"),
+        (words.share(0.8333), "0.83"),
+    ],
+)
+def test_changes_of_costs(written: str, text: str) -> None:
+    assert written == text
+
+
 def test_interval_of_a_share_goes_no_further_than_a_share() -> None:
     assert words.percent_interval(MeanInterval(0.97, 0.93, 1.01, 9)) == "93.0 to 100.0\xa0%"
