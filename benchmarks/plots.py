@@ -1,6 +1,7 @@
-"""Draws results: `python -m benchmarks.plots retrieval|growth|context`.
+"""Draws results: `python -m benchmarks.plots retrieval|growth|context|tuning`.
 
-Reads benchmarks/results/NAME.json and writes NAME.svg beside it.
+Reads benchmarks/results/NAME.json and writes NAME.svg beside it; of `tuning`, which shows a part of
+context.json, docs/tuning.svg.
 """
 
 import json
@@ -12,18 +13,27 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 RESULTS = Path(__file__).with_name("results")
-OURS, OTHERS = "#c2410c", "#64748b"
+DOCS = Path(__file__).parents[1] / "docs"
+OURS, OTHERS, SERVED = "#c2410c", "#64748b", "#1d4ed8"
+LEAST_SHOWN = 0.8
 
 
 def main() -> None:
     """Draw."""
     name = sys.argv[1]
-    results = json.loads((RESULTS / f"{name}.json").read_text())
+    source = "context" if name == "tuning" else name
+    results = json.loads((RESULTS / f"{source}.json").read_text())
     # Text stays text, and the same input gives the same file.
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 9})
-    draw = {"retrieval": draw_retrieval, "growth": draw_growth, "context": draw_context}[name]
+    draw = {
+        "retrieval": draw_retrieval,
+        "growth": draw_growth,
+        "context": draw_context,
+        "tuning": draw_tuning,
+    }[name]
     figure = draw(results)
-    figure.savefig(RESULTS / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
+    folder = DOCS if name == "tuning" else RESULTS
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
 
 
 def draw_retrieval(results: dict[str, Any]) -> Any:
@@ -96,6 +106,62 @@ def draw_context(results: dict[str, Any]) -> Any:
     axes[0].legend(frameon=False, fontsize=7, loc="lower right")
     figure.tight_layout()
     return figure
+
+
+def draw_tuning(results: dict[str, Any]) -> Any:
+    """What a tuning finds: the front, what is served, what is certified instead, and peers."""
+    result = results["data_sets"]["squad2_dev, articles"]
+    served, eps = result["references"]["served"], results["eps"]
+    figure, axis = plt.subplots(figsize=(7.2, 3.6))
+    front = [one for one in result["front"] if one["coverage"]["mean"] >= LEAST_SHOWN]
+    _line(axis, front, "-", color=OURS, linewidth=1.5, label="best of all settings")
+    for one in front:
+        _cross(axis, one, "o", color=OURS, markersize=3, elinewidth=0.7)
+    _cross(axis, served, "s", color=SERVED, markersize=7, label="served")
+    label = f"certified instead: {1 - served['certified']['tokens'] / served['tokens']:.0%} fewer"
+    _cross(axis, served["certified"], "*", color=OURS, markersize=13, label=label)
+    peers = {
+        name: one
+        for name, one in result["references"].items()
+        if name not in {"served", "adaptive-k", "most coverage"}
+    }
+    for number, (name, one) in enumerate(peers.items()):
+        place = (one["tokens"], one["coverage"]["mean"])
+        axis.plot(*place, "o", color=OTHERS, markersize=4)
+        # Up and down by turns: some are close to each other.
+        side = (
+            {"va": "bottom", "xytext": (0, 5)} if number % 2 else {"va": "top", "xytext": (0, -5)}
+        )
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", **side}
+        axis.annotate(name, place, color=OTHERS, fontsize=7, **look)
+    loss = served["coverage"]["mean"] - eps
+    axis.axhline(loss, color=SERVED, linestyle=":", linewidth=1)
+    axis.annotate(
+        "below it, a loss",
+        (front[0]["tokens"], loss),
+        (0, -4),
+        color=SERVED,
+        va="top",
+        textcoords="offset points",
+        fontsize=7,
+    )
+    axis.set_xscale("log")
+    axis.set_xticks([125, 250, 500, 1000, 2000, 4000, 8000, 16000])
+    axis.minorticks_off()
+    axis.xaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+    axis.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axis.set_xlabel("tokens of context, mean over questions")
+    axis.set_ylabel("evidence in the context")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.tight_layout()
+    return figure
+
+
+def _cross(axis: Axes, one: dict[str, Any], marker: str, **look: Any) -> None:
+    coverage = one["coverage"]
+    bounds = [[coverage["mean"] - coverage["low"]], [min(coverage["high"], 1) - coverage["mean"]]]
+    axis.errorbar(one["tokens"], coverage["mean"], yerr=bounds, fmt=marker, **look)
 
 
 def _line(axis: Axes, points: list[dict[str, Any]], style: str, **look: Any) -> None:

@@ -1,4 +1,4 @@
-"""The workflow in docs/tuning.md is valid, and its commands are ones that `suffice` has."""
+"""The workflow in docs/tuning-reference.md is valid, and its commands are ones that `suffice` has."""
 
 import re
 import shlex
@@ -11,7 +11,7 @@ import yaml
 from tests.suffice.terminal import Suffice
 
 ROOT = Path(__file__).parents[2]
-_PAGE = (ROOT / "docs/tuning.md").read_text("utf-8")
+_PAGE = (ROOT / "docs/tuning-reference.md").read_text("utf-8")
 [_BLOCK] = re.findall(r"^```yaml\n(.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
 STEPS: list[dict[str, Any]] = yaml.safe_load(_BLOCK)["jobs"]["compare"]["steps"]
 LINES = [line for step in STEPS for line in step.get("run", "").splitlines()]
