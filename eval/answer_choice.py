@@ -1,7 +1,8 @@
 """The choice by answers: the cheapest setting whose answers are not worse, by the same tests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -15,11 +16,13 @@ from eval.decisions.sequence import certify
 from eval.errors import EvalError, NoQuestionsError
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.judging import Judge
+from eval.labels import add_unlabelled, correct_mean, load_labels
 from eval.results import (
     AnsweredSetting,
     Answers,
     Decision,
     JudgeState,
+    Labelled,
     Quality,
     RaceCounts,
     TestedSetting,
@@ -48,7 +51,11 @@ class Candidate:
 
 
 async def choose_by_answers(
-    meter: AnswerMeter, split: Split, candidates: Sequence[Candidate], goal: Goal
+    meter: AnswerMeter,
+    split: Split,
+    candidates: Sequence[Candidate],
+    goal: Goal,
+    labels: Path | None = None,
 ) -> tuple[Decision, Answers]:
     """Race candidates on one half of the questions, test those that remain on the other.
 
@@ -57,6 +64,7 @@ async def choose_by_answers(
         split: of the questions, with those that have no answer.
         candidates: first the reference.
         goal: its `eps` is of the quality of answers.
+        labels: file of what people say of judged answers; those that are not in it are added.
 
     Raises:
         NoQuestionsError: the held-out half has no two clusters.
@@ -77,7 +85,11 @@ async def choose_by_answers(
         invalid={candidates[row].name: flaw for row, flaw in raced.flaws.items()},
     )
     judge = await _describe_judge(meter.judge)
-    return _Testing(remaining, race, judge, quality, goal).decide()
+    known: dict[str, float] = {}
+    if labels is not None and judge is not None:
+        add_unlabelled(labels, quality.to_label())
+        known = load_labels(labels)
+    return _Testing(remaining, race, judge, quality, goal, known).decide()
 
 
 async def _describe_judge(judge: Judge | None) -> JudgeState | None:
@@ -101,6 +113,7 @@ class _Testing:
     judge: JudgeState | None
     quality: AnswerQuality
     goal: Goal
+    labels: Mapping[str, float]
 
     def decide(self) -> tuple[Decision, Answers]:
         goal, tokens = self.goal, self.candidates[REFERENCE].tokens
@@ -214,7 +227,24 @@ class _Testing:
             abstention_recall=abstention.recall,
             faults={fault: faults.count(fault) for fault in Fault},
             flaw=quality.flaws.get(row),
+            labelled=self._labelled(row),
             items=[round(value, 6) for value in values[row].tolist()],
+        )
+
+    def _labelled(self, row: int) -> Labelled | None:
+        grades = self.quality.grades(row)
+        if not (grades and self.labels):
+            return None
+        found = correct_mean(grades, self.labels)
+        if found.corrected is None:
+            return None
+        corrected = found.corrected
+        return Labelled(
+            num_labels=found.num_labels,
+            judged=found.mean,
+            mean=corrected.mean,
+            low=corrected.low,
+            high=corrected.high,
         )
 
     def _interval(self, values: Floats) -> MeanInterval:

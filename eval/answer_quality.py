@@ -166,6 +166,18 @@ class AnswerQuality:
             if question.answerable
         }
 
+    def to_label(self) -> Iterator[dict[str, str]]:
+        """Yield the answers to answerable questions as people may label them, see `labels`."""
+        for row in self.scored:
+            for question, one in zip(self.questions, row, strict=True):
+                if question.answerable:
+                    yield {
+                        "id": answer_id(question.question_id, one.answer.text),
+                        "question": question.text,
+                        "reference": " / ".join(question.references),
+                        "answer": one.answer.text,
+                    }
+
     def _array(self, value: Callable[[ScoredAnswer], float]) -> Floats:
         return np.array([[value(one) for one in row] for row in self.scored], float).reshape(
             len(self.settings), len(self.questions)

@@ -135,10 +135,7 @@ class Judge:
 
     async def grade(self, question: Question, answer: str) -> Bounds:
         """Grade an answer by the right ones or, where there are none, by the evidence."""
-        references = question.answers or tuple(
-            span.text for fact in question.facts for span in fact
-        )
-        grade = await self._grade(question.text, references, answer, anew=False)
+        grade = await self._grade(question.text, question.references, answer, anew=False)
         self.tally.num_asked += 1
         self.tally.num_failed += grade is None
         return Bounds(0.0, 1.0) if grade is None else Bounds(grade, grade)

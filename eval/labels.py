@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,19 +60,24 @@ def load_labels(path: Path) -> dict[str, float]:
     return labels
 
 
-def write_unlabelled(path: Path, answers: Sequence[Mapping[str, str]]) -> None:
-    """Write answers for people to fill in `score`.
+def add_unlabelled(path: Path, answers: Iterable[Mapping[str, str]]) -> None:
+    """Add answers to a file, for people to fill in `score`; what is there already stays as it is.
+
+    They are added by their ids, which is a random order: the first ones are a sample of all.
 
     Args:
-        path: of the file.
+        path: of the file; there may be none yet.
         answers: each with `id`, `question`, `reference` and `answer`.
 
     Raises:
-        DatasetError: it cannot be written.
+        DatasetError: it cannot be read or written.
     """
-    lines = [json.dumps({**answer, "score": None}, ensure_ascii=False) for answer in answers]
+    known = {line.text("id") for line in read_json_lines(path)} if path.exists() else set()
+    new = {one["id"]: one for one in answers if one["id"] not in known}
     try:
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        with path.open("a", encoding="utf-8") as file:
+            for _, answer in sorted(new.items()):
+                file.write(json.dumps({**answer, "score": None}, ensure_ascii=False) + "\n")
     except OSError as error:
         raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
 

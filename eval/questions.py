@@ -73,6 +73,11 @@ class Question:
     weight: float
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """The right answers; where there are none, the evidence."""
+        return self.answers or tuple(span.text for fact in self.facts for span in fact)
+
+    @property
     def answerable(self) -> bool:
         """Whether the documents answer the question."""
         return bool(self.facts)

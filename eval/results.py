@@ -192,6 +192,24 @@ class BudgetAnswer(_Frozen):
     statement: str
 
 
+class Labelled(_Frozen):
+    """The judge's mean grade, over the questions that have an answer, corrected by people's labels.
+
+    Attributes:
+        num_labels: of these answers.
+        judged: by the judge alone.
+        mean: corrected.
+        low: of the 95 % interval of that.
+        high: likewise.
+    """
+
+    num_labels: int
+    judged: float
+    mean: float
+    low: float
+    high: float
+
+
 class AnsweredSetting(_Frozen):
     """The answers of one setting to the held-out questions; None: nothing to score.
 
@@ -209,6 +227,7 @@ class AnsweredSetting(_Frozen):
         abstention_recall: share of the questions without an answer that were refused.
         faults: why answers were wrong -> how many; `none`: they were right.
         flaw: why nothing may rest on these answers.
+        labelled: None: too few of the answers were labelled by people, or no judge graded them.
         items: quality of each answer.
     """
 
@@ -229,6 +248,7 @@ class AnsweredSetting(_Frozen):
     abstention_recall: float | None
     faults: dict[Fault, int]
     flaw: str | None
+    labelled: Labelled | None = None
     items: list[float]
 
 
@@ -254,7 +274,7 @@ class RaceCounts(_Frozen):
 
 
 class JudgeState(_Frozen):
-    """The model that graded, without labels of people: uncalibrated.
+    """The model that graded.
 
     Attributes:
         model: its name.
@@ -336,6 +356,11 @@ class Answers(_Frozen):
     settings: list[AnsweredSetting]
     noise: AnswerNoise | None = None
     stages: list[AnswerStage] = []
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether labels of people correct what the judge says."""
+        return any(one.labelled is not None for one in self.settings)
 
     def setting(self, name: str) -> AnsweredSetting | None:
         """Return the answers of a setting by its name; None: there are none."""

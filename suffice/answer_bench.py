@@ -27,6 +27,8 @@ from serving.settings import ServingSettings
 from suffice.tuning_order import AnswerOrder, Order
 from suffice.workbench import Workbench
 
+LABELS = "labels.jsonl"
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerBench:
@@ -68,7 +70,9 @@ class AnswerBench:
             repeating = AnswerMeter(answerers[1], self._judge(again), progress, "answers once more")
             questions = without_parametric(split_few_clusters(self.questions))
             split = split_by_cluster(questions, self.order.seed)
-            decision, answers = await choose_by_answers(meter, split, candidates, self.order.goal)
+            decision, answers = await choose_by_answers(
+                meter, split, candidates, self.order.goal, self.order.output / LABELS
+            )
             served = candidates[REFERENCE].setting
             noise = await measure_answer_noise(meter, repeating, split.certify, served)
             stages, reasons = await self._measure_stages(

@@ -9,7 +9,7 @@ from rich.table import Table
 from eval.answer_scores import Fault
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
-from eval.results import Answers, JudgeState, Measured, Result, Verdict
+from eval.results import Answers, Measured, Result, Verdict
 from suffice.options import console, error_console
 
 
@@ -98,7 +98,7 @@ def _print_answers(result: Result, answers: Answers) -> None:
             table.add_row(escape(result.setting(name).label), "", escape(flaw))
     console.print(table)
     console.print(
-        f"Answers {_how_judged(answers.judge)}; {answers.num_calls:,} calls, ${answers.usd:.4f}; "
+        f"Answers {_how_judged(answers)}; {answers.num_calls:,} calls, ${answers.usd:.4f}; "
         f"the race took {answers.race.share_of_grid:.0%} of all settings times questions."
     )
     served = answers.setting(result.reference)
@@ -122,12 +122,14 @@ def _floor(answers: Answers | None) -> str:
     return "" if noise is None else f" (A/A {noise.quality:.3f})"
 
 
-def _how_judged(judge: JudgeState | None) -> str:
+def _how_judged(answers: Answers) -> str:
+    judge = answers.judge
     if judge is None:
         return "scored by their words"
+    calibrated = "corrected by labels" if answers.is_calibrated else "uncalibrated"
     return (
-        f"graded by {judge.model}, uncalibrated, of whose replies {judge.failure_rate:.0%} were no "
-        "verdict"
+        f"graded by {escape(judge.model)} ({calibrated}; {judge.failure_rate:.0%} of the replies "
+        "were no verdict)"
     )
 
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
-from eval.report.bars import draw_blame
 from eval.report.canvas import (
     CHOSEN,
     LINES,
@@ -27,7 +26,7 @@ from eval.results import CurvePoint, Result
 
 def draw_more(result: Result) -> list[Figure]:
     """Draw what the result has figures for, beside the front and the loss."""
-    drawn = (draw_blame, draw_tokens, draw_curve, draw_marginal_value, draw_chunk_sizes)
+    drawn = (draw_tokens, draw_curve, draw_marginal_value, draw_chunk_sizes)
     return [figure for draw in drawn if (figure := draw(result)) is not None]
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from eval.decisions.sequence import Mode
 from eval.errors import ReportError
 from eval.report import words
-from eval.report.bars import draw_loss
+from eval.report.bars import draw_blame, draw_loss
 from eval.report.figures import draw_more
 from eval.report.fronts import draw_answers, draw_front
 from eval.results import Quality, Result, Verdict
@@ -74,6 +74,7 @@ def render_report(result: Result) -> str:
         num_questions=_num_questions(result),
         front=front,
         loss=draw_loss(result),
+        blame=draw_blame(result),
         figures=figures,
         style=Markup((_FOLDER / "style.css").read_text("utf-8")),  # noqa: S704 - our own
     )
@@ -128,5 +129,5 @@ def _amounts(result: Result) -> list[dict[str, str]]:
         now, new = (result.answers.setting(one.name) for one in (served, chosen))
         if now is not None and new is not None:
             qualities = (now.quality.mean, new.quality.mean)
-            rows.insert(0, ("Quality of the answers", words.percent, *qualities))
+            rows = [("Quality of the answers", words.percent, *qualities), *rows[:-1]]
     return [{"name": name, "now": write(now), "new": write(new)} for name, write, now, new in rows]

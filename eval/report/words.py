@@ -1,6 +1,7 @@
 """How the report writes numbers."""
 
 from eval.intervals import MeanInterval
+from eval.results import Labelled
 
 
 def percent(share: float) -> str:
@@ -54,7 +55,7 @@ def signed_seconds(difference: float) -> str:
     return f"{difference:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def percent_interval(interval: MeanInterval) -> str:
+def percent_interval(interval: MeanInterval | Labelled) -> str:
     """Write the bounds of a share, no further than a share can go."""
     return f"{100 * max(interval.low, 0):.1f} to {100 * min(interval.high, 1):.1f}\xa0%"
 

@@ -320,6 +320,10 @@ def test_labels_correct_what_the_judge_says(upstream: Upstream, tmp_path: Path) 
     found = judged(upstream, tmp_path, Grader(), questions()[:40], setting(4))
     grades = found.grades(0)
     assert len(grades) == 40
+    first = next(found.to_label())
+    assert first["id"] in grades
+    assert first["reference"] == "1,000 steps"
+    assert first["question"] == questions()[0].text
     labels = dict.fromkeys([*grades][:10], 1.0) | dict.fromkeys([*grades][10:20], 0.0)
     labelled = correct_mean(grades, labels)
     assert labelled.corrected is not None

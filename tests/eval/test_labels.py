@@ -8,7 +8,7 @@ import pytest
 
 from eval.decisions.prediction_powered import prediction_powered_mean
 from eval.errors import DatasetError
-from eval.labels import answer_id, correct_mean, load_labels, write_unlabelled
+from eval.labels import add_unlabelled, answer_id, correct_mean, load_labels
 
 
 def test_labels_correct_the_mean() -> None:
@@ -43,12 +43,16 @@ def test_what_is_written_is_read_once_it_is_filled_in(tmp_path: Path) -> None:
     answers = [
         {"id": one, "question": "q?", "reference": "r", "answer": "\u00e4"} for one in ("a", "b")
     ]
-    write_unlabelled(path, answers)
+    add_unlabelled(path, answers[::-1])
     assert load_labels(path) == {}
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     lines[1]["score"] = 0.5
-    path.write_text("\n".join(json.dumps(line) for line in lines))
+    path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
     assert load_labels(path) == {"b": 0.5}
+    # Another run adds what is new, and takes nothing away.
+    add_unlabelled(path, [*answers, {**answers[0], "id": "c"}])
+    assert load_labels(path) == {"b": 0.5}
+    assert [json.loads(line)["id"] for line in path.read_text().splitlines()] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -73,4 +77,4 @@ def test_bad_labels(tmp_path: Path, lines: list[str], problem: str) -> None:
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be written"):
-        write_unlabelled(tmp_path / "no" / "labels.jsonl", [])
+        add_unlabelled(tmp_path / "no" / "labels.jsonl", [])

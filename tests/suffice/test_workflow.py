@@ -1,4 +1,4 @@
-"""The workflow in docs/tuning-reference.md is valid, and its commands are ones that `suffice` has."""
+"""The workflow in the reference of tuning is valid; its commands are ones that `suffice` has."""
 
 import re
 import shlex

@@ -18,7 +18,7 @@ from eval.decisions.sequence import Mode
 from eval.errors import ReportError
 from eval.report.page import render_report, write_report
 from eval.results import Quality, Result, Verdict
-from tests.tunings import make_answered, make_answers, make_result
+from tests.tunings import LABELLED, make_answered, make_answers, make_result
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}$x_1$\\1"""
 CHOICES = ("created", "verdict", "test", "mode", "profile", "quality")
@@ -209,6 +209,17 @@ def test_answers_stand_first_when_they_decided() -> None:
     assert "+3.10" in page
     assert "99.7\xa0% of the chunks are the same" in page
     assert page.count("The model server read 2,048 of 4,310 tokens") == 2
+
+
+def test_labels_of_people_are_told() -> None:
+    answers = make_answers()
+    assert "Graded by a model, uncalibrated" in page_of_example(make_answered)
+    served, *others = answers.settings
+    labelled = [served.model_copy(update={"labelled": LABELLED}), *others]
+    result = make_result({"answers": answers.model_copy(update={"settings": labelled})})
+    page = unescape(render_report(result))
+    assert "Graded by a model, corrected by labels of people" in page
+    assert "89.0\xa0% says the judge; by 60 labels 86.1\xa0%, 81.2 to 91.0\xa0%" in page
 
 
 def test_without_answers_nothing_is_said_of_them() -> None:
