@@ -27,7 +27,13 @@ Folder = Annotated[
 File = Annotated[
     Path | None, typer.Option(help="Questions with evidence spans, one JSON object per line.")
 ]
-ResultFile = Annotated[Path, typer.Argument(help="A result.json that `suffice eval tune` wrote.")]
+ResultFile = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder of a tuning, or its result.json.",
+        callback=lambda path: path / "result.json" if path.is_dir() else path,
+    ),
+]
 Chunked = Annotated[bool, typer.Option(help="With --dataset: cut documents as the service does.")]
 
 

@@ -66,7 +66,7 @@ def test_report_lies_beside_the_result_or_where_asked(offline: Suffice, tmp_path
     outcome = offline("eval", "report", "tuning/result.json")
     assert (outcome.code, outcome.out) == (0, "Written to tuning/report.html.\n")
     assert (tmp_path / "tuning" / "report.html").read_text("utf-8") == render_report(result)
-    assert offline("eval", "report", "tuning/result.json", "--output", "a.html").code == 0
+    assert offline("eval", "report", "tuning", "--output", "a.html").code == 0
     assert (tmp_path / "a.html").is_file()
 
 
