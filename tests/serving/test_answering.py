@@ -441,7 +441,7 @@ def test_a_budget_of_steps_holds(served: Application, upstream: Upstream) -> Non
 
 def test_a_budget_of_time_cuts_the_answer(served: Application, upstream: Upstream) -> None:
     upstream.chat = Reply([START, chunk({"content": "Twenty [1]"}), LONG_SECONDS])
-    budget = {"budget": {"max_latency_ms": 700}}
+    budget = {"budget": {"max_latency_ms": 2000}}
     body = ask(served, suffice=budget)
     assert (content(body), body["choices"][0]["finish_reason"]) == ("Twenty [1]", "length")
     assert any("max_latency_ms" in warning for warning in body["suffice"]["warnings"])

@@ -77,6 +77,13 @@ def order(questions: list[Question], tmp_path: Path) -> Order:
     return Order(tmp_path / "questions.jsonl", "default", tmp_path / "tuning", goal=Goal(eps=0.2))
 
 
+@pytest.fixture
+def short_order(questions: list[Question], order: Order) -> Order:
+    """Of too few questions for a certificate, for what does not need one."""
+    write_questions(order.questions, questions[::4])
+    return order
+
+
 def tune(client: Client, order: Order) -> Result:
     home = Home(order.output / "home")
     home.path.mkdir(parents=True, exist_ok=True)
@@ -114,8 +121,10 @@ def test_what_is_certified_is_applied_and_answers(
     assert application.http.delete("/v1/profiles/tuned").status_code == 200
 
 
-def test_other_chunk_sizes_are_tried_and_need_a_reindexing(client: Client, order: Order) -> None:
-    result = tune(client, replace(order, chunk_tokens=(64,), overlaps=(16,)))
+def test_other_chunk_sizes_are_tried_and_need_a_reindexing(
+    client: Client, short_order: Order
+) -> None:
+    result = tune(client, replace(short_order, chunk_tokens=(64,), overlaps=(16,)))
     assert set(result.coverage_at) == {
         "32",
         "32 overlapping by 16",
@@ -125,14 +134,14 @@ def test_other_chunk_sizes_are_tried_and_need_a_reindexing(client: Client, order
     cuts = {one.cut.max_tokens for one in result.settings}
     assert cuts > {32}
     with pytest.raises(SufficeError, match=r"Chunks of 500 tokens .* reads 32 to 254"):
-        tune(client, replace(order, chunk_tokens=(500,)))
+        tune(client, replace(short_order, chunk_tokens=(500,)))
 
 
-def test_headings_are_tried_when_asked_for(client: Client, order: Order) -> None:
-    result = tune(client, replace(order, stages=(Extra.HEADINGS,)))
+def test_headings_are_tried_when_asked_for(client: Client, short_order: Order) -> None:
+    result = tune(client, replace(short_order, stages=(Extra.HEADINGS,)))
     assert HEADINGS in {one.name for one in result.stages}
     assert HEADINGS not in result.not_measured
-    assert len(list((order.output / "logs").iterdir())) == 2
+    assert len(list((short_order.output / "logs").iterdir())) == 2
     thinking = result.not_measured[NAMES[Extra.THINKING]]
     assert thinking == "Answers were not measured: --answers --stages thinking."
 
@@ -145,22 +154,22 @@ def test_stages_of_answers_need_answers(suffice_offline: Suffice) -> None:
     assert "Of --stages only headings can do without --answers" in outcome.err
 
 
-def test_what_was_found_is_kept(client: Client, order: Order) -> None:
-    tune(client, order)
-    [log] = (order.output / "logs").iterdir()
+def test_what_was_found_is_kept(client: Client, short_order: Order) -> None:
+    tune(client, short_order)
+    [log] = (short_order.output / "logs").iterdir()
     written = log.stat().st_mtime_ns
-    tune(client, order)
+    tune(client, short_order)
     assert log.stat().st_mtime_ns == written
 
 
 def test_words_are_ranked_as_the_settings_say(
-    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+    client: Client, short_order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference BM25 gives other scores than the engine, so it has a record of its own."""
-    tune(client, order)
+    tune(client, short_order)
     monkeypatch.setenv("RETRIEVAL_LEXICAL", "rank_bm25")
-    tune(client, order)
-    logs = [path.read_text() for path in (order.output / "logs").iterdir()]
+    tune(client, short_order)
+    logs = [path.read_text() for path in (short_order.output / "logs").iterdir()]
     records = [
         {
             line["question_id"]: line["lexical"]
@@ -197,19 +206,19 @@ def test_evidence_that_is_gone_is_told(
 
 
 def test_documents_that_change_meanwhile_void_the_result(
-    client: Client, order: Order, application: Application, monkeypatch: pytest.MonkeyPatch
+    client: Client, short_order: Order, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def change_and_load(settings: RetrievalSettings, name: str) -> Embedder:
         application.ingest("new.md", "Another house.")
         return load(settings, name)
 
-    home = Home(order.output)
+    home = Home(short_order.output)
     home.path.mkdir(parents=True)
     with pytest.raises(SufficeError, match="came, went or changed while they were measured"):
-        run_tuning(client, home, order, load=change_and_load)
+        run_tuning(client, home, short_order, load=change_and_load)
     [document] = [one for one in client.documents("default") if one["filename"] == "new.md"]
     client.delete(document["id"])
-    assert not (order.output / "result.json").exists()
+    assert not (short_order.output / "result.json").exists()
 
 
 def test_another_embedder_is_refused(client: Client, order: Order) -> None:
