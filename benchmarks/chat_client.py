@@ -87,7 +87,7 @@ class Refused(Exception):  # noqa: N818 - an answer, too
     """
 
     def __init__(self, status: int, seconds: float, text: str) -> None:
-        super().__init__(f"{status}: {text}")
+        super().__init__(status, seconds, text)  # all of them, so that it can be pickled
         self.status = status
         self.seconds = seconds
 
@@ -116,6 +116,30 @@ async def stream_all(
         if isinstance(answer, BaseException) and not isinstance(answer, Exception):
             raise answer
     return [answer for answer in answers if isinstance(answer, Streamed | Exception)]
+
+
+async def stream_in_turn(
+    url: str,
+    key: str | None,
+    bodies: Sequence[dict[str, Any]],
+    num_streams: int,
+    timeout_seconds: float,
+) -> list[Streamed | Exception]:
+    """Ask for all completions, never more at a time than there are streams."""
+    answers: list[Streamed | Exception] = []
+    waiting = iter(bodies)
+    limits = httpx.Limits(max_connections=num_streams, max_keepalive_connections=num_streams)
+    async with httpx.AsyncClient(timeout=timeout_seconds, limits=limits) as client:
+
+        async def ask() -> None:
+            for body in waiting:
+                try:
+                    answers.append(await _stream(client, url, key, body))
+                except (httpx.HTTPError, Refused, RuntimeError) as error:
+                    answers.append(error)
+
+        await asyncio.gather(*(ask() for _ in range(num_streams)))
+    return answers
 
 
 async def _stream(

@@ -66,7 +66,7 @@ def run_service(
         command = [sys.executable, "-m", "suffice", "serve", "--port", "0"]
         process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)  # noqa: S603
         try:
-            yield ServiceProcess(_wait_for_address(home), process)
+            yield ServiceProcess(_wait_for_address(home, process), process)
         finally:
             process.terminate()
             process.wait()
@@ -101,9 +101,11 @@ class PeakMemory:
                 self.peaks_mb[name] = round(max(memory, self.peaks_mb.get(name, 0.0)))
 
 
-def _wait_for_address(home: Path) -> str:
+def _wait_for_address(home: Path, process: "subprocess.Popen[bytes]") -> str:
     deadline = time.monotonic() + START_SECONDS
     while (url := Home(home).read_address()) is None:
+        if process.poll() is not None:
+            raise RuntimeError(f"The service ended with {process.returncode} instead of starting.")
         if time.monotonic() > deadline:
             raise TimeoutError("The service did not start.")
         time.sleep(0.1)

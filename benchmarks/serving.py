@@ -64,7 +64,7 @@ def main() -> None:
         script = Path(__file__).parents[1] / "tests" / "vllm" / "make_tiny_model.py"
         subprocess.run([PYTHON, script, model], check=True, capture_output=True)  # noqa: S603
         vllm = stack.enter_context(run_vllm(model, VLLM_FLAGS))
-        proxy = stack.enter_context(run_proxy(vllm))
+        proxy = stack.enter_context(run_proxy(vllm.root))
         for part in arguments.part or PARTS:
             if part == "latency":
                 figures[part] = {

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from tests.serving.application import run_in_thread
-from tests.vllm.conftest import API_KEY, VllmServer
+from tests.vllm.conftest import API_KEY
 from tests.vllm.exchanges import Exchange
 
 
@@ -69,9 +69,9 @@ class Proxy:
 
 
 @contextmanager
-def run_proxy(server: VllmServer) -> Iterator[Proxy]:
-    """Run a proxy in front of a server."""
-    proxy = Proxy(server.root)
+def run_proxy(root: str) -> Iterator[Proxy]:
+    """Run a proxy in front of the server at an address, without `/v1`."""
+    proxy = Proxy(root)
     config = uvicorn.Config(proxy, port=0, lifespan="off", log_config=None, log_level="critical")
     with run_in_thread(uvicorn.Server(config)) as url:
         proxy.url = f"{url}/v1"

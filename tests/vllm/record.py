@@ -25,7 +25,7 @@ def main() -> None:
         model = Path(folder) / "model"
         script = Path(__file__).with_name("make_tiny_model.py")
         subprocess.run([PYTHON, script, model], check=True, capture_output=True)
-        with run_vllm(model, FLAGS) as server, run_proxy(server) as proxy:
+        with run_vllm(model, FLAGS) as server, run_proxy(server.root) as proxy:
             for name in sys.argv[1:] or CASES:
                 asyncio.run(record(name, CASES[name], server, proxy))
                 exchange = proxy.exchanges[-1]
