@@ -6,6 +6,8 @@ again goes on where it was.
 """
 
 import logging
+import sqlite3
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +41,9 @@ STOP_TIMEOUT_SECONDS = 15
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
 _PAGE = 1000
+# From this Python on DBOS asks SQLite for milliseconds, which this SQLite is the first to know.
+_PYTHON_WITH_MILLISECONDS = (3, 12)
+_SQLITE_WITH_MILLISECONDS = (3, 42)
 logger = logging.getLogger(__name__)
 
 # DBOS finds workflows by their function and is itself one per process, so this is, too.
@@ -66,6 +71,7 @@ class Jobs:
             enable_otlp=False,
         )
         if self._database_url.startswith("sqlite"):
+            check_sqlite()
             config["system_database_engine"] = _sqlite_engine(self._database_url)
         # Before the first job can write anything.
         unfinished = self._pipeline.catalog.list_unfinished()
@@ -303,6 +309,23 @@ def _list_jobs(status: list[str], limit: int | None = _PAGE) -> list[tuple[str, 
     """Return the ids of jobs, each with the version it was queued by."""
     jobs = DBOS.list_workflows(status=status, limit=limit, load_input=False, load_output=False)
     return [(job.workflow_id, job.app_version) for job in jobs]
+
+
+def check_sqlite(
+    python: tuple[int, ...] = sys.version_info[:2],
+    sqlite: tuple[int, ...] = sqlite3.sqlite_version_info,
+) -> None:
+    """Refuse a SQLite that cannot hold the jobs.
+
+    Raises:
+        CatalogUnavailableError: it is too old for this Python.
+    """
+    if python >= _PYTHON_WITH_MILLISECONDS and sqlite < _SQLITE_WITH_MILLISECONDS:
+        raise CatalogUnavailableError(
+            f"Python {'.'.join(map(str, python))} has SQLite {'.'.join(map(str, sqlite))} here, "
+            "and jobs need 3.42 or newer with it. Take Python 3.11, one that brings its own "
+            "SQLite, or Postgres (INGEST_DATABASE_URL)."
+        )
 
 
 def _sqlite_engine(url: str) -> sa.Engine:

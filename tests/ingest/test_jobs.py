@@ -9,7 +9,7 @@ import pytest
 
 from ingest import jobs
 from ingest.documents import Document, Status
-from ingest.errors import QueueFullError
+from ingest.errors import CatalogUnavailableError, QueueFullError
 from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError
 from tests.fakes import GatedEmbedder, HashEmbedder
@@ -222,3 +222,22 @@ def wait_until_a_job_has_ended() -> None:
     while not jobs._list_jobs(jobs.ENDED):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("python", "sqlite", "is_fine"),
+    [
+        ((3, 11), (3, 40, 1), True),
+        ((3, 12), (3, 42, 0), True),
+        ((3, 12), (3, 40, 1), False),
+        ((3, 13), (3, 41, 2), False),
+    ],
+)
+def test_a_sqlite_that_is_too_old_is_told(
+    python: tuple[int, ...], sqlite: tuple[int, ...], *, is_fine: bool
+) -> None:
+    if is_fine:
+        jobs.check_sqlite(python, sqlite)
+    else:
+        with pytest.raises(CatalogUnavailableError, match=r"has SQLite 3\.4.*3\.42 or newer"):
+            jobs.check_sqlite(python, sqlite)
