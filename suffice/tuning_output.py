@@ -52,7 +52,7 @@ def print_result(result: Result, folder: Path) -> None:
     console.print(f"The report: {folder / 'report.html'}", markup=False)
     if decision.questions_needed is not None:
         wanted = counts.num_answerable + counts.num_unanswerable + decision.questions_needed
-        console.print(f"As many made by rule: suffice eval synth more.jsonl --number {wanted}")
+        console.print(f"To make as many: suffice eval synth more.jsonl --number {wanted}")
     if decision.verdict is Verdict.CERTIFIED:
         console.print(f"Serve it: suffice eval apply {folder}", markup=False)
 
@@ -107,7 +107,6 @@ def _print_answers(result: Result, answers: Answers) -> None:
             f"{number} {fault}" for fault, number in served.faults.items() if fault != Fault.NONE
         ]
         console.print(f"Wrong now, of {len(served.items)}: {', '.join(wrong)}.")
-
     if answers.noise is not None:
         noise = answers.noise
         console.print(

@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from typing import Any
+from zlib import crc32
 
 from tests.serving.upstream import Reply, stream_reply
 
@@ -15,16 +16,14 @@ class Author:
 
     Attributes:
         num_asked: prompts by their purpose.
-        num_garbled: those of them that got garbage.
         quote: instead of the first sentence of the passage; None: that.
         knows: whether it gives right answers without documents.
         finds: whether it finds answers to what should have none.
-        garbage: every so many-th reply is none; 0: none of them.
+        garbage: one prompt in so many gets none, always the same ones; 0: none of them.
     """
 
     def __init__(self) -> None:
         self.num_asked: Counter[str] = Counter()
-        self.num_garbled: Counter[str] = Counter()
         self.quote: str | None = None
         self.knows = False
         self.finds = False
@@ -43,8 +42,7 @@ class Author:
             if words in instructions
         )
         self.num_asked[purpose] += 1
-        if self.garbage and self.num_asked.total() % self.garbage == 0:
-            self.num_garbled[purpose] += 1
+        if self.garbage and crc32(prompt.encode()) % self.garbage == 0:
             return stream_reply("I would rather ", "talk about {cats}.")
         return stream_reply("```json\n", json.dumps(self._reply(purpose, prompt)), "\n```")
 
