@@ -15,7 +15,7 @@ from ingest.texts import CanonicalText
 
 # Raise when parsers give another text for the same bytes: documents are then ingested anew at the
 # next start.
-PARSER_VERSION = 4
+PARSER_VERSION = 5
 CACHED_TEXTS = 64
 
 

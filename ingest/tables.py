@@ -1,15 +1,21 @@
-"""Tables in a canonical text: rows that begin with `|`, a line of dashes below the first."""
+"""Tables in a canonical text: rows that begin with `|`, a line of dashes below the first.
+
+A blank line between rows is the end of a page.
+"""
 
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
+# Both begin at their first bar.
+_ROW = r"\| [^\n]*+ (?:\n|\Z)"
+_DASHES = r"\| (?=[^\n]*-) [|:\-\t\ ]*+ (?:\n|\Z)"
 _TABLE = re.compile(
-    r"""
+    rf"""
     ^ [^\S\n]*+ \| [^\n]*+ (?P<header_end>\n)
-      [^\S\n]*+ (?P<dashes>\|) (?=[^\n]*-) [|:\-\t\ ]*+ (?:\n|\Z)
-    (?: [^\S\n]*+ (?P<first_row>\|) [^\n]*+ (?:\n|\Z)
-        (?: [^\S\n]*+ \| [^\n]*+ (?:\n|\Z) )*+ )?+
+      [^\S\n]*+ (?P<dashes>{_DASHES})
+    (?: [^\S\n]*+ (?P<first_row>{_ROW})
+        (?: \n?+ [^\S\n]*+ (?! {_ROW} [^\S\n]*+ {_DASHES}) {_ROW} )*+ )?+
     """,
     re.MULTILINE | re.VERBOSE,
 )

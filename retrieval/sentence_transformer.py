@@ -166,9 +166,8 @@ class SentenceTransformerEmbedder:
         return list(vectors)
 
     def _spread_batches(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return batches for all workers: few texts are spread over all of them."""
-        lengths = self._lengths(texts)
-        return _batches(lengths, min(self._batch_tokens, -(-sum(lengths) // self._num_workers)))
+        """Return batches for all workers, see `_batches`."""
+        return _batches(self._lengths(texts), self._batch_tokens, self._num_workers)
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of each text that are read."""
@@ -185,14 +184,22 @@ class SentenceTransformerEmbedder:
         return TokenVectors([encoding.offsets[i] for i in tokens], vectors / norms)
 
 
-def _batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
-    """Group the positions of texts of like length, longest first, by tokens with padding."""
+def _batches(lengths: Sequence[int], max_tokens: int, num_workers: int = 1) -> list[list[int]]:
+    """Group the positions of texts of like length, longest first, by tokens with padding.
+
+    No batch holds more than a worker's share of the tokens that are left, so that the last ones
+    are small and all workers end at about the same time.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    tokens_left = sum(lengths)
     batches: list[list[int]] = []
-    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= max_tokens:
-            batches[-1].append(i)
-        else:
-            batches.append([i])
+    start = 0
+    while start < len(order):
+        limit = min(max_tokens, -(-tokens_left // num_workers))
+        batch = order[start : start + max(1, limit // max(1, lengths[order[start]]))]
+        tokens_left -= sum(lengths[i] for i in batch)
+        batches.append(batch)
+        start += len(batch)
     return batches
 
 

@@ -1,7 +1,7 @@
 """The lines of all pages as one canonical text."""
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from ingest.parsers.hyphens import Hyphenation
 from ingest.parsers.page_lines import Line
@@ -19,6 +19,7 @@ def write_pages(pages: Sequence[Sequence[Line]]) -> tuple[list[str], list[list[_
     a blank line.
     """
     hyphenation = Hyphenation(line.text for lines in pages for line in lines if not line.in_table)
+    _join_across_pages([lines for lines in pages if lines], hyphenation)
     written = [_write(lines, hyphenation) for lines in pages]
     return [text for text, _ in written], [spans for _, spans in written]
 
@@ -59,6 +60,16 @@ def _write(lines: Sequence[Line], hyphenation: Hyphenation) -> tuple[str, list[_
             spans.append((start, length, line.heading_level))
         level = line.heading_level
     return "".join(parts), spans
+
+
+def _join_across_pages(pages: Sequence[Sequence[Line]], hyphenation: Hyphenation) -> None:
+    """Put words together that are broken between two pages."""
+    for above, below in pairwise(pages):
+        last, first = above[-1], below[0]
+        if not last.in_table and not first.in_table:
+            joined = hyphenation.join(last.text, first.text)
+            if joined:
+                last.text, first.text = joined
 
 
 def _whole_words(lines: Sequence[Line], hyphenation: Hyphenation) -> Iterable[tuple[Line, str]]:

@@ -28,6 +28,7 @@ from ingest.parsers.pdf_headings import body_size, mark_headings
 from ingest.parsers.pdf_metadata import read_metadata
 from ingest.parsers.pdf_repairs import with_all_pages, with_object_streams
 from ingest.parsers.running_lines import without_running_lines
+from ingest.parsers.split_tables import continue_tables
 from ingest.parsers.unread_pages import UnreadPages
 from ingest.texts import CanonicalText
 
@@ -72,6 +73,7 @@ def parse_pdf(
         metadata = read_metadata(document, data, fallback)
     if not outline:
         mark_headings(bodies)
+    continue_tables(bodies)
     texts, spans = write_pages(bodies)
     starts = page_starts(texts)
     return CanonicalText(

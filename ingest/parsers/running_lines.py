@@ -21,6 +21,10 @@ _MAX_CHARACTERS = 150
 _MAX_SIZE = 1.15
 # Room between a running line and the body, in type sizes.
 _MIN_ROOM = 0.4
+# Pages may be numbered from any place, but with words beside it a number far from that of the page
+# counts something else: the invoices of a file, one on each page.
+_MAX_SHIFT = 30
+_BARE = re.compile(r"[\W_]*(?:p|pp|page|seite|p\u00e1gina|pagina)?[\W_]*", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,4}(?![\d.,]\d)")
 _ROMAN = re.compile(r"(?=[ivxlc])(xc|xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
 _ROMAN_DIGITS = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
@@ -56,7 +60,8 @@ def without_running_lines(pages: Sequence[PageLines], body_size: float) -> list[
 def _edges(page: PageLines) -> tuple[list[Line], list[Line]]:
     """Return the lines near the top and near the bottom, the outermost first."""
     zone = _ZONE * (page.top - page.bottom)
-    lines = [line for line in page.lines if len(line.text) <= _MAX_CHARACTERS]
+    # A table that goes on over pages has its header on each of them.
+    lines = [line for line in page.lines if len(line.text) <= _MAX_CHARACTERS and not line.in_table]
     top = [line for line in lines if line.bottom > page.top - zone]
     bottom = [line for line in lines if line.top < page.bottom + zone]
     top.sort(key=lambda line: -line.top)
@@ -69,7 +74,10 @@ def _keys(line: Line, index: int) -> Iterator[_Key]:
     text = line.text.casefold()
     yield text, "", None
     for number in _NUMBER.finditer(text):
-        yield text[: number.start()], text[number.end() :], int(number.group()) - index
+        before, after = text[: number.start()], text[number.end() :]
+        shift = int(number.group()) - index
+        if abs(shift) <= _MAX_SHIFT or _BARE.fullmatch(before + after):
+            yield before, after, shift
     if _ROMAN.fullmatch(text):
         yield "roman", "", _roman(text) - index
 

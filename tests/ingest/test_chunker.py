@@ -352,6 +352,14 @@ def test_table_cut_between_rows_keeps_its_header() -> None:
         assert re.fullmatch(r"(\| thing \d+ \| \d+ euro \|\n?)+", chunk.text)
 
 
+def test_rows_on_the_next_page_have_the_header_of_their_table() -> None:
+    rows = "\n".join(f"| thing {n} | {n} euro |" for n in range(20))
+    others = split(f"{TABLE}{rows}\n\n{rows}")[1:]
+    assert {chunk.table_header for chunk in others} == {"| Article | Price |"}
+    own = split(f"{TABLE}{rows}\n\n| Colour | Size |\n|---|---|\n{rows}")
+    assert own[-1].table_header == "| Colour | Size |"
+
+
 def test_text_after_a_table_has_no_header() -> None:
     source = TABLE + "| a | b |\n" * 9 + f"\n{sentence(30)}"
     headers = {chunk.text[0]: chunk.table_header for chunk in split(source)[1:]}

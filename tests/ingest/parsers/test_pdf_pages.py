@@ -1,5 +1,7 @@
 """Pages of many layouts with the text that a reader expects, checked to the letter."""
 
+from itertools import islice
+
 import pytest
 
 from ingest.parsers.pdf import parse_pdf
@@ -288,6 +290,59 @@ def test_running_lines_go_and_body_text_stays() -> None:
     ]
     text = parse_pdf(make_pdf(*pages), 4)
     assert text.text == f"{LEFT}\n\n{RIGHT}\n\n{LEFT}\n\n{RIGHT}"
+
+
+def split_table(*headers: tuple[str, ...] | None) -> list[str]:
+    """Return the texts of pages that are full of one table, each with the header given for it."""
+    numbers = iter(range(1, 100))
+    contents = []
+    for header in headers:
+        cells = [(f"Hive {number}", f"{number}0 kg") for number in islice(numbers, 4)]
+        lines = [header, *cells] if header else cells
+        contents.append(
+            "".join(
+                show(60, 800 - 18 * n, one) + show(300, 800 - 18 * n, other)
+                for n, (one, other) in enumerate(lines)
+            )
+        )
+    text = parse_pdf(make_pdf(*contents), len(headers))
+    ends = [*text.page_starts[1:], None]
+    return [text.text[start:end].strip() for start, end in zip(text.page_starts, ends, strict=True)]
+
+
+def written(numbers: range) -> str:
+    return "\n".join(f"| Hive {n} | {n}0 kg |" for n in numbers)
+
+
+HEADER = "| Name | Honey |\n| --- | --- |\n"
+
+
+def test_table_that_goes_on_over_pages_has_one_header() -> None:
+    assert split_table(("Name", "Honey"), None, None) == [
+        HEADER + written(range(1, 5)),
+        written(range(5, 9)),
+        written(range(9, 13)),
+    ]
+
+
+def test_header_of_a_table_stands_on_every_page_where_the_file_has_it() -> None:
+    assert split_table(*[("Name", "Honey")] * 4)[1:3] == [
+        HEADER + written(range(5, 9)),
+        HEADER + written(range(9, 13)),
+    ]
+
+
+def test_table_with_a_header_of_its_own_is_a_new_one() -> None:
+    assert split_table(("Name", "Honey"), ("Hive", "Wax"))[1] == (
+        "| Hive | Wax |\n| --- | --- |\n" + written(range(5, 9))
+    )
+
+
+def test_word_that_is_broken_between_pages() -> None:
+    pages = (show_lines(60, 700, "They keep the tempera-"), show_lines(60, 700, "ture even."))
+    text = parse_pdf(make_pdf(*pages), 2)
+    assert text.text == "They keep the temperature\n\neven."
+    assert text.page_at(text.text.index("even")) == 2
 
 
 def test_chapters_and_repeated_body_text_are_no_running_lines() -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from ingest.parsers.page_lines import Line, PageLines
 from ingest.parsers.running_lines import without_running_lines
 
@@ -21,6 +23,21 @@ def test_page_numbers_count_up() -> None:
     assert texts(pages) == [["body"]] * 4
     prices = [page(line("body", 700), line(n, 30)) for n in ("12", "90", "31", "7")]
     assert texts(prices) == [["body", n] for n in ("12", "90", "31", "7")]
+
+
+def test_number_with_words_beside_it_is_that_of_a_page_only_if_it_is_near() -> None:
+    footers = [page(line("body", 700), line(f"Report, page {n}", 30)) for n in range(3, 7)]
+    assert texts(footers) == [["body"]] * 4
+    invoices = [page(line(f"Invoice {n}", 810), line("body", 700)) for n in range(1001, 1005)]
+    assert texts(invoices) == [[f"Invoice {n}", "body"] for n in range(1001, 1005)]
+    excerpt = [page(line("body", 700), line(f"Page {n}", 30)) for n in range(1243, 1247)]
+    assert texts(excerpt) == [["body"]] * 4
+
+
+def test_header_of_a_table_on_each_page_stays() -> None:
+    header = replace(line("| Bee | Honey |\n| --- | --- |", 800), in_table=True)
+    pages = [page(header, line("body", 700)) for _ in range(4)]
+    assert texts(pages) == [[header.text, "body"]] * 4
 
 
 def test_roman_page_numbers() -> None:
