@@ -15,6 +15,9 @@ _TINY_POINTS = 1.0
 # An image of this share of the page beneath invisible text makes it a scan with its OCR.
 _SCAN_SHARE = 0.5
 _MAX_PIXELS = 25_000_000
+_THUMBNAIL_SCALE = 0.2
+# Of 255, the least brightness of paper.
+_PAPER = 180
 
 
 class Visibility:
@@ -67,6 +70,16 @@ class Visibility:
                 return self._is_scan
             case _:
                 return True
+
+
+def shows_paper(page: PdfPage) -> bool:
+    """Tell whether an image covers the page that is as bright as paper, which photos are not."""
+    if not _is_scan(page):
+        return False
+    bitmap = page.render(scale=_THUMBNAIL_SCALE, grayscale=True)
+    brightness = bitmap.to_pil().histogram()
+    bitmap.close()
+    return sum(brightness[_PAPER:]) > sum(brightness) / 2
 
 
 def _is_scan(page: PdfPage) -> bool:

@@ -22,6 +22,7 @@ from ingest.parsers.page_text import (
     to_headings,
     write_pages,
 )
+from ingest.parsers.page_visibility import shows_paper
 from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
 from ingest.parsers.pdf_fallback import Fallback
 from ingest.parsers.pdf_headings import body_size, mark_headings
@@ -32,6 +33,10 @@ from ingest.parsers.split_tables import continue_tables
 from ingest.parsers.unread_pages import UnreadPages
 from ingest.texts import CanonicalText
 
+# With less text of its own, an image of paper may be all that a page has to say.
+_FEW_CHARACTERS = 100
+# What OCR finds on such a page is added when it is so many times as long.
+_MUCH_MORE = 2
 # A page of so many lines, most of a single letter, is one that PDFium took for vertical text.
 _MIN_SCRAMBLED_LINES = 20
 
@@ -150,29 +155,33 @@ def _read_scans(
     read: list[int] = []
     unread = UnreadPages()
     for index, page in enumerate(pages):
-        if bodies[index]:
+        num_characters = sum(len(line.text) for line in bodies[index])
+        if num_characters >= _FEW_CHARACTERS:
             continue
         if page.is_damaged:
             unread.add_damaged(index + 1)
             continue
         try:
-            if page.num_objects and _may_show_text(document, index):
-                bodies[index] = ocr_lines(tesseract.read(render(document, index)))
-                read.append(index + 1)
-            else:
+            if page.num_objects and _may_show_text(document, index, has_text=num_characters > 0):
+                lines = ocr_lines(tesseract.read(render(document, index)))
+                if sum(len(line.text) for line in lines) >= _MUCH_MORE * num_characters:
+                    bodies[index] += lines
+                    read.append(index + 1)
+            elif not bodies[index]:
                 bodies[index] = page.lines  # nothing but a header or a page number
         except OcrError as error:
             unread.add_scan(index + 1, str(error))
-            bodies[index] = page.lines
+            bodies[index] = bodies[index] or page.lines
         except (PdfiumError, ValueError):
             unread.add_damaged(index + 1)
     return tuple(read), unread
 
 
-def _may_show_text(document: PdfDocument, index: int) -> bool:
+def _may_show_text(document: PdfDocument, index: int, *, has_text: bool) -> bool:
+    """Tell whether the image of a page may say more than its text."""
     page = document[index]
     try:
-        return may_show_text(page)
+        return shows_paper(page) if has_text else may_show_text(page)
     finally:
         page.close()
 

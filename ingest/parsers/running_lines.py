@@ -23,8 +23,8 @@ _MAX_SIZE = 1.15
 _MIN_ROOM = 0.4
 # Pages may be numbered from any place, but with words beside it a number far from that of the page
 # counts something else: the invoices of a file, one on each page.
-_MAX_SHIFT = 30
-_BARE = re.compile(r"[\W_]*(?:p|pp|page|seite|p\u00e1gina|pagina)?[\W_]*", re.IGNORECASE)
+_MAX_SHIFT = 100
+_BARE = re.compile(r"[\W_]*(?:[a-z]{1,2}|page|seite|p\u00e1gina|pagina)?[\W_]*", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,4}(?![\d.,]\d)")
 _ROMAN = re.compile(r"(?=[ivxlc])(xc|xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
 _ROMAN_DIGITS = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}

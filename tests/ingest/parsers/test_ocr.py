@@ -80,6 +80,25 @@ def test_stamp_on_every_page_does_not_hide_that_they_are_scans() -> None:
 
 
 @needs_tesseract
+def test_scan_with_a_stamp_is_read() -> None:
+    writer = writer_with(["Received 12 March", "The lamp"])
+    add_image(writer, writer.pages[0], picture("The lamp burned oil for many years in the hall"))
+    add_image(writer, writer.pages[1], picture("").point(lambda brightness: brightness // 4))
+    text = parse_pdf(pdf(writer), 2)
+    assert "burned oil for many years" in text.text
+    assert (text.ocr_pages, text.unreadable_pages) == ((1,), ())
+
+
+def test_scan_with_a_stamp_is_named_without_tesseract(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    writer = writer_with(["Received 12 March", "Received 13 March"])
+    add_image(writer, writer.pages[0], picture("The lamp burned oil"))
+    text = parse_pdf(pdf(writer), 2)
+    assert "Received 12 March" in text.text
+    assert text.unreadable_pages == (1,)
+
+
+@needs_tesseract
 def test_picture_without_words_is_no_text() -> None:
     with pytest.raises(UnreadableFileError, match="found no text") as caught:
         parse_scan(encoded(Image.new("RGB", (300, 300), "white"), kind="PNG"), 1)

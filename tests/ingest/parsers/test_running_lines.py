@@ -30,8 +30,9 @@ def test_number_with_words_beside_it_is_that_of_a_page_only_if_it_is_near() -> N
     assert texts(footers) == [["body"]] * 4
     invoices = [page(line(f"Invoice {n}", 810), line("body", 700)) for n in range(1001, 1005)]
     assert texts(invoices) == [[f"Invoice {n}", "body"] for n in range(1001, 1005)]
-    excerpt = [page(line("body", 700), line(f"Page {n}", 30)) for n in range(1243, 1247)]
-    assert texts(excerpt) == [["body"]] * 4
+    for label in ("Page {}", "F-{}", "- {} -"):
+        excerpt = [page(line("body", 700), line(label.format(n), 30)) for n in range(1243, 1247)]
+        assert texts(excerpt) == [["body"]] * 4
 
 
 def test_header_of_a_table_on_each_page_stays() -> None:
