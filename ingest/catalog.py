@@ -182,6 +182,17 @@ class Catalog:
         with self._database.reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
+    def list_reading(self, revision: str, media_type: str) -> list[Document]:
+        """Return the searchable documents that share the text of a revision."""
+        final_states = [status for status in Status if status.is_searchable]
+        query = sa.select(documents).where(
+            documents.c.revision == revision,
+            documents.c.media_type == media_type,
+            documents.c.status.in_(final_states),
+        )
+        with self._database.reading() as connection:
+            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+
     def put(self, document: Document) -> None:
         """Insert a document, or replace the row of the same id."""
         values = _to_row(document)

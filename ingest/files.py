@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -17,6 +17,8 @@ from ingest.texts import CanonicalText
 # next start.
 PARSER_VERSION = 5
 CACHED_TEXTS = 64
+# Of all texts in memory together, but for a single one that is longer.
+CACHED_CHARACTERS = 16_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,57 @@ class Received:
     num_bytes: int
 
 
+class Receiving:
+    """An upload on its way to disk, hashed as it comes; what is beyond the limit is not written."""
+
+    def __init__(self, work: Path, max_bytes: int) -> None:
+        handle, name = tempfile.mkstemp(dir=work, prefix="upload-")
+        self._path = Path(name)
+        self._file = os.fdopen(handle, "wb")
+        self._max_bytes = max_bytes
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether there are more bytes than the limit."""
+        return self._size > self._max_bytes
+
+    def write(self, piece: bytes) -> None:
+        """Add bytes at the end."""
+        self._size += len(piece)
+        if self.is_too_large:
+            self.close()
+        else:
+            self._digest.update(piece)
+            self._file.write(piece)
+
+    def finish(self) -> Received:
+        """Return the upload, which is on disk now.
+
+        Raises:
+            EmptyUploadError: it has no bytes.
+            UploadTooLargeError: it has more than the limit.
+        """
+        if self.is_too_large:
+            raise UploadTooLargeError(
+                f"The file is larger than the limit of {self._max_bytes:,} bytes. Split it, or "
+                "raise INGEST_MAX_UPLOAD_BYTES."
+            )
+        if self._size == 0:
+            raise EmptyUploadError("The file is empty. Upload a file with content.")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return Received(self._path, self._digest.hexdigest(), self._size)
+
+    def close(self) -> None:
+        """Remove the file, unless it was kept; may be called again."""
+        self._file.close()
+        if self._path.exists():  # asked first: unlinking waits for other threads' syncs
+            self._path.unlink()
+
+
 class FileStore:
     """Originals by SHA-256. The same bytes are stored once, whatever they are called."""
 
@@ -35,32 +88,9 @@ class FileStore:
         self._root = root
         self._work = work
 
-    def receive(self, pieces: Iterable[bytes], max_bytes: int) -> Received:
-        """Write an upload to disk and hash it on the way.
-
-        Raises:
-            EmptyUploadError: it has no bytes.
-            UploadTooLargeError: it has more than `max_bytes`.
-        """
-        digest = hashlib.sha256()
-        size = 0
-        handle, name = tempfile.mkstemp(dir=self._work, prefix="upload-")
-        path = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                for piece in pieces:
-                    size += len(piece)
-                    _check_size(size, max_bytes)
-                    digest.update(piece)
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            if size == 0:
-                raise EmptyUploadError("The file is empty. Upload a file with content.")
-        except BaseException:
-            path.unlink()
-            raise
-        return Received(path, digest.hexdigest(), size)
+    def begin(self, max_bytes: int) -> Receiving:
+        """Make room for an upload of at most so many bytes."""
+        return Receiving(self._work, max_bytes)
 
     def keep(self, received: Received) -> None:
         """Move an upload to its place."""
@@ -82,14 +112,6 @@ class FileStore:
         self.path(revision).unlink(missing_ok=True)
 
 
-def _check_size(size: int, max_bytes: int) -> None:
-    if size > max_bytes:
-        raise UploadTooLargeError(
-            f"The file is larger than the limit of {max_bytes:,} bytes. Split it, or raise "
-            "INGEST_MAX_UPLOAD_BYTES."
-        )
-
-
 class TextStore:
     """Canonical texts by revision and media type, with the last used ones in memory.
 
@@ -105,10 +127,15 @@ class TextStore:
     def save(self, revision: str, media_type: str, text: CanonicalText) -> None:
         """Store a text; a crash leaves the old state or the new one, nothing between."""
         path = self._path(revision, media_type)
-        handle, new = tempfile.mkstemp(dir=self._work, prefix="text-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(text), file, ensure_ascii=False)
-        Path(new).replace(path)
+        handle, name = tempfile.mkstemp(dir=self._work, prefix="text-")
+        new = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(asdict(text), file, ensure_ascii=False)
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
 
     def load(self, revision: str, media_type: str | None = None) -> CanonicalText | None:
         """Return a text, or None when this parser version has not made it yet.
@@ -127,7 +154,7 @@ class TextStore:
                 return None
             text = CanonicalText.from_json(json.loads(path.read_text(encoding="utf-8")))
             self._cache[path] = text
-            while len(self._cache) > CACHED_TEXTS:
+            while self._is_crowded():
                 self._cache.popitem(last=False)
         return text
 
@@ -146,6 +173,12 @@ class TextStore:
             with self._lock:
                 self._cache.pop(path, None)
                 path.unlink(missing_ok=True)
+
+    def _is_crowded(self) -> bool:
+        num_characters = sum(len(text.text) for text in self._cache.values())
+        return len(self._cache) > CACHED_TEXTS or (
+            len(self._cache) > 1 and num_characters > CACHED_CHARACTERS
+        )
 
     def _path(self, revision: str, media_type: str) -> Path:
         kind = media_type.replace("/", "_")

@@ -4,7 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from ingest.errors import (
     QueueFullError,
     UnreadableFileError,
 )
-from ingest.files import PARSER_VERSION, Received
+from ingest.files import PARSER_VERSION, Received, Receiving
 from ingest.jobs import Jobs
 from ingest.parsers.media_types import detect_media_type
 from ingest.pipeline import Pipeline
@@ -49,7 +49,7 @@ class Upload:
 
     Attributes:
         filename: as the user calls it; decides between kinds of text, never between kinds of file.
-        pieces: the bytes.
+        content: the bytes in pieces, or what has received them, see `Library.begin`.
         collection: where to.
         external_id: the user's own id; None takes the file name.
         metadata: kept and returned with the document; None keeps what it has.
@@ -57,7 +57,7 @@ class Upload:
     """
 
     filename: str
-    pieces: Iterable[bytes]
+    content: Iterable[bytes] | Receiving
     collection: str
     external_id: str | None
     metadata: Mapping[str, Any] | None
@@ -102,6 +102,10 @@ class Library:
         self._max_upload_bytes = max_upload_bytes
         self._max_queued = max_queued
 
+    def begin(self) -> Receiving:
+        """Make room for the bytes of an upload that is still coming in."""
+        return self._pipeline.files.begin(self._max_upload_bytes)
+
     def add(self, upload: Upload) -> tuple[Document, bool]:
         """Accept a file; return its document and whether there is anything to do.
 
@@ -118,15 +122,17 @@ class Library:
         _check_metadata(upload.metadata or {})
         self.check_queue()
         self._check_embedder(upload.collection)
-        received = self._pipeline.files.receive(upload.pieces, self._max_upload_bytes)
-        try:
+        content = upload.content
+        receiving = content if isinstance(content, Receiving) else self.begin()
+        with closing(receiving):
+            if not isinstance(content, Receiving):
+                for piece in content:
+                    receiving.write(piece)
+            received = receiving.finish()
             with received.path.open("rb") as file:
                 media_type = detect_media_type(file, upload.filename)
             with self._pipeline.change:
                 return self._accept(upload, received, media_type)
-        finally:
-            if received.path.exists():  # asked first: unlinking waits for other threads' syncs
-                received.path.unlink()
 
     def check_queue(self) -> None:
         """Make sure that another document may wait.
@@ -226,13 +232,24 @@ class Library:
         return next(one for one in self.collections() if one.collection.name == name), is_open
 
     def retry(self, document_id: str) -> Document:
-        """Queue a failed document again; one that did not fail is left as it is."""
+        """Queue a document again that failed, or that is read only in part; others are left.
+
+        One that is read in part goes on answering; its text is made anew, for all documents with
+        the same bytes.
+        """
         with self._pipeline.change:
             document = self.get(document_id)
-            if document.status is not Status.FAILED:
-                return document
-            self._check_embedder(document.collection)
-            return self._jobs.submit(replace(document, attempt=document.attempt + 1))
+            if document.status is Status.FAILED:
+                self._check_embedder(document.collection)
+                return self._jobs.submit(replace(document, attempt=document.attempt + 1))
+            if document.status is Status.PARTIAL:
+                self._check_embedder(document.collection)
+                sharing = self._catalog.list_reading(document.revision, document.media_type)
+                self._pipeline.texts.delete(document.revision)
+                for one in sharing:
+                    again = replace(one, attempt=one.attempt + 1, searchable_parser=0)
+                    self._jobs.submit(again)
+            return self.get(document_id)
 
     def delete(self, document_id: str) -> None:
         """Remove a document; when this returns, nothing of it answers or is on disk."""

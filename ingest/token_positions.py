@@ -50,10 +50,11 @@ class TokenPositions:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int]]:
-    """Cut a text at white space, where no token is cut with it."""
+    """Cut a text at white space, where no token is cut with it, or after two blocks without any."""
     start = 0
     while start < len(text):
-        space = _SPACE.search(text, start + _BLOCK_CHARACTERS)
-        end = space.start() if space else len(text)
+        farthest = min(len(text), start + 2 * _BLOCK_CHARACTERS)
+        space = _SPACE.search(text, start + _BLOCK_CHARACTERS, farthest)
+        end = space.start() if space else farthest
         yield start, end
         start = end

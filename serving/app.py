@@ -33,6 +33,7 @@ def create_app(service: Service) -> FastAPI:
     app = FastAPI(title="Suffice", version=version("suffice"))
     app.state.service = service
     app.include_router(health.router)
+    app.include_router(documents.uploads)
     for module in (documents, search, profiles, chat, traces, shadow, keys, usage):
         app.include_router(module.router)
     app.add_middleware(QueueCheck, library=service.library)

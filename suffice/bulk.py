@@ -133,7 +133,7 @@ class BulkIngestion:
             client: of the service.
             collection: where to.
             password: opens encrypted PDFs; those that failed without it are sent again.
-            retry_failed: queue unchanged files again whose documents failed.
+            retry_failed: queue unchanged files again whose documents failed or are partial.
         """
         self._client = client
         self._collection = collection
@@ -302,7 +302,7 @@ class _Run:
             upload = partial(self._client.upload, file.path, self._collection, file.external_id)
             send = partial(upload, revision=revision, password=self._password)
             return Outcome(file, self._patience.call(send))
-        if known["status"] == "failed" and self._retry_failed:
+        if known["status"] in {"failed", "partial"} and self._retry_failed:
             self._wait_for_room()
             return Outcome(file, self._patience.call(partial(self._client.retry, known["id"])))
         return Outcome(file, known, is_unchanged=True)

@@ -77,7 +77,7 @@ def shows_paper(page: PdfPage) -> bool:
     if not _is_scan(page):
         return False
     bitmap = page.render(scale=_THUMBNAIL_SCALE, grayscale=True)
-    brightness = bitmap.to_pil().histogram()
+    brightness: list[int] = bitmap.to_pil().histogram()
     bitmap.close()
     return sum(brightness[_PAPER:]) > sum(brightness) / 2
 

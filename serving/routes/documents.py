@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, BinaryIO
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
@@ -16,13 +16,14 @@ from serving.errors import InvalidRequestError
 from serving.routes.dependencies import CurrentCaller, KnownDocument, RunningService
 from serving.schemas import CollectionView, DocumentView, ServedProfile
 from serving.service import Service
+from serving.uploads import IncomingFile, UploadRoute
 
 router = APIRouter()
-PIECE_BYTES = 1 << 20
+uploads = APIRouter(route_class=UploadRoute)
 EVENT_INTERVAL_SECONDS = 0.3
 
 
-@router.post("/v1/documents")
+@uploads.post("/v1/documents")
 def upload(
     service: RunningService,
     caller: CurrentCaller,
@@ -46,8 +47,10 @@ def upload(
     parsed = None if metadata is None else _parse_metadata(metadata)
     views, is_any_new = [], False
     for part in file:
-        name, pieces = part.filename or "", _pieces(part.file)
-        added = Upload(name, pieces, collection, external_id, parsed, password)
+        if not isinstance(part.file, IncomingFile):
+            raise TypeError("the route of uploads has lost its class")
+        content = part.file.receiving
+        added = Upload(part.filename or "", content, collection, external_id, parsed, password)
         document, is_new = service.library.add(added)
         views.append(DocumentView.of(document).model_dump(mode="json"))
         is_any_new = is_any_new or is_new
@@ -104,7 +107,7 @@ def events(known: KnownDocument, service: RunningService) -> StreamingResponse:
 
 @router.post("/v1/documents/{document_id}/retry", status_code=202)
 def retry(document: KnownDocument, service: RunningService) -> DocumentView:
-    """Queue a failed document again."""
+    """Queue a failed or partial document again."""
     return DocumentView.of(service.library.retry(document.id))
 
 
@@ -215,8 +218,3 @@ def _parse_metadata(text: str) -> dict[str, Any]:
             'metadata must be a JSON object, such as {"year": 2026}.', "metadata"
         )
     return value
-
-
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    while piece := file.read(PIECE_BYTES):
-        yield piece

@@ -56,7 +56,7 @@ def delete(document_ids: Ids, url: Url = None) -> None:
 
 @app.command()
 def retry(document_ids: Ids, url: Url = None) -> None:
-    """Ingest failed documents again; exit code 1 when one of them fails again."""
+    """Ingest failed or partial documents again; exit code 1 when one of them fails again."""
     with service(url) as client:
         for document_id in document_ids:
             client.retry(document_id)

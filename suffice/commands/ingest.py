@@ -19,7 +19,10 @@ def ingest(
         bool, typer.Option("--delete", help="With --watch: delete documents of deleted files.")
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try unchanged files again that failed before.")
+        bool,
+        typer.Option(
+            "--retry-failed", help="Try unchanged files again that failed or are partial."
+        ),
     ] = False,
     password: Annotated[
         str | None, typer.Option(help="Password of encrypted PDFs, tried for all of them.")

@@ -1,12 +1,13 @@
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from ingest import files as stores
 from ingest.errors import EmptyUploadError, UploadTooLargeError
-from ingest.files import FileStore, TextStore
+from ingest.files import FileStore, Received, TextStore
 from ingest.parsers.media_types import MARKDOWN, PLAIN
 from ingest.texts import CanonicalText, Heading
 
@@ -40,61 +41,72 @@ def kept_files(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
 
 
+def received(files: FileStore, *pieces: bytes, max_bytes: int = 100) -> Received:
+    with ExitStack() as stack:
+        receiving = files.begin(max_bytes)
+        stack.callback(receiving.close)
+        for piece in pieces:
+            receiving.write(piece)
+        upload = receiving.finish()
+        stack.pop_all()
+    return upload
+
+
 def test_an_upload_is_hashed_and_kept(files: FileStore, work: Path) -> None:
-    received = files.receive([b"%PDF", b"", b"-1.7 body"], 100)
-    assert received.revision == hashlib.sha256(b"%PDF-1.7 body").hexdigest()
-    assert received.num_bytes == 13
-    files.keep(received)
-    assert files.path(received.revision).read_bytes() == b"%PDF-1.7 body"
+    upload = received(files, b"%PDF", b"", b"-1.7 body")
+    assert upload.revision == hashlib.sha256(b"%PDF-1.7 body").hexdigest()
+    assert upload.num_bytes == 13
+    files.keep(upload)
+    assert files.path(upload.revision).read_bytes() == b"%PDF-1.7 body"
     assert list(work.iterdir()) == []
 
 
 def test_the_same_bytes_are_kept_once(files: FileStore, tmp_path: Path) -> None:
     for _ in range(2):
-        files.keep(files.receive([b"same"], 10))
+        files.keep(received(files, b"same"))
     assert len(kept_files(tmp_path)) == 1
 
 
 def test_deleting_is_final_and_can_be_repeated(files: FileStore, tmp_path: Path) -> None:
-    received = files.receive([b"bytes"], 10)
-    files.keep(received)
-    files.delete(received.revision)
-    files.delete(received.revision)
+    upload = received(files, b"bytes")
+    files.keep(upload)
+    files.delete(upload.revision)
+    files.delete(upload.revision)
     assert kept_files(tmp_path) == []
 
 
 @pytest.mark.parametrize("pieces", [[], [b""], [b"", b""]])
-def test_an_empty_upload_is_refused(files: FileStore, work: Path, pieces: list[bytes]) -> None:
+def test_an_empty_upload_is_refused(files: FileStore, pieces: list[bytes]) -> None:
     with pytest.raises(EmptyUploadError):
-        files.receive(pieces, 10)
-    assert list(work.iterdir()) == []
+        received(files, *pieces)
 
 
-def test_the_limit_is_the_last_size_accepted(files: FileStore, work: Path) -> None:
-    files.keep(files.receive([b"12345", b"67890"], 10))
+def test_the_limit_is_the_last_size_accepted(files: FileStore) -> None:
+    files.keep(received(files, b"12345", b"67890", max_bytes=10))
     with pytest.raises(UploadTooLargeError, match=r"limit of 10 bytes.*INGEST_MAX_UPLOAD_BYTES"):
-        files.receive([b"12345", b"67890", b"1"], 10)
+        received(files, b"12345", b"67890", b"1", max_bytes=10)
+
+
+def test_what_is_over_the_limit_is_never_on_disk(files: FileStore, work: Path) -> None:
+    receiving = files.begin(10)
+    receiving.write(b"12345678")
+    for _ in range(3):
+        receiving.write(b"90123456")
+        assert list(work.iterdir()) == []
+
+
+def test_a_closed_upload_leaves_nothing_unless_it_was_kept(files: FileStore, work: Path) -> None:
+    receiving = files.begin(10)
+    receiving.write(b"half of")
+    receiving.close()
+    receiving.close()
     assert list(work.iterdir()) == []
-
-
-def test_what_is_over_the_limit_is_not_read_on(files: FileStore) -> None:
-    def endless() -> Iterator[bytes]:
-        yield b"12345678"
-        yield b"90123456"
-        pytest.fail("read on")
-
-    with pytest.raises(UploadTooLargeError):
-        files.receive(endless(), 10)
-
-
-def test_a_broken_connection_leaves_nothing(files: FileStore, work: Path) -> None:
-    def broken() -> Iterator[bytes]:
-        yield b"first"
-        raise ConnectionError("client went away")
-
-    with pytest.raises(ConnectionError):
-        files.receive(broken(), 100)
-    assert list(work.iterdir()) == []
+    receiving = files.begin(10)
+    receiving.write(b"all of it")
+    upload = receiving.finish()
+    files.keep(upload)
+    receiving.close()
+    assert files.path(upload.revision).read_bytes() == b"all of it"
 
 
 def test_a_text_comes_back_exactly(texts: TextStore, tmp_path: Path) -> None:
@@ -133,6 +145,26 @@ def test_many_texts_do_not_fill_the_memory(texts: TextStore) -> None:
         CanonicalText(f"text {number}") for number in range(70)
     ]
     assert len(texts._cache) == 64
+
+
+def test_long_texts_do_not_fill_the_memory(
+    texts: TextStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "CACHED_CHARACTERS", 100)
+    for letter in "abc":
+        texts.save(letter * 64, PLAIN, CanonicalText(letter * 60))
+        texts.load(letter * 64)
+        assert len(texts._cache) == 1
+    texts.save("d" * 64, PLAIN, CanonicalText("d" * 40))
+    texts.load("d" * 64)
+    assert len(texts._cache) == 2
+
+
+def test_a_text_that_cannot_be_written_leaves_nothing(texts: TextStore, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UnicodeEncodeError):
+        texts.save("a" * 64, PLAIN, CanonicalText("\ud83d"))
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_threads_may_load_and_delete_one_text(texts: TextStore) -> None:

@@ -217,7 +217,21 @@ def test_a_failed_document_can_be_retried(shelf: Shelf) -> None:
     shelf.wait(uploaded)
 
 
-def test_retrying_what_did_not_fail_does_nothing(shelf: Shelf) -> None:
+def test_a_partial_document_is_read_anew_with_all_that_share_its_bytes(shelf: Shelf) -> None:
+    writer = writer_with(["The xyzzy page.", ""])
+    damage(writer, writer.pages[1])
+    partial, other = (shelf.add_and_wait(name, pdf(writer)) for name in ("a.pdf", "b.pdf"))
+    [text] = (shelf.home / "texts").iterdir()
+    text.write_text(text.read_text().replace("xyzzy", "wrong"))
+    queued = shelf.library.retry(partial.id)
+    assert (queued.status, queued.attempt) == (Status.QUEUED, 2)
+    assert shelf.wait(queued).status is Status.PARTIAL
+    assert shelf.wait(other).attempt == 2
+    assert "xyzzy" in text.read_text()
+    assert shelf.find("xyzzy") == ["a.pdf", "b.pdf"]
+
+
+def test_retrying_what_is_searchable_does_nothing(shelf: Shelf) -> None:
     document = shelf.add_and_wait("a.txt", "text")
     assert shelf.library.retry(document.id) == document
 
@@ -251,7 +265,7 @@ def test_deletion_removes_everything_at_once(shelf: Shelf, with_others: bool) ->
         shelf.add_and_wait("other.txt", "Another text with plugh.")
     upload = Upload("xyzzyname.md", [b"# xyzzyhead\n\nThe xyzzybody."], "default", "xyzzyid", {})
     document, _ = shelf.library.add(
-        Upload(upload.filename, upload.pieces, "default", "xyzzyid", {"note": "xyzzymetadata"})
+        Upload(upload.filename, upload.content, "default", "xyzzyid", {"note": "xyzzymetadata"})
     )
     shelf.wait(document)
     assert len(shelf.files_with("xyzzy")) >= 3

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sqlite3
+import tempfile
 import time
 from contextlib import closing
 from datetime import datetime
@@ -473,6 +474,15 @@ def test_refused_file_leaves_nothing_behind(
     )
     assert kept_files(application) == before
     assert list_names(application, collection="refused") == []
+
+
+def test_upload_is_never_in_the_temporary_folder(
+    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    response = application.upload("direct.txt", b"b" * MAX_UPLOAD_BYTES)
+    assert response.status_code == 202, response.text
+    application.http.delete(f"/v1/documents/{response.json()['documents'][0]['id']}")
 
 
 def test_file_at_the_limit_is_accepted(application: Application) -> None:
