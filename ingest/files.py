@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections import OrderedDict
@@ -19,6 +20,7 @@ PARSER_VERSION = 5
 CACHED_TEXTS = 64
 # Of all texts in memory together, but for a single one that is longer.
 CACHED_CHARACTERS = 16_000_000
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,14 @@ class FileStore:
         """Return where the bytes of a revision are."""
         return self._root / revision[:2] / revision
 
+    def is_intact(self, revision: str) -> bool:
+        """Whether the bytes of a revision are there, and are those that were uploaded."""
+        try:
+            with self.path(revision).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == revision
+        except OSError:
+            return False
+
     def revisions(self) -> Iterator[str]:
         """Yield the revisions whose bytes are kept."""
         for folder in self._root.iterdir():
@@ -132,6 +142,8 @@ class TextStore:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(asdict(text), file, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
             new.replace(path)
         except BaseException:
             new.unlink(missing_ok=True)
@@ -140,7 +152,8 @@ class TextStore:
     def load(self, revision: str, media_type: str | None = None) -> CanonicalText | None:
         """Return a text, or None when this parser version has not made it yet.
 
-        Without a media type it is one of those that the revision was read as, mostly the only one.
+        One that is damaged is removed, so that it is made again. Without a media type it is one of
+        those that the revision was read as, mostly the only one.
         """
         path = self._path(revision, media_type) if media_type else self._any_path(revision)
         with self._lock:
@@ -152,7 +165,11 @@ class TextStore:
             # Read under the lock: otherwise a text deleted meanwhile would stay in memory.
             if not path.exists():
                 return None
-            text = CanonicalText.from_json(json.loads(path.read_text(encoding="utf-8")))
+            text = _read_text(path)
+            if text is None:
+                logger.error("a text is damaged", extra={"path": str(path)})
+                path.unlink()
+                return None
             self._cache[path] = text
             while self._is_crowded():
                 self._cache.popitem(last=False)
@@ -164,8 +181,9 @@ class TextStore:
             yield path.name.partition("-")[0]
 
     def has(self, revision: str, media_type: str) -> bool:
-        """Whether this parser version has made a text."""
-        return self._path(revision, media_type).exists()
+        """Whether this parser version has made a text, and it can be read."""
+        path = self._path(revision, media_type)
+        return path.exists() and _read_text(path) is not None
 
     def delete(self, revision: str) -> None:
         """Remove all texts of a revision."""
@@ -186,3 +204,10 @@ class TextStore:
 
     def _any_path(self, revision: str) -> Path | None:
         return min(self._root.glob(f"{revision}-{PARSER_VERSION}-*.json"), default=None)
+
+
+def _read_text(path: Path) -> CanonicalText | None:
+    try:
+        return CanonicalText.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -17,7 +17,7 @@ from retrieval.index import ChunkIndex, IndexStore
 
 # Why a document failed whose bytes are lost.
 MISSING = "missing"
-REASON = "Its original was lost. Upload it again."
+REASON = "Its original was lost or damaged. Upload it again."
 
 # How many chunks an index holds of each (document id, revision).
 Contents = Mapping[tuple[str, str], int]
@@ -149,11 +149,11 @@ class _Inspection:
     def _diagnose(self, document: Document) -> Problem | None:
         """Return what is wrong with a document, with the one thing to do about all of it."""
         is_known = document.error_code == MISSING
-        has_original = self._files.path(document.revision).exists() or is_known
+        has_original = self._files.is_intact(document.revision) or is_known
         is_whole = self._has_all_chunks(document)
-        faults = [] if has_original else ["its original is missing"]
+        faults = [] if has_original else ["its original is missing or damaged"]
         if not self._has_text(document):
-            faults.append("its text is missing")
+            faults.append("its text is missing or damaged")
         if not is_whole:
             faults.append(f"the index does not hold its {document.searchable_chunks} chunks")
         if not faults:

@@ -9,6 +9,7 @@ import logging
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ingest.errors import CatalogUnavailableError, UnreadableFileError
 from ingest.faults import Fault, describe
 from ingest.files import PARSER_VERSION
 from ingest.pipeline import Pipeline, ServiceStopping, SupersededError
+from retrieval.errors import IndexUnavailableError
 
 QUEUE = "ingestion"
 REINDEXING_QUEUE = "reindexing"
@@ -37,6 +39,7 @@ RETRY_DELAYS_SECONDS: tuple[float, ...] = (1, 5, 30, 120, 600)
 POLLING_SECONDS = 0.1
 REINDEXING_POLLING_SECONDS = 1.0
 TIDYING_SECONDS = 60.0
+COMPACTING_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
@@ -57,7 +60,10 @@ class Jobs:
         self._pipeline = pipeline
         self._database_url = database_url
         self._concurrent_jobs = concurrent_jobs
-        self._tidying = threading.Thread(target=self._tidy_now_and_then, daemon=True)
+        self._threads = [
+            threading.Thread(target=target, daemon=True)
+            for target in (self._tidy_now_and_then, self._compact_now_and_then)
+        ]
 
     def start(self) -> None:
         """Take up the jobs of the last run, and those that were accepted but never queued."""
@@ -92,7 +98,8 @@ class Jobs:
         self._enqueue_outdated()
         for reindexing in going_on:
             enqueue_reindexing(reindexing)
-        self._tidying.start()
+        for thread in self._threads:
+            thread.start()
 
     def _enqueue_outdated(self) -> None:
         """Ingest anew what another version of the parser read; its chunks answer meanwhile."""
@@ -109,7 +116,8 @@ class Jobs:
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""
         self._pipeline.stopping.set()
-        self._tidying.join()
+        for thread in self._threads:
+            thread.join()
         is_busy = bool(DBOS.list_workflows(status="PENDING", limit=1))
         DBOS.destroy(workflow_completion_timeout_sec=STOP_TIMEOUT_SECONDS if is_busy else 0)
         _running.clear()
@@ -167,6 +175,18 @@ class Jobs:
                 _delete_ended_jobs()
             except (CatalogUnavailableError, OSError, sa.exc.OperationalError):
                 logger.exception("not tidied")
+
+    def _compact_now_and_then(self) -> None:
+        pause = 0.0
+        while not self._pipeline.stopping.wait(pause):
+            started = time.monotonic()
+            try:
+                self._pipeline.compact_all()
+            except (CatalogUnavailableError, IndexUnavailableError, OSError):
+                if not self._pipeline.stopping.is_set():
+                    logger.exception("not compacted")
+            # At most half of the time, however fast documents change.
+            pause = max(COMPACTING_SECONDS, time.monotonic() - started)
 
 
 def enqueue(document: Document, delay_seconds: float | None = None) -> None:

@@ -5,6 +5,7 @@ A step leaves its result on disk (text, vectors), so a job that was killed goes 
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,6 +34,8 @@ from retrieval.vector_cache import VectorCache
 # Chunks embedded between two looks at the catalog; also the most work lost in a crash.
 EMBED_SLICE = 128
 SWEEP_BATCH = 256
+# Rewriting an index takes a second for a thousand chunks on one core.
+COMPACT_AT_ONCE_CHUNKS = 2_000
 # Chunker of a collection whose documents were cut in different ways.
 MIXED = "mixed"
 logger = logging.getLogger(__name__)
@@ -227,10 +230,24 @@ class Pipeline:
             self.store.drop(index_name)
 
     def compact(self, name: str) -> None:
-        """Rewrite the indexes of a collection so that no deleted text stays on disk."""
+        """Rewrite the indexes of a collection so that no deleted text stays on disk.
+
+        Large ones are left to `compact_all`: what is deleted meanwhile goes with the same effort.
+        """
         with self.readers.reading():
             for index in self.find_indexes(name):
-                index.compact()
+                if index.count() <= COMPACT_AT_ONCE_CHUNKS:
+                    index.compact()
+
+    def compact_all(self, most_chunks: float = math.inf) -> None:
+        """Rewrite every index that needs it and has at most so many chunks."""
+        for name in sorted(self.store.to_compact()):
+            if self.stopping.is_set():
+                return
+            with self.readers.reading():
+                index = self.store.find(name)
+                if index is not None and index.count() <= most_chunks:
+                    index.compact(self.stopping.is_set)
 
     def read(
         self, revision: str, media_type: str, password: str | None, check: Callable[[], object]

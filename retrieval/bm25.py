@@ -17,7 +17,15 @@ from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.errors import CollectionTooLargeError
 from retrieval.filters import Filter
-from retrieval.index import NO_ATTRIBUTES, ChunkIndex, IndexStore, Ranking, make_ranking
+from retrieval.index import (
+    NO_ATTRIBUTES,
+    ChunkIndex,
+    IndexStore,
+    Ranking,
+    ShouldStop,
+    make_ranking,
+    never,
+)
 
 # A query takes 0.1 s and counting anew 4 s for so many.
 MAX_CHUNKS = 10_000
@@ -54,9 +62,9 @@ class RankBM25Store:
             self._indexes.pop(name, None)
             self._store.drop(name)
 
-    def recover(self) -> None:
-        """Finish what was left undone, see `IndexStore`."""
-        self._store.recover()
+    def to_compact(self) -> set[str]:
+        """Return the names of some indexes, see `IndexStore`."""
+        return self._store.to_compact()
 
     def close(self) -> None:
         """Close the other store."""
@@ -158,9 +166,9 @@ class RankBM25Index:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
         return self._index.tokens()
 
-    def compact(self) -> None:
+    def compact(self, should_stop: ShouldStop = never) -> None:
         """Erase what was deleted, see `ChunkIndex`."""
-        self._index.compact()
+        self._index.compact(should_stop)
 
     def _forget(self) -> None:
         with self._change:

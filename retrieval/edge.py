@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,9 @@ from retrieval.index import (
     MAX_KEYS,
     NO_ATTRIBUTES,
     Ranking,
+    ShouldStop,
     make_ranking,
+    never,
 )
 from retrieval.migration import Point
 from retrieval.payload import (
@@ -53,6 +56,8 @@ from retrieval.shard import DENSE_SEARCH, create_shard, index_attribute
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
 COMPACTION_TIMEOUT_SECONDS = 1800
+# A compaction that is to stop does within this time.
+STOPPING_SECONDS = 0.2
 STATE_FILE = "current.json"
 logger = logging.getLogger(__name__)
 
@@ -103,12 +108,16 @@ class EdgeStore:
             if (folder := self._root / name).exists():
                 shutil.rmtree(folder)
 
-    def recover(self) -> None:
-        """Erase what was deleted before a crash, see `IndexStore`."""
-        for name in self.names():
+    def to_compact(self) -> set[str]:
+        """Return those with deleted chunks, and open ones that grew, see `IndexStore`."""
+        with self._lock:
+            indexes = dict(self._indexes)
+        names = {name for name, index in indexes.items() if index.needs_compaction()}
+        for name in self.names() - indexes.keys():
             state = _State.read(self._root / name)
-            if state and (state.deletions or state.is_outdated):
-                self.open(name).compact()
+            if state and state.must_be_rewritten:
+                names.add(name)
+        return names
 
     def close(self) -> None:
         """Close all shards."""
@@ -264,14 +273,14 @@ class EdgeIndex:
         with self._engine():
             return set(self._shard.info().payload_schema)
 
-    def compact(self) -> None:
+    def compact(self, should_stop: ShouldStop = never) -> None:
         """Rewrite the shard without deleted chunks if there are any, see `ChunkIndex`.
 
         Searches and updates go on meanwhile; updates are repeated on the new shard. When many
         chunks were added, a copy is optimised, because an unoptimised shard is slow to open.
         """
         with self._compaction:
-            if self._is_closed or not self._needs_compaction():
+            if self._is_closed or not self.needs_compaction():
                 return
             current = self._folder / str(self._state.generation)
             target = self._folder / str(self._state.generation + 1)
@@ -283,9 +292,9 @@ class EdgeIndex:
                     shutil.copytree(current, snapshot)
                     self._recorded = []
                 if deletions or self._state.is_outdated:
-                    self._rewrite(snapshot, target)
+                    self._rewrite(snapshot, target, should_stop)
                 else:
-                    self._run("optimise", snapshot)
+                    self._run("optimise", snapshot, should_stop=should_stop)
                     snapshot.rename(target)
                 self._swap(target, deletions)
             finally:
@@ -397,29 +406,36 @@ class EdgeIndex:
             if offset is None:
                 break
 
-    def _needs_compaction(self) -> bool:
-        grown = self.count() - self._state.compacted_chunks
-        must_rewrite = self._state.deletions > 0 or self._state.is_outdated
-        return must_rewrite or grown > COMPACT_AFTER_CHUNKS
+    def needs_compaction(self) -> bool:
+        """Tell whether chunks were deleted, or so many added that it opens slowly."""
+        if self._state.must_be_rewritten:
+            return True
+        return self.count() - self._state.compacted_chunks > COMPACT_AFTER_CHUNKS
 
-    def _rewrite(self, source: Path, target: Path) -> None:
+    def _rewrite(self, source: Path, target: Path, should_stop: ShouldStop) -> None:
         language = [self._state.language] if self._state.is_outdated else []
-        self._run("rewrite", source, str(target), *language)
+        self._run("rewrite", source, str(target), *language, should_stop=should_stop)
 
-    def _run(self, step: str, shard: Path, *arguments: str) -> None:
+    def _run(self, step: str, shard: Path, *arguments: str, should_stop: ShouldStop) -> None:
         """Run a step of `retrieval.shard` in a process of its own."""
         command = [sys.executable, "-m", "retrieval.shard", step, str(shard)]
         command += [str(self._state.dimension), *arguments]
-        try:
-            subprocess.run(  # noqa: S603 - our own module with our own paths
-                command, check=True, capture_output=True, timeout=COMPACTION_TIMEOUT_SECONDS
-            )
-        except subprocess.SubprocessError as error:
-            output = getattr(error, "stderr", None) or b""
+        deadline = monotonic() + COMPACTION_TIMEOUT_SECONDS
+        with subprocess.Popen(  # noqa: S603 - our own module with our own paths
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as helper:
+            while True:
+                try:
+                    _, output = helper.communicate(timeout=STOPPING_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    if should_stop() or monotonic() > deadline:
+                        helper.kill()
+        if helper.returncode != 0:
             raise IndexUnavailableError(
-                f"The index in {self._folder} could not be rewritten: {error} "
-                f"{output.decode(errors='replace')[-500:]}"
-            ) from error
+                f"The index in {self._folder} could not be rewritten: exit code "
+                f"{helper.returncode} {output.decode(errors='replace')[-500:]}"
+            )
 
     def _swap(self, target: Path, deletions: int) -> None:
         shard = edge.EdgeShard.load(str(target))
@@ -469,6 +485,11 @@ class _State:
     def is_outdated(self) -> bool:
         """Whether the tokens are those of another analyzer."""
         return self.analyzer != FINGERPRINT
+
+    @property
+    def must_be_rewritten(self) -> bool:
+        """Whether something in the shard should not be there any more."""
+        return self.deletions > 0 or self.is_outdated
 
     def with_deletion(self) -> "_State":
         return replace(self, deletions=self.deletions + 1)

@@ -4,7 +4,7 @@ Adapters: edge.py (embedded), qdrant.py (server), and bm25.py, which replaces th
 either.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
@@ -25,6 +25,13 @@ NO_ATTRIBUTES: Attributes = MappingProxyType({})
 # Chunk id -> score, best first, equal scores in order of ids. Most of what is ranked is never
 # shown, so the chunks themselves are fetched later.
 Ranking = dict[str, float]
+
+ShouldStop = Callable[[], bool]
+
+
+def never() -> bool:
+    """Tell that nothing should stop."""
+    return False
 
 
 def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
@@ -115,8 +122,15 @@ class ChunkIndex(SearchableIndex, Protocol):
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield id and tokens of every chunk."""
 
-    def compact(self) -> None:
-        """Rewrite the storage so that no deleted text stays on disk; return when that is so."""
+    def compact(self, should_stop: ShouldStop = never) -> None:
+        """Rewrite the storage so that no deleted text stays on disk; return when that is so.
+
+        Args:
+            should_stop: asked now and then; when it says so, everything stays as it was.
+
+        Raises:
+            IndexUnavailableError: it could not be rewritten, or was to stop.
+        """
 
 
 class IndexStore(Protocol):
@@ -152,8 +166,8 @@ class IndexStore(Protocol):
     def drop(self, name: str) -> None:
         """Remove an index with all its chunks."""
 
-    def recover(self) -> None:
-        """Finish the compactions that a killed process left undone."""
+    def to_compact(self) -> set[str]:
+        """Return the names of the indexes that a compaction would rewrite."""
 
     def close(self) -> None:
         """Release files and connections."""

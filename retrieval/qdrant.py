@@ -22,7 +22,9 @@ from retrieval.index import (
     NO_ATTRIBUTES,
     ChunkIndex,
     Ranking,
+    ShouldStop,
     make_ranking,
+    never,
 )
 from retrieval.migration import Point
 from retrieval.payload import (
@@ -162,8 +164,9 @@ class QdrantStore:
             self._indexes.pop(name, None)
             answer(lambda: self._client.delete_collection(name))
 
-    def recover(self) -> None:
-        """Leave it to the server, see `IndexStore`."""
+    def to_compact(self) -> set[str]:
+        """Return none, see `IndexStore`: the server compacts by itself."""
+        return set()
 
     def close(self) -> None:
         """Close the connection."""
@@ -361,7 +364,7 @@ class QdrantIndex:
             _create_payload_index(self._client, self._collection, field, schema)
             self._fields.add(field)
 
-    def compact(self) -> None:
+    def compact(self, should_stop: ShouldStop = never) -> None:
         """Leave it to the server, whose own optimiser drops deleted points."""
 
     def _upsert(self, points: list[models.PointStruct]) -> None:

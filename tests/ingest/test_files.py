@@ -167,6 +167,16 @@ def test_a_text_that_cannot_be_written_leaves_nothing(texts: TextStore, tmp_path
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("damage", [b"", b'{"text": "half', b'{"text": "no more"}', b"\xff"])
+def test_a_damaged_text_is_made_again(texts: TextStore, tmp_path: Path, damage: bytes) -> None:
+    texts.save("a" * 64, PLAIN, TEXT)
+    [path] = (tmp_path / "texts").iterdir()
+    path.write_bytes(damage)
+    assert not texts.has("a" * 64, PLAIN)
+    assert texts.load("a" * 64, PLAIN) is None
+    assert not path.exists()
+
+
 def test_threads_may_load_and_delete_one_text(texts: TextStore) -> None:
     def work(number: int) -> None:
         for _ in range(50):

@@ -82,6 +82,15 @@ def lose_text(parts: Parts, document: Document) -> None:
     parts.texts.delete(document.revision)
 
 
+def damage_text(parts: Parts, document: Document) -> None:
+    [path] = parts.home.texts.glob(f"{document.revision}-*")
+    path.write_bytes(path.read_bytes()[:50])
+
+
+def damage_original(parts: Parts, document: Document) -> None:
+    parts.files.path(document.revision).write_bytes(b"other bytes")
+
+
 def lose_chunks(parts: Parts, document: Document) -> None:
     parts.index.delete(document.id)
 
@@ -114,7 +123,8 @@ def test_a_sound_home_is_left_alone(home: Path, open_shelf: OpenShelf) -> None:
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [
-        (lose_text, "its text is missing"),
+        (lose_text, "its text is missing or damaged"),
+        (damage_text, "its text is missing or damaged"),
         (lose_chunks, "the index does not hold its 1 chunks"),
     ],
 )
@@ -137,12 +147,16 @@ def test_what_can_be_made_again_is_ingested_anew(
     assert problems(home) == []
 
 
+@pytest.mark.parametrize("damage", [lose_original, damage_original])
 def test_a_lost_original_is_asked_for_while_its_chunks_answer(
-    home: Path, document: Document, open_shelf: OpenShelf
+    home: Path,
+    document: Document,
+    open_shelf: OpenShelf,
+    damage: Callable[[Parts, Document], None],
 ) -> None:
     with parts_of(home) as parts:
-        lose_original(parts, document)
-    assert problems(home) == [f"bees.txt ({document.id}): its original is missing."]
+        damage(parts, document)
+    assert problems(home) == [f"bees.txt ({document.id}): its original is missing or damaged."]
     assert repair(home) == ["marks it as failed, to be uploaded again."]
     assert problems(home) == []
     with open_shelf() as shelf:
@@ -162,7 +176,8 @@ def test_chunks_that_cannot_be_completed_are_removed(
         lose_original(parts, document)
         lose_text(parts, document)
     [problem] = problems(home)
-    assert "original is missing, its text is missing, the index does not hold its 2" in problem
+    assert "original is missing or damaged, its text is missing or damaged, the index" in problem
+    assert "does not hold its 2 chunks" in problem
     assert repair(home) == ["marks it as failed, to be uploaded again."]
     assert problems(home) == []
     with open_shelf() as shelf:

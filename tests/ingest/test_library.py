@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ingest import pipeline
 from ingest.documents import Status
 from ingest.errors import (
     CollectionNotFoundError,
@@ -280,6 +281,23 @@ def test_deletion_removes_everything_at_once(shelf: Shelf, with_others: bool) ->
     else:
         assert shelf.library.collections() == []
         assert list((shelf.home / "index").iterdir()) == []
+
+
+def test_deleted_text_leaves_a_large_index_a_while_later(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "COMPACT_AT_ONCE_CHUNKS", 0)
+    words = ("quagga", "plugh", "xyzzy")
+    documents = [shelf.add_and_wait(f"{word}.txt", f"The text {word}.") for word in words]
+    for document in documents[:2]:
+        shelf.library.delete(document.id)
+    assert [shelf.find(word) for word in words] == [[], [], ["xyzzy.txt"]]
+    left = [path for word in words[:2] for path in shelf.files_with(word)]
+    assert left
+    assert all(path.startswith("index/") for path in left)
+    shelf.library._pipeline.compact_all()
+    assert [shelf.files_with(word) for word in words[:2]] == [[], []]
+    assert shelf.find("xyzzy") == ["xyzzy.txt"]
 
 
 def test_a_deleted_document_can_be_uploaded_again(shelf: Shelf) -> None:

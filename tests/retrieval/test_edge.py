@@ -143,16 +143,17 @@ def test_compaction_removes_deleted_text_from_disk(open_store: OpenStore, tmp_pa
     assert folders(tmp_path) == ["2"]
 
 
-def test_recovery_erases_what_was_deleted_before_a_crash(
-    open_store: OpenStore, tmp_path: Path
-) -> None:
+def test_what_was_deleted_before_a_crash_is_named(open_store: OpenStore, tmp_path: Path) -> None:
     first = open_store()
+    add(first.open("other"), make_chunk("dog"))
     add(first.open("default"), make_chunk("quagga", 0, "old"), make_chunk("cat", 0, "kept"))
     first.open("default").delete("old")
     first.close()  # the process ends before the compaction
     assert files_with(tmp_path, "quagga")
     second = open_store()
-    second.recover()
+    assert second.to_compact() == {"default"}
+    second.open("default").compact()
+    assert second.to_compact() == set()
     assert files_with(tmp_path, "quagga") == []
     assert second.open("default").count() == 1
 
@@ -205,6 +206,20 @@ def test_searches_and_writes_go_on_during_compaction(open_store: OpenStore, tmp_
     assert files_with(tmp_path, "plughmarker") == []
     store.close()
     assert open_store().open("default").count("new") == num_written
+
+
+def test_compaction_that_is_to_stop_changes_nothing(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    index = store.open("default")
+    add(index, *(make_chunk(f"cat number{n}", n) for n in range(1500)))
+    index.delete("doc")
+    add(index, make_chunk("dog"))
+    with pytest.raises(IndexUnavailableError, match="could not be rewritten: exit code -9"):
+        index.compact(should_stop=lambda: True)
+    assert folders(tmp_path) == ["1"]
+    assert store.to_compact() == {"default"}
+    index.compact()
+    assert (folders(tmp_path), index.count()) == (["2"], 1)
 
 
 def test_two_compactions_at_once_leave_one_result(open_store: OpenStore, tmp_path: Path) -> None:
@@ -365,7 +380,8 @@ def test_an_index_of_another_analyzer_is_analysed_anew_at_the_start(
     state = json.loads(state_file.read_text())
     state_file.write_text(json.dumps(state | {"analyzer": "0 snowball 2.0"}))
     store = open_store()
-    store.recover()
+    assert store.to_compact() == {"default"}
+    store.open("default")
     assert json.loads(state_file.read_text()) == state | {"generation": 2, "compacted_chunks": 1}
     assert len(search_lexical(store.open("default"), "cat", 10)) == 1
 

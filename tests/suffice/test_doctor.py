@@ -67,7 +67,7 @@ def test_damage_is_named_with_what_to_do(home: Path) -> None:
         path.unlink()
     found = store(home)
     assert not found.ok
-    fault = f"bees.md ({document['id']}): its text is missing."
+    fault = f"bees.md ({document['id']}): its text is missing or damaged."
     assert found.message.startswith(f"{fault} `suffice doctor --repair` ingests it anew")
     mended = store(home, repair=True)
     assert mended == Finding(
