@@ -73,9 +73,10 @@ def _places(
     conclusion: Conclusion, library: Library, chunk_ids: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
     """Return where chunks stand; of those deleted meanwhile nothing is known."""
+    chunks = {hit.chunk.chunk_id: hit.chunk for hit in conclusion.found.result.hits}
     try:
         with library.open_index(conclusion.question.collection) as opened:
-            chunks = opened.index.fetch(chunk_ids)
+            chunks |= opened.index.fetch([one for one in chunk_ids if one not in chunks])
     except CollectionNotFoundError:
         return {}
     names = library.filenames({chunk.document_id for chunk in chunks.values()})
