@@ -34,8 +34,7 @@ class CanonicalText:
         headings: in text order.
         unreadable_pages: numbers of pages that carry no text, from 1 (scans).
         places: in text order, for formats whose parts readers do not call pages.
-        unreadable_reason: why pages, also those of attachments, are unreadable and what to do, in
-            words.
+        unreadable_reason: why pages or attachments are unreadable and what to do, in words.
         ocr_pages: numbers of the pages whose text comes from OCR, from 1.
         num_hidden_characters: left out of the text because no reader sees them.
         metadata: what the file says about itself: `title`, `author`, `subject`, `keywords`,

@@ -7,6 +7,8 @@ from ingest.texts import CanonicalText, Heading, Place
 
 BLOCK_SEPARATOR = "\n\n"
 MAX_HEADING_LEVEL = 6
+# Why parts were not read, one sentence for each; more than these nobody reads.
+MAX_REASONS = 20
 
 
 class TextBuilder:
@@ -79,6 +81,8 @@ class TextBuilder:
             part: what it is, such as `attachment bees.pdf`; put in front of its places.
             level: added to the level of its headings.
         """
+        if inner.unreadable_reason:
+            self.add_unread(f"In {part or 'a part'}: {inner.unreadable_reason}")
         if not inner.text.strip():
             return
         text = inner.text.rstrip()
@@ -94,8 +98,10 @@ class TextBuilder:
         )
         prefix = f"{part}, " if part else ""
         self._places += [Place(one.start + shift, f"{prefix}{one.label}") for one in places]
-        if inner.unreadable_reason:
-            self._unread.append(f"In {part or 'a part'}: {inner.unreadable_reason}")
+
+    def add_unread(self, reason: str) -> None:
+        """Add a sentence about what is not read, and what to do."""
+        self._unread.append(reason)
 
     def finish(self) -> CanonicalText:
         """Return what was built."""
@@ -104,8 +110,13 @@ class TextBuilder:
             page_starts=tuple([*self._page_starts, *[self._length] * self._pending_pages]),
             headings=tuple(self._headings),
             places=tuple(self._places),
-            unreadable_reason=" ".join(self._unread) or None,
+            unreadable_reason=self._unreadable_reason(),
         )
+
+    def _unreadable_reason(self) -> str | None:
+        more = len(self._unread) - MAX_REASONS
+        shown = self._unread[:MAX_REASONS] + ([f"And {more} more."] if more > 0 else [])
+        return " ".join(shown) or None
 
 
 def markdown_row(cells: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """One function for every kind of file."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -73,11 +74,15 @@ def parse(
         UnsupportedTypeError: there is no parser for the media type.
         UnreadableFileError: the file is damaged, locked, too long or holds no text.
     """
-    text = _Parsing(max_pages, password, ocr).parse(path.read_bytes(), media_type)
+    ocr = ocr or OcrSettings()
+    deadline = time.monotonic() + ocr.max_seconds
+    text = _Parsing(max_pages, password, ocr, deadline).parse(path.read_bytes(), media_type)
     if not text.text.strip():
         raise UnreadableFileError(
             "no_text",
-            "The file holds no text. Check that it is the right file and upload it again.",
+            "OCR found no text in the image; scan it at 300 dots per inch and upload that."
+            if media_type in SCANS
+            else "The file holds no text. Check that it is the right file and upload it again.",
         )
     return text
 
@@ -88,7 +93,8 @@ class _Parsing:
 
     max_pages: int
     password: str | None
-    ocr: OcrSettings | None
+    ocr: OcrSettings
+    ocr_deadline: float
     depth: int = 0
 
     def parse(self, data: bytes, media_type: str) -> CanonicalText:
@@ -119,4 +125,6 @@ class _Parsing:
         if self.depth == _MAX_DEPTH:
             raise UnsupportedTypeError(f"{filename} is an attachment within too many others.")
         media_type = detect_media_type(BytesIO(data), filename)
-        return replace(self, depth=self.depth + 1).parse(data, media_type)
+        # The time for OCR is that of the whole file.
+        ocr = replace(self.ocr, max_seconds=max(0.0, self.ocr_deadline - time.monotonic()))
+        return replace(self, ocr=ocr, depth=self.depth + 1).parse(data, media_type)

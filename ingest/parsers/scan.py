@@ -19,11 +19,11 @@ _MAX_PIXELS = 100_000_000
 
 
 def parse_scan(data: bytes, max_pages: int, ocr: OcrSettings | None = None) -> CanonicalText:
-    """Return the text of all frames, each a page.
+    """Return the text of all frames, each a page; it is empty when OCR finds none.
 
     Raises:
-        UnreadableFileError: code `damaged`, `too_large`, `too_many_pages`, or `no_text`; the last
-            when Tesseract is not installed as well.
+        UnreadableFileError: code `damaged`, `too_large`, `too_many_pages`, or `no_text` when
+            nothing could be read, because Tesseract is not installed for example.
     """
     try:
         with warnings.catch_warnings():
@@ -33,12 +33,8 @@ def parse_scan(data: bytes, max_pages: int, ocr: OcrSettings | None = None) -> C
         raise UnreadableFileError(
             "damaged", "The image is damaged and does not open; scan the page again."
         ) from error
-    if not any(bodies):
-        raise UnreadableFileError(
-            "no_text",
-            unread.reason
-            or "OCR found no text in the image; scan it at 300 dots per inch and upload that.",
-        )
+    if unread.reason and not any(bodies):
+        raise UnreadableFileError("no_text", unread.reason)
     ocr_pages = tuple(number for number, body in enumerate(bodies, start=1) if body)
     return plain_text(bodies, unread, ocr_pages)
 

@@ -103,7 +103,7 @@ def test_a_mail_with_an_unreadable_page_in_an_attachment_is_partial(shelf: Shelf
     mail.set_content("See the file.")
     mail.add_attachment(pdf(writer), "application", "pdf", filename="bees.pdf")
     document = shelf.add_and_wait("bees.eml", mail.as_bytes())
-    assert (document.status, document.error_code) == (Status.PARTIAL, "unreadable_pages")
+    assert (document.status, document.error_code) == (Status.PARTIAL, "unreadable_parts")
     assert document.error_reason == (
         "In attachment bees.pdf: Page 2 is damaged and could not be read. The rest is searchable."
     )

@@ -1,6 +1,5 @@
-"""Office formats, books and mail: text, headings, tables and places, or a clear refusal."""
+"""Office formats and books: text, headings, tables and places, or a clear refusal."""
 
-from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from tests.ingest.parsers.office import (
     make_xlsx,
     make_zip,
 )
-from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
 
 PRICES = "| Size | Price |\n| --- | --- |\n| small | 5 |"
 
@@ -167,76 +165,6 @@ def test_restructured_text_includes_nothing(path: Path) -> None:
     text = read(path, source.encode(), media_types.RST)
     assert text.text == f"Bees\n\nThey dance.\n\n- one\n- two\n\nPrices\n\n{PRICES}"
     assert headings(text) == [(1, "Bees"), (2, "Prices")]
-
-
-def mail() -> EmailMessage:
-    message = EmailMessage()
-    message["Subject"] = "Höney prices"
-    message["From"] = "Ann <ann@example.org>"
-    message["To"] = "Bob <bob@example.org>"
-    message["Date"] = "Mon, 02 Mar 2026 10:00:00 +0000"
-    message.set_content("See the sheet.\n")
-    message.add_alternative("<p>See the <b>sheet</b>.</p>", subtype="html")
-    return message
-
-
-def test_mail_with_attachments(path: Path) -> None:
-    message = mail()
-    sheet = make_xlsx({"Prices": {"A1": "Size", "B1": "Price", "A2": "small", "B2": 5}})
-    message.add_attachment(sheet, "application", "octet-stream", filename="prices.xlsx")
-    pages = pdf(writer_with(["First page", "Second page"]))
-    message.add_attachment(pages, "application", "pdf", filename="bees.pdf")
-    message.add_attachment(b"\x00\x01", "application", "zip", filename="odd.bin")
-    inner = EmailMessage()
-    inner["Subject"] = "Inner"
-    inner.set_content("Forwarded words.")
-    message.add_attachment(inner)
-    text = read(path, message.as_bytes(), media_types.EML)
-    assert text.text.startswith(
-        "Höney prices\n\nFrom: Ann <ann@example.org>\nTo: Bob <bob@example.org>\n"
-        "Date: Mon, 02 Mar 2026 10:00:00 +0000\n\nSee the sheet.\n\nAttachment prices.xlsx\n\n"
-    )
-    assert PRICES in text.text
-    assert place_of(text, "See the sheet") == "message"
-    assert place_of(text, "small") == "attachment prices.xlsx, sheet Prices, row 2"
-    assert place_of(text, "Second page") == "attachment bees.pdf, page 2"
-    assert "Attachment odd.bin\n\nNot read: odd.bin is of a kind that is not" in text.text
-    assert place_of(text, "Forwarded words.") == "attachment message.eml, message"
-    assert (3, "Inner") in headings(text)
-
-
-def test_mail_tells_which_pages_of_an_attachment_were_not_read(path: Path) -> None:
-    writer = writer_with(["First page", "Second page"])
-    damage(writer, writer.pages[1])
-    inner = mail()
-    inner.add_attachment(pdf(writer), "application", "pdf", filename="bees.pdf")
-    outer = mail()
-    outer.add_attachment(inner)
-    text = read(path, outer.as_bytes(), media_types.EML)
-    assert "First page" in text.text
-    assert text.unreadable_reason == (
-        "In attachment message.eml: In attachment bees.pdf: "
-        "Page 2 is damaged and could not be read."
-    )
-    assert text.unreadable_pages == ()
-
-
-def test_mail_in_mail_ends(path: Path) -> None:
-    message = mail()
-    for depth in range(6):
-        outer = EmailMessage()
-        outer["Subject"] = f"Depth {depth}"
-        outer.add_attachment(message)
-        message = outer
-    text = read(path, message.as_bytes(), media_types.EML).text
-    assert "Depth 5" in text
-    assert "within too many others" in text
-    assert "See the sheet" not in text
-
-
-def test_mail_in_an_unknown_charset_is_read(path: Path) -> None:
-    data = b"Subject: x\nContent-Type: text/plain; charset=nonsense\n\nPlain \xc3\xa9 words.\n"
-    assert "Plain é words." in read(path, data, media_types.EML).text
 
 
 LOCKED_ZIP = bytearray(make_docx(paragraph("x")))

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers import media_types
 from ingest.parsers.media_types import detect_media_type
 from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.parse import parse
@@ -99,9 +100,11 @@ def test_scan_with_a_stamp_is_named_without_tesseract(monkeypatch: pytest.Monkey
 
 
 @needs_tesseract
-def test_picture_without_words_is_no_text() -> None:
+def test_picture_without_words_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "scan"
+    path.write_bytes(encoded(Image.new("RGB", (300, 300), "white"), kind="PNG"))
     with pytest.raises(UnreadableFileError, match="found no text") as caught:
-        parse_scan(encoded(Image.new("RGB", (300, 300), "white"), kind="PNG"), 1)
+        parse(path, media_types.PNG, max_pages=1)
     assert caught.value.code == "no_text"
 
 
