@@ -1,7 +1,10 @@
-"""Characters as readers know them: NFC, no ligatures, no control characters."""
+"""Characters as readers know them: NFC, no ligatures, no control characters, no half characters."""
 
 import re
 import unicodedata
+from dataclasses import replace
+
+from ingest.texts import CanonicalText
 
 _LETTERS = str.maketrans(
     {
@@ -16,6 +19,7 @@ _LETTERS = str.maketrans(
     }
 )
 _LINE_END = re.compile(r"\r\n?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -24,3 +28,22 @@ def clean(text: str) -> str:
     text = _UNWANTED.sub("", _LINE_END.sub("\n", text)).translate(_LETTERS)
     lines = unicodedata.normalize("NFC", text).split("\n")
     return "\n".join(line.rstrip() for line in lines).strip()
+
+
+def without_surrogates(text: CanonicalText) -> CanonicalText:
+    """Return a text with U+FFFD in place of each half of a UTF-16 pair, which nothing can encode.
+
+    Every offset stays what it was.
+    """
+    return replace(
+        text,
+        text=_whole(text.text),
+        headings=tuple(replace(one, title=_whole(one.title)) for one in text.headings),
+        places=tuple(replace(one, label=_whole(one.label)) for one in text.places),
+        unreadable_reason=text.unreadable_reason and _whole(text.unreadable_reason),
+        metadata={name: _whole(value) for name, value in text.metadata.items()},
+    )
+
+
+def _whole(text: str) -> str:
+    return _SURROGATE.sub("\ufffd", text)

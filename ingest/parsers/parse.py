@@ -13,6 +13,7 @@ from lxml import etree
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
 from ingest.parsers import media_types
+from ingest.parsers.cleaning import without_surrogates
 from ingest.parsers.damage import DAMAGE
 from ingest.parsers.epub import parse_epub
 from ingest.parsers.hypertext import parse_html
@@ -84,7 +85,7 @@ def parse(
             if media_type in SCANS
             else "The file holds no text. Check that it is the right file and upload it again.",
         )
-    return text
+    return without_surrogates(text)
 
 
 @dataclass(frozen=True, slots=True)

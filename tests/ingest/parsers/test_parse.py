@@ -13,6 +13,7 @@ from ingest.parsers.parse import parse
         ("text/plain", b"# a\r\n", "# a\n"),
         ("text/markdown", b"# a\r\n", "# a\n"),
         ("text/html", b"<p>a", "a"),
+        ("application/rtf", rb"{\rtf1 a\u-10179?b}", "a\ufffdb"),
     ],
 )
 def test_parser_of_the_media_type_is_used(
