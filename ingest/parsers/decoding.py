@@ -6,6 +6,7 @@ import re
 from charset_normalizer import from_bytes
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.wide_encodings import wide_encoding
 
 # UTF-32 first: its little-endian mark begins with the one of UTF-16.
 _MARKS = (
@@ -15,11 +16,17 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SAMPLE_BYTES = 4096
-_MIN_ZERO_SHARE = 0.3
 _LINE_END = re.compile(r"\r\n?")
 # Browsers read these labels as windows-1252 (WHATWG Encoding Standard).
 _WINDOWS_1252 = frozenset({"iso-8859-1", "iso8859-1", "latin1", "latin-1", "ascii", "us-ascii"})
+# What Japanese mail was written in begins each run of ideographs with this escape sequence.
+_ISO_2022, _ISO_2022_START = "iso-2022-jp", b"\x1b$B"
+_SEVEN_BIT = frozenset({"utf-7", "hz-gb-2312"})
+_JAPANESE = ("cp932", "euc_jp")
+# By now it is not Japanese; these find half-width kanas in short texts of other scripts.
+_NOT_GUESSED = ("cp932", "shift_jis", "shift_jis_2004", "shift_jisx0213")
+_KANA = re.compile("[\u3041-\u30fe]")
+_MIN_KANA_SHARE = 0.2
 # Below this many good characters per broken one, the text was never UTF-8.
 _MIN_GOOD_PER_BROKEN = 10
 
@@ -40,23 +47,16 @@ def decode(data: bytes, declared: str | None = None) -> str:
 
 
 def unicode_encoding(data: bytes) -> str | None:
-    """Return the encoding that a byte order mark or, in UTF-16, the bytes themselves tell."""
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
-            return encoding
-    # Without a mark: of the two bytes of a Latin letter, digit or space one is zero.
-    first, second = data[0:_SAMPLE_BYTES:2], data[1:_SAMPLE_BYTES:2]
-    if first.count(0) == 0 and second.count(0) > _MIN_ZERO_SHARE * len(second):
-        return "utf-16-le"
-    if second.count(0) == 0 and first.count(0) > _MIN_ZERO_SHARE * len(first):
-        return "utf-16-be"
-    return None
+    """Return the encoding that a byte order mark or, in UTF-16 and UTF-32, the bytes tell."""
+    marked = (encoding for mark, encoding in _MARKS if data.startswith(mark))
+    return next(marked, None) or wide_encoding(data)
 
 
 def _decode_unmarked(data: bytes, declared: str | None) -> str:
+    declared = declared or (_ISO_2022 if _ISO_2022_START in data else None)
     candidates = ["utf-8", _browser_label(declared)] if declared else ["utf-8"]
-    # Bytes of the ISO-2022 family are valid UTF-8 too; their escape character tells them apart.
-    if b"\x1b" in data:
+    # Seven-bit encodings are valid UTF-8 too; those of the ISO-2022 family have escape characters.
+    if b"\x1b" in data or (declared and declared.strip().lower() in _SEVEN_BIT):
         candidates.reverse()
     for encoding in candidates:
         try:
@@ -77,9 +77,24 @@ def _guess(data: bytes) -> str:
     num_good = len(text) - len(text.encode("ascii", "ignore")) - num_broken
     if num_good >= _MIN_GOOD_PER_BROKEN * num_broken:
         return text
-    best = from_bytes(data).best()
+    if japanese := _japanese(data):
+        return japanese
+    best = from_bytes(data.replace(b"\0", b""), cp_exclusion=list(_NOT_GUESSED)).best()
     if best is None:
         raise UnreadableFileError(
             "damaged", "The text encoding is unknown. Save the file as UTF-8 and upload it again."
         )
     return str(best)
+
+
+def _japanese(data: bytes) -> str | None:
+    """Return the text if it has as many kanas as Japanese has, which is no chance."""
+    for encoding in _JAPANESE:
+        try:
+            text = data.decode(encoding)
+        except UnicodeError:
+            continue
+        num_others = len(text) - len(text.encode("ascii", "ignore"))
+        if len(_KANA.findall(text)) > _MIN_KANA_SHARE * num_others:
+            return text
+    return None

@@ -1,6 +1,8 @@
 """What kind of file this is, by its content; the name only decides between kinds of text."""
 
 import re
+from codecs import BOM_UTF8
+from io import SEEK_END
 from pathlib import PurePath
 from typing import BinaryIO
 from zipfile import ZipFile
@@ -10,6 +12,7 @@ import olefile
 from ingest.errors import UnsupportedTypeError
 from ingest.parsers.archive import OLE_ERRORS, OLE_MAGIC, ZIP_ERRORS, ZIP_MAGIC
 from ingest.parsers.decoding import unicode_encoding
+from ingest.parsers.wide_encodings import is_printable
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -41,15 +44,17 @@ SUPPORTED = (
 HEAD_BYTES = 4096
 # Readers accept the PDF header anywhere in the first 1024 bytes (ISO 32000-1, note 13 of annex H).
 _PDF_HEADER_WINDOW = 1024
-_BINARY_MAGIC = (
-    b"PK\x05\x06",  # an empty zip
-    b"GIF8",
-    b"\x1f\x8b",  # gzip
-    b"BZh",
-    b"7z\xbc\xaf",
-    b"Rar!",
-    b"\xfd7zXZ",
-    b"\x7fELF",
+_PDF_HEADER = b"%PDF-"
+_PDF_OBJECT = re.compile(rb"[\r\n]\d+ \d+ obj\b")
+_PDF_END = re.compile(rb"startxref\s+\d+\s+%%EOF\s*\Z")
+# Magic numbers are whole, because texts may begin like them.
+_BINARY_MAGIC = re.compile(
+    rb"PK\x05\x06"  # an empty zip
+    rb"|GIF8[79]a.[\x00-\x1f].[\x00-\x1f]"  # with width and height, less than 8,192 each
+    rb"|\x1f\x8b\x08"  # gzip
+    rb"|BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)"
+    rb"|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\xfd7zXZ\x00|\x7fELF",
+    re.DOTALL,
 )
 _SCAN_MAGIC = {
     b"\x89PNG\r\n\x1a\n": PNG,
@@ -82,8 +87,6 @@ _OLE_STREAMS = {"__properties_version1.0": MSG, "Workbook": XLS, "Book": XLS}
 # A locked Office file is an OLE file, whatever is inside; only its name tells that.
 _LOCKED_OFFICE = {".xlsx": XLSX, ".pptx": PPTX}
 _OLD_OFFICE = {"WordDocument": "DOCX", "PowerPoint Document": "PPTX"}
-_CONTROL_BYTES = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
-_MAX_CONTROL_SHARE = 0.01
 _SUFFIXES = {
     ".md": MARKDOWN,
     ".markdown": MARKDOWN,
@@ -118,8 +121,6 @@ def detect_media_type(file: BinaryIO, filename: str) -> str:
         UnsupportedTypeError: no parser reads this kind of content.
     """
     head = file.read(HEAD_BYTES)
-    if b"%PDF-" in head[:_PDF_HEADER_WINDOW]:
-        return PDF
     if head.startswith(_RTF_MAGIC):
         return RTF
     for magic, scan in _SCAN_MAGIC.items():
@@ -129,6 +130,8 @@ def detect_media_type(file: BinaryIO, filename: str) -> str:
         media_type = _zip_type(file)
     elif head.startswith(OLE_MAGIC):
         media_type = _ole_type(file, filename)
+    elif _is_pdf(file, head):
+        media_type = PDF
     elif _is_binary(head):
         media_type = None
     else:
@@ -174,13 +177,25 @@ def _ole_type(file: BinaryIO, filename: str) -> str | None:
         return None
 
 
+def _is_pdf(file: BinaryIO, head: bytes) -> bool:
+    """Tell whether the PDF header is one, and not a word in a text about PDF."""
+    before, header, _ = head[: _PDF_HEADER_WINDOW + len(_PDF_HEADER)].partition(_PDF_HEADER)
+    if not header:
+        return False
+    before = before.removeprefix(BOM_UTF8)
+    if not before.strip() or not is_printable(before):
+        return True
+    # Behind text, such as the header of a download, only a whole PDF is one.
+    file.seek(0, SEEK_END)
+    file.seek(max(0, file.tell() - _PDF_HEADER_WINDOW))
+    return bool(_PDF_OBJECT.search(head) and _PDF_END.search(file.read()))
+
+
 def _is_binary(head: bytes) -> bool:
-    if head.startswith(_BINARY_MAGIC):
+    if _BINARY_MAGIC.match(head):
         return True
     encoding = unicode_encoding(head)
-    text = head.decode(encoding, "ignore").encode("utf-8", "ignore") if encoding else head
-    num_controls = len(text) - len(text.translate(None, _CONTROL_BYTES))
-    return b"\0" in text or num_controls > _MAX_CONTROL_SHARE * len(text)
+    return not is_printable(head.decode(encoding, "ignore").encode() if encoding else head)
 
 
 def _decode_head(head: bytes) -> str:

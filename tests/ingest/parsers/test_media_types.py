@@ -1,5 +1,6 @@
 import codecs
 from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 
@@ -14,6 +15,13 @@ from tests.ingest.parsers.office import (
     make_xlsx,
     make_zip,
 )
+
+
+def stored_zip(name: str, content: bytes) -> bytes:
+    buffer = BytesIO()
+    with ZipFile(buffer, "w") as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,32 @@ from tests.ingest.parsers.office import (
         pytest.param(b"II*\0", "a", "image/tiff", id="tiff"),
         pytest.param("Text é".encode("utf-16-le"), "a.txt", "text/plain", id="utf-16 without mark"),
         pytest.param("Text é".encode("utf-16-be"), "a.md", "text/markdown", id="big-endian"),
+        pytest.param(b"\0\1\2\3%PDF-1.4", "a", "application/pdf", id="pdf after binary junk"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\nAge: 1\n\n%PDF-1.4\n1 0 obj\n<<>>\nendobj\nstartxref\n9\n%%EOF\n",
+            "a",
+            "application/pdf",
+            id="pdf after the header of its download",
+        ),
+        pytest.param(b"Files that begin with %PDF-1.7", "a.md", "text/markdown", id="about pdf"),
+        pytest.param(
+            b"A whole one:\n\n%PDF-1.4\n1 0 obj\n<<>>\nendobj\nstartxref\n9\n%%EOF\n\nThat is all.",
+            "a.txt",
+            "text/plain",
+            id="example of a pdf",
+        ),
+        pytest.param(
+            b"Message-ID: <1>\nMIME-Version: 1.0\n\nIt begins with %PDF-1.7",
+            "a.eml",
+            "message/rfc822",
+            id="mail about pdf",
+        ),
+        pytest.param(b"GIF89a is a format.", "a.txt", "text/plain", id="about gif"),
+        pytest.param(
+            b"BZh is what bzip2 files begin with.", "a.txt", "text/plain", id="about bzip2"
+        ),
+        pytest.param(b"Text with one \0 in it.", "a.txt", "text/plain", id="stray nul"),
+        pytest.param(b"x" * 999 + b"\0\0\0", "a.txt", "text/plain", id="few stray nuls"),
         pytest.param(b"", "a.txt", "text/plain", id="empty"),
         pytest.param(b"caf\xe9 ouvert", "a.txt", "text/plain", id="latin-1"),
         pytest.param("é".encode("utf-16"), "a.txt", "text/plain", id="utf-16 with mark"),
@@ -67,9 +101,12 @@ def test_content_decides_before_the_name(head: bytes, filename: str, expected: s
     [
         pytest.param(b"PK\x03\x04\x14\x00", id="cut zip"),
         pytest.param(make_zip({"a.txt": "text"}), id="zip"),
-        pytest.param(b"GIF89a", id="gif"),
+        pytest.param(stored_zip("bees.pdf", b"%PDF-1.7"), id="zip with a pdf"),
+        pytest.param(b"GIF89a\x01\x00\x01\x00\x80\x00\x00", id="gif"),
+        pytest.param(b"BZh91AY&SY4\x05\x9a", id="bzip2"),
+        pytest.param(b"\x1f\x8b\x08\x00\x00\x00\x00\x00", id="gzip"),
         pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), id="broken doc"),
-        pytest.param(b"looks like text \0 but is not", id="nul"),
+        pytest.param(b"looks like text \0\0 but is not", id="nul"),
         pytest.param(b"\x01\x02\x03text", id="control characters"),
     ],
 )
