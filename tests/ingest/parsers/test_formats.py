@@ -149,11 +149,6 @@ def test_scrambled_fonts_do_not_make_a_book_unreadable(path: Path) -> None:
     assert read(path, data, media_types.EPUB).text.endswith("Text.")
 
 
-def test_rich_text(path: Path) -> None:
-    data = rb"{\rtf1\ansi\ansicpg1252 Caf\'e9 {\b bold}.\par Costs 5 \u8364?.\par}"
-    assert read(path, data, media_types.RTF).text.strip() == "Café bold.\nCosts 5 €."
-
-
 def test_restructured_text_includes_nothing(path: Path) -> None:
     secret = path.with_name("secret.txt")
     secret.write_text("xyzzy")

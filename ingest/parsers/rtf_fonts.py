@@ -1,0 +1,74 @@
+"""In which encoding the bytes of an RTF file are: that of its code page, or of a font."""
+
+import codecs
+
+_DEFAULT = "cp1252"
+# Character sets of fonts (RTF 1.9.1, \fcharset). 0 and 1 stand for the code page of the file.
+_CHARSETS = {
+    2: "cp1252",
+    77: "mac_roman",
+    78: "cp932",
+    79: "cp949",
+    80: "gbk",
+    81: "cp950",
+    85: "mac_greek",
+    86: "mac_turkish",
+    88: "mac_latin2",
+    89: "mac_cyrillic",
+    128: "cp932",
+    129: "cp949",
+    130: "johab",
+    134: "gbk",
+    136: "cp950",
+    161: "cp1253",
+    162: "cp1254",
+    163: "cp1258",
+    177: "cp1255",
+    178: "cp1256",
+    186: "cp1257",
+    204: "cp1251",
+    222: "cp874",
+    238: "cp1250",
+    254: "cp437",
+    255: "cp850",
+}
+_CODE_PAGES = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
+
+
+class Fonts:
+    """The font table of a file."""
+
+    def __init__(self) -> None:
+        self._file_encoding = _DEFAULT
+        self._encodings: dict[int, str] = {}
+        self._defined = 0
+        self._default = 0
+
+    def read_file_word(self, word: str, number: int | None) -> None:
+        """Take a control word from the beginning of the file."""
+        if word == "ansicpg":
+            self._file_encoding = _code_page(number) or _DEFAULT
+        elif word in _CODE_PAGES:
+            self._file_encoding = _CODE_PAGES[word]
+        elif word == "deff":
+            self._default = number or 0
+
+    def read_table_word(self, word: str, number: int | None) -> None:
+        """Take a control word from the font table."""
+        if word == "f":
+            self._defined = number or 0
+        elif word == "fcharset" and number in _CHARSETS:
+            self._encodings[self._defined] = _CHARSETS[number]
+        elif word == "cpg" and (encoding := _code_page(number)):
+            self._encodings[self._defined] = encoding
+
+    def encoding(self, font: int | None) -> str:
+        """Return the encoding of text in a font; None is the default font."""
+        return self._encodings.get(self._default if font is None else font, self._file_encoding)
+
+
+def _code_page(number: int | None) -> str | None:
+    try:
+        return codecs.lookup("mac_roman" if number == 10000 else f"cp{number}").name  # noqa: PLR2004
+    except LookupError:
+        return None
