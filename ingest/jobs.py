@@ -39,7 +39,9 @@ RETRY_DELAYS_SECONDS: tuple[float, ...] = (1, 5, 30, 120, 600)
 POLLING_SECONDS = 0.1
 REINDEXING_POLLING_SECONDS = 1.0
 TIDYING_SECONDS = 60.0
-COMPACTING_SECONDS = 30.0
+# How long documents rest before indexes are compacted, and how long they may go on changing.
+QUIET_SECONDS = 0.5
+MAX_UNQUIET_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
@@ -116,6 +118,7 @@ class Jobs:
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""
         self._pipeline.stopping.set()
+        self._pipeline.changed.set()  # wakes the one that waits for changes
         for thread in self._threads:
             thread.join()
         is_busy = bool(DBOS.list_workflows(status="PENDING", limit=1))
@@ -177,16 +180,30 @@ class Jobs:
                 logger.exception("not tidied")
 
     def _compact_now_and_then(self) -> None:
-        pause = 0.0
-        while not self._pipeline.stopping.wait(pause):
+        """Compact at the start, and whenever documents have changed and then rest for a moment."""
+        stopping, changed = self._pipeline.stopping, self._pipeline.changed
+        changed.set()
+        while not stopping.is_set():
+            if not changed.wait(QUIET_SECONDS):
+                continue
+            self._wait_for_quiet()
+            changed.clear()
             started = time.monotonic()
             try:
                 self._pipeline.compact_all()
             except (CatalogUnavailableError, IndexUnavailableError, OSError):
-                if not self._pipeline.stopping.is_set():
+                if not stopping.is_set():
                     logger.exception("not compacted")
             # At most half of the time, however fast documents change.
-            pause = max(COMPACTING_SECONDS, time.monotonic() - started)
+            stopping.wait(time.monotonic() - started)
+
+    def _wait_for_quiet(self) -> None:
+        """Return when no document has changed for a moment, or at last after a while."""
+        stopping, changed = self._pipeline.stopping, self._pipeline.changed
+        deadline = time.monotonic() + MAX_UNQUIET_SECONDS
+        while changed.is_set() and time.monotonic() < deadline:
+            changed.clear()
+            stopping.wait(QUIET_SECONDS)
 
 
 def enqueue(document: Document, delay_seconds: float | None = None) -> None:

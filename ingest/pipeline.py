@@ -27,7 +27,6 @@ from ingest.recipes import Recipe, Recipes
 from ingest.texts import CanonicalText
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
-from retrieval.errors import IndexUnavailableError
 from retrieval.index import ChunkIndex, IndexStore
 from retrieval.vector_cache import VectorCache
 
@@ -78,6 +77,7 @@ class Pipeline:
     Attributes:
         change: held while the catalog and the index change together.
         readers: who searches or rewrites an index now.
+        changed: set when an index may need a compaction.
         stopping: set when jobs should break off.
         cache: vectors that the embedder remembers, if it does.
         cut: chunks of documents between embedding and activation, by id and revision.
@@ -94,6 +94,7 @@ class Pipeline:
     limits: Limits
     change: RLock = field(default_factory=RLock)
     readers: Readers = field(default_factory=Readers)
+    changed: Event = field(default_factory=Event)
     stopping: Event = field(default_factory=Event)
     cut: dict[tuple[str, str], CutText] = field(default_factory=dict)
 
@@ -114,11 +115,7 @@ class Pipeline:
         document = self.current(document_id, revision)
         if not document.status.is_searchable:  # else a crash came between here and the tidying
             self._put_into_index(document)
-        try:
-            self.compact(document.collection)
-        except (IndexUnavailableError, OSError):
-            # The document answers; what was replaced is erased by the next compaction or start.
-            logger.exception("not compacted", extra={"collection": document.collection})
+        self.changed.set()
         # Last: a job that is killed before this finds its vectors again.
         self.discard_work(document_id, revision)
 
@@ -238,6 +235,7 @@ class Pipeline:
             for index in self.find_indexes(name):
                 if index.count() <= COMPACT_AT_ONCE_CHUNKS:
                     index.compact()
+        self.changed.set()
 
     def compact_all(self, most_chunks: float = math.inf) -> None:
         """Rewrite every index that needs it and has at most so many chunks."""
