@@ -25,10 +25,12 @@ def make_zip(entries: Mapping[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def make_docx(body: str, doctype: str = "") -> bytes:
+def make_docx(body: str, doctype: str = "", styles: str = "") -> bytes:
     """Return a Word file; `body` is WordprocessingML with the prefix w."""
+    entries: dict[str, str | bytes] = {"word/styles.xml": styles} if styles else {}
     return make_zip(
-        {
+        entries
+        | {
             "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/'
             'content-types"><Default Extension="xml" ContentType="application/xml"/><Default '
             'Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships'
