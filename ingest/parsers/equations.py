@@ -49,7 +49,7 @@ def _property(element: etree._Element, name: str, default: str) -> str:
     found = element.find(f"{{*}}{etree.QName(element).localname}Pr/{{*}}{name}")
     if found is None:
         return default
-    return next((str(value) for key, value in found.items() if key.endswith("val")), "")
+    return next((str(value) for key, value in found.items() if str(key).endswith("val")), "")
 
 
 def _group(text: str) -> str:
