@@ -136,6 +136,47 @@ def test_open_document(path: Path) -> None:
     assert headings(text) == [(2, "Bees")]
 
 
+def odt_cell(text: str, attributes: str = "") -> str:
+    return f"<table:table-cell {attributes}><text:p>{text}</text:p></table:table-cell>"
+
+
+def odt_row(*cells: str, attributes: str = "") -> str:
+    return f"<table:table-row {attributes}>{''.join(cells)}</table:table-row>"
+
+
+def test_open_document_repeats_rows_and_columns(path: Path) -> None:
+    head = odt_row(odt_cell("Size"), odt_cell("Price", 'table:number-columns-repeated="2"'))
+    empty = odt_row("<table:table-cell/>", attributes='table:number-rows-repeated="1000000"')
+    row = odt_row(odt_cell("small"), odt_cell("5"), odt_cell("6"), attributes="{}")
+    rows = row.replace("{}", 'table:number-rows-repeated="2"')
+    body = f"<table:table><table:table-header-rows>{head}</table:table-header-rows>{empty}{rows}"
+    text = read(path, make_odt(f"{body}</table:table>"), media_types.ODT)
+    small = "| small | 5 | 6 |"
+    assert text.text == f"| Size | Price | Price |\n| --- | --- | --- |\n{small}\n{small}"
+
+
+def test_open_document_does_not_repeat_without_end(path: Path) -> None:
+    many = 'table:number-columns-repeated="999999999"'
+    row = odt_row(odt_cell("x", many), attributes='table:number-rows-repeated="999999999"')
+    body = f"<table:table>{row * 50}</table:table>"
+    assert read(path, make_odt(body), media_types.ODT).text.count("x") < 101_000
+
+
+def test_open_document_reads_tables_in_cells_once(path: Path) -> None:
+    inner = f"<table:table>{odt_row(odt_cell('a'), odt_cell('b'))}</table:table>"
+    cell = f"<table:table-cell><text:p>One</text:p>{inner}</table:table-cell>"
+    body = (
+        f"<table:table>{odt_row(odt_cell('Size'), odt_cell('Price'))}{odt_row(cell, odt_cell('5'))}"
+    )
+    text = read(path, make_odt(f"{body}</table:table>"), media_types.ODT)
+    assert text.text == "| Size | Price |\n| --- | --- |\n| One a b | 5 |"
+
+
+def test_open_document_parts_a_text_box_from_the_words_around_it(path: Path) -> None:
+    body = "<text:p>one<office:box><text:p>two</text:p></office:box>three</text:p>"
+    assert read(path, make_odt(body), media_types.ODT).text.split() == ["one", "two", "three"]
+
+
 def test_book(path: Path) -> None:
     chapters = ["<html><h1>One</h1><p>Hives.</p></html>", "<html><img/></html>", "<p>Last.</p>"]
     text = read(path, make_epub(chapters), media_types.EPUB)
