@@ -88,7 +88,10 @@ def make_odt(body: str, manifest: str = "", doctype: str = "") -> bytes:
 
 
 def make_epub(chapters: Sequence[str], **more: str) -> bytes:
-    """Return a book titled Bees; a keyword adds an entry, with `__` for a slash."""
+    """Return a book titled Bees; a keyword adds an entry, with `__` for a slash.
+
+    An empty chapter is in the list of chapters, but not in the file.
+    """
     numbers = range(len(chapters))
     items = "".join(f'<item id="c{n}" href="text/c%20{n}.xhtml"/>' for n in numbers)
     spine = "".join(f'<itemref idref="c{n}"/>' for n in numbers)
@@ -100,6 +103,6 @@ def make_epub(chapters: Sequence[str], **more: str) -> bytes:
         'xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>Bees</dc:title>'
         f"</metadata><manifest>{items}</manifest><spine>{spine}</spine></package>",
     }
-    entries |= {f"OPS/text/c {n}.xhtml": text for n, text in enumerate(chapters)}
+    entries |= {f"OPS/text/c {n}.xhtml": text for n, text in enumerate(chapters) if text}
     entries |= {name.replace("__", "/"): text for name, text in more.items()}
     return make_zip(entries)

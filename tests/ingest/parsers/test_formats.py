@@ -184,6 +184,31 @@ def test_book(path: Path) -> None:
     assert headings(text) == [(1, "Bees"), (2, "One")]
 
 
+def test_a_book_without_some_of_its_chapters_is_read_in_part(path: Path) -> None:
+    text = read(path, make_epub(["<p>One.</p>", "", "<p>Three.</p>"]), media_types.EPUB)
+    assert text.text == "Bees\n\nOne.\n\nThree."
+    assert text.unreadable_reason == (
+        "A part of the book is missing or damaged (c 1.xhtml); export it anew and upload it again."
+    )
+    reason = read(path, make_epub(["<p>One.</p>", *[""] * 7]), media_types.EPUB).unreadable_reason
+    assert reason == (
+        "7 parts of the book are missing or damaged (c 1.xhtml, c 2.xhtml, c 3.xhtml, c 4.xhtml, "
+        "c 5.xhtml and more); export it anew and upload it again."
+    )
+
+
+def test_chapters_are_read_whole_and_the_table_of_contents_is_none(path: Path) -> None:
+    package = (
+        "<package xmlns:dc='http://purl.org/dc/elements/1.1/'><manifest><item id='c' href='c.xhtml'"
+        "/><item id='n' href='n.xhtml' properties='scripted nav'/></manifest><spine>"
+        "<itemref idref='n'/><itemref idref='c'/></spine></package>"
+    )
+    chapter = "<header><h1>One</h1></header><p>Text</p><aside>A note.</aside><footer>End</footer>"
+    more = {"OPS__book.opf": package, "OPS__c.xhtml": chapter, "OPS__n.xhtml": "<p>Contents</p>"}
+    text = read(path, make_epub([], **more), media_types.EPUB)
+    assert text.text == "One\n\nText\n\nA note.\n\nEnd"
+
+
 def test_scrambled_fonts_do_not_make_a_book_unreadable(path: Path) -> None:
     fonts = '<encryption><CipherReference URI="OPS/a.otf"/></encryption>'
     data = make_epub(["<p>Text.</p>"], **{"META-INF__encryption.xml": fonts})
@@ -225,6 +250,7 @@ for _signature, _offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         (media_types.ODT, make_odt("<text:p>x", ""), "damaged"),
         (media_types.ODT, make_odt("", "<encryption-data/>"), "encrypted"),
         (media_types.EPUB, make_zip({"mimetype": "application/epub+zip"}), "damaged"),
+        (media_types.EPUB, make_epub(["", ""]), "damaged"),
         (
             media_types.EPUB,
             make_epub(
