@@ -15,9 +15,10 @@ def tag_set(names: str) -> frozenset[str]:
 
 
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _CELLS = frozenset({"td", "th"})
-_BLOCKS = _HEADINGS | tag_set(
+_SECTIONS = frozenset({"thead", "tbody", "tfoot"})
+_BLOCKS = HEADINGS | tag_set(
     "address article aside blockquote body caption center dd details div dl dt fieldset figcaption "
     "figure footer form header hr html legend li main nav p pre search section summary table tbody "
     "tfoot thead tr"
@@ -59,8 +60,8 @@ class HtmlWriter:
         """End an element."""
         tag = element.tag
         if tag in _CELLS and self._table:
-            self._table.add_cell(self._take_inline(), is_header=tag == "th")
-        elif tag in _HEADINGS and not self._table:
+            self._table.add_cell(element, self._take_inline())
+        elif tag in HEADINGS and not self._table:
             self._write_heading(int(tag[1]))
         elif tag in _BLOCKS or tag in _LISTS or tag in _CELLS:
             self._end_block()
@@ -108,6 +109,8 @@ class HtmlWriter:
             self._item_mark = ""
         elif tag == "tr" and self._table:
             self._table.end_row()
+        elif tag in _SECTIONS and self._table:
+            self._table.end_section()
         elif tag == "table":
             self._write_stray_text()
             table = self._tables.pop()

@@ -1,50 +1,52 @@
-"""HTML: the visible main text as light Markdown, without the frame of the page around it."""
+"""HTML: the visible text as light Markdown; of web pages, the main text."""
 
 import re
+from collections.abc import Collection
 
 from lxml import etree, html
 from lxml.html import HtmlElement
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.boilerplate import boilerplate
 from ingest.parsers.builder import BLOCK_SEPARATOR
 from ingest.parsers.decoding import decode
-from ingest.parsers.html_writer import HtmlWriter, tag_set
+from ingest.parsers.html_visibility import is_invisible
+from ingest.parsers.html_writer import HtmlWriter
 from ingest.texts import CanonicalText, Heading
 
 _CHARSET_WINDOW = 4096
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w.:-]{1,40})""", re.IGNORECASE)
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>")
-_INVISIBLE = tag_set(
-    "annotation audio button canvas datalist dialog embed head iframe input map noscript object "
-    "option script select style svg template textarea title video"
-)
-_FRAME = frozenset({"nav", "header", "footer", "aside", "form"})
-# An article has a header of its own, which holds its title.
-_FRAME_OF_MAIN = _FRAME - {"header"}
-_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+# A main part with less of the text of the page is a teaser.
+_MIN_MAIN_SHARE = 1 / 3
 
 
 def parse_html(data: bytes) -> CanonicalText:
-    """Return the main text with its headings; the page title stands in for a missing h1.
+    """Return the main text of a web page; its title stands in for a missing h1.
 
     Blocks are separated by blank lines; list items, tables and line breaks are kept as Markdown.
 
     Raises:
         UnreadableFileError: code `no_text`, or `damaged` when no known encoding fits.
     """
-    text = read_html(data)
-    if not text.text:
+    document = _document(data)
+    text = CanonicalText("") if document is None else _main_text(document)
+    if document is None or not text.text:
         raise UnreadableFileError(
             "no_text",
             "The page holds no text of its own; it may be filled by a script. Save the page as it "
             "is shown in a browser, or as PDF, and upload that.",
         )
-    return text
+    return _with_title(text, document)
 
 
 def read_html(data: bytes) -> CanonicalText:
-    """Return the text of a page like `parse_html`; it may be empty."""
-    return _render(_document(data))
+    """Return all visible text of a mail, a chapter or the like; it may be empty."""
+    document = _document(data)
+    if document is None:
+        return CanonicalText("")
+    text = _write(document)
+    return _with_title(text, document) if text.text else text
 
 
 def _document(data: bytes) -> HtmlElement | None:
@@ -60,26 +62,27 @@ def _document(data: bytes) -> HtmlElement | None:
         return None
 
 
-def _render(document: HtmlElement | None) -> CanonicalText:
-    if document is None:
-        return CanonicalText("")
-    main = _only(document, "main") or _only(document, "article")
-    attempts = [(main[0], _FRAME_OF_MAIN)] if main else []
-    # Some generators put the whole page inside one form: better with its frame than without text.
-    attempts += [(document, _FRAME), (document, frozenset())]
-    for root, frame in attempts:
-        text = _write(root, frame)
-        if text.text:
-            return _with_title(text, document)
-    return CanonicalText("")
+def _main_text(document: HtmlElement) -> CanonicalText:
+    left_out = boilerplate(document)
+    text = _write(document, left_out)
+    for main in _only(document, "main") or _only(document, "article"):
+        inner = _write(main, left_out)
+        if len(inner.text) >= _MIN_MAIN_SHARE * len(text.text):
+            text = inner
+    # Some pages are a table of contents, or stand within one form.
+    return _write(document) if _has_only_headings(text) else text
 
 
 def _only(document: HtmlElement, tag: str) -> list[HtmlElement]:
-    found = list(document.iter(tag))
+    found = [one for one in document.iter() if tag in (one.tag, one.get("role"))]
     return found if len(found) == 1 else []
 
 
-def _write(root: HtmlElement, frame: frozenset[str]) -> CanonicalText:
+def _has_only_headings(text: CanonicalText) -> bool:
+    return text.text == BLOCK_SEPARATOR.join(heading.title for heading in text.headings)
+
+
+def _write(root: HtmlElement, left_out: Collection[HtmlElement] = ()) -> CanonicalText:
     """Walk the tree with a stack of its own: pages may be nested deeper than Python recurses."""
     writer = HtmlWriter()
     writer.open(root)
@@ -92,24 +95,12 @@ def _write(root: HtmlElement, frame: frozenset[str]) -> CanonicalText:
             writer.close(element)
             # What follows the root is outside of the main text.
             writer.write(element.tail if stack else None)
-        elif _is_skipped(child, frame):
+        elif child in left_out or is_invisible(child):
             writer.skip(child)
         else:
             writer.open(child)
             stack.append((child, iter(child)))
     return writer.finish()
-
-
-def _is_skipped(element: HtmlElement, frame: frozenset[str]) -> bool:
-    tag = element.tag
-    return (
-        not isinstance(tag, str)
-        or tag in _INVISIBLE
-        or tag in frame
-        or "hidden" in element.attrib
-        or element.get("aria-hidden") == "true"
-        or _HIDDEN_STYLE.search(element.get("style", "")) is not None
-    )
 
 
 def _with_title(text: CanonicalText, document: HtmlElement) -> CanonicalText:

@@ -4,6 +4,7 @@ The format is OASIS Open Document Format for Office Applications 1.3.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from zipfile import BadZipFile
 
 from lxml import etree
@@ -18,7 +19,11 @@ _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _SKIPPED = {f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT}sequence-decls"}
 _SPACES = {f"{_TEXT}tab": "\t", f"{_TEXT}line-break": "\n"}
+_ROW_GROUPS = {f"{_TABLE}{name}" for name in ("table-header-rows", "table-row-group", "table-rows")}
+_PARAGRAPHS = {f"{_TEXT}p", f"{_TEXT}h"}
+# Equal spaces, cells or rows one after the other, and such cells of a document in all.
 _MAX_REPEATED = 100
+_MAX_REPEATED_CELLS = 100_000
 
 
 def parse_odt(data: bytes) -> CanonicalText:
@@ -38,8 +43,9 @@ def parse_odt(data: bytes) -> CanonicalText:
                 "damaged", "The document is damaged; save it anew and upload it again."
             ) from error
     builder = TextBuilder()
+    repeats = _Repeats()
     for body in root.iter(f"{_OFFICE}text"):
-        _add_blocks(builder, body)
+        _add_blocks(builder, body, repeats)
     return builder.finish()
 
 
@@ -48,7 +54,20 @@ def safe_xml_parser() -> etree.XMLParser:
     return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
 
 
-def _add_blocks(builder: TextBuilder, parent: etree._Element, depth: int = 0) -> None:
+@dataclass(slots=True)
+class _Repeats:
+    """How often elements stand for several; counts cells, so that no bomb goes off."""
+
+    cells_left: int = _MAX_REPEATED_CELLS
+
+    def of(self, element: etree._Element, attribute: str, num_cells: int) -> int:
+        wanted = min(_count(element, attribute), _MAX_REPEATED)
+        granted = max(1, min(wanted, self.cells_left // max(1, num_cells)))
+        self.cells_left -= (granted - 1) * num_cells
+        return granted
+
+
+def _add_blocks(builder: TextBuilder, parent: etree._Element, repeats: _Repeats) -> None:
     for element in parent:
         tag = element.tag
         if tag == f"{_TEXT}h":
@@ -57,14 +76,14 @@ def _add_blocks(builder: TextBuilder, parent: etree._Element, depth: int = 0) ->
         elif tag == f"{_TEXT}p":
             builder.block(_inline(element).strip())
         elif tag == f"{_TEXT}list":
-            builder.block("\n".join(_items(element, depth)))
+            builder.block("\n".join(_items(element)))
         elif tag == f"{_TABLE}table":
-            builder.table((None, list(_cells(row))) for row in element.iter(f"{_TABLE}table-row"))
+            builder.table((None, row) for row in _rows(element, repeats))
         elif tag not in _SKIPPED and isinstance(tag, str):
-            _add_blocks(builder, element, depth)
+            _add_blocks(builder, element, repeats)
 
 
-def _items(parent: etree._Element, depth: int) -> Iterator[str]:
+def _items(parent: etree._Element, depth: int = 0) -> Iterator[str]:
     for item in parent:
         for element in item:
             if element.tag == f"{_TEXT}list":
@@ -73,11 +92,34 @@ def _items(parent: etree._Element, depth: int) -> Iterator[str]:
                 yield f"{'  ' * depth}- {text}"
 
 
-def _cells(row: etree._Element) -> Iterator[str]:
+def _rows(parent: etree._Element, repeats: _Repeats) -> Iterator[list[str]]:
+    """Yield the cells of each row, also of rows in groups, but not of tables within cells."""
+    for element in parent:
+        if element.tag == f"{_TABLE}table-row":
+            cells = list(_cells(element, repeats))
+            count = repeats.of(element, "number-rows-repeated", len(cells)) if any(cells) else 1
+            yield from [cells] * count
+        elif element.tag in _ROW_GROUPS:
+            yield from _rows(element, repeats)
+
+
+def _cells(row: etree._Element, repeats: _Repeats) -> Iterator[str]:
     for cell in row:
-        repeated = cell.get(f"{_TABLE}number-columns-repeated", "1")
-        text = " ".join(" ".join(_inline(child).split()) for child in cell)
-        yield from [text] * (min(int(repeated), _MAX_REPEATED) if repeated.isdigit() else 1)
+        yield from [" ".join(_paragraphs(cell))] * repeats.of(cell, "number-columns-repeated", 1)
+
+
+def _paragraphs(parent: etree._Element) -> Iterator[str]:
+    """Yield the paragraphs of a cell, also of its lists and tables, each on one line."""
+    for element in parent:
+        if element.tag in _PARAGRAPHS:
+            yield " ".join(_inline(element).split())
+        elif element.tag not in _SKIPPED:
+            yield from _paragraphs(element)
+
+
+def _count(element: etree._Element, attribute: str) -> int:
+    count = element.get(f"{_TABLE}{attribute}", "1")
+    return int(count) if count.isdigit() else 1
 
 
 def _inline(element: etree._Element) -> str:
@@ -91,7 +133,9 @@ def _inline(element: etree._Element) -> str:
         elif child.tag == f"{_TEXT}note":
             parts.append(f" ({' '.join(_note(child).split())})")
         elif child.tag not in _SKIPPED and isinstance(child.tag, str):
-            parts.append(_inline(child))
+            inner = _inline(child)
+            # The paragraph of a text box within this one.
+            parts.append(f" {inner} " if child.tag in _PARAGRAPHS else inner)
         parts.append(child.tail or "")
     return "".join(parts)
 

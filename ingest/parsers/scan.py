@@ -29,6 +29,13 @@ def parse_scan(data: bytes, max_pages: int, ocr: OcrSettings | None = None) -> C
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd tags, which say nothing to operators
             bodies, unread = _read(data, max_pages, Tesseract(ocr or OcrSettings()))
+    except Image.DecompressionBombError as error:
+        # Of what has twice the pixels that Pillow warns of, it tells not even the size.
+        raise UnreadableFileError(
+            "too_large",
+            f"The image has a page of more than {_MAX_PIXELS:,} pixels, which is too much; scan it "
+            "at 300 dots per inch and upload that.",
+        ) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError) as error:
         raise UnreadableFileError(
             "damaged", "The image is damaged and does not open; scan the page again."

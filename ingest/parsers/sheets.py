@@ -1,17 +1,25 @@
 """Spreadsheets (XLSX, XLSB, XLS, ODS, CSV, TSV): each sheet is a table, each row has a place."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, time
 from io import BytesIO, StringIO
 from typing import Any
 
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
+from python_calamine import (
+    CalamineError,
+    CalamineSheet,
+    CalamineWorkbook,
+    PasswordError,
+    SheetVisibleEnum,
+)
 
 from ingest.errors import UnreadableFileError
 from ingest.parsers.archive import ZIP_MAGIC, encrypted, is_locked_office_file, open_archive
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
+from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
+from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
 from ingest.texts import CanonicalText
 
 DELIMITERS = ",;\t|"
@@ -19,23 +27,27 @@ _SAMPLE_CHARACTERS = 8192
 # The largest field that is still read; a lost quotation mark makes one field of half a file.
 _MAX_FIELD_CHARACTERS = 1_000_000
 _MIDNIGHT = time()
-# Larger ones are shown with an exponent.
-_MAX_WHOLE_FLOAT = 1e15
+# What is longer is prose, and no title of a table.
+_MAX_TITLE_CHARACTERS = 100
 
 
 def parse_workbook(data: bytes) -> CanonicalText:
-    """Return all sheets, each as a heading and a table of shown values.
+    """Return all sheets, each as a heading and tables of shown values, hidden ones as well.
 
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
     """
+    gathered = GatheredWorkbook(data)
     if data.startswith(ZIP_MAGIC) or is_locked_office_file(data):
-        open_archive(data).close()
+        with open_archive(data) as archive:
+            gathered = gather_far_cells(archive, data)
     try:
-        workbook = CalamineWorkbook.from_filelike(BytesIO(data))
+        workbook = CalamineWorkbook.from_filelike(BytesIO(gathered.data))
         builder = TextBuilder()
-        for name in workbook.sheet_names:
-            _add_sheet(builder, workbook.get_sheet_by_name(name))
+        for sheet in workbook.sheets_metadata:
+            is_hidden = sheet.visible != SheetVisibleEnum.Visible
+            place = f"sheet {sheet.name}{' (hidden)' if is_hidden else ''}"
+            _add_sheet(builder, workbook.get_sheet_by_name(sheet.name), place, gathered)
     except PasswordError as error:
         raise encrypted() from error
     except CalamineError as error:
@@ -45,13 +57,30 @@ def parse_workbook(data: bytes) -> CanonicalText:
     return builder.finish()
 
 
-def _add_sheet(builder: TextBuilder, sheet: CalamineSheet) -> None:
-    rows = sheet.to_python()  # from the first row and column that hold something
-    if any(cell != "" for row in rows for cell in row):
-        builder.begin_place(f"sheet {sheet.name}")
-        builder.heading(sheet.name, level=1)
-        first_row = sheet.start[0] + 1 if sheet.start else 1
-        _add_rows(builder, rows, f"sheet {sheet.name}, row", first_row)
+def _add_sheet(
+    builder: TextBuilder, sheet: CalamineSheet, place: str, workbook: GatheredWorkbook
+) -> None:
+    rows = (
+        (workbook.row_number(sheet.name, number), row)
+        for number, row in enumerate(sheet.iter_rows(), start=1)
+        if any(cell != "" for cell in row)
+    )
+    for number, table in enumerate(sheet_tables(rows)):
+        if number == 0 and table.rows:
+            builder.begin_place(place)
+            builder.heading(sheet.name, level=1)
+        _add_titles(builder, table, f"{place}, row")
+        _add_rows(builder, table.rows, f"{place}, row")
+
+
+def _add_titles(builder: TextBuilder, table: SheetTable, place: str) -> None:
+    for at, (number, cells) in enumerate(table.titles):
+        builder.begin_place(f"{place} {number}")
+        title = " ".join(_shown(cell) for cell in cells).strip()
+        if at == 0 and table.rows and len(title) <= _MAX_TITLE_CHARACTERS:
+            builder.heading(title, level=2)
+        else:
+            builder.block(title)
 
 
 def parse_delimited(data: bytes) -> CanonicalText:
@@ -65,7 +94,7 @@ def parse_delimited(data: bytes) -> CanonicalText:
     builder = TextBuilder()
     rows = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text))
     try:
-        _add_rows(builder, rows, "row")
+        _add_rows(builder, enumerate(rows, start=1), "row")
     except csv.Error:
         return CanonicalText(text)  # no table after all: nothing is lost as plain text
     return builder.finish()
@@ -82,12 +111,9 @@ def _evenness(counts: list[int]) -> tuple[int, int]:
     return (counts.count(most_common) if most_common else 0, most_common)
 
 
-def _add_rows(
-    builder: TextBuilder, rows: Iterable[Sequence[Any]], place: str, first_row: int = 1
-) -> None:
+def _add_rows(builder: TextBuilder, rows: Iterable[Row], place: str) -> None:
     builder.table(
-        (f"{place} {number}", _trim([_shown(cell) for cell in row]))
-        for number, row in enumerate(rows, start=first_row)
+        (f"{place} {number}", _trim([_shown(cell) for cell in row])) for number, row in rows
     )
 
 
@@ -102,8 +128,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, float):
-        is_whole = value.is_integer() and abs(value) < _MAX_WHOLE_FLOAT
-        return str(int(value)) if is_whole else repr(value)
+        return format(value, ".15g")  # the digits that a sheet keeps
     if isinstance(value, datetime) and value.time() == _MIDNIGHT:
         return value.date().isoformat()
     return str(value)

@@ -4,18 +4,26 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
+from lxml import etree
 from pptx import Presentation
-from pptx.enum.shapes import MSO_SHAPE_TYPE
+from pptx.oxml.xmlchemy import OxmlElement
+from pptx.shapes.group import GroupShape
 
 from ingest.parsers.archive import open_archive
 from ingest.parsers.builder import TextBuilder
+from ingest.parsers.drawings import add_chart, add_diagram
+from ingest.parsers.equations import linear
+from ingest.parsers.opendocument import safe_xml_parser
 from ingest.texts import CanonicalText
 
 _INDENT = "  "
+_DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds"
+_DATA = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"
+_EQUATION = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
 
 
 def parse_pptx(data: bytes) -> CanonicalText:
-    """Return titles, texts, tables and notes of all slides, in reading order.
+    """Return titles, texts, tables, charts, diagrams and notes of all slides, in reading order.
 
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
@@ -25,6 +33,7 @@ def parse_pptx(data: bytes) -> CanonicalText:
     for number, slide in enumerate(Presentation(BytesIO(data)).slides, start=1):
         builder.begin_page()
         builder.begin_place(f"slide {number}")
+        _write_equations(slide.shapes.element)
         title = slide.shapes.title
         if title is not None:
             builder.heading(title.text_frame.text, level=1)
@@ -36,10 +45,25 @@ def parse_pptx(data: bytes) -> CanonicalText:
     return builder.finish()
 
 
+def _write_equations(shapes: Any) -> None:
+    """Put shapes with equations in the place of their pictures, and text in that of equations."""
+    for alternatives in list(shapes.iter("{*}AlternateContent")):
+        choice = alternatives.find("{*}Choice")
+        if choice is not None and next(choice.iter(_EQUATION), None) is not None:
+            for child in list(choice):
+                alternatives.addprevious(child)
+            alternatives.getparent().remove(alternatives)
+    for equations in list(shapes.iter(_EQUATION)):
+        run, text = OxmlElement("a:r"), OxmlElement("a:t")
+        text.text = "; ".join(map(linear, equations.iter("{*}oMath")))
+        run.append(text)
+        equations.getparent().replace(equations, run)
+
+
 def _in_reading_order(shapes: Iterable[Any]) -> Iterator[Any]:
     """Yield the shapes from top to bottom, those of a group one after the other."""
     for shape in sorted(shapes, key=lambda one: (one.top or 0, one.left or 0)):
-        if shape.shape_type == MSO_SHAPE_TYPE.GROUP:
+        if isinstance(shape, GroupShape):
             yield from _in_reading_order(shape.shapes)
         else:
             yield shape
@@ -52,6 +76,12 @@ def _add_shape(builder: TextBuilder, shape: Any) -> None:
         builder.table(
             (None, [cell.text_frame.text for cell in row.cells]) for row in shape.table.rows
         )
+    elif shape.has_chart:
+        add_chart(builder, shape.chart.element)
+    else:
+        for diagram in shape.element.iter(_DIAGRAM):
+            data = shape.part.related_part(diagram.get(_DATA)).blob
+            add_diagram(builder, etree.fromstring(data, safe_xml_parser()))
 
 
 def _text(frame: Any) -> str:

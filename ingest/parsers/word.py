@@ -1,12 +1,13 @@
 """Word (DOCX): turned into HTML by mammoth, which knows styles, lists, tables and footnotes."""
 
-from io import BytesIO
+from dataclasses import replace
 from typing import Any
 
 import mammoth
 
 from ingest.parsers.archive import open_archive
 from ingest.parsers.hypertext import read_html
+from ingest.parsers.word_xml import readied
 from ingest.texts import CanonicalText
 
 _STYLES = """
@@ -18,23 +19,25 @@ br[type='column'] => br
 
 
 def parse_docx(data: bytes) -> CanonicalText:
-    """Return the text of the body with headings, lists, tables and notes.
+    """Return the text of the body with headings, lists, tables, text boxes, equations and notes.
 
-    Running headers and footers, deleted text and pictures are left out.
+    Running headers and footers, deleted text, hidden text and pictures are left out.
 
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
     """
-    open_archive(data).close()
+    with open_archive(data) as archive:
+        file, num_hidden = readied(archive)
     page = mammoth.convert_to_html(
-        BytesIO(data),
+        file,
         style_map=_STYLES,
         convert_image=lambda _image: [],
         transform_document=mammoth.transforms.element_of_type(
             mammoth.documents.Table, _with_header
         ),
     )
-    return read_html(f"<body>{page.value}</body>".encode())
+    text = read_html(f"<body>{page.value}</body>".encode())
+    return replace(text, num_hidden_characters=num_hidden)
 
 
 def _with_header(table: Any) -> Any:

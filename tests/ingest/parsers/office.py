@@ -25,10 +25,12 @@ def make_zip(entries: Mapping[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def make_docx(body: str, doctype: str = "") -> bytes:
+def make_docx(body: str, doctype: str = "", styles: str = "") -> bytes:
     """Return a Word file; `body` is WordprocessingML with the prefix w."""
+    entries: dict[str, str | bytes] = {"word/styles.xml": styles} if styles else {}
     return make_zip(
-        {
+        entries
+        | {
             "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/'
             'content-types"><Default Extension="xml" ContentType="application/xml"/><Default '
             'Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships'
@@ -86,7 +88,10 @@ def make_odt(body: str, manifest: str = "", doctype: str = "") -> bytes:
 
 
 def make_epub(chapters: Sequence[str], **more: str) -> bytes:
-    """Return a book titled Bees; a keyword adds an entry, with `__` for a slash."""
+    """Return a book titled Bees; a keyword adds an entry, with `__` for a slash.
+
+    An empty chapter is in the list of chapters, but not in the file.
+    """
     numbers = range(len(chapters))
     items = "".join(f'<item id="c{n}" href="text/c%20{n}.xhtml"/>' for n in numbers)
     spine = "".join(f'<itemref idref="c{n}"/>' for n in numbers)
@@ -98,6 +103,6 @@ def make_epub(chapters: Sequence[str], **more: str) -> bytes:
         'xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>Bees</dc:title>'
         f"</metadata><manifest>{items}</manifest><spine>{spine}</spine></package>",
     }
-    entries |= {f"OPS/text/c {n}.xhtml": text for n, text in enumerate(chapters)}
+    entries |= {f"OPS/text/c {n}.xhtml": text for n, text in enumerate(chapters) if text}
     entries |= {name.replace("__", "/"): text for name, text in more.items()}
     return make_zip(entries)

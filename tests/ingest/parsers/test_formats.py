@@ -136,11 +136,77 @@ def test_open_document(path: Path) -> None:
     assert headings(text) == [(2, "Bees")]
 
 
+def odt_cell(text: str, attributes: str = "") -> str:
+    return f"<table:table-cell {attributes}><text:p>{text}</text:p></table:table-cell>"
+
+
+def odt_row(*cells: str, attributes: str = "") -> str:
+    return f"<table:table-row {attributes}>{''.join(cells)}</table:table-row>"
+
+
+def test_open_document_repeats_rows_and_columns(path: Path) -> None:
+    head = odt_row(odt_cell("Size"), odt_cell("Price", 'table:number-columns-repeated="2"'))
+    empty = odt_row("<table:table-cell/>", attributes='table:number-rows-repeated="1000000"')
+    row = odt_row(odt_cell("small"), odt_cell("5"), odt_cell("6"), attributes="{}")
+    rows = row.replace("{}", 'table:number-rows-repeated="2"')
+    body = f"<table:table><table:table-header-rows>{head}</table:table-header-rows>{empty}{rows}"
+    text = read(path, make_odt(f"{body}</table:table>"), media_types.ODT)
+    small = "| small | 5 | 6 |"
+    assert text.text == f"| Size | Price | Price |\n| --- | --- | --- |\n{small}\n{small}"
+
+
+def test_open_document_does_not_repeat_without_end(path: Path) -> None:
+    many = 'table:number-columns-repeated="999999999"'
+    row = odt_row(odt_cell("x", many), attributes='table:number-rows-repeated="999999999"')
+    body = f"<table:table>{row * 50}</table:table>"
+    assert read(path, make_odt(body), media_types.ODT).text.count("x") < 101_000
+
+
+def test_open_document_reads_tables_in_cells_once(path: Path) -> None:
+    inner = f"<table:table>{odt_row(odt_cell('a'), odt_cell('b'))}</table:table>"
+    cell = f"<table:table-cell><text:p>One</text:p>{inner}</table:table-cell>"
+    body = (
+        f"<table:table>{odt_row(odt_cell('Size'), odt_cell('Price'))}{odt_row(cell, odt_cell('5'))}"
+    )
+    text = read(path, make_odt(f"{body}</table:table>"), media_types.ODT)
+    assert text.text == "| Size | Price |\n| --- | --- |\n| One a b | 5 |"
+
+
+def test_open_document_parts_a_text_box_from_the_words_around_it(path: Path) -> None:
+    body = "<text:p>one<office:box><text:p>two</text:p></office:box>three</text:p>"
+    assert read(path, make_odt(body), media_types.ODT).text.split() == ["one", "two", "three"]
+
+
 def test_book(path: Path) -> None:
     chapters = ["<html><h1>One</h1><p>Hives.</p></html>", "<html><img/></html>", "<p>Last.</p>"]
     text = read(path, make_epub(chapters), media_types.EPUB)
     assert text.text == "Bees\n\nOne\n\nHives.\n\nLast."
     assert headings(text) == [(1, "Bees"), (2, "One")]
+
+
+def test_a_book_without_some_of_its_chapters_is_read_in_part(path: Path) -> None:
+    text = read(path, make_epub(["<p>One.</p>", "", "<p>Three.</p>"]), media_types.EPUB)
+    assert text.text == "Bees\n\nOne.\n\nThree."
+    assert text.unreadable_reason == (
+        "A part of the book is missing or damaged (c 1.xhtml); export it anew and upload it again."
+    )
+    reason = read(path, make_epub(["<p>One.</p>", *[""] * 7]), media_types.EPUB).unreadable_reason
+    assert reason == (
+        "7 parts of the book are missing or damaged (c 1.xhtml, c 2.xhtml, c 3.xhtml, c 4.xhtml, "
+        "c 5.xhtml and more); export it anew and upload it again."
+    )
+
+
+def test_chapters_are_read_whole_and_the_table_of_contents_is_none(path: Path) -> None:
+    package = (
+        "<package xmlns:dc='http://purl.org/dc/elements/1.1/'><manifest><item id='c' href='c.xhtml'"
+        "/><item id='n' href='n.xhtml' properties='scripted nav'/></manifest><spine>"
+        "<itemref idref='n'/><itemref idref='c'/></spine></package>"
+    )
+    chapter = "<header><h1>One</h1></header><p>Text</p><aside>A note.</aside><footer>End</footer>"
+    more = {"OPS__book.opf": package, "OPS__c.xhtml": chapter, "OPS__n.xhtml": "<p>Contents</p>"}
+    text = read(path, make_epub([], **more), media_types.EPUB)
+    assert text.text == "One\n\nText\n\nA note.\n\nEnd"
 
 
 def test_scrambled_fonts_do_not_make_a_book_unreadable(path: Path) -> None:
@@ -184,6 +250,7 @@ for _signature, _offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         (media_types.ODT, make_odt("<text:p>x", ""), "damaged"),
         (media_types.ODT, make_odt("", "<encryption-data/>"), "encrypted"),
         (media_types.EPUB, make_zip({"mimetype": "application/epub+zip"}), "damaged"),
+        (media_types.EPUB, make_epub(["", ""]), "damaged"),
         (
             media_types.EPUB,
             make_epub(

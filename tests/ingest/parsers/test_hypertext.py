@@ -1,4 +1,8 @@
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest.errors import UnreadableFileError
 from ingest.parsers.hypertext import parse_html
@@ -59,6 +63,103 @@ def test_tables_become_markdown_rows() -> None:
     )
     expected = "Sales\n\n| Year | EUR |\n| --- | --- |\n| 2023 | 1\\|2 x |\n\nend"
     assert parse_html(page).text == expected
+
+
+def table(rows: str) -> str:
+    return parse_html(f"<table>{rows}</table>".encode()).text
+
+
+def test_a_cell_stands_in_the_first_of_the_columns_and_rows_it_covers() -> None:
+    rows = (
+        "<thead><tr><th>N<th colspan=2>P</thead>"
+        "<tr><td rowspan=2>A<td>1<td>2<tr><td>3<td>4<tr><td>B<td rowspan=2 colspan=2>5<tr><td>C"
+    )
+    assert table(rows) == (
+        "| N | P |  |\n| --- | --- | --- |\n| A | 1 | 2 |\n|  | 3 | 4 |\n| B | 5 |  |\n| C |  |  |"
+    )
+
+
+def test_a_cell_may_cover_the_rows_below_between_others() -> None:
+    rows = "<tr><td>a<td rowspan=3>b<td>c<tr><td>d<td>e<tr><td>f<td>g<tr><td>h<td>i<td>j"
+    assert table(rows) == (
+        "| a | b | c |\n| --- | --- | --- |\n| d |  | e |\n| f |  | g |\n| h | i | j |"
+    )
+
+
+def test_a_cell_ends_with_its_section() -> None:
+    rows = (
+        "<thead><tr><th rowspan=2>N<th>P</thead>"
+        "<tbody><tr><td rowspan=0>A<td>1<tr><td>2</tbody><tbody><tr><td>B<td>3</tbody>"
+    )
+    assert table(rows) == "| N | P |\n| --- | --- |\n| A | 1 |\n|  | 2 |\n| B | 3 |"
+
+
+def test_columns_that_no_cell_begins_in_are_none() -> None:
+    rows = "<tr><th colspan=100%>Sales<tr><td>2023<td>4<tr><td colspan=99>Sum<tr><td>2024<td>5"
+    assert table(rows) == "| Sales |  |\n| --- | --- |\n| 2023 | 4 |\n| Sum |  |\n| 2024 | 5 |"
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("<tr><td>N<td>P<tr><td>A<td>1", "| N | P |\n| --- | --- |\n| A | 1 |"),
+        ("<tr><td><th>P<tr><th>A<td>1", "|  | P |\n| --- | --- |\n| A | 1 |"),
+        ("<tr><th>A<td>1<tr><th>B<td>2", "| A | 1 |\n| B | 2 |"),
+        ("<tr><td>A<td>1", "| A | 1 |"),
+        ("<tr><td>A<tr><td>B", "| A |\n| B |"),
+    ],
+)
+def test_the_first_row_is_the_header_of_a_table_with_rows_and_columns(
+    rows: str, expected: str
+) -> None:
+    assert table(rows) == expected
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "<tr>" + "<td rowspan=65534>x" * 500 + "<tr><td>y" * 2000,
+        "<tr><td colspan=1000>x<td>y<td colspan=1000>x<td>y" * 500,
+        "<tr>" + "<td>x" * 500 + "<tr><td colspan=1000>x<td>y" * 2000,
+        "<tr><td rowspan=999999999999999999999 colspan=-3>x",
+    ],
+)
+def test_cells_that_claim_the_world_do_not_get_it(row: str) -> None:
+    assert len(table(row)) < 6 * len(row)
+
+
+@given(
+    spans=st.lists(
+        st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=4),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_tables_lose_no_cell_and_cover_none_twice(spans: list[list[tuple[int, int]]]) -> None:
+    """Against the algorithm of the HTML standard: mark each square that a cell covers."""
+    names = iter(range(100))
+    source, width = "", 0
+    squares: dict[tuple[int, int], str] = {}
+    for y, row in enumerate(spans):
+        source += "<tr>"
+        x = 0
+        for columns, rows in row:
+            while (y, x) in squares:
+                x += 1
+            name = f"c{next(names)}"
+            source += f"<th colspan={columns} rowspan={rows}>{name}"
+            covered = itertools.product(range(y, min(y + rows, len(spans))), range(x, x + columns))
+            squares |= {square: "" for square in covered if square not in squares}
+            squares[y, x] = name
+            x += columns
+            width = max(width, x)
+    begun = [x for x in range(width) if any(squares.get((y, x)) for y in range(len(spans)))]
+    lines = [line for line in table(source).split("\n") if "---" not in line]
+    for y, line in enumerate(lines):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        expected = [squares.get((y, x), "") for x in begun]
+        assert cells == expected[: len(cells)]
+        assert not any(expected[len(cells) :])
 
 
 def test_layout_tables_are_no_tables() -> None:

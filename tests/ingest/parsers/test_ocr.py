@@ -129,6 +129,16 @@ def test_without_tesseract_the_reason_says_what_to_install(monkeypatch: pytest.M
     assert caught.value.code == "no_text"
 
 
+@pytest.mark.parametrize("height", [6_000, 12_000])
+def test_image_with_too_many_pixels_is_refused(height: int) -> None:
+    """The larger one is refused by Pillow itself."""
+    data = encoded(Image.new("1", (20_000, height)), kind="PNG")
+    assert len(data) < 100_000
+    with pytest.raises(UnreadableFileError, match="scan it at 300 dots per inch") as caught:
+        parse_scan(data, 1)
+    assert caught.value.code == "too_large"
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
 def test_damaged_image_is_refused(kind: str) -> None:
     data = encoded(picture("Bees"), kind=kind)

@@ -1,0 +1,158 @@
+"""Readies the parts of a Word file (WordprocessingML, ISO/IEC 29500-1) for mammoth.
+
+Left to itself it loses equations, simple fields and most text boxes, and shows hidden text.
+"""
+
+from collections.abc import Collection, Iterable
+from io import BytesIO
+from zipfile import ZipFile
+
+from lxml import etree
+
+from ingest.parsers.equations import linear
+from ingest.parsers.opendocument import safe_xml_parser
+
+_FOLDER = "word/"
+_STYLES = "word/styles.xml"
+_TEXT_ROOTS = frozenset({"document", "footnotes", "endnotes"})
+_OFF = frozenset({"0", "false", "off"})
+# Around text that belongs where it stands: fields, directions, characters with a reading.
+_WRAPPERS = ("{*}fldSimple", "{*}dir", "{*}bdo", "{*}rubyBase", "{*}ruby")
+_READING = "{*}rt"
+
+
+def readied(archive: ZipFile) -> tuple[BytesIO, int]:
+    """Return the file with all text where mammoth finds it, without pictures and hidden text.
+
+    Returns:
+        The file, and how many characters of it are hidden.
+
+    Raises:
+        BadZipFile, XMLSyntaxError: the file is damaged.
+    """
+    names = [name for name in archive.namelist() if name.endswith((".xml", ".rels"))]
+    hidden_styles = _hidden_styles(archive.read(_STYLES)) if _STYLES in names else set()
+    file = BytesIO()
+    num_hidden = 0
+    with ZipFile(file, "w") as copy:
+        for name in names:
+            data = archive.read(name)
+            if name.startswith(_FOLDER) and name.endswith(".xml"):
+                root = etree.fromstring(data, safe_xml_parser())
+                if _is_text(root):
+                    num_hidden += _remove_hidden(root, hidden_styles)
+                    _write_equations(root)
+                    _unwrap(root)
+                    _free_boxes(root)
+                    data = etree.tostring(root, encoding="utf-8")
+            copy.writestr(name, data)
+    file.seek(0)
+    return file, num_hidden
+
+
+def _is_text(root: etree._Element) -> bool:
+    # Word writes no document types; whoever does may define entities, which mammoth refuses.
+    has_type = root.getroottree().docinfo.internalDTD is not None
+    return etree.QName(root).localname in _TEXT_ROOTS and not has_type
+
+
+def _hidden_styles(styles: bytes) -> set[str]:
+    """Return the ids of the styles whose text is hidden, also of those that inherit it."""
+    root = etree.fromstring(styles, safe_xml_parser())
+    hidden: dict[str, bool | None] = {}
+    parents: dict[str, str] = {}
+    for style in root.iterchildren("{*}style"):
+        name = _value(style, "styleId")
+        hidden[name] = _is_hidden(style.find("{*}rPr"))
+        based_on = style.find("{*}basedOn")
+        parents[name] = "" if based_on is None else _value(based_on, "val")
+    for name in hidden:
+        chain = [name]
+        while hidden.get(chain[-1], False) is None and parents[chain[-1]] not in chain:
+            chain.append(parents[chain[-1]])
+        hidden.update(dict.fromkeys(chain[:-1], bool(hidden.get(chain[-1]))))
+    return {name for name, is_hidden in hidden.items() if is_hidden}
+
+
+def _is_hidden(properties: etree._Element | None) -> bool | None:
+    """Return what the properties of a run say; None if nothing."""
+    vanish = None if properties is None else properties.find("{*}vanish")
+    return None if vanish is None else _value(vanish, "val") not in _OFF
+
+
+def _value(element: etree._Element, name: str) -> str:
+    return next(
+        (str(value) for key, value in element.items() if etree.QName(key).localname == name), ""
+    )
+
+
+def _remove_hidden(root: etree._Element, hidden_styles: Collection[str]) -> int:
+    """Remove the runs that are not shown; return how many characters they have."""
+    num_hidden = 0
+    for run in list(root.iter("{*}r")):
+        properties = run.find("{*}rPr")
+        is_hidden = _is_hidden(properties)
+        if is_hidden is None and hidden_styles:
+            styles = (run.find("{*}rPr/{*}rStyle"), _paragraph_style(run))
+            is_hidden = any(
+                one is not None and _value(one, "val") in hidden_styles for one in styles
+            )
+        if is_hidden:
+            # The run itself may hold the end of a field.
+            for text in run.findall("{*}t"):
+                num_hidden += len(text.text or "")
+                run.remove(text)
+    return num_hidden
+
+
+def _paragraph_style(run: etree._Element) -> etree._Element | None:
+    paragraph = next(run.iterancestors("{*}p"), None)
+    return None if paragraph is None else paragraph.find("{*}pPr/{*}pStyle")
+
+
+def _write_equations(root: etree._Element) -> None:
+    """Put a run with its text in the place of each equation."""
+    word = etree.QName(root).namespace
+    run: etree._Element | None = None
+    for equation in list(root.iter("{*}oMath")):
+        follows_another = run is not None and equation.getprevious() is run
+        run = etree.Element(f"{{{word}}}r")
+        if follows_another:
+            etree.SubElement(run, f"{{{word}}}br")
+        etree.SubElement(run, f"{{{word}}}t").text = linear(equation)
+        _replace(equation, [run])
+    _splice(root, "{*}oMathPara")
+
+
+def _unwrap(root: etree._Element) -> None:
+    for reading in list(root.iter(_READING)):
+        _replace(reading, [])
+    for wrapper in _WRAPPERS:
+        _splice(root, wrapper)
+
+
+def _splice(root: etree._Element, tag: str) -> None:
+    """Put the children of each such element in its place."""
+    for element in list(root.iter(tag)):
+        _replace(element, element)
+
+
+def _free_boxes(root: etree._Element) -> None:
+    """Put the paragraphs of each text box behind the paragraph it is anchored in."""
+    for alternatives in list(root.iter("{*}AlternateContent")):
+        choice = alternatives.find("{*}Choice")
+        if choice is not None and next(choice.iter("{*}txbxContent"), None) is not None:
+            _replace(alternatives, choice)
+    # From the last to the first, so that the first comes to stand in front of the others.
+    for box in reversed(list(root.iter("{*}txbxContent"))):
+        paragraph = next(box.iterancestors("{*}p"), None)
+        if paragraph is not None:
+            for child in reversed(box):
+                paragraph.addnext(child)
+
+
+def _replace(element: etree._Element, others: Iterable[etree._Element]) -> None:
+    parent = element.getparent()
+    if parent is not None:
+        index = parent.index(element)
+        parent[index : index + 1] = list(others)

@@ -1,0 +1,173 @@
+"""Workbooks: which rows are tables, what stands above them, and cells far away."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+import xlsxwriter
+
+from ingest.errors import UnreadableFileError
+from ingest.parsers.sheets import parse_workbook
+from ingest.texts import CanonicalText
+from tests.ingest.parsers.office import make_xlsx
+
+
+def read(rows: Sequence[Sequence[Any]], **more: object) -> CanonicalText:
+    cells = {
+        f"{'ABCDEF'[column]}{number}": value
+        for number, row in enumerate(rows, start=1)
+        for column, value in enumerate(row)
+        if value != ""
+    }
+    return parse_workbook(make_xlsx({"Prices": cells | more}))
+
+
+def headings(text: CanonicalText) -> list[tuple[int, str]]:
+    assert all(text.text[one.start : one.end] == one.title for one in text.headings)
+    return [(one.level, one.title) for one in text.headings]
+
+
+def place_of(text: CanonicalText, words: str) -> str | None:
+    return text.place_at(text.text.index(words))
+
+
+APPLES = "| Item | Price |\n| --- | --- |\n| Apple | 1.5 |"
+
+
+def test_a_title_stands_above_the_table() -> None:
+    rows: list[list[Any]] = [
+        ["Price list 2024"],
+        ["", "in euros"],
+        [],
+        ["Item", "Price"],
+        ["Apple", 1.5],
+    ]
+    text = read(rows)
+    assert text.text == f"Prices\n\nPrice list 2024\n\nin euros\n\n{APPLES}"
+    assert headings(text) == [(1, "Prices"), (2, "Price list 2024")]
+    assert [place_of(text, words) for words in ("Price list", "euros", "Item", "Apple")] == [
+        "sheet Prices, row 1",
+        "sheet Prices, row 2",
+        "sheet Prices, row 4",
+        "sheet Prices, row 5",
+    ]
+
+
+def test_a_long_text_above_a_table_is_no_heading() -> None:
+    note = "These prices hold from the first of May on. " * 3
+    text = read([[note], ["Item", "Price"], ["Apple", 1.5]])
+    assert text.text == f"Prices\n\n{note.strip()}\n\n{APPLES}"
+    assert headings(text) == [(1, "Prices")]
+
+
+@pytest.mark.parametrize(
+    ("second", "titles"),
+    [
+        ([["Discounts"], ["Customer", "Percent"], ["ACME", "ten"]], "Discounts\n\n"),
+        ([["Discounts"], [], ["Customer", "Percent"], ["ACME", "ten"]], "Discounts\n\n"),
+        ([["Customer", "Percent"], ["ACME", 10]], ""),
+        ([["Customer", "Percent", "Since"], ["ACME", "ten", "May"]], ""),
+    ],
+)
+def test_a_second_table_has_its_own_header(second: list[list[Any]], titles: str) -> None:
+    text = read([["Item", "Price"], ["Apple", 1.5], [], *second])
+    width = max(map(len, second))
+    head, *rows = [row for row in second if len(row) == width]
+    lines = [head, ["---"] * width, *rows]
+    table = "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+    assert text.text == f"Prices\n\n{APPLES}\n\n{titles}{table}"
+
+
+@pytest.mark.parametrize(
+    ("more", "lines"),
+    [
+        ([["Pear", 2]], ["| Pear | 2 |"]),
+        ([["Fruit"], ["Pear", 2]], ["| Fruit |", "| Pear | 2 |"]),
+        ([["Fruit"], [], ["Pear", 2]], ["| Fruit |", "| Pear | 2 |"]),
+        ([["Pear", "sold out"]], ["| Pear | sold out |"]),
+    ],
+)
+def test_rows_behind_an_empty_one_belong_to_the_table(
+    more: list[list[Any]], lines: list[str]
+) -> None:
+    text = read([["Item", "Price"], ["Apple", 1.5], [], *more])
+    assert text.text == "\n".join([f"Prices\n\n{APPLES}", *lines])
+    assert place_of(text, lines[0]) == "sheet Prices, row 4"
+
+
+def test_notes_below_a_table_are_text() -> None:
+    text = read([["Item", "Price"], ["Apple", 1.5], [], ["Source: census"]])
+    assert text.text == f"Prices\n\n{APPLES}\n\nSource: census"
+    assert place_of(text, "Source") == "sheet Prices, row 4"
+
+
+def test_a_single_column_is_a_table() -> None:
+    assert read([["Name"], ["Ann"], [], ["Bob"]]).text == (
+        "Prices\n\n| Name |\n| --- |\n| Ann |\n| Bob |"
+    )
+
+
+def test_hidden_sheets_are_read_and_named_as_such() -> None:
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        workbook.add_worksheet("Prices").write("A1", "shown")
+        rates = workbook.add_worksheet("Rates")
+        rates.write("A1", "kept")
+        rates.hide()
+    text = parse_workbook(buffer.getvalue())
+    assert place_of(text, "shown") == "sheet Prices, row 1"
+    assert place_of(text, "kept") == "sheet Rates (hidden), row 1"
+
+
+def test_numbers_have_the_digits_that_a_sheet_shows() -> None:
+    text = read([["a", "b", "c"], [0.1 + 0.2, 12345678, 1e20]])
+    assert text.text.endswith("| 0.3 | 12345678 | 1e+20 |")
+
+
+@pytest.mark.parametrize("cell", ["XFD1048576", "Z1048576", "XFD9"])
+def test_a_cell_far_away_costs_nothing_and_keeps_its_place(cell: str) -> None:
+    text = read([["Name", "Born"], ["Ann", 1980], [], ["Bob", 1990]], **{cell: "stray"})
+    assert text.text.startswith("Prices\n\n| Name | Born |\n| --- | --- |\n| Ann | 1980 |\n")
+    assert place_of(text, "Bob") == "sheet Prices, row 4"
+    number = cell.lstrip("XFDZ")
+    assert place_of(text, "stray") == f"sheet Prices, row {number}"
+
+
+def test_cells_spread_over_a_whole_sheet_are_refused() -> None:
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        sheet = workbook.add_worksheet("Wide")
+        for number in range(2_100):
+            sheet.write(number, number, 1)
+    with pytest.raises(UnreadableFileError, match="2100 cells of sheet Wide") as caught:
+        parse_workbook(buffer.getvalue())
+    assert caught.value.code == "too_large"
+
+
+def test_rows_that_do_not_say_where_they_are_are_not_moved() -> None:
+    data = make_xlsx({"Prices": {"A1": 1, "A2": 2, "XFD1048576": 3}})
+    buffer = BytesIO()
+    with ZipFile(BytesIO(data)) as archive, ZipFile(buffer, "w") as copy:
+        for name in archive.namelist():
+            copy.writestr(name, archive.read(name).replace(b' r="A2"', b""))
+    with pytest.raises(UnreadableFileError) as caught:
+        parse_workbook(buffer.getvalue())
+    assert caught.value.code == "too_large"
+
+
+@pytest.mark.data
+def test_a_real_report_keeps_its_titles_apart(data_dir: Path) -> None:
+    folder = data_dir / "hostile_dev" / "documents" / "unstructured" / "example-docs"
+    path = folder / "2023-half-year-analyses-by-segment.xlsx"
+    if not path.exists():
+        pytest.skip(f"no workbook at {path}")
+    text = parse_workbook(path.read_bytes())
+    assert headings(text)[:2] == [
+        (1, "OS-Rev.and results 30 06 2023"),
+        (2, "3. Analyses by segment"),
+    ]
+    assert "\n\nRevenue and results\n\n| In millions of CHF |" in text.text
+    assert "\n\n(a) Inter-segment sales are not significant.\n\n(b) Trading" in text.text

@@ -1,0 +1,120 @@
+"""Word files: what mammoth alone would lose or show."""
+
+from pathlib import Path
+
+import pytest
+
+from ingest.parsers.word import parse_docx
+from tests.ingest.parsers.office import make_docx
+
+_NAMESPACES = (
+    'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" '
+    'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
+    'xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape" '
+    'xmlns:v="urn:schemas-microsoft-com:vml"'
+)
+_WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def run(text: str, properties: str = "") -> str:
+    return f'<w:r><w:rPr>{properties}</w:rPr><w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def read(*paragraphs: str, styles: str = "") -> str:
+    body = "".join(f"<w:p {_NAMESPACES}>{one}</w:p>" for one in paragraphs)
+    if styles:
+        styles = f'<w:styles xmlns:w="{_WORD}">{styles}</w:styles>'
+    text = parse_docx(make_docx(body, styles=styles))
+    return f"{text.text} [{text.num_hidden_characters}]"
+
+
+def equation(text: str) -> str:
+    return f"<m:oMath><m:r><m:t>{text}</m:t></m:r></m:oMath>"
+
+
+def test_equations_stand_in_their_sentence() -> None:
+    assert read(run("The area is "), equation("E=m") + run(" exactly.")) == (
+        "The area is\n\nE=m exactly. [0]"
+    )
+    sentence = run("The area is ") + equation("a=b") + run(" exactly.")
+    assert read(sentence) == "The area is a=b exactly. [0]"
+
+
+def test_equations_one_after_the_other_stand_on_lines() -> None:
+    block = f"<m:oMathPara>{equation('a=b')}{equation('c=d')}</m:oMathPara>"
+    assert read(run("Let"), block, equation("e") + equation("f")) == "Let\n\na=b\nc=d\n\ne\nf [0]"
+
+
+def box(text: str) -> str:
+    content = f"<w:txbxContent><w:p>{run(text)}</w:p><w:p>{run('End.')}</w:p></w:txbxContent>"
+    return f"<w:drawing><wps:wsp><wps:txbx>{content}</wps:txbx></wps:wsp></w:drawing>"
+
+
+def vml(text: str, shape: str) -> str:
+    content = f"<w:txbxContent><w:p>{run(text)}</w:p></w:txbxContent>"
+    return f"<w:pict><v:{shape}><v:textbox>{content}</v:textbox></v:{shape}></w:pict>"
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        box("Box."),
+        f"<mc:AlternateContent><mc:Choice>{box('Box.')}</mc:Choice></mc:AlternateContent>",
+        f"<mc:AlternateContent><mc:Choice>{box('Box.')}</mc:Choice>"
+        f"<mc:Fallback>{vml('Box. End.', 'oval')}</mc:Fallback></mc:AlternateContent>",
+    ],
+)
+def test_text_boxes_are_read_once_behind_their_paragraph(shape: str) -> None:
+    assert read(run("One") + f"<w:r>{shape}</w:r>" + run(" two."), run("Three.")) == (
+        "One two.\n\nBox.\n\nEnd.\n\nThree. [0]"
+    )
+
+
+@pytest.mark.parametrize("shape", ["oval", "shape"])
+def test_old_text_boxes_are_read(shape: str) -> None:
+    assert read(run("One.") + f"<w:r>{vml('Box.', shape)}</w:r>") == "One.\n\nBox. [0]"
+
+
+def test_boxes_of_one_paragraph_keep_their_order() -> None:
+    boxes = f"<w:r>{box('First.')}{box('Second.')}</w:r>"
+    assert read(run("One.") + boxes) == "One.\n\nFirst.\n\nEnd.\n\nSecond.\n\nEnd. [0]"
+
+
+def test_hidden_text_is_left_out_and_counted() -> None:
+    secret = run("secret", "<w:vanish/>") + run("shown", '<w:vanish w:val="0"/>')
+    assert read(secret) == "shown [6]"
+
+
+def test_text_is_hidden_by_styles_as_well() -> None:
+    styles = (
+        '<w:style w:type="character" w:styleId="Note"><w:basedOn w:val="Base"/></w:style>'
+        '<w:style w:type="character" w:styleId="Base"><w:rPr><w:vanish/></w:rPr></w:style>'
+        '<w:style w:type="character" w:styleId="Odd"><w:basedOn w:val="Loop"/></w:style>'
+        '<w:style w:type="character" w:styleId="Loop"><w:basedOn w:val="Odd"/></w:style>'
+        '<w:style w:type="character" w:styleId="Plain"><w:basedOn w:val="Base"/><w:rPr>'
+        '<w:vanish w:val="false"/></w:rPr></w:style>'
+    )
+    runs = [run(name, f'<w:rStyle w:val="{name}"/>') for name in ("Note", "Base", "Plain", "Odd")]
+    in_paragraph = (
+        '<w:pPr><w:pStyle w:val="Base"/></w:pPr>' + run("x") + run("y", '<w:vanish w:val="off"/>')
+    )
+    assert read("".join(runs), in_paragraph, styles=styles) == "PlainOdd\n\ny [9]"
+
+
+def test_fields_directions_and_readings_keep_their_text() -> None:
+    field = f'<w:fldSimple w:instr="SEQ Figure">{run("7")}</w:fldSimple>'
+    assert read(run("Figure ") + field) == "Figure 7 [0]"
+    assert read(f"<w:bdo w:val='rtl'><w:dir>{run('abc')}</w:dir></w:bdo>") == "abc [0]"
+    ruby = f"<w:ruby><w:rt>{run('kan')}</w:rt><w:rubyBase>{run('漢')}</w:rubyBase></w:ruby>"
+    assert read(run("x") + f"<w:r>{ruby}</w:r>" + run("y")) == "x漢y [0]"
+
+
+@pytest.mark.data
+def test_equations_of_a_real_file(data_dir: Path) -> None:
+    path = data_dir / "hostile_dev" / "documents" / "docling" / "sources" / "equations.docx"
+    if not path.exists():
+        pytest.skip(f"no file at {path}")
+    text = parse_docx(path.read_bytes()).text
+    assert "an inline equation: A=πr^2.\n\n- First item" in text
+    assert "\n\nf(x)=a_0+∑_(n=1)^∞ (a_n cos nπx/L+b_n sin nπx/L)\n\n" in text
+    assert "\n\n(x+a)^n=∑_(k=0)^n (n¦k)x^ka^(n-k)\n\n" in text
