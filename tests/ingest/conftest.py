@@ -1,6 +1,7 @@
 """A whole service on a folder of its own, with a fake embedder."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -119,7 +120,8 @@ class Shelf:
         """Return the files of the home folder, databases and all, whose bytes contain a word."""
         return sorted(
             str(path.relative_to(self.home))
-            for path in self.home.rglob("*")
+            for folder, _, names in os.walk(self.home)  # unlike rglob, folders may vanish
+            for path in (Path(folder, name) for name in names)
             if path.is_file() and word.encode() in _read(path)
         )
 
