@@ -14,6 +14,16 @@ def overlap(one: Box, other: Box) -> float:
     return max(0.0, width) * max(0.0, height)
 
 
+def around(one: Box, other: Box) -> Box:
+    """Return the box around two boxes."""
+    return (
+        min(one[0], other[0]),
+        min(one[1], other[1]),
+        max(one[2], other[2]),
+        max(one[3], other[3]),
+    )
+
+
 def within_reach(box: Box) -> Box:
     """Return the box with finite edges, whatever a broken file says."""
     left, bottom, right, top = box

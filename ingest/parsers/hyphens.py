@@ -3,6 +3,9 @@
 import re
 from collections.abc import Iterable
 
+# Between the lines of a cell in a table, of which the first one ends with a hyphen. Nothing that is
+# read holds this character, see `clean`.
+BROKEN = "\xad"
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 _BROKEN = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)*)[-\u2010]")
 _HYPHENS = ("-", "\u2010")
@@ -44,6 +47,14 @@ class Hyphenation:
             end += 1
         hyphen = "-" if self._is_compound(head.casefold(), tail.casefold()) else ""
         return line[:-1] + hyphen + following[:end], following[end:].lstrip()
+
+    def mend(self, text: str) -> str:
+        """Return a text with the words whole that are broken at `BROKEN`."""
+        text, *others = text.split(BROKEN)
+        for other in others:
+            whole = self.join(text, other)
+            text = " ".join(filter(None, whole or (text + other,)))
+        return text
 
     def _is_compound(self, head: str, tail: str) -> bool:
         if head + tail in self._words:

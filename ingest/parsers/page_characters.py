@@ -28,24 +28,24 @@ _INVISIBLE_MODES = frozenset(
 )
 
 
-def _bind(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
+def bind(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
     """Return a function of PDFium that takes plain addresses."""
     address = ctypes.cast(function, ctypes.c_void_p).value
     return ctypes.PYFUNCTYPE(result, *arguments)(address or 0)
 
 
 _INT, _POINTER = ctypes.c_int, ctypes.c_void_p
-_font_info = _bind(
+_font_info = bind(
     pdfium.FPDFText_GetFontInfo, ctypes.c_ulong, _POINTER, _INT, _POINTER, ctypes.c_ulong, _POINTER
 )
-_char_box = _bind(pdfium.FPDFText_GetLooseCharBox, _INT, _POINTER, _INT, _POINTER)
-_char_matrix = _bind(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
-_font_size = _bind(pdfium.FPDFText_GetFontSize, ctypes.c_double, _POINTER, _INT)
-_char_angle = _bind(pdfium.FPDFText_GetCharAngle, ctypes.c_float, _POINTER, _INT)
-_char_index = _bind(pdfium.FPDFText_GetCharIndexFromTextIndex, _INT, _POINTER, _INT)
-_text_object = _bind(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
-_render_mode = _bind(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
-_fill_color = _bind(pdfium.FPDFPageObj_GetFillColor, _INT, *[_POINTER] * 5)
+_char_box = bind(pdfium.FPDFText_GetLooseCharBox, _INT, _POINTER, _INT, _POINTER)
+_char_matrix = bind(pdfium.FPDFText_GetMatrix, _INT, _POINTER, _INT, _POINTER)
+_font_size = bind(pdfium.FPDFText_GetFontSize, ctypes.c_double, _POINTER, _INT)
+_char_angle = bind(pdfium.FPDFText_GetCharAngle, ctypes.c_float, _POINTER, _INT)
+_char_index = bind(pdfium.FPDFText_GetCharIndexFromTextIndex, _INT, _POINTER, _INT)
+_text_object = bind(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
+_render_mode = bind(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
+fill_color = bind(pdfium.FPDFPageObj_GetFillColor, _INT, *[_POINTER] * 5)
 _TWO_RECTS = struct.Struct("8f")
 
 
@@ -139,7 +139,7 @@ def _paint(text_object: int | None) -> Paint:
         return Paint.NONE
     color = (ctypes.c_uint * 4)()
     address = ctypes.addressof(color)
-    if not _fill_color(text_object, address, address + 4, address + 8, address + 12):
+    if not fill_color(text_object, address, address + 4, address + 8, address + 12):
         return Paint.INK
     red, green, blue, opacity = color
     if opacity == 0:

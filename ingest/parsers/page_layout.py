@@ -1,6 +1,5 @@
 """The reading order of a page: columns, rows and paragraphs, from where its lines stand."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from itertools import accumulate, pairwise
 
 from ingest.parsers.page_lines import Line
 from ingest.parsers.page_tables import Row, find_tables, joined, table_lines
+from ingest.parsers.spacing import separator
 
 # Either side of a gutter between columns there are so many lines ...
 _MIN_COLUMN_LINES = 4
@@ -32,13 +32,6 @@ _SAME_SIZE = 0.12
 # Shorter ones may be indices and exponents.
 _MIN_TYPE_CHARACTERS = 4
 _INDENT = (0.7, 3.5)
-# Parts of a row closer than these multiples of the height belong to one word, to one cell.
-_SAME_WORD = 0.12
-_RAISED = 0.15
-_SAME_CELL = 0.9
-# In tables, signs stand apart from their number.
-_OPENING = re.compile(r"[$€£¥(]+")
-_CLOSING = re.compile(r"[)%]+")
 
 
 def in_reading_order(lines: Sequence[Line]) -> list[Line]:
@@ -240,6 +233,8 @@ def _rows(lines: Sequence[Line]) -> list[Row]:
 
 
 def _is_same_row(row: Row, line: Line) -> bool:
+    if line.rows or row[0].rows:
+        return False
     tallest = max(row, key=lambda part: part.top - part.bottom)
     shared = min(tallest.top, line.top) - max(tallest.bottom, line.bottom)
     if shared < 0.5 * min(tallest.top - tallest.bottom, line.top - line.bottom):
@@ -256,25 +251,18 @@ def _cells(row: Row) -> Row:
     cells = row[:1]
     for part in row[1:]:
         before = cells[-1]
-        gap = (part.left - before.right) / max(1.0, before.top - before.bottom)
-        if _OPENING.fullmatch(before.text) or _CLOSING.fullmatch(part.text):
-            cells[-1] = joined([before, part], "")
-        elif gap < _SAME_CELL and not _OPENING.fullmatch(part.text):
-            is_apart = gap > _SAME_WORD or _is_footnote_mark(before, part)
-            cells[-1] = joined([before, part], " " if is_apart else "")
-        else:
+        between = separator(before.text, before.box, part.text, part.box)
+        if between is None:
             cells.append(part)
+        else:
+            cells[-1] = joined([before, part], between)
     return cells
-
-
-def _is_footnote_mark(before: Line, part: Line) -> bool:
-    raised = part.bottom - before.bottom
-    return raised > _RAISED * (before.top - before.bottom) and part.text[0].isdigit()
 
 
 def _with_paragraphs(rows: Sequence[Row]) -> list[Line]:
     """Return the rows as lines, with marks where paragraphs start."""
-    tables = find_tables(rows)
+    ruled = [(at, at + 1) for at, row in enumerate(rows) if row[0].rows]
+    tables = sorted([*find_tables(rows), *ruled])
     lines: list[Line] = []
     end = 0
     for start, after in [*tables, (len(rows), len(rows))]:
@@ -282,7 +270,7 @@ def _with_paragraphs(rows: Sequence[Row]) -> list[Line]:
         _mark_paragraphs(prose)
         lines += prose
         if start < after:
-            lines += table_lines(rows[start:after])
+            lines += rows[start][0].rows or table_lines(rows[start:after])
         end = after
     return lines
 

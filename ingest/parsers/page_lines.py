@@ -1,19 +1,26 @@
 """The lines of a PDF page as PDFium reads them, each with its box; hidden words are left out."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import groupby
 
 import pypdfium2.raw as pdfium
 from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 
-from ingest.parsers.boxes import Box, overlap, turned, within_reach
+from ingest.parsers.boxes import Box, around, overlap, turned, within_reach
+from ingest.parsers.cell_lines import Word
 from ingest.parsers.cleaning import clean
 from ingest.parsers.page_characters import Characters
+from ingest.parsers.page_grids import find_grids
+from ingest.parsers.page_rules import read_rules
 from ingest.parsers.page_visibility import Visibility
+from ingest.parsers.ruled_tables import RuledTable, ruled_tables
 
 _Span = tuple[int, int]  # first character, one past the last
 _Piece = tuple[_Span, Box]
+_Pieces = tuple[int, list[_Piece]]  # of a line that starts at this character
 
 # PDFium puts this in place of a hyphen at the end of a line, and no line break after it.
 _HYPHEN = "\ufffe"
@@ -51,6 +58,7 @@ class Line:
         in_table: a row of a table, written in Markdown.
         heading_level: 1 is the outermost, 0 no heading.
         is_bold: set in a bold font; only looked at where `may_be_heading` says so.
+        rows: of a table with ruling lines, which has no other text.
     """
 
     text: str
@@ -63,6 +71,12 @@ class Line:
     in_table: bool = False
     heading_level: int = 0
     is_bold: bool = False
+    rows: "Sequence[Line]" = ()
+
+    @property
+    def box(self) -> Box:
+        """The box around the text."""
+        return self.left, self.bottom, self.right, self.top
 
 
 @dataclass(slots=True)
@@ -153,11 +167,9 @@ class _Reader:
             parts = self._split(whole, self._is_visible)
         elif wide := self._wide(whole):
             parts = self._split(wide)
-        lines = [
-            line
-            for piece in whole
-            for line in self._lines(piece[0][0], parts.get(piece[0], (piece,)))
-        ]
+        pieces = [(line[0][0], parts.get(line[0], [line])) for line in whole]
+        pieces, tables = self._with_tables(pieces)
+        lines = [line for start, its in pieces for line in self._lines(start, its, tables)]
         _, bottom, _, top = self._page_box
         num_objects = pdfium.FPDFPage_CountObjects(self._page)
         return PageLines(lines, bottom, top, self._num_hidden, num_objects)
@@ -176,11 +188,7 @@ class _Reader:
         self, lines: Sequence[_Piece], is_visible: "Callable[[_Piece], bool] | None" = None
     ) -> dict[_Span, list[_Piece]]:
         """Return the parts of lines between wide gaps and hidden words."""
-        words = iter(
-            self._measured(
-                match.span() for (span, _) in lines for match in _WORD.finditer(self._text, *span)
-            )
-        )
+        words = iter(self._words(lines))
         return {span: list(self._parts(span[1], words, is_visible)) for span, _ in lines}
 
     def _parts(
@@ -189,7 +197,7 @@ class _Reader:
         """Yield the parts of one line; takes its words, up to `end`, from `words`."""
         part: _Piece | None = None
         for word in words:
-            (first, after), (left, bottom, right, top) = word
+            (first, after), (left, bottom, _, top) = word
             is_hidden = is_visible is not None and not is_visible(word)
             if part and (
                 is_hidden
@@ -201,14 +209,7 @@ class _Reader:
             if is_hidden:
                 self._num_hidden += after - first
             elif part:
-                (start, _), box = part
-                around = (
-                    min(box[0], left),
-                    min(box[1], bottom),
-                    max(box[2], right),
-                    max(box[3], top),
-                )
-                part = (start, after), around
+                part = (part[0][0], after), around(part[1], word[1])
             else:
                 part = word
             if after == end:
@@ -216,19 +217,59 @@ class _Reader:
         if part:
             yield part
 
-    def _lines(self, start: int, pieces: Sequence[_Piece]) -> Iterator[Line]:
+    def _lines(
+        self, start: int, pieces: Sequence[_Piece], tables: Mapping[_Span, Line | None]
+    ) -> Iterator[Line]:
         size, is_bold = self._characters.type_size(start), self._characters.is_bold
         for (first, after), box in pieces:
-            text = self._text[first:after].replace(_HYPHEN, "-")
-            text = _LEADERS.sub(" \u2026 ", text).strip()
-            if not text.isascii() or not text.isprintable():
-                text = clean(_whole_letters(text))
+            if table := tables.get((first, after)):
+                yield table
+                continue
+            text = self._text_of((first, after))
             if not text:
                 continue
             line = Line(text, *within_reach(box), size)
             if may_be_heading(text):
                 line.is_bold = is_bold(first) and is_bold(after - 1)
             yield line
+
+    def _text_of(self, span: _Span) -> str:
+        text = self._text[slice(*span)].replace(_HYPHEN, "-")
+        text = _LEADERS.sub(" \u2026 ", text).strip()
+        if text.isascii() and text.isprintable():
+            return text
+        return clean(_whole_letters(text))
+
+    def _with_tables(self, lines: list[_Pieces]) -> tuple[list[_Pieces], dict[_Span, Line | None]]:
+        """Return lines with one piece for each ruled table, and the tables by its span."""
+        grids = find_grids(read_rules(self._page, self._turns)) if lines else []
+        if not grids:
+            return lines, {}
+        heights = [(grid.rows[-1], grid.rows[0]) for grid in grids]
+        # A line may run into a grid and out again, which its box, that of its ends, does not tell.
+        words = {
+            span: self._words([(span, box)])
+            for _, pieces in lines
+            for span, box in pieces
+            if any(box[3] > bottom and box[1] < top for bottom, top in heights)
+        }
+        found = [word for its in words.values() for word in its]
+        tables: dict[_Span, Line | None] = {}
+        for table in ruled_tables(grids, [Word(self._text_of(span), box) for span, box in found]):
+            spans = [found[index][0] for index in table.words]
+            tables |= dict.fromkeys(spans)
+            tables[spans[0]] = _table(table, self._characters.type_size(spans[0][0]))
+        if not tables:
+            return lines, {}
+        return [
+            (start, [part for piece in pieces for part in _cut(piece, words, tables)])
+            for start, pieces in lines
+        ], tables
+
+    def _words(self, lines: Sequence[_Piece]) -> list[_Piece]:
+        return self._measured(
+            match.span() for (span, _) in lines for match in _WORD.finditer(self._text, *span)
+        )
 
     def _wide(self, lines: Sequence[_Piece]) -> list[_Piece]:
         """Return the lines that may have a wide gap."""
@@ -252,6 +293,28 @@ class _Reader:
     def _is_visible(self, word: _Piece) -> bool:
         (first, _), box = word
         return self._visibility.is_visible(first, box)
+
+
+def _table(table: RuledTable, size: float) -> Line:
+    rows = [Line(text, *within_reach(box), size, in_table=True) for text, box in table.rows]
+    rows[0].starts_paragraph = True
+    return Line("", *reduce(around, (row.box for row in rows)), size, rows=rows)
+
+
+def _cut(
+    piece: _Piece, words: Mapping[_Span, list[_Piece]], tables: Mapping[_Span, Line | None]
+) -> Iterator[_Piece]:
+    """Yield what is left of a piece without the words in tables, but for the first word of each."""
+    its = words.get(piece[0], [])
+    if not any(word[0] in tables for word in its):
+        yield piece
+        return
+    for is_inside, run in groupby(its, lambda word: word[0] in tables):
+        its = list(run)
+        if is_inside:
+            yield from (word for word in its if tables[word[0]])
+        else:
+            yield (its[0][0][0], its[-1][0][1]), reduce(around, (box for _, box in its))
 
 
 def _whole_letters(text: str) -> str:

@@ -81,7 +81,7 @@ def _run_end(rows: Sequence[Row], start: int) -> int:
     for index in range(start + 1, len(rows)):
         row, above = rows[index], rows[index - 1]
         gap = above[0].bottom - row[0].top
-        if gap > _MAX_ROW_GAP * (row[0].top - row[0].bottom):
+        if gap > _MAX_ROW_GAP * (row[0].top - row[0].bottom) or row[0].rows:
             break
         num_single = num_single + 1 if len(row) == 1 else 0
         if num_single > _MAX_SINGLE_ROWS:

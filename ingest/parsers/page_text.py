@@ -74,7 +74,7 @@ def _join_across_pages(pages: Sequence[Sequence[Line]], hyphenation: Hyphenation
 
 def _whole_words(lines: Sequence[Line], hyphenation: Hyphenation) -> Iterable[tuple[Line, str]]:
     """Yield the lines with their texts; what is left of a line without text is left out."""
-    texts = [line.text for line in lines]
+    texts = [hyphenation.mend(line.text) if line.in_table else line.text for line in lines]
     for index, line in enumerate(lines):
         following = lines[index + 1] if index + 1 < len(lines) else None
         if following and not line.in_table and not following.in_table:

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from ingest.parsers.page_lines import Line, PageLines
 
@@ -21,6 +22,8 @@ _MAX_CHARACTERS = 150
 _MAX_SIZE = 1.15
 # Room between a running line and the body, in type sizes.
 _MIN_ROOM = 0.4
+# Rows between rules touch each other, in points.
+_TOUCHING = 0.1
 # Pages may be numbered from any place, but with words beside it a number far from that of the page
 # counts something else: the invoices of a file, one on each page.
 _MAX_SHIFT = 100
@@ -60,13 +63,31 @@ def without_running_lines(pages: Sequence[PageLines], body_size: float) -> list[
 def _edges(page: PageLines) -> tuple[list[Line], list[Line]]:
     """Return the lines near the top and near the bottom, the outermost first."""
     zone = _ZONE * (page.top - page.bottom)
-    # A table that goes on over pages has its header on each of them.
-    lines = [line for line in page.lines if len(line.text) <= _MAX_CHARACTERS and not line.in_table]
+    lines = [line for line in _candidates(page.lines) if len(line.text) <= _MAX_CHARACTERS]
     top = [line for line in lines if line.bottom > page.top - zone]
     bottom = [line for line in lines if line.top < page.bottom + zone]
     top.sort(key=lambda line: -line.top)
     bottom.sort(key=lambda line: line.bottom)
     return top[:_MAX_LINES], bottom[:_MAX_LINES]
+
+
+def _candidates(lines: Sequence[Line]) -> Iterator[Line]:
+    """Yield lines outside tables, and rows of a box of few rows with rules between them.
+
+    Of other tables that go on over pages, the header may stand on each of them.
+    """
+    block: list[Line] = []
+    for line, following in zip(lines, [*lines[1:], None], strict=False):
+        block.append(line)
+        if following and following.in_table and "\n" not in following.text and line.in_table:
+            continue
+        if not line.in_table or (1 < len(block) <= _MAX_LINES and _are_touching(block)):
+            yield from block
+        block = []
+
+
+def _are_touching(rows: Sequence[Line]) -> bool:
+    return all(abs(above.bottom - below.top) < _TOUCHING for above, below in pairwise(rows))
 
 
 def _keys(line: Line, index: int) -> Iterator[_Key]:

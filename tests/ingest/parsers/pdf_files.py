@@ -12,6 +12,7 @@ from pypdf.generic import (
     DecodedStreamObject,
     DictionaryObject,
     EncodedStreamObject,
+    FloatObject,
     NameObject,
     NumberObject,
 )
@@ -31,6 +32,27 @@ def show_lines(x: float, y: float, text: str, size: float = 10, leading: float =
     """Return operators that show lines, the first one at a place; an empty one leaves a gap."""
     lines = enumerate(text.split("\n"))
     return "".join(show(x, y - n * leading * size, line, size) for n, line in lines if line)
+
+
+def rule(x: float, y: float, to_x: float, to_y: float) -> str:
+    """Return operators that draw a line."""
+    return f"{x} {y} m {to_x} {to_y} l S\n"
+
+
+def ruled(columns: Sequence[float], rows: Sequence[float]) -> str:
+    """Return operators that draw a grid: the edges of its columns and of its rows."""
+    across = "".join(rule(columns[0], y, columns[-1], y) for y in rows)
+    return across + "".join(rule(x, rows[0], x, rows[-1]) for x in columns)
+
+
+def cells(columns: Sequence[float], rows: Sequence[float], *texts: Sequence[str]) -> str:
+    """Return operators that show texts, also of several lines, in the cells of a grid."""
+    return "".join(
+        show_lines(x + 4, y - 11, text)
+        for y, row in zip(rows, texts, strict=False)
+        for x, text in zip(columns, row, strict=False)
+        if text
+    )
 
 
 def writer_with(pages: Sequence[str]) -> PdfWriter:
@@ -96,6 +118,26 @@ def add_image(writer: PdfWriter, page: PageObject, image: Image.Image) -> None:
     assert isinstance(content, DecodedStreamObject)
     under = f"q {WIDTH} 0 0 {HEIGHT} 0 0 cm /Im1 Do Q\n".encode()
     content.set_data(under + content.get_data())
+
+
+def add_form(writer: PdfWriter, page: PageObject, content: str, matrix: Sequence[float]) -> None:
+    """Add a form that a content stream draws by `/Fm1 Do`."""
+    form = DecodedStreamObject()
+    form.set_data(content.encode("cp1252"))
+    form.update(
+        {
+            NameObject("/Type"): NameObject("/XObject"),
+            NameObject("/Subtype"): NameObject("/Form"),
+            NameObject("/BBox"): _numbers(0, 0, 10 * WIDTH, 10 * HEIGHT),
+            NameObject("/Matrix"): ArrayObject([FloatObject(number) for number in matrix]),
+            NameObject("/Resources"): DictionaryObject({NameObject("/Font"): _fonts()}),
+        }
+    )
+    resources = page["/Resources"]
+    assert isinstance(resources, DictionaryObject)
+    resources[NameObject("/XObject")] = DictionaryObject(
+        {NameObject("/Fm1"): writer._add_object(form)}
+    )
 
 
 def add_field(

@@ -1,6 +1,6 @@
 import pytest
 
-from ingest.parsers.hyphens import Hyphenation
+from ingest.parsers.hyphens import BROKEN, Hyphenation
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,17 @@ def test_what_is_no_broken_word_stays(line: str, following: str) -> None:
 def test_broken_words_do_not_count_as_words() -> None:
     lines = ["a plan of over-", "all size"]
     assert Hyphenation(lines).join("over-", "all size") == ("overall", "size")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (f"| evapo-{BROKEN}ration of water | 3 |", "| evaporation of water | 3 |"),
+        (f"| long-{BROKEN}term | care-{BROKEN}ful |", "| long-term | careful |"),
+        (f"| great-{BROKEN}great-{BROKEN}grandson |", "| great-great-grandson |"),
+        (f"| Meier-{BROKEN}Huber | 2019-{BROKEN}2020 |", "| Meier-Huber | 2019-2020 |"),
+        ("| nothing- broken |", "| nothing- broken |"),
+    ],
+)
+def test_mend(row: str, expected: str) -> None:
+    assert Hyphenation(["a long-term plan, a great-great aunt"]).mend(row) == expected

@@ -16,13 +16,21 @@ def page_line(draw: st.DrawFn) -> Line:
     return Line(text, left, bottom, left + len(text) * size / 2, bottom + size, size)
 
 
+@st.composite
+def ruled_table(draw: st.DrawFn) -> Line:
+    left, bottom = draw(st.integers(0, 400)), draw(st.integers(0, 700))
+    right, top = left + draw(st.integers(40, 400)), bottom + draw(st.integers(20, 300))
+    rows = [Line(f"| queen | {n} |", left, bottom, right, top, 10, in_table=True) for n in (1, 2)]
+    return Line("", left, bottom, right, top, 10, rows=rows)
+
+
 def letters(lines: list[Line]) -> Counter[str]:
     """Return the characters, without those of Markdown tables and white space."""
-    text = "".join(line.text for line in lines)
+    text = "".join(one.text for line in lines for one in line.rows or [line])
     return Counter(one for one in text if not one.isspace() and one not in "|-")
 
 
-@given(st.lists(page_line(), max_size=40))
+@given(st.lists(page_line() | ruled_table(), max_size=40))
 def test_no_text_is_lost_or_doubled(lines: list[Line]) -> None:
     before = letters(lines)
     assert letters(in_reading_order(lines)) == before
