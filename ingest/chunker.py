@@ -190,6 +190,10 @@ class _Splitting:
 
     def _joined(self, piece: _Piece, following: _Piece) -> _Piece | None:
         """Return both pieces as one if one of them is too small and they fit."""
+        if piece.head.table_header and self._tables.at(piece.start) != self._tables.at(
+            following.fresh
+        ):
+            return None  # the header would stand above what is not in its table
         sizes = [self._tokens.count(one.fresh, one.end) for one in (piece, following)]
         if min(sizes) >= self._chunker.min_tokens:
             return None

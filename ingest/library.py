@@ -256,20 +256,18 @@ class Library:
         with self._pipeline.change:
             document = self.get(document_id)
             self._jobs.forget(document)
-            is_last = not self._catalog.has_other_documents(document.collection, document_id)
-            if is_last:
-                self._pipeline.drop_indexes(document.collection)
-            else:
-                for index in self._pipeline.find_indexes(document.collection):
-                    index.delete(document_id)
+            for index in self._pipeline.find_indexes(document.collection):
+                index.delete(document_id)
             self._pipeline.discard_work(document_id, document.revision)
             for revision in {document.revision, document.searchable_revision} - {None}:
                 self._pipeline.forget_revision(str(revision), by=document_id)
             self._pipeline.forget_vectors()
+            is_last = not self._catalog.has_other_documents(document.collection, document_id)
             if is_last:
-                self._catalog.delete_collection(document.collection)
-            # Last: what was broken off before this can be deleted again.
-            self._catalog.delete(document_id)
+                self._pipeline.drop_collection(document.collection, document_id)
+            else:
+                # Last: what was broken off before this can be deleted again.
+                self._catalog.delete(document_id)
         if not is_last:
             self._pipeline.compact(document.collection)
 

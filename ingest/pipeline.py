@@ -35,6 +35,7 @@ EMBED_SLICE = 128
 SWEEP_BATCH = 256
 # Rewriting an index takes a second for a thousand chunks on one core.
 COMPACT_AT_ONCE_CHUNKS = 2_000
+READER_TIMEOUT_SECONDS = 10.0
 # Chunker of a collection whose documents were cut in different ways.
 MIXED = "mixed"
 logger = logging.getLogger(__name__)
@@ -221,9 +222,15 @@ class Pipeline:
         indexes = (self.store.find(index_name) for index_name in self._index_names(name))
         return [index for index in indexes if index is not None]
 
-    def drop_indexes(self, name: str) -> None:
-        """Remove all indexes of a collection."""
-        for index_name in self._index_names(name):
+    def drop_collection(self, name: str, document_id: str) -> None:
+        """Remove a collection with its last document, then its indexes, once nobody reads them."""
+        index_names = self._index_names(name)
+        self.catalog.delete_collection(name)
+        # Last in the catalog: what was broken off before this can be deleted again.
+        self.catalog.delete(document_id)
+        # Who came before may have an index opened anew that is dropped.
+        self.readers.wait_until_gone(self.readers.present(), READER_TIMEOUT_SECONDS)
+        for index_name in index_names:
             self.store.drop(index_name)
 
     def compact(self, name: str) -> None:
@@ -244,8 +251,8 @@ class Pipeline:
                 return
             with self.readers.reading():
                 index = self.store.find(name)
-                if index is not None and index.count() <= most_chunks:
-                    index.compact(self.stopping.is_set)
+            if index is not None and index.count() <= most_chunks:
+                index.compact(self.stopping.is_set)
 
     def read(
         self, revision: str, media_type: str, password: str | None, check: Callable[[], object]

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -215,9 +215,23 @@ def _extracts(item: ContextItem, chunk: Chunk) -> list[Extract]:
         if chunk.start + end <= item.passage.end and _says_something(chunk, chunk.text[start:end])
     ]
     return [
-        Extract(item, (spans[max(0, i - 1)][0], spans[min(len(spans) - 1, i + 1)][1]), sentence)
-        for i, sentence in enumerate(spans)
+        Extract(item, (before[0], after[1]), sentence)
+        for before, sentence, after in _with_neighbours(item.passage.text, spans)
     ]
+
+
+def _with_neighbours(text: str, spans: Sequence[Span]) -> Iterator[tuple[Span, Span, Span]]:
+    """Yield each sentence between its neighbours; table rows stand alone, as their own."""
+    for i, sentence in enumerate(spans):
+        around = (spans[max(0, i - 1)], spans[min(len(spans) - 1, i + 1)])
+        if _is_row(text, sentence):
+            around = (sentence, sentence)
+        before, after = (sentence if _is_row(text, span) else span for span in around)
+        yield before, sentence, after
+
+
+def _is_row(text: str, span: Span) -> bool:
+    return text.startswith("|", span[0])
 
 
 def _says_something(chunk: Chunk, sentence: str) -> bool:

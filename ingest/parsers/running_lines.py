@@ -24,9 +24,10 @@ _MAX_SIZE = 1.15
 _MIN_ROOM = 0.4
 # Rows between rules touch each other, in points.
 _TOUCHING = 0.1
-# Pages may be numbered from any place, but with words beside it a number far from that of the page
-# counts something else: the invoices of a file, one on each page.
+# Pages may be numbered from any place, but with words beside it a number far from that of the page,
+# or with a single word, counts something else: the invoices of a file, one on each page.
 _MAX_SHIFT = 100
+_WORDS = re.compile(r"[^\W\d_]+(?:\W+[^\W\d_]+)+")
 _BARE = re.compile(r"[\W_]*(?:[a-z]{1,2}|page|seite|p\u00e1gina|pagina)?[\W_]*", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,4}(?![\d.,]\d)")
 _ROMAN = re.compile(r"(?=[ivxlc])(xc|xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
@@ -97,7 +98,9 @@ def _keys(line: Line, index: int) -> Iterator[_Key]:
     for number in _NUMBER.finditer(text):
         before, after = text[: number.start()], text[number.end() :]
         shift = int(number.group()) - index
-        if abs(shift) <= _MAX_SHIFT or _BARE.fullmatch(before + after):
+        beside = before + after
+        is_near = abs(shift) <= _MAX_SHIFT and _WORDS.search(beside)
+        if is_near or _BARE.fullmatch(beside):
             yield before, after, shift
     if _ROMAN.fullmatch(text):
         yield "roman", "", _roman(text) - index

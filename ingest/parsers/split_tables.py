@@ -1,5 +1,6 @@
 """Tables that go on over pages: what follows on the next page has no header of its own."""
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise, takewhile
 
@@ -8,13 +9,15 @@ from ingest.tables import cell_ends
 
 # Edges of the same table, in type sizes.
 _SAME_EDGE = 1.0
+_LAST_ROWS = 3
+_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?![\d.,])")
 
 
 def continue_tables(pages: Sequence[Sequence[Line]]) -> None:
     """Take the line of dashes from rows that continue the table at the end of the page before.
 
-    They do where they have as many cells, begin or end at the same edge, and do not open with a
-    header: the one of the table again, or words above numbers.
+    They do where they have as many cells, begin or end at the same edge, and have a figure where
+    the rows above have one. Of words alone nobody can tell whether they are a header.
     """
     header = ""
     for above, below in pairwise(pages):
@@ -24,7 +27,7 @@ def continue_tables(pages: Sequence[Sequence[Line]]) -> None:
         if _has_dashes(table[0]):
             header = _first_row(table[0])
         first = _first_row(rest[0])
-        if _is_same_table(table, rest) and first != header and not _is_header(rest):
+        if _is_same_table(table, rest) and first != header and _shares_figures(table, rest):
             rest[0].text = first
 
 
@@ -71,10 +74,19 @@ def _is_same_table(table: Sequence[Line], rest: Sequence[Line]) -> bool:
     return any(abs(one - other) <= near for one, other in zip(*edges, strict=True))
 
 
-def _is_header(rows: Sequence[Line]) -> bool:
-    """Tell whether the first row holds words and those below numbers."""
-    return not _has_digits(rows[0]) and any(map(_has_digits, rows[1:]))
+def _shares_figures(table: Sequence[Line], rest: Sequence[Line]) -> bool:
+    """Tell whether the first row has a figure in a column where one of the last rows has one."""
+    first = _figures(rest[0])
+    return any(first & _figures(row) for row in table[-_LAST_ROWS:] if not _has_dashes(row))
 
 
-def _has_digits(line: Line) -> bool:
-    return any(map(str.isdigit, line.text))
+def _figures(line: Line) -> set[int]:
+    """Return which cells of a row hold a number that is no year."""
+    row = _first_row(line)
+    ends = cell_ends(row)
+    cells = [row[start:end] for start, end in pairwise([0, *ends])]
+    return {
+        place
+        for place, cell in enumerate(cells)
+        if any(map(str.isdigit, cell)) and not _YEAR.search(cell)
+    }

@@ -14,6 +14,7 @@ from ingest.parents import PARENT_CHUNKS
 from ingest.parsers.markdown import parse_markdown
 from ingest.sections import sections_of
 from ingest.settings import IngestSettings
+from ingest.tables import Tables
 from ingest.texts import CanonicalText, Heading
 from ingest.token_positions import MAX_CHARACTERS_PER_TOKEN, TokenOffsets
 from retrieval.chunks import Chunk
@@ -100,6 +101,7 @@ def check_parents(chunks: list[Chunk], text: CanonicalText, chunker: Chunker) ->
 
 
 def check_minimum(chunks: list[Chunk], text: CanonicalText, chunker: Chunker) -> None:
+    tables = Tables(text.text)
     fresh = 0
     fresh_sizes = []
     for chunk in chunks:
@@ -107,7 +109,10 @@ def check_minimum(chunks: list[Chunk], text: CanonicalText, chunker: Chunker) ->
         fresh_sizes.append(len(chunker.tokenize(text.text[fresh : chunk.end])))
         fresh = chunk.end
     for (one, following), sizes in zip(pairwise(chunks), pairwise(fresh_sizes), strict=True):
-        if min(sizes) < chunker.min_tokens:
+        fresh = max(one.end, following.start)
+        fresh += len(text.text[fresh:]) - len(text.text[fresh:].lstrip())
+        leaves_table = one.table_header and tables.at(one.start) != tables.at(fresh)
+        if min(sizes) < chunker.min_tokens and not leaves_table:
             head = one.passage[: len(one.passage) - len(one.text)]
             both = head + text.text[one.start : following.end]
             num_characters = following.end - one.start
@@ -358,6 +363,14 @@ def test_rows_on_the_next_page_have_the_header_of_their_table() -> None:
     assert {chunk.table_header for chunk in others} == {"| Article | Price |"}
     own = split(f"{TABLE}{rows}\n\n| Colour | Size |\n|---|---|\n{rows}")
     assert own[-1].table_header == "| Colour | Size |"
+
+
+def test_rows_of_a_table_are_not_joined_with_another_sheet() -> None:
+    rows = "".join(f"| thing {n} | {n} euro |\n" for n in range(7))
+    text = parse_markdown(f"# Prices\n\n{TABLE}{rows}\n# Other\n\nA short note.\n".encode())
+    *prices, other = split(text, min_tokens=16)
+    assert prices[-1].table_header == "| Article | Price |"
+    assert (other.text, other.table_header) == ("# Other\n\nA short note.", "")
 
 
 def test_text_after_a_table_has_no_header() -> None:

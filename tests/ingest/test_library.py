@@ -3,8 +3,11 @@
 One service serves all tests of this module; each test begins and ends without documents.
 """
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.message import EmailMessage
 from typing import Any
 
@@ -298,6 +301,26 @@ def test_deleted_text_leaves_a_large_index_a_while_later(
     shelf.library._pipeline.compact_all()
     assert [shelf.files_with(word) for word in words[:2]] == [[], []]
     assert shelf.find("xyzzy") == ["xyzzy.txt"]
+
+
+def test_searches_do_not_bring_back_what_is_deleted_with_the_last_document(shelf: Shelf) -> None:
+    stop = threading.Event()
+
+    def search_on() -> None:
+        while not stop.is_set():
+            with suppress(CollectionNotFoundError):
+                shelf.find("xyzzy")
+
+    with ThreadPoolExecutor(3) as threads:
+        searches = [threads.submit(search_on) for _ in range(3)]
+        try:
+            for number in range(10):
+                shelf.library.delete(shelf.add_and_wait("a.txt", f"The xyzzy text {number}.").id)
+        finally:
+            stop.set()
+        for search in searches:
+            search.result()
+    assert list((shelf.home / "index").iterdir()) == []
 
 
 def test_a_deleted_document_can_be_uploaded_again(shelf: Shelf) -> None:

@@ -332,9 +332,10 @@ def test_header_of_a_table_stands_on_every_page_where_the_file_has_it() -> None:
     ]
 
 
-def test_table_with_a_header_of_its_own_is_a_new_one() -> None:
-    assert split_table(("Name", "Honey"), ("Hive", "Wax"))[1] == (
-        "| Hive | Wax |\n| --- | --- |\n" + written(range(5, 9))
+@pytest.mark.parametrize("header", [("Hive", "Wax"), ("Year", "2022"), ("Year", "FY 2023")])
+def test_table_with_a_header_of_its_own_is_a_new_one(header: tuple[str, str]) -> None:
+    assert split_table(("Name", "Honey"), header)[1] == (
+        f"| {header[0]} | {header[1]} |\n| --- | --- |\n" + written(range(5, 9))
     )
 
 

@@ -28,8 +28,11 @@ def test_page_numbers_count_up() -> None:
 def test_number_with_words_beside_it_is_that_of_a_page_only_if_it_is_near() -> None:
     footers = [page(line("body", 700), line(f"Report, page {n}", 30)) for n in range(3, 7)]
     assert texts(footers) == [["body"]] * 4
-    invoices = [page(line(f"Invoice {n}", 810), line("body", 700)) for n in range(1001, 1005)]
-    assert texts(invoices) == [[f"Invoice {n}", "body"] for n in range(1001, 1005)]
+    for label, first in (("Invoice {}", 1), ("Invoice number {} of us", 1001)):
+        names = [label.format(n) for n in range(first, first + 4)]
+        assert texts([page(line(name, 810), line("body", 700)) for name in names]) == [
+            [name, "body"] for name in names
+        ]
     for label in ("Page {}", "F-{}", "- {} -"):
         excerpt = [page(line("body", 700), line(label.format(n), 30)) for n in range(1243, 1247)]
         assert texts(excerpt) == [["body"]] * 4
