@@ -75,6 +75,8 @@ def _read(
 def _upright(frame: Image.Image) -> Image.Image:
     """Return the picture as it is looked at, in grey on white."""
     picture = ImageOps.exif_transpose(frame) or frame
+    if picture.mode.startswith("I"):  # 16 bits, of which converting would clip the upper ones
+        picture = picture.point(lambda value: value * (1 / 256))
     if picture.mode in {"RGBA", "LA", "P", "PA"}:
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, "white")

@@ -2,6 +2,7 @@ import shutil
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
@@ -44,6 +45,14 @@ def test_scan_is_read(tmp_path: Path, kind: str) -> None:
     assert media_type == f"image/{kind.lower()}"
     text = parse(path, media_type, max_pages=1)
     assert (text.text, text.page_starts, text.ocr_pages) == ("The lamp burned oil", (0,), (1,))
+
+
+@needs_tesseract
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_scan_of_16_bits_is_read(kind: str) -> None:
+    grey = np.asarray(picture("The lamp burned oil").convert("L"), dtype=np.uint16)
+    image = Image.fromarray(40_000 + grey * 100)  # pale ink on white paper
+    assert parse_scan(encoded(image, kind=kind), 1).text == "The lamp burned oil"
 
 
 @needs_tesseract
