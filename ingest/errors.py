@@ -8,6 +8,7 @@ IngestError
 ├── DocumentNotFoundError    no document has this id
 ├── CollectionNotFoundError  nothing was ever ingested under this name
 ├── QueueFullError           too many documents are waiting
+├── DiskFullError            there is next to no room left on the disk
 ├── CatalogUnavailableError  the database of the catalog does not answer
 └── InvalidRequestError      a name or field is malformed
 """
@@ -61,6 +62,10 @@ class CollectionNotFoundError(IngestError):
 
 class QueueFullError(IngestError):
     """Too many documents are waiting."""
+
+
+class DiskFullError(IngestError):
+    """There is next to no room left on the disk."""
 
 
 class CatalogUnavailableError(IngestError):

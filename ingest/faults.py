@@ -3,7 +3,7 @@
 import errno
 from dataclasses import dataclass
 
-from ingest.errors import CatalogUnavailableError, IngestError, UnreadableFileError
+from ingest.errors import CatalogUnavailableError, DiskFullError, IngestError, UnreadableFileError
 from retrieval.errors import EmbedderFailedError, IndexUnavailableError, RetrievalError
 
 
@@ -16,6 +16,7 @@ _PASSING: dict[type[Exception], tuple[str, str]] = {
     IndexUnavailableError: ("index_unavailable", "{}"),
     CatalogUnavailableError: ("catalog_unavailable", "{}"),
     IncompleteIndexError: ("incomplete_index", "{}"),
+    DiskFullError: ("disk_full", "{}"),
     MemoryError: ("out_of_memory", "The service ran out of memory."),
     OSError: ("file_error", "A file could not be read or written: {}."),
 }

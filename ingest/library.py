@@ -116,11 +116,11 @@ class Library:
             InvalidRequestError: a malformed name, or metadata that filters cannot hold.
             EmptyUploadError, UploadTooLargeError, UnsupportedTypeError: not a file we take.
             CollectionMismatchError: the embedder of the collection is not to be had any more.
-            QueueFullError: too many documents are waiting.
+            QueueFullError, DiskFullError: there is no room for another.
         """
         _check_names(upload)
         _check_metadata(upload.metadata or {})
-        self.check_queue()
+        self.check_room()
         self._check_embedder(upload.collection)
         content = upload.content
         receiving = content if isinstance(content, Receiving) else self.begin()
@@ -134,12 +134,14 @@ class Library:
             with self._pipeline.change:
                 return self._accept(upload, received, media_type)
 
-    def check_queue(self) -> None:
-        """Make sure that another document may wait.
+    def check_room(self) -> None:
+        """Make sure that there is room for another document, in the queue and on the disk.
 
         Raises:
             QueueFullError: too many are waiting.
+            DiskFullError: there is next to no room on the disk.
         """
+        self._pipeline.check_disk()
         if (waiting := self._catalog.count_queued()) >= self._max_queued:
             raise QueueFullError(
                 f"{waiting:,} documents are waiting to be ingested, and no more are taken. Upload "

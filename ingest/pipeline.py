@@ -6,6 +6,7 @@ A step leaves its result on disk (text, vectors), so a job that was killed goes 
 import hashlib
 import logging
 import math
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +19,7 @@ import numpy as np
 
 from ingest.catalog import Catalog
 from ingest.documents import Collection, Document, Status
-from ingest.errors import IngestError
+from ingest.errors import DiskFullError, IngestError
 from ingest.faults import IncompleteIndexError
 from ingest.files import PARSER_VERSION, FileStore, TextStore
 from ingest.parsers.pool import ParserPool
@@ -55,11 +56,15 @@ class ServiceStopping(BaseException):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one file may take: pages, and seconds in the parser; languages of scanned pages."""
+    """What one file may take: pages, seconds in the parser, languages of scanned pages.
+
+    `min_free_bytes` of the disk are left to whatever else writes there.
+    """
 
     max_pages: int
     parse_timeout_seconds: float
     ocr_languages: str
+    min_free_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +206,25 @@ class Pipeline:
         Raises:
             SupersededError: it was deleted or replaced.
             ServiceStopping: there is no time for it.
+            DiskFullError: there is no room for it.
         """
         if self.stopping.is_set():
             raise ServiceStopping
+        self.check_disk()
         return self._latest(document_id, revision)
+
+    def check_disk(self) -> None:
+        """Make sure that there is room to work in.
+
+        The embedded engine writes through mapped memory: on a full disk that ends the process.
+
+        Raises:
+            DiskFullError: there is next to none.
+        """
+        if shutil.disk_usage(self.work).free < self.limits.min_free_bytes:
+            raise DiskFullError(
+                "The disk of the service is full. Make room on it, or lower INGEST_MIN_FREE_BYTES."
+            )
 
     def open_index(self, collection: Collection) -> ChunkIndex:
         """Return the index of a collection that answers.

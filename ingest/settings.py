@@ -67,6 +67,12 @@ class IngestSettings(BaseSettings):
         description="Documents that may wait; while there are as many, uploads are answered "
         "with 429.",
     )
+    min_free_bytes: int = Field(
+        default=256 * 1024**2,
+        ge=0,
+        description="Room that stays free on the disk, in bytes: with less, uploads are answered "
+        "with 507, and documents wait.",
+    )
 
     @field_validator("chunk_overlap_tokens", "chunk_min_tokens")
     @classmethod

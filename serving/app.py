@@ -36,7 +36,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(documents.uploads)
     for module in (documents, search, profiles, chat, traces, shadow, keys, usage):
         app.include_router(module.router)
-    app.add_middleware(QueueCheck, library=service.library)
+    app.add_middleware(RoomCheck, library=service.library)
     app.add_middleware(Access, keys=service.keys, is_loopback=service.settings.serving.is_loopback)
     app.add_middleware(MeteredApp, metrics=service.metrics)
     for kind in STATUS:
@@ -47,18 +47,18 @@ def create_app(service: Service) -> FastAPI:
     return app
 
 
-class QueueCheck:
-    """Refuses uploads while too many documents are waiting, before anything of them is stored."""
+class RoomCheck:
+    """Refuses uploads for which there is no room, before anything of them is stored."""
 
     def __init__(self, app: ASGIApp, library: Library) -> None:
         self._app = app
         self._library = library
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on, or answer 429."""
+        """Pass the call on, or answer 429 or 507."""
         if scope["type"] == "http" and (scope["method"], scope["path"]) == UPLOAD:
             try:
-                await asyncio.to_thread(self._library.check_queue)
+                await asyncio.to_thread(self._library.check_room)
             except IngestError as error:
                 await refuse(error_response(error), receive, send)
                 return

@@ -190,6 +190,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     ModelUnavailableError: (503, "server_error", "model_unavailable"),
     retrieval_errors.IndexUnavailableError: (503, "server_error", "index_unavailable"),
     DatabaseUnavailableError: (503, "server_error", "database_unavailable"),
+    ingest_errors.DiskFullError: (507, "server_error", "disk_full"),
     ingest_errors.CatalogUnavailableError: (503, "server_error", "catalog_unavailable"),
 }
 # Of the answers 429 and 503, where the error does not know better.

@@ -196,7 +196,12 @@ def _build_pipeline(
         cache=cache,
         store=build_store(settings.retrieval, home),
         work=home.work,
-        limits=Limits(ingest.max_pages, ingest.parse_timeout_seconds, ingest.ocr_languages),
+        limits=Limits(
+            ingest.max_pages,
+            ingest.parse_timeout_seconds,
+            ingest.ocr_languages,
+            ingest.min_free_bytes,
+        ),
     )
 
 

@@ -2,14 +2,16 @@
 
 import errno
 import logging
+import shutil
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 
 from ingest import jobs
 from ingest.documents import Document, Status
-from ingest.errors import CatalogUnavailableError, QueueFullError
+from ingest.errors import CatalogUnavailableError, DiskFullError, QueueFullError
 from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError
 from tests.fakes import GatedEmbedder, HashEmbedder
@@ -71,6 +73,26 @@ def test_a_fault_that_passes_is_shown_while_the_job_waits(
             None,
         )
         assert shelf.find("xyzzy") == ["a.txt"]
+
+
+def test_documents_wait_for_room_on_the_disk(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "RETRY_DELAYS_SECONDS", (1,) * 30)
+    embedder = GatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder) as shelf:
+        document = shelf.add("a.txt", "The xyzzy text.")
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
+        with monkeypatch.context() as full:
+            full.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+            embedder.gate.set()
+            waiting = wait_for_retry(shelf, document)
+            assert (waiting.status, waiting.error_code) == (Status.QUEUED, "disk_full")
+            assert "Make room on it" in str(waiting.error_reason)
+            with pytest.raises(DiskFullError, match="INGEST_MIN_FREE_BYTES"):
+                shelf.add("b.txt", "More text.")
+        assert shelf.wait(document).status is Status.SEARCHABLE
 
 
 @pytest.mark.parametrize(
