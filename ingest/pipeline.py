@@ -119,6 +119,7 @@ class Pipeline:
     def activate(self, document_id: str, revision: str) -> None:
         """Put the chunks into the index, let them answer, and remove those of older revisions."""
         document = self.current(document_id, revision)
+        self.check_disk()
         if not document.status.is_searchable:  # else a crash came between here and the tidying
             self._put_into_index(document)
         self.changed.set()
@@ -206,11 +207,9 @@ class Pipeline:
         Raises:
             SupersededError: it was deleted or replaced.
             ServiceStopping: there is no time for it.
-            DiskFullError: there is no room for it.
         """
         if self.stopping.is_set():
             raise ServiceStopping
-        self.check_disk()
         return self._latest(document_id, revision)
 
     def check_disk(self) -> None:
@@ -320,6 +319,7 @@ class Pipeline:
     def _advance(self, document_id: str, revision: str, **progress: object) -> Document:
         """Record progress, which a loss of power may take back."""
         document = self.current(document_id, revision)
+        self.check_disk()
         if not self.catalog.update(document_id, revision, is_durable=False, **progress):
             raise SupersededError(f"{document_id} was deleted or replaced.")
         return document

@@ -186,6 +186,7 @@ class _Going:
 
     def _add(self, document: Document) -> None:
         """Put the answering revision of a document in, unless it is replaced or deleted."""
+        self.pipeline.check_disk()
         try:
             chunks = self._cut(document)
             with self.pipeline.change:
