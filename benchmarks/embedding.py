@@ -30,7 +30,7 @@ from retrieval.sentence_transformer import NUM_CORES, SentenceTransformerEmbedde
 from retrieval.settings import RetrievalSettings
 
 NUM_PASSAGES = 64
-NUM_ROUNDS = 3
+NUM_ROUNDS = 9
 NUM_QUERIES = 50
 QUERY = "What is the effect of vitamin D on bone density?"
 PLAIN_BATCH_SIZE = 32
