@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ COMPACT_AFTER_CHUNKS = 10_000
 COMPACTION_TIMEOUT_SECONDS = 1800
 # A compaction that is to stop does within this time.
 STOPPING_SECONDS = 0.2
+HELPER_DEATH_SECONDS = 10
 STATE_FILE = "current.json"
 logger = logging.getLogger(__name__)
 
@@ -531,4 +532,16 @@ def _equals(key: str, value: Any) -> edge.FieldCondition:
 def _remove_other_folders(folder: Path, keep: str) -> None:
     for path in folder.iterdir():
         if path.is_dir() and path.name != keep:
+            _remove_folder(path)
+
+
+def _remove_folder(path: Path) -> None:
+    """Remove a folder, in which the helper of a killed service may write for another moment."""
+    deadline = monotonic() + HELPER_DEATH_SECONDS
+    while path.exists():
+        try:
             shutil.rmtree(path)
+        except OSError:
+            if monotonic() > deadline:
+                raise
+            sleep(STOPPING_SECONDS)

@@ -122,7 +122,11 @@ class _Worker:
         # -P: modules come from where they are installed, never from the current directory.
         command = [sys.executable, "-P", "-m", "ingest.parsers.worker", str(max_memory_bytes)]
         self._process = subprocess.Popen(  # noqa: S603 - fixed command, no text of users
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="ascii"
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="ascii",
+            start_new_session=True,  # Ctrl-C is for the parent, which decides when workers end
         )
         self._receive(_STARTUP_TIMEOUT_SECONDS)
 

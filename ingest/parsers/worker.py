@@ -7,7 +7,6 @@ when it is ready. It ends when its input ends, even in the middle of a file.
 import json
 import os
 import resource
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -22,8 +21,6 @@ from ingest.parsers.replies import Reply, failure, success
 
 def main() -> None:
     """Answer requests until the parent process closes the pipe or dies."""
-    # Ctrl-C reaches the whole terminal group; the parent decides when its workers end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     max_memory_bytes = int(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
     requests: SimpleQueue[str] = SimpleQueue()

@@ -4,8 +4,11 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -412,6 +415,33 @@ def test_leftovers_of_an_interrupted_compaction_are_removed(
     assert folders(tmp_path) == ["1"]
 
 
+def test_leftovers_that_a_dying_helper_still_writes_are_removed(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store()
+    add(store.open("default"), make_chunk("cat"))
+    store.close()
+    segments = tmp_path / "default" / "2" / "segments"
+    segments.mkdir(parents=True)
+    writing = threading.Event()
+
+    def write_on() -> None:
+        deadline = time.monotonic() + 1
+        with suppress(FileNotFoundError):
+            for number in count():
+                (segments / str(number)).write_bytes(b"half")
+                writing.set()
+                if time.monotonic() > deadline:
+                    return
+
+    helper = threading.Thread(target=write_on)
+    helper.start()
+    writing.wait()
+    assert open_store().open("default").count() == 1
+    helper.join()
+    assert folders(tmp_path) == ["1"]
+
+
 def test_a_half_made_index_is_made_anew(open_store: OpenStore, tmp_path: Path) -> None:
     (tmp_path / "default" / "1").mkdir(parents=True)
     index = open_store().open("default")
@@ -460,6 +490,8 @@ def test_a_failed_compaction_changes_nothing(
 # One process imports everything and then forks, because the imports take seconds.
 SCRIPT = """
 import os, signal, sys, time
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from retrieval.edge import EdgeStore
 from tests.retrieval.test_edge import EMBEDDER, add, make_chunk
