@@ -182,6 +182,14 @@ class Catalog:
         with self._database.reading() as connection:
             return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
 
+    def list_failed(self, error_code: str) -> list[Document]:
+        """Return the documents that failed with a code."""
+        query = sa.select(documents).where(
+            documents.c.status == Status.FAILED, documents.c.error_code == error_code
+        )
+        with self._database.reading() as connection:
+            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+
     def list_reading(self, revision: str, media_type: str) -> list[Document]:
         """Return the searchable documents that share the text of a revision."""
         final_states = [status for status in Status if status.is_searchable]

@@ -40,6 +40,11 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 MAX_NAME_CHARACTERS = 500
 MAX_KEY_CHARACTERS = 128
 MAX_METADATA_VALUES = 256
+BEING_DELETED: Mapping[str, Any] = {
+    "status": Status.FAILED,
+    "error_code": "deleting",
+    "error_reason": "It is being deleted; what is left of it goes at the next start.",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -257,6 +262,8 @@ class Library:
         """Remove a document; when this returns, nothing of it answers or is on disk."""
         with self._pipeline.change:
             document = self.get(document_id)
+            # First: what is broken off after this is deleted at the next start.
+            self._catalog.update(document_id, document.revision, **BEING_DELETED)
             self._jobs.forget(document)
             for index in self._pipeline.find_indexes(document.collection):
                 index.delete(document_id)
@@ -272,6 +279,11 @@ class Library:
                 self._catalog.delete(document_id)
         if not is_last:
             self._pipeline.compact(document.collection)
+
+    def finish_deletions(self) -> None:
+        """Delete the documents whose deletion was broken off."""
+        for document in self._catalog.list_failed(BEING_DELETED["error_code"]):
+            self.delete(document.id)
 
     def add_missing_attributes(self) -> None:
         """Let filters find what was ingested before there were filters; nothing is embedded."""

@@ -146,6 +146,7 @@ def open_service(
         library.add_missing_attributes()
         jobs.start()
         closing.callback(jobs.stop)
+        library.finish_deletions()
         yield Service(
             settings=settings,
             home=home,

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from ingest import jobs as jobs_module
 from ingest.catalog import collections
 from ingest.documents import Status
-from ingest.files import PARSER_VERSION
+from ingest.errors import DocumentNotFoundError
+from ingest.files import PARSER_VERSION, FileStore
 from ingest.library import Upload
 from ingest.parsers.pool import ParserPool
 from ingest.texts import CanonicalText
@@ -269,3 +270,20 @@ def test_what_a_killed_process_left_is_swept(open_shelf: OpenShelf) -> None:
         assert shelf.work() == []
         assert shelf.library.content(kept).read_bytes() == b"The plugh text."
         assert shelf.library.text(kept)
+
+
+def test_a_deletion_that_is_broken_off_is_finished_at_the_next_start(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_shelf() as shelf:
+        kept, document = (shelf.add_and_wait(f"{word}.txt", word) for word in ("plugh", "xyzzy"))
+        with monkeypatch.context() as broken:
+            broken.setattr(FileStore, "delete", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                shelf.library.delete(document.id)
+        assert shelf.library.get(document.id).error_code == "deleting"
+    with open_shelf() as shelf:
+        with pytest.raises(DocumentNotFoundError):
+            shelf.library.get(document.id)
+        assert shelf.files_with("xyzzy") == []
+        assert shelf.library.get(kept.id).status is Status.SEARCHABLE
