@@ -280,10 +280,9 @@ class Library:
         if not is_last:
             self._pipeline.compact(document.collection)
 
-    def finish_deletions(self) -> None:
-        """Delete the documents whose deletion was broken off."""
-        for document in self._catalog.list_failed(BEING_DELETED["error_code"]):
-            self.delete(document.id)
+    def list_doomed(self) -> list[Document]:
+        """Return the documents whose deletion was broken off."""
+        return self._catalog.list_failed(BEING_DELETED["error_code"])
 
     def add_missing_attributes(self) -> None:
         """Let filters find what was ingested before there were filters; nothing is embedded."""

@@ -64,7 +64,7 @@ class Limits:
     max_pages: int
     parse_timeout_seconds: float
     ocr_languages: str
-    min_free_bytes: int = 0
+    min_free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,7 @@ def open_service(
         closing.callback(pipeline.parsers.close)
         pipeline.compact_all(COMPACT_AT_ONCE_CHUNKS)  # what a killed process left undone
         library.add_missing_attributes()
-        jobs.start()
-        closing.callback(jobs.stop)
-        library.finish_deletions()
+        _start_jobs(jobs, library, closing)
         yield Service(
             settings=settings,
             home=home,
@@ -178,6 +176,15 @@ def load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
     )
 
     return SentenceTransformerEmbedder(name, settings.device, settings.embedder_precision)
+
+
+def _start_jobs(jobs: Jobs, library: Library, closing: ExitStack) -> None:
+    """Let the jobs go on, and finish the deletions that were broken off."""
+    doomed = library.list_doomed()  # before a job that goes on gives them another state
+    jobs.start()
+    closing.callback(jobs.stop)
+    for document in doomed:
+        library.delete(document.id)
 
 
 def _cached(embedder: Embedder, cache: VectorCache | None) -> Embedder:

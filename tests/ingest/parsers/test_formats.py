@@ -16,6 +16,7 @@ from tests.ingest.parsers.office import (
     make_xlsx,
     make_zip,
 )
+from tests.ingest.parsers.reading import headings, place_of
 
 PRICES = "| Size | Price |\n| --- | --- |\n| small | 5 |"
 
@@ -28,15 +29,6 @@ def path(tmp_path: Path) -> Path:
 def read(path: Path, data: bytes, media_type: str) -> CanonicalText:
     path.write_bytes(data)
     return parse(path, media_type, max_pages=10)
-
-
-def headings(text: CanonicalText) -> list[tuple[int, str]]:
-    assert all(text.text[one.start : one.end] == one.title for one in text.headings)
-    return [(one.level, one.title) for one in text.headings]
-
-
-def place_of(text: CanonicalText, words: str) -> str | None:
-    return text.place_at(text.text.index(words))
 
 
 def paragraph(text: str, style: str = "Normal") -> str:

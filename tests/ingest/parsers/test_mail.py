@@ -13,6 +13,7 @@ from ingest.parsers.plain import parse_plain
 from ingest.texts import CanonicalText
 from tests.ingest.parsers.office import make_xlsx
 from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
+from tests.ingest.parsers.reading import headings, place_of
 
 PRICES = "| Size | Price |\n| --- | --- |\n| small | 5 |"
 HEAD = (
@@ -29,15 +30,6 @@ def path(tmp_path: Path) -> Path:
 def read(path: Path, data: bytes, media_type: str = media_types.EML) -> CanonicalText:
     path.write_bytes(data)
     return parse(path, media_type, max_pages=10)
-
-
-def headings(text: CanonicalText) -> list[tuple[int, str]]:
-    assert all(text.text[one.start : one.end] == one.title for one in text.headings)
-    return [(one.level, one.title) for one in text.headings]
-
-
-def place_of(text: CanonicalText, words: str) -> str | None:
-    return text.place_at(text.text.index(words))
 
 
 def mail() -> EmailMessage:

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from ingest.parsers.richtext import parse_rtf
 from ingest.texts import CanonicalText
+from tests.ingest.parsers.reading import headings
 
 STYLES = (
     r"{\stylesheet{\ql Normal;}{\s1\sbasedon0 heading 1;}{\s2\outlinelevel1 \'dcberschrift 2;}"
@@ -21,11 +22,6 @@ def parse(body: str, header: str = r"\ansi\ansicpg1252\deff0" + FONTS + STYLES) 
 
 def text_of(body: str) -> str:
     return parse(body).text
-
-
-def headings(text: CanonicalText) -> list[tuple[int, str]]:
-    assert all(text.text[one.start : one.end] == one.title for one in text.headings)
-    return [(one.level, one.title) for one in text.headings]
 
 
 def row(*cells: str, borders: tuple[int, ...] = ()) -> str:

@@ -13,6 +13,7 @@ from ingest.errors import UnreadableFileError
 from ingest.parsers.sheets import parse_workbook
 from ingest.texts import CanonicalText
 from tests.ingest.parsers.office import make_xlsx
+from tests.ingest.parsers.reading import headings, place_of
 
 
 def read(rows: Sequence[Sequence[Any]], **more: object) -> CanonicalText:
@@ -23,15 +24,6 @@ def read(rows: Sequence[Sequence[Any]], **more: object) -> CanonicalText:
         if value != ""
     }
     return parse_workbook(make_xlsx({"Prices": cells | more}))
-
-
-def headings(text: CanonicalText) -> list[tuple[int, str]]:
-    assert all(text.text[one.start : one.end] == one.title for one in text.headings)
-    return [(one.level, one.title) for one in text.headings]
-
-
-def place_of(text: CanonicalText, words: str) -> str | None:
-    return text.place_at(text.text.index(words))
 
 
 APPLES = "| Item | Price |\n| --- | --- |\n| Apple | 1.5 |"
