@@ -286,6 +286,8 @@ class EdgeIndex:
             current = self._folder / str(self._state.generation)
             target = self._folder / str(self._state.generation + 1)
             snapshot = self._folder / "snapshot"
+            # What the dying helper of a killed service wrote after this one was opened.
+            _remove_other_folders(self._folder, keep=current.name)
             try:
                 with self._engine():
                     self._shard.flush()
