@@ -1,8 +1,9 @@
 """Who may call what: every call of the service with the scope it needs."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
@@ -12,6 +13,7 @@ from starlette.types import Scope as Connection
 from serving.errors import PermissionDeniedError, ServingError, UnauthorizedError
 from serving.keys import HOW_TO_SEND, LOCAL, Key, KeyStore, Scope
 from serving.responses import error_response, http_error_response, refuse
+from serving.settings import is_loopback
 
 # What needs no key. A call that stands nowhere here is answered with 404, whoever asks.
 OPEN = (
@@ -147,13 +149,39 @@ class Access:
         return next((known for known in self._paths if known.pattern.match(wanted)), None)
 
     async def _identify(self, connection: Connection) -> Key:
+        headers = dict(connection["headers"])
         if self._is_loopback and not await self._keys.are_needed():
+            _check_local(headers)
             return LOCAL
-        header = dict(connection["headers"]).get(b"authorization", b"")
-        scheme, _, secret = header.partition(b" ")
+        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() != b"bearer":
             raise UnauthorizedError(HOW_TO_SEND)
         return await self._keys.find(secret)
+
+
+def _check_local(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what a web page from elsewhere has the browser of this machine call.
+
+    It names itself in `Origin`, or its own server in `Host` (DNS rebinding).
+
+    Raises:
+        PermissionDeniedError: it does.
+    """
+    origin, host = (headers.get(name, b"").decode("latin-1") for name in (b"origin", b"host"))
+    for name, url in ((origin, origin), (host, f"//{host}")):
+        if name and not _is_local(url):
+            raise PermissionDeniedError(
+                f"Without a key only this machine may call, not {name}: make a key with "
+                "`suffice keys create`, or call 127.0.0.1."
+            )
+
+
+def _is_local(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return False
+    return host is not None and is_loopback(host)
 
 
 def _compile() -> Iterator[_Path]:

@@ -190,6 +190,35 @@ def test_service_that_others_can_reach_lets_nobody_in_without_a_key(database: Da
     assert call_app(app, "/v1/models", "") == 401
 
 
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({}, None),
+        ({"Host": "localhost:8321", "Origin": "http://localhost:3000"}, None),
+        ({"Host": "[::1]:8321", "Origin": "http://127.0.0.1:8321"}, None),
+        ({"Origin": "https://news.example"}, "https://news.example"),
+        ({"Origin": "null"}, "null"),
+        ({"Origin": "http://[half"}, "http://[half"),
+        ({"Host": "rebound.example:8321"}, "rebound.example:8321"),
+        ({"Host": "localhost.example"}, "localhost.example"),
+    ],
+)
+def test_page_from_elsewhere_may_not_use_the_open_door_of_this_machine(
+    application: Application, headers: dict[str, str], refused: str | None
+) -> None:
+    response = httpx.get(f"{application.url}/v1/documents", headers=headers)
+    if refused is None:
+        assert response.status_code == 200
+    else:
+        says = f"only this machine may call, not {re.escape(refused)}"
+        assert_refused(response, 403, "permission_denied", None, says)
+
+
+def test_page_from_elsewhere_may_call_with_a_key(locked: str) -> None:
+    headers = {"Origin": "https://news.example", "Authorization": f"Bearer {KEY}".encode()}
+    assert httpx.get(f"{locked}/v1/documents", headers=headers).status_code == 200
+
+
 def call_app(app: FastAPI, path: str, secret: str) -> int:
     """Return the status with which an application answers."""
 
