@@ -5,7 +5,6 @@ A step leaves its result on disk (text, vectors), so a job that was killed goes 
 
 import hashlib
 import logging
-import math
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -263,14 +262,14 @@ class Pipeline:
                     index.compact()
         self.changed.set()
 
-    def compact_all(self, most_chunks: float = math.inf) -> None:
-        """Rewrite every index that needs it and has at most so many chunks."""
+    def compact_all(self) -> None:
+        """Rewrite every index that needs it."""
         for name in sorted(self.store.to_compact()):
             if self.stopping.is_set():
                 return
             with self.readers.reading():
                 index = self.store.find(name)
-            if index is not None and index.count() <= most_chunks:
+            if index is not None:
                 index.compact(self.stopping.is_set)
 
     def read(

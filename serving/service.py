@@ -15,7 +15,7 @@ from ingest.home import Home
 from ingest.jobs import Jobs
 from ingest.library import Library
 from ingest.parsers.pool import ParserPool
-from ingest.pipeline import COMPACT_AT_ONCE_CHUNKS, Limits, Pipeline
+from ingest.pipeline import Limits, Pipeline
 from ingest.recipes import LoadEmbedder, Recipes
 from ingest.settings import IngestSettings
 from retrieval.bm25 import RankBM25Store
@@ -142,7 +142,6 @@ def open_service(
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
         closing.callback(pipeline.parsers.close)
-        pipeline.compact_all(COMPACT_AT_ONCE_CHUNKS)  # what a killed process left undone
         library.add_missing_attributes()
         _start_jobs(jobs, library, closing)
         yield Service(
