@@ -26,7 +26,7 @@ class _Family(BaseModel, ABC):
         k_max: most hits to keep.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     k_min: int = Field(default=1, ge=1)
     k_max: int = Field(default=50, ge=1)

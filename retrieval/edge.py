@@ -51,7 +51,7 @@ from retrieval.payload import (
     to_payload,
     token,
 )
-from retrieval.shard import DENSE_SEARCH, create_shard, index_attribute
+from retrieval.shard import DENSE_SEARCH, EXACT_SEARCH, create_shard, index_attribute
 
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
@@ -215,7 +215,8 @@ class EdgeIndex:
     ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
         query = edge.Query.Nearest(vector.tolist(), using=VECTOR)
-        return self._query(query, limit, within, where, DENSE_SEARCH)
+        params = DENSE_SEARCH if within is None else EXACT_SEARCH
+        return self._query(query, limit, within, where, params)
 
     def rank_lexical(
         self,
@@ -232,9 +233,7 @@ class EdgeIndex:
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
         with self._engine():
-            records = self._shard.retrieve(
-                list(chunk_ids), edge.PayloadSelector.Exclude([TOKENS]), False
-            )
+            records = self._shard.retrieve(list(chunk_ids), with_payload=True, with_vector=False)
         # Each reading of an attribute makes a new object.
         chunks = (from_payload(str(record.id), record.payload or {}) for record in records)
         return {chunk.chunk_id: chunk for chunk in chunks}

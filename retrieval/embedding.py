@@ -56,7 +56,7 @@ class Embedder(Protocol):
         """Embed a query: (dimension,) float32 of L2 norm 1.
 
         Raises:
-            EmbedderFailedError: the model gives NaN or infinity.
+            EmbedderFailedError: the model fails, or gives NaN or infinity.
         """
 
     def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:

@@ -2,7 +2,7 @@
 
 RetrievalError
 ├── EmbedderUnavailableError   the embedding model could not be loaded
-├── EmbedderFailedError        the embedding model gave numbers that are no vector
+├── EmbedderFailedError        the embedding model failed, or gave numbers that are no vector
 ├── RerankerUnavailableError   the reranking model could not be loaded
 ├── RerankerFailedError        the reranker gave no scores; never leaves retrieval
 ├── CalibrationError           the calibration of a reranker cannot be used
@@ -26,7 +26,7 @@ class EmbedderUnavailableError(RetrievalError):
 
 
 class EmbedderFailedError(RetrievalError):
-    """The embedding model gave numbers that are no vector."""
+    """The embedding model failed, or gave numbers that are no vector."""
 
 
 class RerankerUnavailableError(RetrievalError):

@@ -17,7 +17,7 @@ from retrieval.filters import Filter
 # Qdrant's recommendation is 64-256 points; larger batches stall other threads for longer.
 BATCH_SIZE = 256
 
-# Keys of attributes that filters can use in one collection.
+# Pairs of key and kind that are known of one collection; with more, unknown keys are no error.
 MAX_KEYS = 10_000
 
 NO_ATTRIBUTES: Attributes = MappingProxyType({})
@@ -49,7 +49,7 @@ class SearchableIndex(Protocol):
     is_remote: bool
 
     def attribute_kinds(self) -> Mapping[str, Collection[Kind]]:
-        """Return the kinds of values that chunks have under each key."""
+        """Return the kinds of values that chunks have under each key, `MAX_KEYS` at most."""
 
     def rank_dense(
         self,

@@ -58,7 +58,7 @@ class Order(StrEnum):
 class PackingPolicy(BaseModel):
     """How a context is packed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_tokens: int | None = Field(
         default=None, ge=1, description="Most tokens of all passages with their labels; unset: any."

@@ -51,15 +51,15 @@ class RetrievalProfile(BaseModel):
         packing: how hits become the context of an answer.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     mode: Mode = Mode.HYBRID
     num_candidates: int = Field(default=30, ge=1, le=MAX_CANDIDATES, strict=True)
     fusion: Fusion = Fusion.CONVEX_COMBINATION
-    dense_weight: float = Field(default=0.6, ge=0, le=1, allow_inf_nan=False)
+    dense_weight: float = Field(default=0.6, ge=0, le=1)
     rrf_k: int = Field(default=60, ge=0, le=10_000, strict=True)
     rerank: bool = Field(default=True, strict=True)
-    min_score: float | None = Field(default=None, allow_inf_nan=False)
+    min_score: float | None = None
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     rule: Rule | None = None
     packing: PackingPolicy = PackingPolicy()
@@ -78,12 +78,23 @@ class RetrievalProfile(BaseModel):
             OSError: it cannot be read.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.parse(path.read_bytes())
+        except ProfileError as error:
+            raise ProfileError(f"{path}: {error}") from None
+
+    @classmethod
+    def parse(cls, content: bytes) -> Self:
+        """Read a profile from JSON.
+
+        Raises:
+            ProfileError: it is no profile; the message names the field.
+        """
+        try:
+            return cls.model_validate_json(content)
         except ValidationError as error:
             problem = error.errors()[0]
             field = ".".join(str(part) for part in problem["loc"])
-            where = f"{path}, {field}" if field else str(path)
-            raise ProfileError(f"{where}: {problem['msg']}.") from None
+            raise ProfileError(f"{field}: {problem['msg']}." if field else problem["msg"]) from None
 
     def save(self, path: Path) -> None:
         """Write the profile to a JSON file, whole or not at all."""
@@ -120,10 +131,14 @@ class ProfileStore(Generic[P]):
         if name == DEFAULT:
             return self._default
         try:
-            return type(self._default).load(self._path(name))
+            return type(self._default).parse(self._path(name).read_bytes())
         except FileNotFoundError:
             raise ProfileNotFoundError(
                 f"There is no profile {name!r}. Saved ones: {', '.join(self.names())}."
+            ) from None
+        except ProfileError as error:
+            raise ProfileError(
+                f"The profile {name!r} is damaged or of another version; save it anew. {error}"
             ) from None
 
     def save(self, name: str, profile: P) -> None:

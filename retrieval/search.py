@@ -11,7 +11,7 @@ from retrieval.embedding import Matrix
 from retrieval.errors import EmbedderFailedError, IndexUnavailableError, RetrievalError
 from retrieval.filters import Filter, check_keys
 from retrieval.fusion import fuse
-from retrieval.index import Ranking, SearchableIndex
+from retrieval.index import MAX_KEYS, Ranking, SearchableIndex
 from retrieval.profiles import Mode, RetrievalProfile
 from retrieval.reranking import Outcome, Reranking
 
@@ -35,6 +35,8 @@ class SearchResult:
         dropped: chunk id -> why a chunk of the last ranking is not among the hits.
         depth: how many chunks each search contributes; those further down in its ranking are
             only there because the other one found them.
+        is_degraded: whether a step failed. The scores are then those of another step than the
+            profile's thresholds were made for, so no threshold counts.
     """
 
     hits: list[Hit]
@@ -43,6 +45,7 @@ class SearchResult:
     rankings: Mapping[str, Ranking]
     dropped: Mapping[str, str]
     depth: int
+    is_degraded: bool
 
     @property
     def final_ranking(self) -> Ranking:
@@ -80,7 +83,7 @@ class Searcher:
         Lexical search returns only chunks that share a word with the query; in hybrid mode one
         beyond its first 300 has no lexical score (beyond `num_candidates`, if that is more). When
         one of the two searches of hybrid mode fails, the other's ranking stands, and a warning
-        says so.
+        says so; the profile's `min_score` and `rule` then do not count.
 
         Args:
             index: where to search.
@@ -97,12 +100,13 @@ class Searcher:
         """
         started = perf_counter()
         if where is not None:
-            check_keys(where, index.attribute_kinds())
+            _check_keys(where, index)
         query = _Query(text, embed_query, where)
         depth = max(top_k, profile.num_candidates)
         rankings, warnings = self._rank_arms(index, query, profile.mode, depth)
+        is_degraded = bool(warnings)
         if len(rankings) > 1:
-            _complete(index, query, rankings, depth)
+            warnings += _complete(index, query, rankings, depth)
             rankings["fused"] = fuse(rankings["dense"], rankings["lexical"], profile)
         searched = perf_counter()
         timings = {
@@ -111,12 +115,15 @@ class Searcher:
         }
         candidates = _last(rankings)
         if self.reranking is not None and profile.rerank:
-            warnings += _rerank(index, text, rankings, self.reranking, top_k)
+            faults = _rerank(index, text, rankings, self.reranking, top_k)
+            warnings, is_degraded = warnings + faults, is_degraded or bool(faults)
             timings["rerank_seconds"] = perf_counter() - searched
         ranking = _last(rankings)
+        if is_degraded:
+            profile = profile.model_copy(update={"min_score": None, "rule": None})
         dropped = _cut(ranking, profile, top_k) | _leave_out(candidates, ranking)
         hits = _to_hits(index, rankings, dropped)
-        return SearchResult(hits, timings, warnings, rankings, dropped, depth)
+        return SearchResult(hits, timings, warnings, rankings, dropped, depth, is_degraded)
 
     def _rank_arms(
         self, index: SearchableIndex, query: "_Query", mode: Mode, depth: int
@@ -167,6 +174,16 @@ class _Query:
         return self._vector
 
 
+def _check_keys(where: Filter, index: SearchableIndex) -> None:
+    """Make sure that the keys of a filter are known, if the index tells which there are."""
+    try:
+        kinds = index.attribute_kinds()
+    except IndexUnavailableError:
+        return
+    if sum(map(len, kinds.values())) < MAX_KEYS:
+        check_keys(where, kinds)
+
+
 def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
     try:
         return rank()
@@ -176,22 +193,27 @@ def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
 
 def _complete(
     index: SearchableIndex, query: _Query, rankings: dict[str, Ranking], depth: int
-) -> None:
-    """Give the candidates of each search the score of the other, too.
+) -> list[str]:
+    """Give the candidates of each search the score of the other, too; return warnings.
 
     The engine scores given chunks by their vectors at once, but by words it takes as long as for
     all chunks. So the lexical search looks deeper instead, and what is beyond shares no word that
     tells. All chunks have passed the filter.
     """
     dense, lexical = rankings["dense"], rankings["lexical"]
+    warnings = []
     if only_lexical := set(islice(lexical, depth)) - dense.keys():
-        known = index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
-        rankings["dense"] = dense | known
+        try:
+            known = index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
+            rankings["dense"] = dense | known
+        except IndexUnavailableError as fault:
+            warnings.append(f"What only the lexical search found has no dense score: {fault}")
     rankings["lexical"] = {
         chunk_id: score
         for rank, (chunk_id, score) in enumerate(lexical.items(), start=1)
         if rank <= depth or chunk_id in dense
     }
+    return warnings
 
 
 def _rerank(

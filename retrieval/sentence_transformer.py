@@ -130,7 +130,10 @@ class SentenceTransformerEmbedder:
 
     def embed_query(self, text: str) -> Matrix:
         """Embed a query, see `Embedder`."""
-        return self._gather_query(text)
+        try:
+            return self._gather_query(text)
+        except RuntimeError as error:  # torch's, such as a GPU without memory
+            raise EmbedderFailedError(f"The embedder failed: {error}") from error
 
     def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Embed the tokens of passages, see `Embedder`."""

@@ -92,7 +92,8 @@ class ServedReranker:
         timeout = httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS))
         url = f"{self._url.rstrip('/')}{path}"
         try:
-            response = self._http.request(method, url, timeout=timeout, **arguments)
+            with self._http.stream(method, url, timeout=timeout, **arguments) as response:
+                content = _read(response, deadline)
         except httpx.ReadTimeout:
             raise
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -104,15 +105,26 @@ class ServedReranker:
             raise RerankerFailedError(
                 f"The reranker at {self._url} refuses the key. Set RETRIEVAL_RERANKER_API_KEY."
             )
+        shown = content[:300].decode(errors="replace")
         if not response.is_success:
-            raise self._nonsense(f"it answered {response.status_code}: {response.text[:300]}")
+            raise self._nonsense(f"it answered {response.status_code}: {shown}")
         try:
-            return kind.model_validate_json(response.content)
+            return kind.model_validate_json(content)
         except ValidationError as error:
-            raise self._nonsense(f"it answered {response.text[:100]!r}") from error
+            raise self._nonsense(f"it answered {shown[:100]!r}") from error
 
     def _nonsense(self, what: str) -> RerankerFailedError:
         return RerankerFailedError(
             f"The server at {self._url} does not rerank: {what}. Check RETRIEVAL_RERANKER_URL and "
             "RETRIEVAL_RERANKER."
         )
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes:
+    """Read a body until the deadline; the timeout of httpx is for each piece of it alone."""
+    content = bytearray()
+    for piece in response.iter_bytes():
+        if monotonic() > deadline:
+            raise httpx.ReadTimeout("The answer takes too long.", request=response.request)
+        content += piece
+    return bytes(content)

@@ -233,10 +233,7 @@ class Answerer:
     def _route(self, question: Question, found: Found) -> Generator:
         """Return who answers: the strong model where the question is difficult."""
         policy = question.profile.answering
-        hits = found.result.hits
-        is_far = policy.strong_below is not None and (
-            not hits or hits[0].score < policy.strong_below
-        )
+        is_far = _is_below(policy.strong_below, found)
         is_long = policy.strong_from_tokens is not None and (
             len(found.embedder.token_offsets(question.text)) >= policy.strong_from_tokens
         )
@@ -418,9 +415,15 @@ class Answerer:
 
 def _abstains(question: Question, found: Found) -> bool:
     """Tell whether what was found is too little to ask anybody."""
-    hits = found.result.hits
-    least = question.profile.answering.abstain_below
-    return not hits or (least is not None and hits[0].score < least)
+    return not found.result.hits or _is_below(question.profile.answering.abstain_below, found)
+
+
+def _is_below(threshold: float | None, found: Found) -> bool:
+    """Tell whether even the best hit scores less, if scores can be compared with a threshold."""
+    result = found.result
+    if threshold is None or result.is_degraded:
+        return False
+    return not result.hits or result.hits[0].score < threshold
 
 
 def _choose(run: _Run, drafts: list[Draft]) -> Draft:

@@ -52,11 +52,11 @@ class AnswerPolicy(BaseModel):
             model is asked.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str | None = None
     strong_model: str | None = None
-    strong_below: float | None = Field(default=None, allow_inf_nan=False)
+    strong_below: float | None = None
     strong_from_tokens: int | None = Field(default=None, ge=1, strict=True)
     escalate: bool = Field(default=False, strict=True)
     thinking: bool | int | None = Field(default=None, union_mode="left_to_right")
@@ -64,7 +64,7 @@ class AnswerPolicy(BaseModel):
     verify: Verification = Verification.OFF
     verifier: str | None = None
     rewrite: Rewriting = Rewriting.MODEL
-    abstain_below: float | None = Field(default=None, allow_inf_nan=False)
+    abstain_below: float | None = None
 
 
 class AnsweringProfile(RetrievalProfile):

@@ -184,9 +184,8 @@ class Client:
             raise self._unreachable(error) from error
 
     def profiles(self) -> dict[str, Any]:
-        """Return the retrieval profiles by name."""
-        profiles: dict[str, Any] = self._call("GET", "/v1/profiles")["profiles"]
-        return profiles
+        """Return the retrieval profiles by name, and of damaged ones the reason."""
+        return self._call("GET", "/v1/profiles")
 
     def profile(self, name: str) -> dict[str, Any]:
         """Show a retrieval profile."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from retrieval.errors import ProfileError
 from serving.profiles import AnsweringProfile
 from serving.routes.dependencies import RunningService
 
@@ -12,9 +13,15 @@ router = APIRouter()
 
 @router.get("/v1/profiles")
 def list_profiles(service: RunningService) -> dict[str, Any]:
-    """List the profiles by name."""
-    profiles = service.profiles
-    return {"profiles": {name: profiles.get(name) for name in profiles.names()}}
+    """List the profiles by name, and of those that cannot be read the reason."""
+    profiles: dict[str, AnsweringProfile] = {}
+    damaged: dict[str, str] = {}
+    for name in service.profiles.names():
+        try:
+            profiles[name] = service.profiles.get(name)
+        except ProfileError as error:
+            damaged[name] = str(error)
+    return {"profiles": profiles, "damaged": damaged}
 
 
 @router.get("/v1/profiles/{name}")

@@ -38,7 +38,8 @@ def search(
         profile = profile.model_copy(update={"mode": request.mode})
     if request.rerank is not None:
         profile = profile.model_copy(update={"rerank": request.rerank})
-    if request.rerank and service.searcher.reranking is None:
+    reranking = service.searcher.reranking
+    if request.rerank and reranking is None:
         raise InvalidRequestError("There is no reranker. Set RETRIEVAL_RERANKER.", "rerank")
     top_k = profile.most_hits(request.top_k, TOP_K)
     with service.library.open_index(request.collection) as opened:
@@ -58,6 +59,7 @@ def search(
     if request.explain:
         answer["explain"] = {
             "profile": profile,
+            "reranker": reranking.reranker.name if reranking and profile.rerank else None,
             "num_candidates": {step: len(ranking) for step, ranking in result.rankings.items()},
             "num_dropped": len(dropped),
             "dropped": shown,

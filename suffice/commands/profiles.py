@@ -4,9 +4,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from suffice.options import Collection, Json, Url, console, print_json, read_json, service
+from suffice.options import (
+    Collection,
+    Json,
+    Url,
+    console,
+    error_console,
+    print_json,
+    read_json,
+    service,
+)
 
 app = typer.Typer(
     help="List, show, save, serve and delete retrieval profiles.", no_args_is_help=True
@@ -18,15 +28,18 @@ Name = Annotated[str, typer.Argument(help="Name of a profile.")]
 def list_profiles(json_output: Json = False, url: Url = None) -> None:
     """List the profiles."""
     with service(url) as client:
-        profiles = client.profiles()
+        listed = client.profiles()
     if json_output:
-        print_json({"profiles": profiles})
+        print_json(listed)
         return
+    profiles = listed["profiles"]
     fields = list(profiles["default"])
     table = Table("name", *fields)
     for name, profile in profiles.items():
         table.add_row(name, *("" if (v := profile[f]) is None else str(v) for f in fields))
     console.print(table)
+    for reason in listed["damaged"].values():
+        error_console.print(f"[yellow]{escape(reason)}[/]")
 
 
 @app.command()

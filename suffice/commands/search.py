@@ -44,6 +44,8 @@ def search(
         error_console.print(f"[yellow]{escape(warning)}[/]")
     if explain:
         console.print(explanation_table(answer))
+        if left := answer["explain"]["num_dropped"] - len(answer["explain"]["dropped"]):
+            console.print(f"and {left} more candidates that are no hits")
         return
     for rank, hit in enumerate(answer["hits"], start=1):
         scores = "  ".join(f"{name} {score:.3f}" for name, score in hit["scores"].items())

@@ -84,6 +84,8 @@ def test_a_damaged_file_is_refused_by_its_field(tmp_path: Path, content: str, me
         {"dense_weight": -0.1},
         {"dense_weight": float("nan")},
         {"min_score": float("inf")},
+        {"rule": {"family": "threshold", "threshold": float("nan")}},
+        {"rule": {"family": "margin_to_best", "margin": float("inf")}},
         {"mode": "both"},
         {"fusion": "sum"},
         {"rrf_k": -1},

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from retrieval import search as search_module
-from retrieval.adaptive import MarginToBest
+from retrieval.adaptive import MarginToBest, Threshold
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
 from retrieval.embedding import Matrix
-from retrieval.errors import EmbedderFailedError, IndexUnavailableError
+from retrieval.errors import EmbedderFailedError, IndexUnavailableError, InvalidFilterError
 from retrieval.explanation import explain
+from retrieval.filters import parse_filter
 from retrieval.index import ChunkIndex
 from retrieval.late_interaction import LateInteractionReranker
 from retrieval.profiles import Fusion, Mode, RetrievalProfile
@@ -309,6 +310,52 @@ def test_one_search_stands_in_for_both_and_says_so(
     assert len(result.warnings) == 1
     assert re.search(warning, result.warnings[0])
     assert search("cats chase mice", 3).warnings == []
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        RetrievalProfile(min_score=0.9),
+        RetrievalProfile(rule=Threshold(threshold=0.9, k_max=3)),
+    ],
+)
+def test_thresholds_of_fused_scores_are_not_for_those_of_one_search(
+    index: ChunkIndex, searcher: Searcher, profile: RetrievalProfile
+) -> None:
+    query = "mice in the moon cheese"
+    whole = searcher.search(index, EMBEDDER.embed_query, query, profile, 3)
+    half: Any = BrokenIndex(index, "rank_lexical")
+    alone = searcher.search(half, EMBEDDER.embed_query, query, profile, 3)
+    assert (whole.is_degraded, alone.is_degraded) == (False, True)
+    assert alone.hits[0].score < 0.9
+    assert len(alone.hits) == 3
+
+
+def test_both_rankings_stand_when_the_engine_fails_after_them(
+    index: ChunkIndex, searcher: Searcher
+) -> None:
+    class FailsLater(BrokenIndex):
+        def rank_dense(self, *arguments: Any, within: Any = None, **options: Any) -> Any:
+            return self._fail() if within else self._index.rank_dense(*arguments, **options)
+
+    late: Any = FailsLater(index)
+    profile = RetrievalProfile(num_candidates=3)
+    result = searcher.search(late, EMBEDDER.embed_query, "cheese number", profile, 3)
+    assert len(result.hits) == 3
+    assert result.warnings == [
+        "What only the lexical search found has no dense score: Qdrant did not answer."
+    ]
+
+
+def test_a_filter_counts_though_nobody_tells_which_keys_there_are(
+    index: ChunkIndex, searcher: Searcher
+) -> None:
+    where = parse_filter({"type": "eq", "key": "year", "value": 2024})
+    with pytest.raises(InvalidFilterError):
+        searcher.search(index, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3, where)
+    silent: Any = BrokenIndex(index, "attribute_kinds")
+    found = searcher.search(silent, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3, where)
+    assert found.hits == []
 
 
 def test_without_any_search_there_is_an_error(index: ChunkIndex, searcher: Searcher) -> None:

@@ -41,13 +41,15 @@ class Server:
     Attributes:
         body: the answer to the next reranking, text or JSON.
         status: its status.
-        seconds: the time it takes.
+        seconds: the time it takes before it answers.
+        seconds_between: the same before each third of the answer.
     """
 
     url: str = ""
     body: object = field(default_factory=lambda: results(0.1, 0.9, 0.5))
     status: int = 200
     seconds: float = 0.0
+    seconds_between: float = 0.0
     models: object = field(default_factory=lambda: {"object": "list", "data": [{"id": "judge"}]})
     requests: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
@@ -74,7 +76,10 @@ def server() -> Iterator[Server]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            third = len(content) // 3
+            for piece in (content[:third], content[third : 2 * third], content[2 * third :]):
+                time.sleep(script.seconds_between)
+                self.wfile.write(piece)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -147,6 +152,14 @@ def test_sick_server(
     server.status, server.body = status, body
     with pytest.raises(RerankerFailedError, match=says):
         score(reranker)
+
+
+def test_answer_that_comes_piece_by_piece_has_no_more_time(
+    server: Server, reranker: ServedReranker
+) -> None:
+    server.seconds_between = 0.2
+    assert score(reranker, seconds=0.5) == []
+    assert score(reranker) == [[0.1, 0.9, 0.5]]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])

@@ -215,7 +215,7 @@ def test_page_from_elsewhere_may_not_use_the_open_door_of_this_machine(
 
 
 def test_page_from_elsewhere_may_call_with_a_key(locked: str) -> None:
-    headers = {"Origin": "https://news.example", "Authorization": f"Bearer {KEY}".encode()}
+    headers = {b"Origin": b"https://news.example", b"Authorization": f"Bearer {KEY}".encode()}
     assert httpx.get(f"{locked}/v1/documents", headers=headers).status_code == 200
 
 

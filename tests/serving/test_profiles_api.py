@@ -52,6 +52,21 @@ def test_a_malformed_profile_is_refused_by_its_field(application: Application) -
     assert_refused(response, 400, "invalid_profile", None, "choose another name")
 
 
+def test_a_damaged_profile_takes_no_other_with_it(application: Application) -> None:
+    folder = application.service.home.profiles
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "old.json").write_text('{"weight": 0.5}')
+    try:
+        listed = application.http.get("/v1/profiles").json()
+        assert set(listed["profiles"]) == {"default"}
+        assert "save it anew. weight: Extra inputs" in listed["damaged"]["old"]
+        refused = application.http.post("/v1/search", json={"query": "honey", "profile": "old"})
+        assert_refused(refused, 400, "invalid_profile", None, "'old' is damaged")
+        assert str(folder) not in refused.text
+    finally:
+        application.http.delete("/v1/profiles/old").raise_for_status()
+
+
 def test_explanation_shows_every_candidate(application: Application) -> None:
     response = application.http.post(
         "/v1/search", json={"query": QUESTION, "top_k": 1, "explain": True}
@@ -61,6 +76,7 @@ def test_explanation_shows_every_candidate(application: Application) -> None:
     assert hit["ranks"] == {"dense": 1, "lexical": 1, "fused": 1}
     explanation = body["explain"]
     assert explanation["profile"]["mode"] == "hybrid"
+    assert explanation["reranker"] is None
     assert explanation["num_dropped"] == len(explanation["dropped"])
     assert explanation["num_candidates"]["fused"] == 1 + explanation["num_dropped"]
     first = explanation["dropped"][0]
