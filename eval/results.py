@@ -440,7 +440,7 @@ class Fingerprints(_Frozen):
         embedder: of the vectors.
         analyzer: of the words.
         chunker: that cut what is served now.
-        reranker: its name; None: there is none.
+        reranker: its name and depth; None: there is none.
         tokenizer: name of the model whose tokens are counted.
     """
 

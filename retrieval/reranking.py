@@ -88,6 +88,11 @@ class Reranking:
     depth: int
     max_seconds: float
 
+    @property
+    def fingerprint(self) -> str:
+        """What decides the order, if there is time enough."""
+        return f"{self.reranker.name}, first {self.depth}"
+
     def rerank(self, query: str, hits: Sequence[Hit]) -> Reranked:
         """Order hits by the reranker's scores; equal ones stay in their order.
 

@@ -17,7 +17,7 @@ class Fingerprints(BaseModel):
         embedder: that made the vectors.
         analyzer: language of the lexical index.
         chunker: that cut the documents.
-        reranker: its name; None: there was none.
+        reranker: its name and depth; None: there was none.
         model: name of the one whose tokens were counted.
     """
 

@@ -193,7 +193,7 @@ def _to_result(
             embedder=served.fingerprints["embedder"],
             analyzer=served.fingerprints["analyzer"],
             chunker=served.fingerprints["chunker"],
-            reranker=reranking.reranker.name if reranking else None,
+            reranker=reranking.fingerprint if reranking else None,
             tokenizer=model,
         ),
         num_settings=tuning.num_settings,

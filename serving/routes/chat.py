@@ -160,7 +160,7 @@ def _check_certificate(
     reranking = service.searcher.reranking if profile.rerank else None
     standing = profile.certificate.check(
         service.library.collection(collection),
-        reranking.reranker.name if reranking else None,
+        reranking.fingerprint if reranking else None,
         service.models.get(profile.answering.model).name,
     )
     return replace(standing, alarm=service.alarms.find(collection, profile.digest))

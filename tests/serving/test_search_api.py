@@ -12,6 +12,7 @@ from retrieval.late_interaction import LateInteractionReranker
 from retrieval.reranking import Reranking
 from retrieval.search import Searcher
 from tests.serving.application import Application, assert_refused, serve
+from tests.serving.certified import certified_profile
 
 pytestmark = pytest.mark.usefixtures("documents")
 QUESTION = "how many kilograms of honey does one hive give each year"
@@ -132,6 +133,17 @@ def test_reranked_hits_have_the_score_of_the_reranker(reranked: Application) -> 
 def test_reranking_is_left_out_on_demand(application: Application, reranked: Application) -> None:
     assert reranked.search(QUESTION, rerank=False) == application.search(QUESTION)
     assert reranked.search(QUESTION, rerank=True) == reranked.search(QUESTION)
+
+
+@pytest.mark.parametrize("depth", [4, 5])
+def test_a_certificate_is_about_a_reranker_and_its_depth(reranked: Application, depth: int) -> None:
+    name = reranked.http.post("/v1/search", json={"query": QUESTION, "explain": True}).json()[
+        "explain"
+    ]["reranker"]
+    profile = certified_profile(reranked, reranker=f"{name}, first {depth}")
+    answer = reranked.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
+    differences = answer["profile"]["certificate"]["differences"]
+    assert differences == ([] if depth == 4 else ["another reranker"])
 
 
 def test_reranking_without_a_reranker_is_refused(application: Application) -> None:
