@@ -9,7 +9,7 @@ from retrieval.profiles import Mode, RetrievalProfile
 
 NUM_CHUNKS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 40, 50)
 BUDGETS = (192, 256, 320, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096)
-DENSE_WEIGHTS = (0.3, 0.45, 0.6, 0.75, 0.9)
+DENSE_WEIGHTS = (0.4, 0.55, 0.7, 0.8, 0.9)
 # The most chunks that a rule keeps, and that a budget is filled with.
 MOST_CHUNKS = 50
 

@@ -51,7 +51,7 @@ from retrieval.payload import (
     to_payload,
     token,
 )
-from retrieval.shard import DENSE_SEARCH, EXACT_SEARCH, create_shard, index_attribute
+from retrieval.shard import EXACT_SEARCH, create_shard, dense_search, index_attribute
 
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
@@ -80,6 +80,7 @@ class EdgeStore:
         self._dimension = dimension
         self._language = language
         self._indexes: dict[str, EdgeIndex] = {}
+        self._changing: dict[str, Lock] = {}
         self._lock = Lock()
 
     def open(
@@ -87,11 +88,17 @@ class EdgeStore:
     ) -> "EdgeIndex":
         """Return an index, see `IndexStore`."""
         with self._lock:
-            if name not in self._indexes:
-                self._indexes[name] = EdgeIndex(
+            if (index := self._indexes.get(name)) is not None:
+                return index
+        # One that is analysed anew takes a minute to open, in which the others answer.
+        with self._change(name):
+            if (index := self._indexes.get(name)) is None:
+                index = EdgeIndex(
                     self._root / name, dimension or self._dimension, language or self._language
                 )
-            return self._indexes[name]
+                with self._lock:
+                    self._indexes[name] = index
+            return index
 
     def find(self, name: str) -> "EdgeIndex | None":
         """Return an index if there is one, see `IndexStore`."""
@@ -103,9 +110,8 @@ class EdgeStore:
 
     def drop(self, name: str) -> None:
         """Remove an index, see `IndexStore`."""
-        with self._lock:
-            if (index := self._indexes.pop(name, None)) is not None:
-                index.close()
+        with self._change(name):
+            self._close(name)
             if (folder := self._root / name).exists():
                 shutil.rmtree(folder)
 
@@ -122,10 +128,20 @@ class EdgeStore:
 
     def close(self) -> None:
         """Close all shards."""
+        for name in list(self._changing):
+            with self._change(name):
+                self._close(name)
+
+    def _change(self, name: str) -> Lock:
+        """Return what is held while an index is opened or closed."""
         with self._lock:
-            for index in self._indexes.values():
-                index.close()
-            self._indexes.clear()
+            return self._changing.setdefault(name, Lock())
+
+    def _close(self, name: str) -> None:
+        with self._lock:
+            index = self._indexes.pop(name, None)
+        if index is not None:
+            index.close()
 
 
 class EdgeIndex:
@@ -215,7 +231,7 @@ class EdgeIndex:
     ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
         query = edge.Query.Nearest(vector.tolist(), using=VECTOR)
-        params = DENSE_SEARCH if within is None else EXACT_SEARCH
+        params = dense_search(limit) if within is None else EXACT_SEARCH
         return self._query(query, limit, within, where, params)
 
     def rank_lexical(

@@ -38,11 +38,13 @@ def reciprocal_rank(
 def convex_combination(
     dense: Mapping[str, float], lexical: Mapping[str, float], dense_weight: float
 ) -> dict[str, float]:
-    """Fuse two score lists: w * dense / max(dense) + (1 - w) * lexical / max(lexical).
+    """Fuse two score lists: w * dense + (1 - w) * lexical / max(lexical).
 
-    Both scores have 0 as their natural lowest value (no similarity, no common word), so scaling by
-    the maximum alone keeps the fused score independent of how deep the lists are (the theoretical
-    min-max variant of Bruch et al., TOIS 2023, arXiv 2210.11934).
+    A cosine means the same for every query, so it stays as it is: where nothing is similar, the
+    words decide. BM25 is only comparable within a query, so it is divided by the best score. Both
+    have 0 as their natural lowest value (no similarity, no common word), so the fused score does
+    not depend on how deep the lists are (after the theoretical min-max scaling of Bruch et al.,
+    TOIS 2023, arXiv 2210.11934).
 
     Args:
         dense: cosine similarity of each chunk; below 0 counts as 0.
@@ -52,20 +54,13 @@ def convex_combination(
     Returns:
         chunk id -> score in [0, 1], best first.
     """
-    scaled_dense, scaled_lexical = _scale(dense), _scale(lexical)
+    best = max(lexical.values(), default=0.0) or 1.0
     fused = {
-        chunk_id: dense_weight * scaled_dense.get(chunk_id, 0.0)
-        + (1 - dense_weight) * scaled_lexical.get(chunk_id, 0.0)
+        chunk_id: dense_weight * min(max(dense.get(chunk_id, 0.0), 0.0), 1.0)
+        + (1 - dense_weight) * lexical.get(chunk_id, 0.0) / best
         for chunk_id in {*dense, *lexical}
     }
     return _ordered(fused)
-
-
-def _scale(scores: Mapping[str, float]) -> dict[str, float]:
-    highest = max(scores.values(), default=0.0)
-    if highest <= 0:
-        return {}
-    return {chunk_id: max(0.0, score) / highest for chunk_id, score in scores.items()}
 
 
 def _ordered(scores: Mapping[str, float]) -> dict[str, float]:

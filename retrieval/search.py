@@ -19,6 +19,8 @@ from retrieval.reranking import Outcome, Reranking
 NUM_THREADS = 32
 # A chunk that the dense search found gets its lexical score from a list of this depth.
 LEXICAL_DEPTH = 300
+# Most hits where a rule was to say how many, but a step failed.
+UNRULED_TOP_K = 10
 EmbedQuery = Callable[[str], Matrix]
 """query -> (dimension,) float32 of unit norm."""
 
@@ -120,6 +122,7 @@ class Searcher:
             timings["rerank_seconds"] = perf_counter() - searched
         ranking = _last(rankings)
         if is_degraded:
+            top_k = top_k if profile.rule is None else min(top_k, UNRULED_TOP_K)
             profile = profile.model_copy(update={"min_score": None, "rule": None})
         dropped = _cut(ranking, profile, top_k) | _leave_out(candidates, ranking)
         hits = _to_hits(index, rankings, dropped)

@@ -95,7 +95,7 @@ class RetrievalSettings(BaseSettings):
         default=30, ge=1, le=1000, description="Hits taken from each of the two searches."
     )
     dense_weight: float = Field(
-        default=0.6, ge=0, le=1, description="Share of the dense score in the hybrid score."
+        default=0.7, ge=0, le=1, description="Share of the dense score in the hybrid score."
     )
     reranker: str | None = Field(
         default=None,

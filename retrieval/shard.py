@@ -17,14 +17,20 @@ from retrieval.analyzer import get_analyzer
 from retrieval.payload import ATTRIBUTES, KEYS, PASSAGE, TOKENS, VALUES, VECTOR, passage_text
 
 PAGE_SIZE = 256
-# Candidates for each hit that are compared by their whole vectors; 1.5 find all that 4 find.
+# Candidates that are compared by their whole vectors: so many for each hit (1.5 find all that 4
+# find), and at least so many for chunks that differ in a number only.
 OVERSAMPLING = 2.0
-DENSE_SEARCH = edge.SearchParams(
-    quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
-)
+MIN_COMPARED = 128
 # For few chunks: half the time.
 EXACT_SEARCH = edge.SearchParams(exact=True)
 _PR_SET_PDEATHSIG = 1
+
+
+def dense_search(limit: int) -> edge.SearchParams:
+    """Return how to search for so many chunks."""
+    oversampling = max(OVERSAMPLING, MIN_COMPARED / limit)
+    rescoring = edge.QuantizationSearchParams(rescore=True, oversampling=oversampling)
+    return edge.SearchParams(quantization=rescoring)
 
 
 def create_shard(path: Path, dimension: int) -> edge.EdgeShard:
@@ -113,7 +119,7 @@ def _config(dimension: int) -> edge.EdgeConfig:
     - m=0 means no graph: every vector is compared, with any filter, and optimising takes seconds
       instead of minutes.
     - Vectors of 4 bits a number (TurboQuant) are compared first, an eighth of the bytes; the best
-      of them again by the whole vectors, see `DENSE_SEARCH`.
+      of them again by the whole vectors, see `dense_search`.
     """
     bits = edge.TurboQuantBitSize.Bits4
     vector = edge.EdgeVectorParams(

@@ -7,7 +7,7 @@ from benchmarks.systems.worker import Given, Matrix, Search
 from retrieval.payload import TOKENS, VECTOR, query_text
 from retrieval.search import LEXICAL_DEPTH
 from retrieval.settings import RetrievalSettings
-from retrieval.shard import DENSE_SEARCH
+from retrieval.shard import dense_search
 
 
 def ingest(texts: list[str], embed: Given) -> Search:
@@ -21,7 +21,7 @@ def ingest(texts: list[str], embed: Given) -> Search:
     def search(query: str, vector: Matrix) -> list[int]:
         nearest = edge.Query.Nearest(vector.tolist(), using=VECTOR)
         words = edge.TextQuery(TOKENS, query_text(query, analyzer))
-        engine.query(edge.QueryRequest(query=nearest, limit=limit, params=DENSE_SEARCH))
+        engine.query(edge.QueryRequest(query=nearest, limit=limit, params=dense_search(limit)))
         engine.query(edge.QueryRequest(query=words, limit=LEXICAL_DEPTH))
         return []
 

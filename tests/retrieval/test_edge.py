@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -291,6 +292,19 @@ def test_search_in_compressed_vectors_finds_what_comparing_all_finds(
     assert num_found >= 0.99 * 20 * 30
 
 
+def test_the_best_of_chunks_that_differ_in_a_number_only_is_found(open_store: OpenStore) -> None:
+    """A hundred vectors of cosine 0.997 to one another, of which compression leaves few apart."""
+    index = open_store().open("default")
+    chunks = [make_chunk(f"invoice {n}", n) for n in range(1_000)]
+    vectors = unit_vectors(len(chunks))
+    vectors[:100] = vectors[0] + 0.08 * vectors[100:200]
+    vectors[:100] /= np.linalg.norm(vectors[:100], axis=1, keepdims=True)
+    index.upsert(chunks, vectors)
+    for query in vectors[:100:5] + 0.05 * unit_vectors(20):
+        best = np.argsort(-(vectors @ query))[:3]
+        assert list(index.rank_dense(query, 3)) == [chunks[n].chunk_id for n in best]
+
+
 def test_an_index_without_compressed_vectors_answers_and_gets_them_when_it_grows(
     open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -399,6 +413,30 @@ def test_an_index_that_cannot_be_analysed_anew_is_left_as_it_is(
             open_store().open("default")
     assert folders(tmp_path) == ["1"]
     assert len(search_lexical(open_store().open("default"), "cat", 10)) == 1
+
+
+def test_other_indexes_answer_while_one_is_analysed_anew(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_first_format(tmp_path / "default", "running cats")
+    go_on, helper = tmp_path / "go on", tmp_path / "slow"
+    helper.write_text(f'#!/bin/sh\nwhile [ ! -e "{go_on}" ]; do sleep 0.01; done\nexit 1\n')
+    helper.chmod(0o755)
+    store = open_store()
+    add(store.open("other"), make_chunk("sleeping dogs"))
+    with monkeypatch.context() as patch, ThreadPoolExecutor() as threads:
+        patch.setattr(sys, "executable", str(helper))
+        opening = threads.submit(store.open, "default")
+        try:
+            while not (tmp_path / "default" / "snapshot").exists():
+                time.sleep(0.01)
+            answer = threads.submit(lambda: search_lexical(store.open("other"), "dog", 10))
+            assert len(answer.result(timeout=30)) == 1
+            assert not opening.done()
+        finally:
+            go_on.touch()
+        with pytest.raises(IndexUnavailableError):
+            opening.result()
 
 
 def test_leftovers_of_an_interrupted_compaction_are_removed(

@@ -15,13 +15,13 @@ WEIGHTS = st.floats(0, 1)
 Fuse = Callable[[dict[str, float], dict[str, float], float], dict[str, float]]
 
 
-def test_scores_are_scaled_by_their_maximum_and_weighted() -> None:
+def test_cosines_and_scaled_word_scores_are_weighted() -> None:
     fused = convex_combination({"a": 0.8, "b": 0.4, "c": 0.2}, {"b": 6.0, "c": 12.0}, 0.25)
     assert fused == pytest.approx(
         {
-            "c": 0.25 * 0.2 / 0.8 + 0.75 * 12 / 12,
-            "b": 0.25 * 0.4 / 0.8 + 0.75 * 6 / 12,
-            "a": 0.25 * 0.8 / 0.8,
+            "c": 0.25 * 0.2 + 0.75 * 12 / 12,
+            "b": 0.25 * 0.4 + 0.75 * 6 / 12,
+            "a": 0.25 * 0.8,
         }
     )
     assert list(fused) == ["c", "b", "a"]
@@ -35,16 +35,21 @@ def test_a_score_does_not_depend_on_how_deep_the_lists_are() -> None:
 
 
 def test_a_negative_similarity_counts_as_none() -> None:
-    assert convex_combination({"a": 0.5, "b": -0.5}, {"b": 2.0}, 0.5) == {"a": 0.5, "b": 0.5}
+    assert convex_combination({"a": 0.5, "b": -0.5}, {"b": 2.0}, 0.5) == {"b": 0.5, "a": 0.25}
     assert convex_combination({"a": -0.2, "b": -0.5}, {"b": 2.0}, 0.5) == {"b": 0.5, "a": 0.0}
 
 
 @pytest.mark.parametrize(
-    ("weight", "expected"), [(1.0, {"a": 1.0, "b": 0.0}), (0.0, {"b": 1.0, "a": 0.0})]
+    ("weight", "expected"), [(1.0, {"a": 0.3, "b": 0.0}), (0.0, {"b": 1.0, "a": 0.0})]
 )
 def test_the_weight_can_switch_one_search_off(weight: float, expected: dict[str, float]) -> None:
     fused = convex_combination({"a": 0.3}, {"b": 7.0}, weight)
     assert list(fused.items()) == list(expected.items())
+
+
+def test_a_word_in_one_chunk_outweighs_similarity_by_chance() -> None:
+    noise = {f"noise {n}": 0.34 - n / 100 for n in range(5)}
+    assert next(iter(convex_combination({**noise, "code": 0.12}, {"code": 8.0}, 0.7))) == "code"
 
 
 def test_without_hits_there_is_nothing() -> None:

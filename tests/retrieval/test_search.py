@@ -112,8 +112,7 @@ def test_hybrid_hits_know_every_score(index: ChunkIndex, search: Search) -> None
             assert hit.scores.get("lexical") == pytest.approx(lexical.get(key))
             assert hit.scores["fused"] == hit.score
             assert hit.score == pytest.approx(
-                0.25 * max(0, dense[key]) / max(dense.values())
-                + 0.75 * lexical.get(key, 0) / max(lexical.values()),
+                0.25 * max(0, dense[key]) + 0.75 * lexical.get(key, 0) / max(lexical.values()),
                 abs=1e-5,
             )
 
