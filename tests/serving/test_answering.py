@@ -512,7 +512,8 @@ def test_a_caller_who_hangs_up_stops_the_model(
     address = urlsplit(served.url)
     with socket.create_connection((str(address.hostname), address.port or 80)) as connection:
         connection.sendall(
-            f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
         )
         assert upstream.asked.wait(timeout=10)

@@ -350,7 +350,8 @@ def test_client_raises_the_error_of_its_status(client: openai.OpenAI) -> None:
 def test_client_that_leaves_in_the_middle_harms_nobody(application: Application) -> None:
     body = b'{"messages": [{"role": "user", "content": "Where do bees sleep?"}], "stream": true}'
     head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     )
     address = (httpx.URL(application.url).host, httpx.URL(application.url).port or 0)

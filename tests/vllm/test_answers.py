@@ -201,7 +201,7 @@ def test_a_caller_who_hangs_up_stops_the_model(
     )
     address = urlsplit(served.url)
     with socket.create_connection((str(address.hostname), address.port or 80)) as connection:
-        head = f"Host: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        head = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n\r\n{body}".encode())
         assert until(lambda: vllm.metric("vllm:num_requests_running") == 1)
     assert until(lambda: vllm.metric("vllm:num_requests_running") == 0)
