@@ -23,7 +23,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -189,7 +188,7 @@ class _Settings:
     def __init__(self, data: EvidenceSet, embedder: Embedder, folder: Path) -> None:
         self._data = data
         self._folder = folder
-        self._count = cache(lambda text: len(embedder.token_offsets(text)))
+        self._count = embedder.count_tokens
         self._base = (
             RetrievalSettings().profile().model_copy(update={"top_k": ServingSettings().top_k})
         )

@@ -115,7 +115,7 @@ def _load(name: str, device: str, precision: str) -> SentenceTransformer:
 def _model_alone(
     model: SentenceTransformer, embedder: SentenceTransformerEmbedder, passages: Sequence[str]
 ) -> Callable[[], object]:
-    lengths = {i: len(embedder.token_offsets(text)) for i, text in enumerate(passages)}
+    lengths = {i: embedder.count_tokens(text) for i, text in enumerate(passages)}
     batches: list[list[str]] = []
     room = 0
     for i in sorted(lengths, key=lambda i: -lengths[i]):

@@ -82,8 +82,8 @@ def _answer(service: Service, question: Question, names: dict[str, str]) -> Outc
         hits = service.searcher.search(
             opened.index, embedder.embed_query, question.text, profile, top_k
         ).hits
-    count_tokens = lambda text: len(embedder.token_offsets(text))  # noqa: E731
-    context, _ = build_context(service.library, hits, count_tokens, PackingPolicy(), nonce="")
+    policy = PackingPolicy()
+    context, _ = build_context(service.library, hits, embedder.count_tokens, policy, nonce="")
     ranking = rank_extracts(embedder, question.text, context)
     answer = "\n\n".join(extract.cited_text for extract in choose_extracts(ranking.extracts))
     is_hit = any(

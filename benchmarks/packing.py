@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +83,11 @@ def measure(
 ) -> dict[str, Any]:
     """Return Coverage@T of each way to make a context, and the difference to plain hits."""
 
-    @cache
-    def count_tokens(text: str) -> int:
-        return len(embedder.token_offsets(text))
-
     def text_of(name: str, _revision: str) -> str:
         return dataset.texts[name].text
 
     def packed(hits: Sequence[Hit], policy: PackingPolicy) -> list[RetrievedSpan]:
-        packing = pack(hits, text_of, count_tokens, policy, lambda _: LABEL_TOKENS)
+        packing = pack(hits, text_of, embedder.count_tokens, policy, lambda _: LABEL_TOKENS)
         return [
             RetrievedSpan(one.document_id, one.start, one.end, one.num_tokens)
             for one in packing.passages

@@ -67,11 +67,7 @@ def measure(data: Path, embedder: Embedder, settings: RetrievalSettings) -> dict
     chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
     with shadow_index(snapshot, chunker, embedder, settings.language) as index:
         replay = Replay(record(index, embedder, questions, "sweep"))
-
-    def count(text: str) -> int:
-        return len(embedder.token_offsets(text))
-
-    tokens = PromptTokens(count, lambda _: LABEL_TOKENS, lambda _: 0)
+    tokens = PromptTokens(embedder.count_tokens, lambda _: LABEL_TOKENS, lambda _: 0)
     profiles = list(make_profiles(settings.profile()))
     memory = _peak_mib()
     seconds = {}

@@ -198,7 +198,7 @@ def whole_document(embedder: Embedder) -> Splitter:
             headings=(),
             page_start=None,
             page_end=None,
-            token_count=len(embedder.token_offsets(passage)),
+            token_count=embedder.count_tokens(passage),
             parent_start=0,
             parent_end=len(passage),
         )

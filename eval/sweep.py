@@ -1,12 +1,17 @@
 """A sweep: the evidence in the context of every question under each of many profiles, by replay.
 
-What profiles share is done once: the ranking of all that search alike, and the packing of all that
-pack the same ranking, of which every number of chunks and every budget is a stage.
+What profiles share is done once: the ranking of all that search alike, and each draft of a context
+whatever rankings and budgets lead to it.
 """
 
+import gc
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +20,17 @@ from eval.progress import Progress, silent
 from eval.questions import Fact, Question
 from eval.replay import Replay
 from eval.snapshot import Snapshot
-from eval.spans import RetrievedSpan, score_spans
-from retrieval.chunks import Hit
-from retrieval.packing import (
-    MAX_BLANK,
-    Excerpts,
-    LabelTokens,
-    Packer,
-    PackingPolicy,
-    Passage,
-    TextOf,
-)
+from eval.spans import RetrievedSpan, SpanScores, score_spans
+from retrieval.chunks import Chunk
+from retrieval.packing import PackingPolicy, expand
 from retrieval.profiles import RetrievalProfile
+from retrieval.stitching import Draft, LabelTokens, Options, Stitcher
 
 Values = NDArray[np.float32]
 """(profiles, questions)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the context of one question holds.
 
     Attributes:
@@ -99,17 +96,30 @@ def sweep(
         EvalError: a profile looks deeper than the log was recorded.
     """
     measuring = _Measuring(replay, snapshot, tokens)
-    stages = [_Stage.of(profile, default_k, replay) for profile in profiles]
-    arrays = {
-        name: np.zeros((len(profiles), len(questions)), np.float32)
-        for name in ("recall", "sufficient", "tokens", "num_chunks")
-    }
-    for column, question in enumerate(questions):
-        evidence = list(measuring.measure(question, stages))
-        for name, values in arrays.items():
-            values[:, column] = [getattr(one, name) for one in evidence]
-        progress("settings", column + 1, len(questions))
-    return Sweep(**arrays)
+    stages: defaultdict[_Front, list[_Stage]] = defaultdict(list)
+    for row, profile in enumerate(profiles):
+        top_k = profile.most_hits(None, default_k)
+        stages[_Front.of(profile, top_k, replay)].append(_Stage(row, profile, top_k))
+    arrays = np.zeros((4, len(profiles), len(questions)), np.float32)
+    rows = [stage.row for same in stages.values() for stage in same]
+    with _no_collection():
+        for column, question in enumerate(questions):
+            evidence = zip(*measuring.measure(question, stages), strict=True)
+            arrays[:, rows, column] = np.array(list(evidence), np.float32)
+            progress("settings", column + 1, len(questions))
+    return Sweep(*arrays)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Look for no garbage meanwhile: a sweep makes no cycles, but so many objects that it slows."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def sweep_plain(
@@ -145,25 +155,21 @@ def sweep_plain(
     return Sweep(*arrays)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stage:
-    """A profile, and the part of it that decides about the ranking.
+class _Front(NamedTuple):
+    """What decides about a ranking.
 
     Attributes:
-        front: a profile that ranks the same chunks, as many as are ever asked for.
+        profile: ranks the same chunks, as many as are ever asked for.
         num_asked: hits to ask for. It decides what is reranked; without that all have the same.
     """
 
     profile: RetrievalProfile
-    top_k: int
-    front: RetrievalProfile
     num_asked: int
 
     @classmethod
-    def of(cls, profile: RetrievalProfile, default_k: int, replay: Replay) -> "_Stage":
-        top_k = profile.most_hits(None, default_k)
+    def of(cls, profile: RetrievalProfile, top_k: int, replay: Replay) -> "_Front":
         depth = max(top_k, profile.num_candidates)
-        # Those that search alike shall be equal, and found by a key that is quickly compared.
+        # Those that search alike shall be equal.
         front = RetrievalProfile(
             mode=profile.mode,
             num_candidates=depth,
@@ -172,21 +178,15 @@ class _Stage:
             rrf_k=profile.rrf_k,
             rerank=profile.rerank and replay.reranking is not None,
         )
-        return cls(profile, top_k, front, top_k if front.rerank else depth)
+        return cls(front, top_k if front.rerank else depth)
 
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Equal for all that rank alike."""
-        front = self.front
-        return (
-            front.mode,
-            front.num_candidates,
-            front.fusion,
-            front.dense_weight,
-            front.rrf_k,
-            front.rerank,
-            self.num_asked,
-        )
+
+class _Stage(NamedTuple):
+    """A profile with its number, and the most hits that it returns."""
+
+    row: int
+    profile: RetrievalProfile
+    top_k: int
 
     def num_hits(self, scores: Sequence[float]) -> int:
         """Return how many hits of a ranking the profile keeps."""
@@ -202,125 +202,128 @@ class _Measuring:
 
     def __init__(self, replay: Replay, snapshot: Snapshot, tokens: PromptTokens) -> None:
         self._replay = replay
-        self._names = snapshot.names
+        self._revisions = {one.name: (one.document_id, one.revision) for one in snapshot.documents}
         texts = snapshot.texts
-        self._text_of: TextOf = lambda document_id, revision: texts.get((document_id, revision))
-        self._excerpts = Excerpts(self._text_of, tokens.count, cache(tokens.label))
+        self._stitcher = _RememberingStitcher(
+            lambda document_id, revision: texts.get((document_id, revision)),
+            tokens.count,
+            cache(tokens.label),
+        )
 
-    def measure(self, question: Question, stages: Sequence[_Stage]) -> Iterator[Evidence]:
+    def measure(
+        self, question: Question, stages: Mapping[_Front, Sequence[_Stage]]
+    ) -> Iterator[Evidence]:
         """Yield what each profile finds, in their order."""
-        walks: dict[tuple[str, ...], _Walk] = {}
-        rankings: dict[tuple[object, ...], tuple[list[float], _Walk]] = {}
-        for stage in stages:
-            if stage.key not in rankings:
-                result = self._replay.search(question.question_id, stage.front, stage.num_asked)
-                ids = tuple(hit.chunk.chunk_id for hit in result.hits)
-                if ids not in walks:
-                    walks[ids] = _Walk(question.facts, result.hits, self._excerpts, self._names)
-                rankings[stage.key] = (list(result.final_ranking.values()), walks[ids])
-            scores, walk = rankings[stage.key]
-            yield walk.evidence(stage.num_hits(scores), stage.profile.packing)
+        self._stitcher.forget_drafts()
+        gold = _Gold(question.facts, self._revisions)
+        for front, same in stages.items():
+            result = self._replay.search(question.question_id, front.profile, front.num_asked)
+            walk = _Walk([hit.chunk for hit in result.hits], self._stitcher)
+            scores = list(result.final_ranking.values())
+            for stage in same:
+                yield gold.evidence(walk.draft(stage.num_hits(scores), stage.profile.packing))
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """A context on its way."""
+class _RememberingStitcher(Stitcher):
+    """Makes each draft once: the same chunks make the same one in whatever order they come."""
 
-    passages: Sequence[Passage]
-    evidence: Evidence
+    def forget_drafts(self) -> None:
+        """Forget the drafts, but not what was counted."""
+        self._drafts: dict[frozenset[str], Draft] = {}
+        self._options: dict[tuple[Draft, str], Options] = {}
+
+    def options(self, draft: Draft, chunk: Chunk) -> Options:
+        """Return what can become of a draft, see `Stitcher`."""
+        key = (draft, chunk.chunk_id)
+        options = self._options.get(key)
+        if options is None:
+            options = self._options[key] = super().options(draft, chunk)
+        return options
+
+    def whole(self, draft: Draft, chunk: Chunk) -> Draft:
+        """Add a whole chunk, see `Stitcher`."""
+        chunk_ids = draft.chunk_ids | {chunk.chunk_id}
+        whole = self._drafts.get(chunk_ids)
+        if whole is None:
+            whole = self._drafts[chunk_ids] = super().whole(draft, chunk)
+        return whole
 
 
 class _Walk:
-    """The contexts that the first 0, 1, 2, ... hits make, without a budget and within each."""
+    """The drafts that the first 0, 1, 2, ... hits make, without a budget and within each."""
 
-    def __init__(
-        self,
-        facts: Sequence[Fact],
-        hits: Sequence[Hit],
-        excerpts: Excerpts,
-        names: Mapping[str, str],
-    ) -> None:
+    def __init__(self, chunks: Sequence[Chunk], stitcher: Stitcher) -> None:
+        self._chunks = chunks
+        self._stitcher = stitcher
+        self._drafts = [Draft()]
+        # Of these and all before; tokens may fall when a chunk fills the gap between two others.
+        self._most_tokens = [0]
+        self._within: dict[int, list[Draft]] = {}
+
+    def draft(self, num_hits: int, policy: PackingPolicy) -> Draft:
+        """Return what the first hits make, packed by a policy."""
+        num_hits = min(num_hits, len(self._chunks))
+        self._advance(self._drafts, num_hits)
+        for draft in self._drafts[len(self._most_tokens) :]:
+            self._most_tokens.append(max(self._most_tokens[-1], draft.num_tokens))
+        draft = self._budgeted(num_hits, policy.max_tokens)
+        if policy.expand:
+            ranks = {chunk.chunk_id: rank for rank, chunk in enumerate(self._chunks)}
+            draft = expand(self._stitcher, draft, ranks, policy.max_tokens)
+        return draft
+
+    def _budgeted(self, num_hits: int, max_tokens: int | None) -> Draft:
+        """Go on alone from where the budget is spent first; up to there nothing is different."""
+        if max_tokens is None or self._most_tokens[num_hits] <= max_tokens:
+            return self._drafts[num_hits]
+        if max_tokens not in self._within:
+            num_fitting = bisect_right(self._most_tokens, max_tokens)
+            self._within[max_tokens] = self._drafts[:num_fitting]
+        drafts = self._within[max_tokens]
+        self._advance(drafts, num_hits, max_tokens)
+        return drafts[min(num_hits, len(drafts) - 1)]
+
+    def _advance(self, drafts: list[Draft], num_hits: int, max_tokens: int | None = None) -> None:
+        draft, options = drafts[-1], self._stitcher.options
+        for chunk in self._chunks[len(drafts) - 1 : num_hits]:
+            if draft.is_full:
+                break
+            draft = options(draft, chunk).within(max_tokens)
+            drafts.append(draft)
+
+
+class _Gold:
+    """The evidence of a question, and what was found of it."""
+
+    def __init__(self, facts: Sequence[Fact], revisions: Mapping[str, tuple[str, str]]) -> None:
         self._facts = facts
-        self._hits = hits
-        self._names = names
-        self._gold = [
-            (span.document, span.start - MAX_BLANK, span.end + MAX_BLANK)
+        self._places = [
+            (span.document, (*revisions[span.document], span.start, span.end))
             for fact in facts
             for span in fact
-            if span.start is not None and span.end is not None
+            if span.document in revisions and span.start is not None and span.end is not None
         ]
-        self._excerpts = excerpts
-        self._packer = Packer(excerpts)
-        self._states = [_State((), Evidence(0.0, 0.0, 0, 0))]
-        self._within: dict[int, tuple[Packer, list[_State]]] = {}
+        self._evidence: dict[Draft, Evidence] = {}
+        self._scores: dict[tuple[RetrievedSpan, ...], SpanScores] = {}
 
-    def evidence(self, num_hits: int, policy: PackingPolicy) -> Evidence:
-        """Return what the context of the first hits holds, packed by a policy."""
-        num_hits = min(num_hits, len(self._hits))
-        if policy.expand:
-            return self._expanded(num_hits, policy.max_tokens)
-        self._advance(self._packer, self._states, num_hits)
-        if policy.max_tokens is None:
-            return self._states[num_hits].evidence
-        return self._budgeted(num_hits, policy.max_tokens)
+    def evidence(self, draft: Draft) -> Evidence:
+        """Return what a draft holds."""
+        evidence = self._evidence.get(draft)
+        if evidence is None:
+            scores = self._score(draft)
+            evidence = self._evidence[draft] = Evidence(
+                scores.recall, scores.sufficient, draft.num_tokens, len(draft.chunk_ids)
+            )
+        return evidence
 
-    def _budgeted(self, num_hits: int, max_tokens: int) -> Evidence:
-        """Go on alone from where the budget is spent first; up to there nothing is different."""
-        if max_tokens not in self._within:
-            fitting = 0
-            while fitting < num_hits and self._states[fitting + 1].evidence.tokens <= max_tokens:
-                fitting += 1
-            if fitting == num_hits:
-                return self._states[num_hits].evidence
-            packer = self._packer.fork(self._states[fitting].passages, max_tokens)
-            self._within[max_tokens] = (packer, self._states[: fitting + 1])
-        packer, states = self._within[max_tokens]
-        self._advance(packer, states, num_hits)
-        return states[num_hits].evidence
-
-    def _advance(self, packer: Packer, states: list[_State], num_hits: int) -> None:
-        while len(states) <= num_hits:
-            if packer.is_full:
-                states += [states[-1]] * (num_hits + 1 - len(states))
-                return
-            hit = self._hits[len(states) - 1]
-            before = packer.passages
-            packer.add(hit)
-            if packer.passages is before:  # dropped
-                states.append(states[-1])
-            else:
-                states.append(_State(packer.passages, self._next(packer, hit, states[-1].evidence)))
-
-    def _next(self, packer: Packer, hit: Hit, before: Evidence) -> Evidence:
-        """Measure a context with one more hit."""
-        if self._may_hold(hit):
-            recall, sufficient = self._score(packer.passages)
-        else:
-            recall, sufficient = before.recall, before.sufficient
-        return Evidence(recall, sufficient, packer.num_tokens, before.num_chunks + 1)
-
-    def _may_hold(self, hit: Hit) -> bool:
-        """Tell whether a chunk, with the space up to its neighbours, may hold evidence."""
-        chunk = hit.chunk
-        name = self._names[chunk.document_id]
-        return any(
-            document == name and chunk.start < end and start < chunk.end
-            for document, start, end in self._gold
+    def _score(self, draft: Draft) -> SpanScores:
+        """Score the stretches that hold some of the evidence; the others do not matter."""
+        spans = tuple(
+            RetrievedSpan(document, one.start, one.end, one.num_tokens)
+            for document, place in self._places
+            for one in draft.stretches[draft.around(*place)]
         )
-
-    def _expanded(self, num_hits: int, max_tokens: int | None) -> Evidence:
-        packer = Packer(self._excerpts, max_tokens)
-        for hit in self._hits[:num_hits]:
-            packer.add(hit)
-        packer.expand()
-        recall, sufficient = self._score(packer.passages)
-        num_chunks = sum(len(one.hits) for one in packer.passages)
-        return Evidence(recall, sufficient, packer.num_tokens, num_chunks)
-
-    def _score(self, passages: Sequence[Passage]) -> tuple[float, float]:
-        spans = [
-            RetrievedSpan(self._names[one.document_id], one.start, one.end, one.num_tokens)
-            for one in passages
-        ]
-        scores = score_spans(self._facts, spans)
-        return scores.recall, scores.sufficient
+        scores = self._scores.get(spans)
+        if scores is None:
+            scores = self._scores[spans] = score_spans(self._facts, spans)
+        return scores

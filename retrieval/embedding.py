@@ -67,3 +67,6 @@ class Embedder(Protocol):
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """Return start and end character of each token of a text, special tokens left out."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has, special tokens left out."""

@@ -4,23 +4,15 @@ Pure: the same hits and texts give the same passages. Each passage is a span of 
 canonical text, so what is cited from it is found in the document.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.chunks import Chunk, Hit, make_passage
-from retrieval.sentences import sentence_spans
-
-# White space between two chunks that are stitched, in characters; chunkers leave a blank line.
-MAX_BLANK = 100
-
-TextOf = Callable[[str, str], str | None]
-"""(document id, revision) -> the canonical text, or None where it is not kept."""
-LabelTokens = Callable[[str], int]
-"""document id -> tokens that the prompt adds to each of its passages: number, file name."""
+from retrieval.chunks import Hit, make_passage
+from retrieval.stitching import Draft, LabelTokens, Stitcher, Stretch, TextOf
 
 
 class Placed(Protocol):
@@ -173,268 +165,75 @@ def pack(
         policy: the budget, and how to use it.
         label_tokens: of each passage.
     """
-    packer = Packer(Excerpts(text_of, count_tokens, label_tokens), policy.max_tokens)
+    stitcher = Stitcher(text_of, count_tokens, label_tokens)
+    by_id = {hit.chunk.chunk_id: hit for hit in hits}
+    ranks = {chunk_id: rank for rank, chunk_id in enumerate(by_id)}
+    draft = Draft()
+    dropped = []
     for hit in hits:
-        packer.add(hit)
+        twins: Sequence[Stretch] = ()
+        longer = draft
+        if not draft.is_full:
+            options = stitcher.options(draft, hit.chunk)
+            twins, longer = options.twins, options.within(policy.max_tokens)
+        if longer is draft:
+            dropped.append(_drop(hit, twins, ranks))
+        draft = longer
     if policy.expand:
-        packer.expand()
+        draft = expand(stitcher, draft, ranks, policy.max_tokens)
+    passages = [
+        _to_passage(stretch, stitcher.text(stretch), by_id, ranks)
+        for stretch in sorted(draft.stretches, key=lambda one: one.first_of(ranks))
+    ]
     return Packing(
-        passages=tuple(in_order(packer.passages, policy.order)),
-        dropped=tuple(packer.dropped),
+        passages=tuple(in_order(passages, policy.order)),
+        dropped=tuple(dropped),
         tokens_before=sum(
             count_tokens(hit.chunk.passage) + label_tokens(hit.chunk.document_id) for hit in hits
         ),
-        tokens_after=packer.num_tokens,
+        tokens_after=draft.num_tokens,
     )
 
 
-class Excerpts:
-    """Cuts passages out of texts and counts them; what it has cut and counted it remembers."""
+def expand(
+    stitcher: Stitcher, draft: Draft, ranks: Mapping[str, int], max_tokens: int | None
+) -> Draft:
+    """Widen stretches to the parent windows of their chunks as far as the budget goes.
 
-    def __init__(
-        self,
-        text_of: TextOf,
-        count_tokens: Callable[[str], int],
-        label_tokens: LabelTokens = lambda _: 0,
-    ) -> None:
-        """Set up, see `pack`."""
-        self._text_of = text_of
-        self._count_tokens = count_tokens
-        self._label_tokens = label_tokens
-        self._sentence_ends: dict[str, list[int]] = {}
-        self._statements: dict[str, frozenset[str]] = {}
-        self._bodies: dict[tuple[str, int, int], _Body] = {}
-
-    def has_text(self, chunk: Chunk) -> bool:
-        """Tell whether the text that a chunk was cut from is kept."""
-        return self._text_of(chunk.document_id, chunk.revision) is not None
-
-    def statements(self, chunk: Chunk) -> frozenset[str]:
-        """Return what a chunk says: its sentences and the lines above it, white space made one."""
-        if chunk.chunk_id not in self._statements:
-            sentences = (chunk.text[start:end] for start, end in sentence_spans(chunk.text))
-            lines = (chunk.heading_path, chunk.table_header, *sentences)
-            self._statements[chunk.chunk_id] = frozenset(" ".join(line.split()) for line in lines)
-        return self._statements[chunk.chunk_id]
-
-    def sentence_ends(self, chunk: Chunk) -> list[int]:
-        """Return where the sentences of a chunk end in the canonical text, but for the last one."""
-        if chunk.chunk_id not in self._sentence_ends:
-            ends = [chunk.start + end for _, end in sentence_spans(chunk.text)[:-1]]
-            self._sentence_ends[chunk.chunk_id] = ends
-        return self._sentence_ends[chunk.chunk_id]
-
-    def is_blank(self, chunk: Chunk, start: int, end: int) -> bool:
-        """Tell whether the text of a chunk has only white space between two offsets."""
-        if end - start > MAX_BLANK:
-            return False
-        text = self._text_of(chunk.document_id, chunk.revision)
-        return text is not None and text[start:end].isspace()
-
-    def passage(self, hits: Sequence[Hit], start: int, end: int) -> Passage:
-        """Return the passage of a span.
-
-        Args:
-            hits: whose chunks are in it, best first.
-            start: first character in the canonical text.
-            end: one past the last character.
-        """
-        body = self._body(hits, start, end)
-        return Passage(
-            document_id=hits[0].chunk.document_id,
-            revision=hits[0].chunk.revision,
-            start=start,
-            end=end,
-            text=body.text,
-            headings=body.headings,
-            table_header=body.table_header,
-            hits=tuple(hits),
-            num_tokens=body.num_tokens,
-        )
-
-    def num_tokens(self, hits: Sequence[Hit], start: int, end: int) -> int:
-        """Return the tokens of the passage of a span; its hits may come in any order."""
-        return self._body(hits, start, end).num_tokens
-
-    def _body(self, hits: Sequence[Hit], start: int, end: int) -> "_Body":
-        first = hits[0].chunk
-        if len(hits) > 1:
-            first = min((hit.chunk for hit in hits), key=lambda one: (one.start, one.chunk_id))
-        key = (first.chunk_id, start, end)
-        body = self._bodies.get(key)
-        if body is None:
-            body = self._bodies[key] = self._cut(hits, first, start, end)
-        return body
-
-    def _cut(self, hits: Sequence[Hit], first: Chunk, start: int, end: int) -> "_Body":
-        text = self._slice([hit.chunk for hit in hits], start, end)
-        headings, table_header = _head(first, text, first.start - start)
-        num_tokens = self._count_tokens(make_passage(headings, table_header, text))
-        label_tokens = self._label_tokens(first.document_id)
-        return _Body(text, headings, table_header, num_tokens + label_tokens)
-
-    def _slice(self, chunks: list[Chunk], start: int, end: int) -> str:
-        """Return a span of the canonical text; of a text that is not kept, by its chunks."""
-        chunks.sort(key=lambda chunk: chunk.start)
-        if len(chunks) > 1 or start < chunks[0].start or end > chunks[0].end:
-            text = self._text_of(chunks[0].document_id, chunks[0].revision)
-            if text is not None:
-                return text[start:end]
-        pieces = ""
-        for chunk in chunks:
-            pieces += chunk.text[start + len(pieces) - chunk.start :]
-        return pieces[: end - start]
-
-
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """What a passage has whatever its hits are."""
-
-    text: str
-    headings: tuple[str, ...]
-    table_header: str
-    num_tokens: int
-
-
-@dataclass(slots=True)
-class Packer:
-    """A packing under way; hits are added best first.
-
-    Attributes:
-        excerpts: cuts the passages.
-        max_tokens: most tokens of all passages with their labels; None: any.
-        passages: best first; a list that is replaced, not changed.
-        num_tokens: of all passages with their labels.
-        dropped: what is in no passage, in the order it was added.
-        is_full: whether a chunk was cut, so that no more are taken.
+    Args:
+        stitcher: that made the draft.
+        draft: within the budget.
+        ranks: of all its chunks by their ids; what ranks best is widened first.
+        max_tokens: the budget; None: any.
     """
-
-    excerpts: Excerpts
-    max_tokens: int | None = None
-    passages: Sequence[Passage] = ()
-    num_tokens: int = 0
-    dropped: list[Dropped] = field(default_factory=list)
-    is_full: bool = False
-    _ranks: dict[str, int] = field(default_factory=dict)
-    _known: set[str] = field(default_factory=set)
-
-    def fork(self, passages: Sequence[Passage], max_tokens: int) -> "Packer":
-        """Return a packer that goes on from an earlier state, within a budget that this one kept.
-
-        Args:
-            passages: that there were then; what it is given next must come in the same order.
-            max_tokens: the budget.
-        """
-        hits = [hit for passage in passages for hit in passage.hits]
-        return replace(
-            self,
-            max_tokens=max_tokens,
-            passages=passages,
-            num_tokens=sum(passage.num_tokens for passage in passages),
-            dropped=[],
-            _known=set().union(*(self.excerpts.statements(hit.chunk) for hit in hits)),
-        )
-
-    def add(self, hit: Hit) -> None:
-        """Take a hit or drop it."""
-        chunk = hit.chunk
-        self._ranks.setdefault(chunk.chunk_id, len(self._ranks))
-        twin = None if self.is_full else self._twin(chunk)
-        if twin is not None:
-            self.dropped.append(Dropped(chunk.chunk_id, Reason.DUPLICATE, twin))
-        elif self.is_full or not (self._place(hit, chunk.start, chunk.end) or self._place_cut(hit)):
-            self.dropped.append(Dropped(chunk.chunk_id, Reason.OVER_BUDGET))
-
-    def expand(self) -> None:
-        """Widen passages to the parent windows of their hits as far as the budget goes."""
-        for hit in [hit for passage in self.passages for hit in passage.hits]:
-            if self.excerpts.has_text(hit.chunk):
-                self._place(hit, hit.chunk.parent_start, hit.chunk.parent_end)
-
-    def _twin(self, chunk: Chunk) -> str | None:
-        """Return the best chunk of a passage that has all that a chunk says, if there is one."""
-        statements = self.excerpts.statements(chunk)
-        if not statements <= self._known:
-            return None
-        for passage in self.passages:
-            if not _contains(passage, chunk):
-                said = (self.excerpts.statements(hit.chunk) for hit in passage.hits)
-                if statements <= frozenset().union(*said):
-                    return passage.hits[0].chunk.chunk_id
-        return None
-
-    def _place(self, hit: Hit, start: int, end: int) -> bool:
-        """Put a span of a hit's document in, stitched to the passages it touches, if it fits."""
-        document_id, revision = hit.chunk.document_id, hit.chunk.revision
-        touched = [
-            one
-            for one in self.passages
-            if one.document_id == document_id
-            and one.revision == revision
-            and self._touches(one, hit.chunk, start, end)
-        ]
-        hits = [hit]
-        num_tokens = self.num_tokens
-        for passage in touched:
-            start, end = min(start, passage.start), max(end, passage.end)
-            hits += passage.hits
-            num_tokens -= passage.num_tokens
-        num_tokens += self.excerpts.num_tokens(hits, start, end)
-        if self.max_tokens is not None and num_tokens > self.max_tokens:
-            return False
-        self.num_tokens = num_tokens
-        if touched:
-            hits = sorted({one.chunk.chunk_id: one for one in hits}.values(), key=self._rank)
-            passage = self.excerpts.passage(hits, start, end)
-            others = [one for one in self.passages if one not in touched]
-            self.passages = sorted([*others, passage], key=self._place_of)
-        else:  # hits come best first
-            self.passages = [*self.passages, self.excerpts.passage(hits, start, end)]
-        self._known |= self.excerpts.statements(hit.chunk)
-        return True
-
-    def _place_cut(self, hit: Hit) -> bool:
-        """Put as many of the first sentences of a chunk into the passages as fit, but not all."""
-        start, ends = hit.chunk.start, self.excerpts.sentence_ends(hit.chunk)
-        if not ends or not self._place(hit, start, ends[0]):
-            return False
-        self.is_full = True
-        for end in reversed(ends[1:]):
-            if self._place(hit, start, end):
-                break
-        return True
-
-    def _touches(self, passage: Passage, chunk: Chunk, start: int, end: int) -> bool:
-        """Tell whether there is nothing but white space between a passage and a span of a text."""
-        blank_start, blank_end = min(passage.end, end), max(passage.start, start)
-        return blank_start >= blank_end or self.excerpts.is_blank(chunk, blank_start, blank_end)
-
-    def _rank(self, hit: Hit) -> int:
-        return self._ranks[hit.chunk.chunk_id]
-
-    def _place_of(self, passage: Passage) -> int:
-        return self._ranks[passage.hits[0].chunk.chunk_id]
+    for stretch in sorted(draft.stretches, key=lambda one: one.first_of(ranks)):
+        for chunk in sorted(stretch.chunks, key=lambda one: ranks[one.chunk_id]):
+            draft = stitcher.widen(draft, chunk, max_tokens)
+    return draft
 
 
-def _contains(passage: Passage, chunk: Chunk) -> bool:
-    is_inside = passage.start <= chunk.start and chunk.end <= passage.end
-    is_same = (passage.document_id, passage.revision) == (chunk.document_id, chunk.revision)
-    return is_inside and is_same
+def _drop(hit: Hit, twins: Sequence[Stretch], ranks: Mapping[str, int]) -> Dropped:
+    if not twins:
+        return Dropped(hit.chunk.chunk_id, Reason.OVER_BUDGET)
+    said = [chunk.chunk_id for twin in twins for chunk in twin.chunks]
+    return Dropped(hit.chunk.chunk_id, Reason.DUPLICATE, min(said, key=ranks.__getitem__))
 
 
-def _head(chunk: Chunk, text: str, offset: int) -> tuple[tuple[str, ...], str]:
-    """Return the headings and the table header to set above a text.
-
-    They are those of its first chunk, which begins at `offset`, without the titles and the header
-    that stand in the text up to the first line of the chunk.
-    """
-    line_end = text.find("\n", offset)
-    lines = text if line_end < 0 else text[:line_end]
-    stated = {line.strip("# ") for line in lines.split("\n")}
-    headings = chunk.headings
-    while headings and headings[-1] in stated:
-        headings = headings[:-1]
-    return headings, "" if chunk.table_header in stated else chunk.table_header
+def _to_passage(
+    stretch: Stretch, text: str, hits: Mapping[str, Hit], ranks: Mapping[str, int]
+) -> Passage:
+    chunk_ids = [chunk.chunk_id for chunk in stretch.chunks]
+    return Passage(
+        document_id=stretch.document_id,
+        revision=stretch.revision,
+        start=stretch.start,
+        end=stretch.end,
+        text=text,
+        headings=stretch.headings,
+        table_header=stretch.table_header,
+        hits=tuple(hits[one] for one in sorted(chunk_ids, key=ranks.__getitem__)),
+        num_tokens=stretch.num_tokens,
+    )
 
 
 def in_order(passages: Sequence[P], order: Order) -> list[P]:

@@ -158,6 +158,10 @@ class CachingEmbedder:
         """Return the character span of each token, see `Embedder`."""
         return self._embedder.token_offsets(text)
 
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens a text has, see `Embedder`."""
+        return self._embedder.count_tokens(text)
+
     def _embed(self, passages: Mapping[Key, str]) -> dict[Key, Matrix]:
         vectors = dict(
             zip(passages, self._embedder.embed_passages(list(passages.values())), strict=True)

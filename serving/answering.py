@@ -235,7 +235,7 @@ class Answerer:
         policy = question.profile.answering
         is_far = _is_below(policy.strong_below, found)
         is_long = policy.strong_from_tokens is not None and (
-            len(found.embedder.token_offsets(question.text)) >= policy.strong_from_tokens
+            found.embedder.count_tokens(question.text) >= policy.strong_from_tokens
         )
         is_difficult = policy.strong_model is not None and (is_far or is_long)
         return self._models.get(policy.strong_model if is_difficult else policy.model)

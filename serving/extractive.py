@@ -114,10 +114,10 @@ class ExtractiveGenerator:
 
 def _usage(embedder: Embedder, task: Task, answer: str) -> Usage:
     """Count what was read and written, by the embedder's tokenizer."""
-    question_tokens = len(embedder.token_offsets(task.question))
+    question_tokens = embedder.count_tokens(task.question)
     return Usage(
         prompt_tokens=num_tokens(task.context) + question_tokens,
-        completion_tokens=len(embedder.token_offsets(answer)),
+        completion_tokens=embedder.count_tokens(answer),
     )
 
 

@@ -261,7 +261,7 @@ def _window(generator: Generator) -> int | None:
 def _counter(generator: Generator, embedder: Embedder) -> Callable[[str], int]:
     if generator.counter is not None:
         return generator.counter.count_text
-    return lambda text: len(embedder.token_offsets(text))
+    return embedder.count_tokens
 
 
 def _count(generator: Generator, messages: Sequence[Message], plan: Plan) -> int:

@@ -204,10 +204,7 @@ def count_tokens(
     nonce = make_nonce(b"", served.name)
     counter = generator.counter
     if counter is None:
-
-        def count(text: str) -> int:
-            return len(embedder.token_offsets(text))
-
+        count = embedder.count_tokens
         frame = cache(count)
     else:
         count = counter.count_text

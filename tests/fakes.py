@@ -50,6 +50,9 @@ class HashEmbedder:
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         return [match.span() for match in _TOKEN.finditer(text)]
 
+    def count_tokens(self, text: str) -> int:
+        return len(self.token_offsets(text))
+
     def _direction(self, word: str) -> Matrix:
         if word not in self._directions:
             seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")

@@ -1,6 +1,7 @@
 """A sweep measures what searching and packing one by one would."""
 
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,11 +58,31 @@ def measure(
     return scores.recall, scores.sufficient, packing.tokens_after, packing.num_chunks
 
 
-@pytest.mark.parametrize(
+def check_one_by_one(
+    replay: Replay,
+    questions: list[Question],
+    profiles: list[RetrievalProfile],
+    snapshot: Snapshot,
+) -> None:
+    swept = sweep(replay, questions, profiles, snapshot, TOKENS, default_k=10)
+    for row, profile in enumerate(profiles):
+        for column, question in enumerate(questions):
+            found = [
+                values[row, column]
+                for values in (swept.recall, swept.sufficient, swept.tokens, swept.num_chunks)
+            ]
+            alone = measure(replay, question, profile, snapshot)
+            assert found == np.array(alone, np.float32).tolist()
+
+
+CUTTINGS = pytest.mark.parametrize(
     ("overlap", "reranking"),
     [(0, None), (15, None), (0, RERANKING)],
     ids=["plain", "overlapping", "reranked"],
 )
+
+
+@CUTTINGS
 def test_a_sweep_is_search_and_packing_of_each(
     snapshot: Snapshot, overlap: int, reranking: Reranking | None
 ) -> None:
@@ -72,19 +93,38 @@ def test_a_sweep_is_search_and_packing_of_each(
         @settings(deadline=None, max_examples=30)
         @given(profiles=st.lists(PROFILES, min_size=1, max_size=6))
         def check(profiles: list[RetrievalProfile]) -> None:
-            swept = sweep(replay, questions, profiles, snapshot, TOKENS, default_k=10)
-            for row, profile in enumerate(profiles):
-                for column, question in enumerate(questions):
-                    found = [
-                        values[row, column]
-                        for values in (
-                            swept.recall,
-                            swept.sufficient,
-                            swept.tokens,
-                            swept.num_chunks,
-                        )
-                    ]
-                    assert found == pytest.approx(measure(replay, question, profile, snapshot))
+            check_one_by_one(replay, questions, profiles, snapshot)
+
+        check()
+
+
+@CUTTINGS
+def test_what_settings_share_is_what_each_would_make(
+    snapshot: Snapshot, overlap: int, reranking: Reranking | None
+) -> None:
+    """Rankings of the same chunks in other orders, some twice, filled up to budgets."""
+    questions = make_questions(snapshot)[::8]
+    copy = replace(snapshot.documents[0], document_id="id9", name="copy.md")
+    snapshot = Snapshot((*snapshot.documents, copy))
+    log = make_replay(snapshot, questions, make_chunker(40, overlap)).log
+    profiles = st.builds(
+        RetrievalProfile,
+        num_candidates=st.just(30),
+        dense_weight=st.sampled_from([0.3, 0.5, 0.55, 0.6]),
+        rerank=st.booleans(),
+        top_k=st.sampled_from([1, 2, 5, 9, 30]),
+        packing=st.builds(
+            PackingPolicy,
+            max_tokens=st.integers(20, 500),
+            expand=st.sampled_from([False] * 4 + [True]),
+        ),
+    )
+    with closing(Replay(log, reranking)) as replay:
+
+        @settings(deadline=None, max_examples=5)
+        @given(profiles=st.lists(profiles, min_size=40, max_size=40))
+        def check(profiles: list[RetrievalProfile]) -> None:
+            check_one_by_one(replay, questions, profiles, snapshot)
 
         check()
 

@@ -1,0 +1,54 @@
+"""What is counted word by word is what the tokenizer makes of the whole text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, PreTokenizer
+
+from retrieval.token_counts import make_counter
+
+PIECES = ("[UNK]", "bee", "bees", "##s", "##hive", "b", "##e", "e", "1", "##2", ".", "-", "e\u0301")
+# All that some call white space, and what BERT removes, joins or takes for words of their own.
+TEXTS = st.text(
+    st.sampled_from(
+        " \n\n\t\r\x0b\x0c\x1c\x85\xa0\u2003\u2028\u200b\x00\u0301\u8702bBeEshiv12.-[]MASK"
+    )
+)
+
+
+def make_tokenizer(pre_tokenizer: PreTokenizer) -> Tokenizer:
+    pieces = {piece: number for number, piece in enumerate(PIECES)}
+    tokenizer = Tokenizer(WordPiece(pieces, unk_token=PIECES[0], max_input_chars_per_word=100))
+    tokenizer.normalizer = BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.add_special_tokens(["[MASK]"])
+    return tokenizer
+
+
+WORDS = make_tokenizer(BertPreTokenizer())
+COUNT_WORDS = make_counter(WORDS)
+
+
+@given(TEXTS)
+def test_words_add_up(text: str) -> None:
+    assert COUNT_WORDS(text) == len(WORDS.encode(text, add_special_tokens=False))
+
+
+@pytest.mark.parametrize("text", ["", " ", "bees", "bees bees\nbeehive, 12.", "a\x0bb", "a\x85b"])
+def test_words_add_up_in(text: str) -> None:
+    assert COUNT_WORDS(text) == len(WORDS.encode(text, add_special_tokens=False))
+
+
+def test_other_tokenizers_see_the_whole_text() -> None:
+    tokenizer = make_tokenizer(ByteLevel())  # makes a token of each blank, too
+    text = "bee  bee"
+    assert make_counter(tokenizer)(text) == len(tokenizer.encode(text, add_special_tokens=False))
+
+
+def test_a_token_of_two_words_is_one() -> None:
+    tokenizer = make_tokenizer(BertPreTokenizer())
+    tokenizer.add_tokens([AddedToken("queen bee", normalized=False)])
+    assert make_counter(tokenizer)("queen bee bee") == 2
