@@ -8,12 +8,16 @@ not counted. Writes benchmarks/results/sweep.json.
 
 import argparse
 import json
+import os
+import platform
 import resource
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 from benchmarks.evidence_sets import chunking_eval
 from benchmarks.packing import RESULTS
@@ -58,7 +62,7 @@ def main() -> None:
     print(json.dumps(results, indent=2))
 
 
-def measure(data: Path, embedder: Embedder, settings: RetrievalSettings) -> dict[str, float]:
+def measure(data: Path, embedder: Embedder, settings: RetrievalSettings) -> dict[str, Any]:
     """Return the figures."""
     dataset = chunking_eval(data / "chunking_eval")
     snapshot = dataset.snapshot
@@ -70,16 +74,22 @@ def measure(data: Path, embedder: Embedder, settings: RetrievalSettings) -> dict
     tokens = PromptTokens(embedder.count_tokens, lambda _: LABEL_TOKENS, lambda _: 0)
     profiles = list(make_profiles(settings.profile()))
     memory = _peak_mib()
-    seconds = {}
-    for num_questions in (NUM_QUESTIONS // 2, NUM_QUESTIONS):
-        started = time.perf_counter()
+
+    def measure_seconds(num_questions: int) -> dict[str, float]:
+        started, cpu_started = time.perf_counter(), time.process_time()
         sweep(replay, questions[:num_questions], profiles, snapshot, tokens, default_k=10)
-        seconds[num_questions] = time.perf_counter() - started
+        return {
+            "seconds": round(time.perf_counter() - started, 1),
+            "cpu_seconds": round(time.process_time() - cpu_started, 1),
+        }
+
     return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}",
         "num_settings": len(profiles),
         "num_questions": NUM_QUESTIONS,
-        "seconds_half": round(seconds[NUM_QUESTIONS // 2], 1),
-        "seconds": round(seconds[NUM_QUESTIONS], 1),
+        "half": measure_seconds(NUM_QUESTIONS // 2),
+        "whole": measure_seconds(NUM_QUESTIONS),
         "mib_before": round(memory),
         "mib_peak": round(_peak_mib()),
     }

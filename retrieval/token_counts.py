@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-# Of a word with its count about 150 bytes.
+# A word with its count takes about 150 bytes.
 MAX_WORDS = 100_000
 
 
