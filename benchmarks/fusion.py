@@ -52,6 +52,12 @@ def from_lowest(scores: Ranking) -> Ranking:
     return {key: (score - lowest) / ((highest - lowest) or 1.0) for key, score in scores.items()}
 
 
+def by_best(scores: Ranking) -> Ranking:
+    """Scale to 1 for the highest score of the list; below 0 counts as 0."""
+    highest = max(scores.values())
+    return {key: max(0.0, score) / (highest or 1.0) for key, score in scores.items()}
+
+
 def by_deviation(scores: Ranking) -> Ranking:
     """Scale to 0 three standard deviations below the mean of the list and 1 three above (DBSF)."""
     mean, deviation = statistics.fmean(scores.values()), statistics.pstdev(scores.values())
@@ -82,7 +88,7 @@ ARMS: dict[str, Rule] = {
     "dense": lambda dense, _: dense,
     "lexical": lambda _, lexical: lexical,
 }
-CONVEX = {f"convex, {weight}": partial(convex, weight) for weight in (0.4, 0.5, 0.6, 0.7)}
+CONVEX = {f"convex, {weight}": partial(convex, weight) for weight in (0.5, 0.6, 0.7, 0.8)}
 SERVED = f"convex, {RetrievalProfile().dense_weight}"
 OVER_BETTER_ARM = "nDCG@10 over the better arm"
 RULES: dict[str, Rule] = {
@@ -90,6 +96,7 @@ RULES: dict[str, Rule] = {
     **{f"reciprocal rank, k={k}": partial(reciprocal_ranks, k) for k in (2, 60)},
     **{f"min-max, {w}": partial(weighted, from_lowest, w) for w in (0.5, 0.6)},
     **{f"DBSF, {w}": partial(weighted, by_deviation, w) for w in (0.5, 0.6)},
+    **{f"by the best, {w}": partial(weighted, by_best, w) for w in (0.5, 0.6)},
     **CONVEX,
 }
 
@@ -241,7 +248,7 @@ def to_markdown(figures: Mapping[str, Any]) -> str:
     return "\n".join(
         (
             "# Rules of fusion\n\nWritten by `python -m benchmarks.fusion`. The number behind "
-            "min-max, DBSF and convex is the weight of the dense score.\n",
+            "min-max, DBSF, by the best and convex is the weight of the dense score.\n",
             _summary(figures),
             _held_out(figures),
             *tables,

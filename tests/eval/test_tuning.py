@@ -22,7 +22,7 @@ from eval.results import Cut, Verdict
 from eval.snapshot import Snapshot
 from eval.stages import HEADINGS, PACKING, RERANKER, REWRITING
 from eval.tuning import Cutting, Material, Served, Tuning, tune
-from retrieval.profiles import RetrievalProfile
+from retrieval.profiles import Mode, RetrievalProfile
 from serving.pricing import Basis, Price
 from tests.eval.planted import TOKENS, make_questions, make_replay, make_snapshot
 
@@ -213,7 +213,8 @@ def test_headings_are_judged_by_an_index_without_them(
 ) -> None:
     with closing(make_replay(snapshot, questions, with_headings=False)) as bare:
         assert {one.headings for one in bare.log.chunks.values()} == {()}
-        tuning = tune(questions, replace(material, bare=bare), served, GOAL)
+        similar = replace(served, profile=RetrievalProfile(mode=Mode.DENSE), default_k=3)
+        tuning = tune(questions, replace(material, bare=bare), similar, GOAL)
     (stage,) = [one for one in tuning.stages if one.name == HEADINGS]
     # What is asked for stands in the headings: the path above each chunk takes tokens, and helps.
     assert stage.prompt_tokens.low > 0
