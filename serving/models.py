@@ -8,7 +8,6 @@ from serving.backends import DEFAULT, Backend, load_backends
 from serving.errors import BackendsError, InvalidRequestError
 from serving.extractive import ExtractiveGenerator
 from serving.generation import Generator
-from serving.openai_server import OpenAIGenerator
 from serving.pricing import Rates
 from serving.served_tokens import ServedTokenCounter
 from serving.settings import ServingSettings
@@ -89,7 +88,9 @@ def rates_path(rates: Path, name: str) -> Path:
     return rates / f"{name}.json"
 
 
-def _build(name: str, backend: Backend, settings: ServingSettings, rates: Path) -> OpenAIGenerator:
+def _build(name: str, backend: Backend, settings: ServingSettings, rates: Path) -> Generator:
+    from serving.openai_server import OpenAIGenerator  # noqa: PLC0415 - openai takes half a second
+
     key = _read_key(name, backend, settings)
     return OpenAIGenerator(
         name,

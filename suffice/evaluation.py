@@ -22,7 +22,6 @@ from ingest.texts import CanonicalText, Heading
 from retrieval.bm25 import RankBM25Index
 from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder
-from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from serving.settings import ServingSettings
 from suffice.client import Client
@@ -38,6 +37,10 @@ def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingR
         chunked: cut documents as the service does instead of one vector for each.
         progress: told how far it is.
     """
+    from retrieval.sentence_transformer import (  # noqa: PLC0415 - torch takes seconds
+        SentenceTransformerEmbedder,
+    )
+
     dataset = load_dataset(folder)
     settings = RetrievalSettings()
     embedder = SentenceTransformerEmbedder(

@@ -18,7 +18,6 @@ from eval.synthesis.making import Made, make_questions
 from ingest.home import Home
 from retrieval.embedding import Embedder
 from retrieval.errors import EmbedderUnavailableError
-from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from serving.models import build_models, list_backends
 from serving.settings import ServingSettings
@@ -159,6 +158,10 @@ def _load_embedder(settings: RetrievalSettings) -> Embedder | None:
 
     Without it, questions are compared by their words alone.
     """
+    from retrieval.sentence_transformer import (  # noqa: PLC0415 - torch takes seconds
+        SentenceTransformerEmbedder,
+    )
+
     try:
         return SentenceTransformerEmbedder(
             settings.embedder, settings.device, settings.embedder_precision

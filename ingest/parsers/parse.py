@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from pkgutil import resolve_name
 from xml.parsers.expat import ExpatError
 from zipfile import BadZipFile
 
@@ -15,44 +16,37 @@ from ingest.errors import UnreadableFileError, UnsupportedTypeError
 from ingest.parsers import media_types
 from ingest.parsers.cleaning import without_surrogates
 from ingest.parsers.damage import DAMAGE
-from ingest.parsers.epub import parse_epub
-from ingest.parsers.hypertext import parse_html
-from ingest.parsers.mail import parse_eml, parse_msg
-from ingest.parsers.markdown import parse_markdown
 from ingest.parsers.media_types import SCANS, SUPPORTED, detect_media_type
 from ingest.parsers.ocr_settings import OcrSettings
-from ingest.parsers.opendocument import parse_odt
-from ingest.parsers.pdf import parse_pdf
-from ingest.parsers.plain import parse_plain
-from ingest.parsers.restructured import parse_rst
-from ingest.parsers.richtext import parse_rtf
-from ingest.parsers.scan import parse_scan
-from ingest.parsers.sheets import parse_delimited, parse_workbook
-from ingest.parsers.slides import parse_pptx
-from ingest.parsers.word import parse_docx
 from ingest.texts import CanonicalText
 
 _DAMAGE = (BadZipFile, ExpatError, etree.LxmlError, *DAMAGE)
 # A mail in a mail in a mail.
 _MAX_DEPTH = 3
 
-_PARSERS: Mapping[str, Callable[[bytes], CanonicalText]] = {
-    media_types.DOCX: parse_docx,
-    media_types.PPTX: parse_pptx,
-    media_types.XLSX: parse_workbook,
-    media_types.XLSB: parse_workbook,
-    media_types.XLS: parse_workbook,
-    media_types.ODS: parse_workbook,
-    media_types.ODT: parse_odt,
-    media_types.EPUB: parse_epub,
-    media_types.RTF: parse_rtf,
-    media_types.HTML: parse_html,
-    media_types.MARKDOWN: parse_markdown,
-    media_types.RST: parse_rst,
-    media_types.CSV: parse_delimited,
-    media_types.PLAIN: parse_plain,
+# Module and function in this package, imported for the first file of its kind: all of them take
+# half a second, and a worker may never see a slide.
+_PARSERS: Mapping[str, str] = {
+    media_types.PDF: "pdf:parse_pdf",
+    media_types.DOCX: "word:parse_docx",
+    media_types.PPTX: "slides:parse_pptx",
+    media_types.XLSX: "sheets:parse_workbook",
+    media_types.XLSB: "sheets:parse_workbook",
+    media_types.XLS: "sheets:parse_workbook",
+    media_types.ODS: "sheets:parse_workbook",
+    media_types.ODT: "opendocument:parse_odt",
+    media_types.EPUB: "epub:parse_epub",
+    media_types.RTF: "richtext:parse_rtf",
+    media_types.HTML: "hypertext:parse_html",
+    media_types.MARKDOWN: "markdown:parse_markdown",
+    media_types.RST: "restructured:parse_rst",
+    media_types.CSV: "sheets:parse_delimited",
+    media_types.PLAIN: "plain:parse_plain",
+    media_types.EML: "mail:parse_eml",
+    media_types.MSG: "mail:parse_msg",
+    **dict.fromkeys(SCANS, "scan:parse_scan"),
 }
-_MAIL_PARSERS = {media_types.EML: parse_eml, media_types.MSG: parse_msg}
+_MAILS = (media_types.EML, media_types.MSG)
 
 
 def parse(
@@ -110,17 +104,17 @@ class _Parsing:
             ) from error
 
     def _parser(self, media_type: str) -> Callable[[bytes], CanonicalText]:
+        name = _PARSERS.get(media_type)
+        if name is None:
+            raise UnsupportedTypeError(f"No parser reads {media_type}. Supported are {SUPPORTED}.")
+        parser: Callable[..., CanonicalText] = resolve_name(f"ingest.parsers.{name}")
         if media_type == media_types.PDF:
-            return partial(
-                parse_pdf, max_pages=self.max_pages, password=self.password, ocr=self.ocr
-            )
+            return partial(parser, max_pages=self.max_pages, password=self.password, ocr=self.ocr)
         if media_type in SCANS:
-            return partial(parse_scan, max_pages=self.max_pages, ocr=self.ocr)
-        if media_type in _MAIL_PARSERS:
-            return partial(_MAIL_PARSERS[media_type], parse_attachment=self._parse_attachment)
-        if media_type in _PARSERS:
-            return _PARSERS[media_type]
-        raise UnsupportedTypeError(f"No parser reads {media_type}. Supported are {SUPPORTED}.")
+            return partial(parser, max_pages=self.max_pages, ocr=self.ocr)
+        if media_type in _MAILS:
+            return partial(parser, parse_attachment=self._parse_attachment)
+        return parser
 
     def _parse_attachment(self, data: bytes, filename: str) -> CanonicalText:
         if self.depth == _MAX_DEPTH:
