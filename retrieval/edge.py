@@ -51,7 +51,13 @@ from retrieval.payload import (
     to_payload,
     token,
 )
-from retrieval.shard import EXACT_SEARCH, create_shard, dense_search, index_attribute
+from retrieval.shard import (
+    EXACT_SEARCH,
+    copy_shard,
+    create_shard,
+    dense_search,
+    index_attribute,
+)
 
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
@@ -307,7 +313,7 @@ class EdgeIndex:
                 with self._engine():
                     self._shard.flush()
                     deletions = self._state.deletions
-                    shutil.copytree(current, snapshot)
+                    copy_shard(current, snapshot)
                     self._recorded = []
                 if deletions or self._state.is_outdated:
                     self._rewrite(snapshot, target, should_stop)

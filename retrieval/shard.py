@@ -1,4 +1,4 @@
-"""Making, optimising and rewriting Qdrant Edge shards; imports nothing heavy.
+"""Making, copying, optimising and rewriting Qdrant Edge shards; imports nothing heavy.
 
 Run as a program, because the engine holds the GIL for as long as it optimises:
 `python -m retrieval.shard optimise SHARD DIMENSION`, or
@@ -6,6 +6,8 @@ Run as a program, because the engine holds the GIL for as long as it optimises:
 """
 
 import ctypes
+import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -24,6 +26,7 @@ MIN_COMPARED = 128
 # For few chunks: half the time.
 EXACT_SEARCH = edge.SearchParams(exact=True)
 _PR_SET_PDEATHSIG = 1
+_ZEROS = bytes(1 << 16)
 
 
 def dense_search(limit: int) -> edge.SearchParams:
@@ -71,6 +74,28 @@ def _text_index() -> edge.TextIndexParams:
         stopwords=edge.StopwordsSet(languages=set(), custom=set()),
         scoring=edge.TextScoringParams(),
     )
+
+
+def copy_shard(source: Path, target: Path) -> None:
+    """Copy a shard that was flushed, without the holes in its files.
+
+    With a single chunk these have 240 MB, of which 1 MB was ever written.
+
+    Args:
+        source: folder of the shard.
+        target: folder to make.
+    """
+    shutil.copytree(source, target, copy_function=_copy_without_zeros)
+
+
+def _copy_without_zeros(source: str, target: str) -> None:
+    with Path(source).open("rb") as old, Path(target).open("wb") as new:
+        while block := old.read(len(_ZEROS)):
+            if block == _ZEROS[: len(block)]:
+                new.seek(len(block), os.SEEK_CUR)
+            else:
+                new.write(block)
+        new.truncate()  # to here, which may be behind what was written
 
 
 def optimise_shard(path: Path, dimension: int) -> None:
