@@ -16,6 +16,7 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
@@ -98,6 +99,7 @@ def new_axes(height: float, rows: int = 1) -> tuple[MatplotlibFigure, list[Axes]
     """
     with mpl.rc_context(_STYLE):
         figure = MatplotlibFigure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasSVG(figure)  # so that text is as long for the layout as in the file
         grid = figure.subplots(rows, 1, sharex=True, squeeze=False)
         return figure, list(grid[:, 0])
 
@@ -110,10 +112,7 @@ def to_svg(figure: MatplotlibFigure, name: str, alt: str) -> Markup:
         name: unique in the page; ids begin with it.
         alt: what the figure shows, for those who do not see it.
     """
-    file = StringIO()
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": name}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    svg = file.getvalue()
+    svg = _draw(figure, name)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     # Only in tags: what is written in the plot stays as it is.
     svg = re.sub(r"<[^>]+>", lambda tag: _for_page(tag.group(), name), svg)
@@ -133,10 +132,7 @@ def save_svg(figure: MatplotlibFigure, path: Path) -> None:
     """
     light = Path(__file__).with_name("style.css").read_text("utf-8").partition("@media")[0]
     colors = dict(re.findall(r"--(\w+): (#\w+)", light))
-    file = StringIO()
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": path.name}):
-        figure.savefig(file, format="svg", metadata={"Date": None}, facecolor=PAPER)
-    svg = file.getvalue()
+    svg = _draw(figure, path.name, facecolor=PAPER)
     for color, name in _VARIABLES.items():
         svg = svg.replace(color, colors[name])
     try:
@@ -145,6 +141,17 @@ def save_svg(figure: MatplotlibFigure, path: Path) -> None:
         raise ReportError(
             f"The plot cannot be written to {path}: {error.strerror or error}."
         ) from error
+
+
+def _draw(figure: MatplotlibFigure, salt: str, **options: Any) -> str:
+    file = StringIO()
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": salt}):
+        # Else `savefig` draws all of it once more, only to lay it out.
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        figure.savefig(file, format="svg", metadata={"Date": None}, **options)
+    return file.getvalue()
 
 
 def _for_page(tag: str, name: str) -> str:

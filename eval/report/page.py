@@ -6,9 +6,10 @@ network.
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from eval.decisions.sequence import Mode
@@ -45,21 +46,13 @@ _WORDS: dict[str, Callable[..., str]] = {
 
 def render_report(result: Result) -> str:
     """Return the report: one HTML document, the same for the same result."""
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= _WORDS
     served, chosen = result.served, result.chosen
     front, figures = draw_front(result), draw_more(result)
     answers = draw_answers(result)
     if answers is not None:
         figures.insert(0, front if result.decision.quality is Quality.ANSWERS else answers)
         front = answers if result.decision.quality is Quality.ANSWERS else front
-    return environment.get_template("page.html").render(
+    return _template().render(
         result=result,
         decision=result.decision,
         served=served,
@@ -94,6 +87,19 @@ def write_report(result: Result, path: Path) -> None:
             f"The report cannot be written to {path}: {error.strerror or error}. "
             "Choose another place with --output."
         ) from error
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= _WORDS
+    return environment.get_template("page.html")
 
 
 def _num_questions(result: Result) -> int:
