@@ -1,19 +1,15 @@
 """Each command as a user types it, against a running service."""
 
 import json
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.home import Home
 from suffice import patience
-from suffice.client import Client
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
 from tests.suffice.terminal import Suffice
@@ -209,6 +205,20 @@ def test_wrong_command_line(offline: Suffice, arguments: Sequence[str]) -> None:
     assert offline(*arguments).code == 2
 
 
+def test_commands_start_without_what_only_a_service_or_a_model_needs() -> None:
+    program = (
+        "import importlib, pkgutil, sys, suffice\n"
+        "for module in pkgutil.walk_packages(suffice.__path__, 'suffice.'):\n"
+        "    if module.name != 'suffice.__main__':\n"
+        "        importlib.import_module(module.name)\n"
+        "print(sorted({'torch', 'openai'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, encoding="ascii", check=True
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_misspelt_setting_is_refused(offline: Suffice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVING_PROT", "1")
     outcome = offline("documents", "list")
@@ -318,68 +328,3 @@ def test_ranking_of_a_dataset(offline: Suffice, tmp_path: Path) -> None:
     shown = offline("eval", "run", "--dataset", "set", "--chunked").out
     assert "set: 1 queries" in shown
     assert "0 of 3 documents are longer than the embedder" in shown
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_stopped_ingestion_with_a_service_of_its_own_goes_on(
-    how: signal.Signals, tmp_path: Path
-) -> None:
-    """What was accepted is neither lost nor sent again; the rest is sent by the next run."""
-    num_files = 60  # so that there is something left to do when the signal comes
-    write_tree(tmp_path, {f"trees/{number}.txt": f"Oak {number}." for number in range(num_files)})
-    command = [sys.executable, "-m", "suffice", "ingest", "trees", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while (url := Home(Path(".suffice")).read_address()) is None:
-            assert process.poll() is None
-            time.sleep(0.05)
-        with Client(url) as client:
-            while not list(client.documents()):
-                time.sleep(0.01)
-        process.send_signal(how)
-        out, err = process.communicate(timeout=120)
-    if how is signal.SIGKILL:
-        assert process.returncode == -how
-    else:
-        assert process.returncode == 130
-        result = json.loads(out)
-        num_accepted = len(result["documents"])
-        assert result["interrupted"]
-        assert f"Interrupted. {num_accepted} of {num_files} files are accepted" in err.decode()
-    again = subprocess.run(command, capture_output=True, timeout=240, check=False)
-    result = json.loads(again.stdout)
-    assert (again.returncode, result["num_by_status"]) == (0, {"searchable": num_files})
-    assert result["num_unchanged"] >= 1
-    if how is not signal.SIGKILL:
-        assert result["num_unchanged"] == num_accepted
-
-
-def test_service_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """Without a running service a command runs its own; one that runs is used, and is the only."""
-
-    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "suffice", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    (tmp_path / "bees.md").write_text(BEES)
-    ingested = command("ingest", "bees.md", "--json")
-    assert ingested.returncode == 0, ingested.stderr
-    serving = [sys.executable, "-m", "suffice", "serve", "--port", "0"]
-    with subprocess.Popen(serving, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout
-        try:
-            url = server.stdout.readline().split()[3]
-            second = command("serve", "--port", "0")
-            asked = command("ask", QUESTION)
-        finally:
-            server.terminate()
-        assert server.wait(timeout=30) == 0
-    assert second.returncode == 1
-    assert url in second.stderr
-    assert Home(Path(".suffice")).read_address() is None
-    assert EVIDENCE in asked.stdout, asked.stderr
-    assert "[1] bees.md, characters" in asked.stdout

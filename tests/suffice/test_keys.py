@@ -1,14 +1,11 @@
 """`suffice keys`, and the other commands against a service with keys."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ingest.home import Home
 from serving.keys import MAX_AGE_SECONDS
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES
@@ -136,22 +133,3 @@ def test_keys_of_a_running_service(
     suffice("keys", "revoke", writer.json()["id"])
     skipped[0] += MAX_AGE_SECONDS
     assert "'writer' was revoked" in suffice("search", "honey").err
-
-
-def test_command_that_runs_the_service_itself_needs_no_key(tmp_path: Path) -> None:
-    def command(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "suffice", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    command("keys", "create", "web page")
-    assert Home(Path(".suffice")).service_url() is None
-    (tmp_path / "bees.md").write_text(BEES)
-    command("ingest", "bees.md")
-    assert command("search", "honey").startswith("1. bees.md")

@@ -91,7 +91,7 @@ def tune(client: Client, order: Order) -> Result:
 
 
 def test_what_is_certified_is_applied_and_answers(
-    client: Client, order: Order, application: Application
+    client: Client, order: Order, questions: list[Question], application: Application
 ) -> None:
     result = tune(client, order)
     assert result.decision.verdict is Verdict.CERTIFIED
@@ -113,7 +113,8 @@ def test_what_is_certified_is_applied_and_answers(
         assert after["profile"]["certificate"]["certified"]
         assert after["profile"]["certificate"]["statement"] == result.decision.statement
         # What is served now is what the next tuning compares with.
-        again = tune(client, replace(order, goal=Goal(eps=0.2)))
+        write_questions(order.questions, questions[::4])
+        again = tune(client, order)
         reference = again.setting(again.reference)
         assert reference.profile.top_k == result.setting(result.decision.chosen).profile.top_k
     finally:
@@ -154,21 +155,18 @@ def test_stages_of_answers_need_answers(suffice_offline: Suffice) -> None:
     assert "Of --stages only headings can do without --answers" in outcome.err
 
 
-def test_what_was_found_is_kept(client: Client, short_order: Order) -> None:
-    tune(client, short_order)
-    [log] = (short_order.output / "logs").iterdir()
-    written = log.stat().st_mtime_ns
-    tune(client, short_order)
-    assert log.stat().st_mtime_ns == written
-
-
-def test_words_are_ranked_as_the_settings_say(
+def test_what_was_found_is_kept_for_each_way_to_rank_words(
     client: Client, short_order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference BM25 gives other scores than the engine, so it has a record of its own."""
     tune(client, short_order)
+    [log] = (short_order.output / "logs").iterdir()
+    written = log.stat().st_mtime_ns
     monkeypatch.setenv("RETRIEVAL_LEXICAL", "rank_bm25")
     tune(client, short_order)
+    monkeypatch.delenv("RETRIEVAL_LEXICAL")
+    tune(client, short_order)
+    assert log.stat().st_mtime_ns == written
     logs = [path.read_text() for path in (short_order.output / "logs").iterdir()]
     records = [
         {
@@ -182,27 +180,22 @@ def test_words_are_ranked_as_the_settings_say(
     assert records[0] != records[1]
 
 
-def test_nothing_to_apply(client: Client, order: Order, questions: list[Question]) -> None:
-    write_questions(order.questions, questions[::2])
-    result = tune(client, order)
-    assert result.decision.verdict is Verdict.NOT_CERTIFIED
-    assert not (order.output / "profile.json").exists()
-    with pytest.raises(SufficeError, match="nothing to apply: Cannot tell yet"):
-        apply(client, order.output, "tuned")
-
-
-def test_evidence_that_is_gone_is_told(
-    client: Client, order: Order, questions: list[Question]
+def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_apply(
+    client: Client, short_order: Order, questions: list[Question]
 ) -> None:
     span = replace(questions[0].facts[0][0], text="Nobody ever wrote this sentence.")
     lost = replace(questions[0], question_id="lost", facts=((span,),))
-    write_questions(order.questions, [*questions, lost])
-    result = tune(client, order)
+    write_questions(short_order.questions, [*questions[::4], lost])
+    result = tune(client, short_order)
     assert list(result.questions.dropped) == ["lost"]
     assert "1 questions were left out" in result.warnings[-1]
-    write_questions(order.questions, [lost])
+    assert result.decision.verdict is Verdict.NOT_CERTIFIED
+    assert not (short_order.output / "profile.json").exists()
+    with pytest.raises(SufficeError, match="nothing to apply: Cannot tell yet"):
+        apply(client, short_order.output, "tuned")
+    write_questions(short_order.questions, [lost])
     with pytest.raises(NoQuestionsError, match="0 questions"):
-        tune(client, order)
+        tune(client, short_order)
 
 
 def test_documents_that_change_meanwhile_void_the_result(
@@ -266,7 +259,7 @@ def test_a_budget_is_kept_to_and_answered(client: Client, order: Order) -> None:
 
 
 def test_milliseconds_and_dollars_are_those_of_the_model_that_answers(
-    client: Client, order: Order, monkeypatch: pytest.MonkeyPatch
+    client: Client, short_order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It reads 1,000 tokens a second and writes 100, so 20 of an answer leave 300 ms to read."""
     speed = Speed(
@@ -277,12 +270,12 @@ def test_milliseconds_and_dollars_are_those_of_the_model_that_answers(
     )
     load = Load(concurrency=1, latency=speed, work=speed)
     rates = Rates(model="m", measured_on=date(2026, 11, 26), loads=(load,))
-    rates.save(order.output / "home" / "rates" / "default.json")
+    rates.save(short_order.output / "home" / "rates" / "default.json")
     monkeypatch.setenv("SERVING_LLM_GPU_USD_PER_HOUR", "3.6")
     with run_upstream() as upstream:
         monkeypatch.setenv("SERVING_LLM_URL", upstream.url)
         budget = Budget(max_usd_per_1000=0.6, max_ms=500, answer_tokens=20)
-        result = tune(client, replace(order, budget=budget))
+        result = tune(client, replace(short_order, budget=budget))
     assert result.budget is not None
     assert result.budget.prompt_limits == {"max_usd_per_1000": 400, "max_ms": 300}
     assert result.budget.binding == "max_ms"
