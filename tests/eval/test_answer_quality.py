@@ -42,10 +42,16 @@ from tests.eval.towers import (
     reply,
     towers,
 )
-from tests.serving.upstream import Reply, Upstream, error_reply
+from tests.serving.upstream import Reply, Upstream, count_words, error_reply
 
 T = TypeVar("T")
 PRICE = PriceList(prompt=1.0, completion=2.0, as_of=date(2026, 11, 26))
+
+
+@pytest.fixture
+def upstream(upstream: Upstream) -> Upstream:
+    upstream.counts = None  # else each passage is counted over HTTP
+    return upstream
 
 
 def setting(top_k: int, mode: Mode = Mode.LEXICAL, **options: Any) -> Setting:
@@ -110,7 +116,6 @@ def race(
     **rules: Any,
 ) -> RaceResult:
     generator = make_generator(upstream.url)
-    upstream.counts = None  # else each passage is counted over HTTP
     return use(generator, folder, lambda meter: meter.race(asked, settings, **rules))
 
 
@@ -123,6 +128,7 @@ def wait_for(upstream: Upstream, num_requests: int) -> None:
 
 
 def test_quality_of_answers_and_of_refusals(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.counts = count_words
     upstream.respond = Reader()
     asked = [*questions()[:5], open_question(3)]
     told: list[tuple[str, int, int, str]] = []
@@ -193,6 +199,7 @@ def test_sentences_chosen_without_a_model_are_measured(tmp_path: Path) -> None:
 def test_prompts_that_the_server_cuts_make_a_setting_invalid(
     upstream: Upstream, tmp_path: Path
 ) -> None:
+    upstream.counts = count_words
     upstream.respond = reader = Reader()
     reader.reads = 220
     found = measure(upstream, tmp_path, questions()[:4], setting(1), setting(8))
@@ -256,6 +263,7 @@ def test_a_run_that_is_broken_off_goes_on(upstream: Upstream, tmp_path: Path) ->
 
 
 def test_money_is_not_exceeded(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.counts = count_words
     upstream.respond = Reader()
     with pytest.raises(MoneySpentError, match=r"limit of \$0\.004\. What was answered is kept"):
         measure(upstream, tmp_path, questions(), setting(4), price=PRICE, max_usd=0.004)

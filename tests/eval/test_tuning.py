@@ -95,10 +95,11 @@ def test_what_cannot_be_had_is_infeasible(
     questions: list[Question], material: Material, served: Served
 ) -> None:
     """Half of the evidence is of another document than the question finds."""
-    facts = [one.facts for one in questions]
+    some = questions[::2]
+    facts = [one.facts for one in some]
     lost = [
-        replace(one, facts=facts[(number + 30) % len(facts)] if number % 2 else one.facts)
-        for number, one in enumerate(questions)
+        replace(one, facts=facts[(number + 15) % len(facts)] if number % 2 else one.facts)
+        for number, one in enumerate(some)
     ]
     goal = Goal(eps=0.2, min_coverage=0.99, prompt_limits={"max_prompt_tokens": 400})
     decision = tune(lost, material, served, goal).decision
@@ -110,7 +111,7 @@ def test_what_cannot_be_had_is_infeasible(
 def test_enough_coverage_is_certified(
     questions: list[Question], material: Material, served: Served
 ) -> None:
-    decision = tune(questions, material, served, Goal(min_coverage=0.7)).decision
+    decision = tune(questions[::2], material, served, Goal(min_coverage=0.7)).decision
     assert decision.verdict is Verdict.CERTIFIED
     assert "holds at least 70% of the evidence" in decision.statement
 
@@ -140,7 +141,7 @@ def test_a_prompt_limit_holds(
     assert tuning.decision.verdict is Verdict.CERTIFIED
     chosen = next(one for one in tuning.settings if one.name == tuning.decision.chosen)
     assert chosen.prompt_tokens_p95 <= 320
-    tuning = tune(questions, material, served, Goal(eps=0.2, prompt_limits=none))
+    tuning = tune(questions[::6], material, served, Goal(eps=0.2, prompt_limits=none))
     assert tuning.decision.verdict is Verdict.NOT_CERTIFIED
     assert tuning.budget is not None
     assert (tuning.budget.binding, tuning.budget.best) == ("max_ms", None)
