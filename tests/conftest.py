@@ -1,5 +1,6 @@
 """Fixtures of all tests, and the order in which several processes take them."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ settings.register_profile("ci", max_examples=40)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
+# No test speaks TLS, and to read all certificates takes 50 ms for each HTTP client.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(Path(__file__).parent)
+
 VLLM = "tests/vllm/"
 # What takes minutes begins first, or at the end one process would be at work and the others idle.
 SLOW = (
@@ -24,7 +29,7 @@ SLOW = (
     "tests/suffice/test_cli.py",
     "tests/ingest/test_reindexing.py",
     "tests/ingest/parsers/test_hostile_files.py",
-    "tests/suffice/test_keys.py",
+    "tests/suffice/test_session.py",
     "tests/ingest/test_jobs.py",
     "tests/ingest/test_inspection.py",
 )
@@ -48,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _turn(item.nodeid) < len(SLOW) or _is_long(item):
             item.add_marker("no_cover")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what was imported: it stays as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_long(item: pytest.Item) -> bool:

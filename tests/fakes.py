@@ -27,6 +27,7 @@ class HashEmbedder:
         self.dimension = dimension
         self.max_tokens = 254
         self._directions: dict[str, Matrix] = {}
+        self._words: dict[str, Matrix] = {}
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
         rows = [self.embed_query(text) for text in texts]
@@ -42,9 +43,8 @@ class HashEmbedder:
 
     def embed_query_tokens(self, text: str) -> TokenVectors:
         offsets = self.token_offsets(text)
-        context = self.embed_query(text)
-        words = self.embed_passages([text[start:end] for start, end in offsets])
-        vectors = words + context
+        words = np.array([self._word(text[start:end]) for start, end in offsets], np.float32)
+        vectors = words.reshape(-1, self.dimension) + self.embed_query(text)
         return TokenVectors(offsets, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
@@ -52,6 +52,11 @@ class HashEmbedder:
 
     def count_tokens(self, text: str) -> int:
         return len(self.token_offsets(text))
+
+    def _word(self, token: str) -> Matrix:
+        if token not in self._words:
+            self._words[token] = self.embed_query(token)
+        return self._words[token]
 
     def _direction(self, word: str) -> Matrix:
         if word not in self._directions:

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +203,12 @@ def _no_other_models(name: str) -> Embedder:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:  # a journal of SQLite, gone since it was listed
-        return b""
+    """Return what was written to a file; those of an index are nearly all holes."""
+    pieces, end = [], 0
+    # The file may be a journal, gone since it was listed; behind the last byte is no more data.
+    with suppress(OSError), path.open("rb") as file:
+        while True:
+            start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            pieces.append(os.pread(file.fileno(), end - start, start))
+    return b"".join(pieces)

@@ -304,10 +304,10 @@ def test_deleted_text_leaves_a_large_index_a_while_later(
 
 
 def test_searches_do_not_bring_back_what_is_deleted_with_the_last_document(shelf: Shelf) -> None:
-    stop = threading.Event()
+    searching, stop = threading.Event(), threading.Event()
 
     def search_on() -> None:
-        while not stop.is_set():
+        while searching.wait(TIMEOUT_SECONDS) and not stop.is_set():
             with suppress(CollectionNotFoundError):
                 shelf.find("xyzzy")
 
@@ -315,9 +315,15 @@ def test_searches_do_not_bring_back_what_is_deleted_with_the_last_document(shelf
         searches = [threads.submit(search_on) for _ in range(3)]
         try:
             for number in range(4):
-                shelf.library.delete(shelf.add_and_wait("a.txt", f"The xyzzy text {number}.").id)
+                document = shelf.add_and_wait("a.txt", f"The xyzzy text {number}.")
+                searching.set()
+                time.sleep(0.05)
+                shelf.library.delete(document.id)
+                time.sleep(0.05)
+                searching.clear()
         finally:
             stop.set()
+            searching.set()
         for search in searches:
             search.result()
     assert list((shelf.home / "index").iterdir()) == []
