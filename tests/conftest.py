@@ -24,14 +24,15 @@ SLOW = (
     VLLM,
     "tests/ingest/test_crash.py",
     "tests/suffice/test_tune.py",
-    "tests/suffice/test_demo.py",
-    "tests/ingest/test_restart.py",
-    "tests/suffice/test_cli.py",
     "tests/ingest/test_reindexing.py",
-    "tests/ingest/parsers/test_hostile_files.py",
+    "tests/ingest/test_restart.py",
+    "tests/suffice/test_demo.py",
     "tests/suffice/test_session.py",
-    "tests/ingest/test_jobs.py",
     "tests/ingest/test_inspection.py",
+    "tests/ingest/test_jobs.py",
+    "tests/ingest/test_library.py",
+    "tests/retrieval/test_edge.py",
+    "tests/retrieval/test_index.py",
 )
 
 
