@@ -98,17 +98,16 @@ class EdgeStore:
                 return index
         # One that is analysed anew takes a minute to open, in which the others answer.
         with self._change(name):
-            if (index := self._indexes.get(name)) is None:
-                index = EdgeIndex(
-                    self._root / name, dimension or self._dimension, language or self._language
-                )
-                with self._lock:
-                    self._indexes[name] = index
-            return index
+            return self._load(name, dimension or self._dimension, language or self._language)
 
     def find(self, name: str) -> "EdgeIndex | None":
         """Return an index if there is one, see `IndexStore`."""
-        return self.open(name) if (self._root / name / STATE_FILE).exists() else None
+        with self._lock:
+            if (index := self._indexes.get(name)) is not None:
+                return index
+        with self._change(name):  # one that is just being dropped must not be made again
+            is_there = (self._root / name / STATE_FILE).exists()
+            return self._load(name, self._dimension, self._language) if is_there else None
 
     def names(self) -> set[str]:
         """Return the names of all folders, see `IndexStore`."""
@@ -137,6 +136,13 @@ class EdgeStore:
         for name in list(self._changing):
             with self._change(name):
                 self._close(name)
+
+    def _load(self, name: str, dimension: int, language: str) -> "EdgeIndex":
+        if (index := self._indexes.get(name)) is None:
+            index = EdgeIndex(self._root / name, dimension, language)
+            with self._lock:
+                self._indexes[name] = index
+        return index
 
     def _change(self, name: str) -> Lock:
         """Return what is held while an index is opened or closed."""

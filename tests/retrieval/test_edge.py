@@ -1,6 +1,7 @@
 """The embedded index on disk: nothing acknowledged is lost, nothing deleted stays."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -385,6 +386,27 @@ def test_an_index_of_the_first_format_answers_in_its_own_language(
     store.close()
     assert open_store().open("default").count() == 4
     assert folders(tmp_path) == ["2"]
+
+
+def test_an_index_that_is_just_being_dropped_is_not_found(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.open("default")
+    removing, remove = threading.Event(), shutil.rmtree
+
+    def remove_slowly(path: Path, ignore_errors: bool = False) -> None:
+        removing.set()
+        time.sleep(0.1)
+        remove(path, ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_slowly)
+    with ThreadPoolExecutor() as threads:
+        dropping = threads.submit(store.drop, "default")
+        assert removing.wait(10)
+        assert store.find("default") is None
+        dropping.result()
+    assert store.names() == set()
 
 
 def test_an_index_of_another_analyzer_is_analysed_anew_at_the_start(
