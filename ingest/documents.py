@@ -111,6 +111,7 @@ class Collection:
     """A collection with the fingerprints its chunks were made with.
 
     Attributes:
+        analyzer: language of the lexical index.
         is_filterable: whether all chunks carry the attributes of their documents.
         index_name: what its index is called in the index store.
     """

@@ -7,6 +7,7 @@ IngestError
 ├── UnreadableFileError      the file is damaged, locked or holds no text; `code` says which
 ├── DocumentNotFoundError    no document has this id
 ├── CollectionNotFoundError  nothing was ever ingested under this name
+├── LanguageMismatchError    the collection is in another language
 ├── QueueFullError           too many documents are waiting
 ├── DiskFullError            there is next to no room left on the disk
 ├── CatalogUnavailableError  the database of the catalog does not answer
@@ -58,6 +59,12 @@ class DocumentNotFoundError(IngestError):
 
 class CollectionNotFoundError(IngestError):
     """Nothing was ever ingested under this name."""
+
+
+class LanguageMismatchError(IngestError):
+    """The collection is in another language than a request names."""
+
+    param = "language"
 
 
 class QueueFullError(IngestError):

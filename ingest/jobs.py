@@ -146,9 +146,9 @@ class Jobs:
         enqueue(queued)
         return queued
 
-    def submit_reindexing(self, collection: Collection) -> Reindexing:
-        """Record that a collection is to be reindexed, and queue its job."""
-        reindexing = reindexings.begin(self._pipeline, collection)
+    def submit_reindexing(self, collection: Collection, language: str) -> Reindexing:
+        """Record that a collection is to be reindexed in a language, and queue its job."""
+        reindexing = reindexings.begin(self._pipeline, collection, language)
         enqueue_reindexing(reindexing)
         return reindexing
 

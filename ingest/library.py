@@ -23,6 +23,7 @@ from ingest.errors import (
     CollectionNotFoundError,
     DocumentNotFoundError,
     InvalidRequestError,
+    LanguageMismatchError,
     QueueFullError,
     UnreadableFileError,
 )
@@ -34,6 +35,7 @@ from ingest.texts import CanonicalText
 from retrieval.attributes import to_attributes
 from retrieval.embedding import Embedder
 from retrieval.index import ChunkIndex
+from retrieval.languages import Language
 
 # NUL, and lone halves of a surrogate pair.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -59,6 +61,8 @@ class Upload:
         external_id: the user's own id; None takes the file name.
         metadata: kept and returned with the document; None keeps what it has.
         password: opens an encrypted PDF.
+        language: of the collection, which gets it when this is its first file; None: whatever it
+            has, or the default.
     """
 
     filename: str
@@ -67,6 +71,7 @@ class Upload:
     external_id: str | None
     metadata: Mapping[str, Any] | None
     password: str | None = field(default=None, repr=False)
+    language: Language | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ class CollectionState:
     Attributes:
         collection: with its documents counted.
         num_chunks: chunks that answer now.
-        outdated: which of `embedder`, `chunker` and `analyzer` are not those of the settings.
+        outdated: which of `embedder` and `chunker` are not those of the settings.
         reindexing: the one under way, or the last one if it failed.
     """
 
@@ -119,6 +124,7 @@ class Library:
 
         Raises:
             InvalidRequestError: a malformed name, or metadata that filters cannot hold.
+            LanguageMismatchError: the collection is in another language.
             EmptyUploadError, UploadTooLargeError, UnsupportedTypeError: not a file we take.
             CollectionMismatchError: the embedder of the collection is not to be had any more.
             QueueFullError, DiskFullError: there is no room for another.
@@ -126,7 +132,7 @@ class Library:
         _check_names(upload)
         _check_metadata(upload.metadata or {})
         self.check_room()
-        self._check_embedder(upload.collection)
+        self._check_collection(upload.collection, upload.language)
         content = upload.content
         receiving = content if isinstance(content, Receiving) else self.begin()
         with closing(receiving):
@@ -216,25 +222,35 @@ class Library:
         """
         return self._collection(name)
 
-    def reindex(self, name: str, *, force: bool = False) -> tuple[CollectionState, bool]:
+    def reindex(
+        self, name: str, *, language: Language | None = None, force: bool = False
+    ) -> tuple[CollectionState, bool]:
         """Make a collection anew with the settings of today, if it was made with others.
 
         Args:
             name: of the collection.
-            force: also if nothing is outdated.
+            language: that it gets; None: it keeps its own.
+            force: also if nothing is outdated and the language stays.
 
         Returns:
             The collection, and whether it is being reindexed.
 
         Raises:
             CollectionNotFoundError: no document was ever uploaded to it.
+            LanguageMismatchError: it is being reindexed in another language.
         """
         with self._pipeline.change:
             collection = self._collection(name)
             reindexing = self._catalog.get_reindexing(name)
             is_open = reindexing is not None and reindexing.status.is_open
-            if not is_open and (force or self._pipeline.recipes.outdated(collection)):
-                self._jobs.submit_reindexing(collection)
+            if reindexing is not None and is_open:
+                _check_target(reindexing, language)
+            elif (
+                force
+                or language not in {None, collection.analyzer}
+                or self._pipeline.recipes.outdated(collection)
+            ):
+                self._jobs.submit_reindexing(collection, language or collection.analyzer)
                 is_open = True
         return next(one for one in self.collections() if one.collection.name == name), is_open
 
@@ -247,10 +263,10 @@ class Library:
         with self._pipeline.change:
             document = self.get(document_id)
             if document.status is Status.FAILED:
-                self._check_embedder(document.collection)
+                self._check_collection(document.collection)
                 return self._jobs.submit(replace(document, attempt=document.attempt + 1))
             if document.status is Status.PARTIAL:
-                self._check_embedder(document.collection)
+                self._check_collection(document.collection)
                 sharing = self._catalog.list_reading(document.revision, document.media_type)
                 self._pipeline.texts.delete(document.revision)
                 for one in sharing:
@@ -361,9 +377,9 @@ class Library:
         is_same = known and (known.revision, known.media_type) == (received.revision, media_type)
         if known and is_same and not self._needs_work(known):
             return self._set_metadata(known, upload.metadata), False
-        if self._check_embedder(upload.collection) is None:
-            current = self._pipeline.recipes.current
-            self._catalog.add_collection(current.describe(upload.collection, upload.collection))
+        if self._check_collection(upload.collection, upload.language) is None:
+            recipe = self._pipeline.recipes.in_language(upload.language)
+            self._catalog.add_collection(recipe.describe(upload.collection, upload.collection))
         self._pipeline.files.keep(received)
         now = datetime.now(UTC)
         document = Document(
@@ -425,12 +441,28 @@ class Library:
             )
         return collection
 
-    def _check_embedder(self, name: str) -> Collection | None:
+    def _check_collection(self, name: str, language: str | None = None) -> Collection | None:
         """Return a collection if there is one, and make sure that it can be filled."""
         collection = self._catalog.get_collection(name)
         if collection is not None:
             self._pipeline.recipes.of(collection)
+            if language not in {None, collection.analyzer}:
+                raise LanguageMismatchError(
+                    f"The language of collection {name!r} is {collection.analyzer}, not {language}."
+                    " Name no language, another collection, or change this one with `suffice "
+                    f"reindex {name} --language {language}`."
+                )
         return collection
+
+
+def _check_target(reindexing: Reindexing, language: str | None) -> None:
+    """Make sure that a reindexing under way is the one that is asked for."""
+    target = reindexing.target
+    if language not in {None, target.analyzer}:
+        raise LanguageMismatchError(
+            f"Collection {target.name!r} is just being reindexed in {target.analyzer}. Ask for "
+            f"{language} again when that is done."
+        )
 
 
 def _choose_metadata(upload: Upload, known: Document | None) -> Mapping[str, Any]:

@@ -1,11 +1,12 @@
 """What chunks are made with: embedder, chunker and analyzer. Every collection keeps its own.
 
-A collection goes on with the embedder and analyzer it was made with when the settings change, until
-it is reindexed. Only how its documents are cut follows the settings at once.
+A collection goes on with the embedder it was made with when the settings change, until it is
+reindexed; only how its documents are cut follows the settings at once. Its language is its own: the
+settings say what a new collection gets when nobody names one.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from ingest.chunker import Chunker
@@ -19,7 +20,11 @@ LoadEmbedder = Callable[[str], Embedder]
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the chunks of a collection are made with."""
+    """What the chunks of a collection are made with.
+
+    Attributes:
+        analyzer: language of the lexical index.
+    """
 
     embedder: Embedder
     chunker: Chunker
@@ -41,7 +46,7 @@ class Recipes:
     """The recipe of the settings, and those of collections that were made with other settings.
 
     Attributes:
-        current: what new collections are made with.
+        current: what new collections are made with, unless another language is named.
     """
 
     def __init__(
@@ -51,7 +56,7 @@ class Recipes:
 
         Args:
             settings: how texts are cut.
-            analyzer: of the lexical index.
+            analyzer: language of new collections.
             embedder: of the settings.
             load: loads another embedder by name, see `find_model`.
         """
@@ -61,6 +66,10 @@ class Recipes:
         self._loading = Lock()
         self.current = self._make(embedder, analyzer)
 
+    def in_language(self, language: str | None) -> Recipe:
+        """Return the recipe of the settings for texts of a language; None: that of the settings."""
+        return self.current if language is None else replace(self.current, analyzer=language)
+
     def of(self, collection: Collection) -> Recipe:
         """Return what a collection is made with; its embedder is loaded at the first need.
 
@@ -68,7 +77,7 @@ class Recipes:
             CollectionMismatchError: that embedder is not to be had any more.
         """
         if collection.embedder_fingerprint == self.current.embedder.fingerprint:
-            return self._make(self.current.embedder, collection.analyzer)
+            return self.in_language(collection.analyzer)
         embedder = self._embedder(collection.embedder)
         if isinstance(embedder, EmbedderUnavailableError):
             raise _mismatch(collection, f"which cannot be loaded: {embedder}") from embedder
@@ -77,12 +86,11 @@ class Recipes:
         return self._make(embedder, collection.analyzer)
 
     def outdated(self, collection: Collection) -> list[str]:
-        """Return which of `embedder`, `chunker` and `analyzer` are not those of the settings."""
-        wanted = self.current.describe(collection.name, collection.index_name)
+        """Return which of `embedder` and `chunker` are not those of the settings."""
+        wanted = self.current
         made = {
-            "embedder": collection.embedder_fingerprint == wanted.embedder_fingerprint,
-            "chunker": collection.chunker_fingerprint == wanted.chunker_fingerprint,
-            "analyzer": collection.analyzer == wanted.analyzer,
+            "embedder": collection.embedder_fingerprint == wanted.embedder.fingerprint,
+            "chunker": collection.chunker_fingerprint == wanted.chunker.fingerprint,
         }
         return [part for part, is_current in made.items() if not is_current]
 

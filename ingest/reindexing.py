@@ -1,5 +1,7 @@
 """Reindexing: a collection gets an index made with the settings of today, while the old answers.
 
+Its language is its own, unless another one is asked for.
+
 The new index is filled document by document from the canonical texts, and the catalog notes what is
 in it. Uploads, replacements and deletions go on meanwhile. When the new index holds exactly what
 answers, one transaction of the catalog lets it answer, and the old one is removed as soon as no
@@ -10,6 +12,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import numpy as np
 
 from ingest.catalog import Catalog
 from ingest.documents import (
@@ -26,6 +30,7 @@ from ingest.pipeline import EMBED_SLICE, Pipeline, ServiceStopping, SupersededEr
 from ingest.recipes import Recipe
 from ingest.texts import CanonicalText
 from retrieval.chunks import Chunk
+from retrieval.embedding import Matrix
 from retrieval.index import ChunkIndex, IndexStore
 
 # Chunks that may be made at the very end, while uploads and deletions wait. Doubled in each round,
@@ -36,12 +41,12 @@ GRACE_PERIOD_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
 
-def begin(pipeline: Pipeline, collection: Collection) -> Reindexing:
-    """Record that a collection is to be made anew with the settings of today."""
+def begin(pipeline: Pipeline, collection: Collection, language: str) -> Reindexing:
+    """Record that a collection is to be made anew in a language, with the settings of today."""
     index_name = collection.next_index_name
     pipeline.store.drop(index_name)
     reindexing = Reindexing(
-        target=pipeline.recipes.current.describe(collection.name, index_name),
+        target=pipeline.recipes.in_language(language).describe(collection.name, index_name),
         status=ReindexingStatus.QUEUED,
         spare_index=index_name,
         started_at=datetime.now(UTC),
@@ -63,18 +68,30 @@ def orphaned_indexes(catalog: Catalog, store: IndexStore) -> set[str]:
 
 
 def settle(pipeline: Pipeline) -> list[Reindexing]:
-    """Return what a new start goes on with; what was meant for other settings is dropped."""
+    """Return what a new start goes on with.
+
+    What was meant for other settings is dropped, but begun anew where a language was asked for.
+    """
     going_on = []
     for reindexing in pipeline.catalog.list_reindexings():
         is_new = reindexing.status in {ReindexingStatus.QUEUED, ReindexingStatus.RUNNING}
         if is_new and pipeline.recipes.outdated(reindexing.target):
-            pipeline.store.drop(reindexing.target.index_name)
-            pipeline.catalog.delete_reindexing(reindexing.target.name)
+            going_on += _begin_anew(pipeline, reindexing)
         elif reindexing.status.is_open:
             going_on.append(reindexing)
     for name in orphaned_indexes(pipeline.catalog, pipeline.store):
         pipeline.store.drop(name)
     return going_on
+
+
+def _begin_anew(pipeline: Pipeline, reindexing: Reindexing) -> list[Reindexing]:
+    target = reindexing.target
+    collection = pipeline.catalog.get_collection(target.name)
+    if collection is not None and collection.analyzer != target.analyzer:
+        return [begin(pipeline, collection, target.analyzer)]
+    pipeline.store.drop(target.index_name)
+    pipeline.catalog.delete_reindexing(target.name)
+    return []
 
 
 def fail(pipeline: Pipeline, name: str, job_id: str, reason: str) -> bool:
@@ -182,7 +199,7 @@ class _Going:
     @property
     def _recipe(self) -> Recipe:
         # The target's, for `settle` drops what was meant for other settings.
-        return self.pipeline.recipes.current
+        return self.pipeline.recipes.in_language(self.now().target.analyzer)
 
     def _add(self, document: Document) -> None:
         """Put the answering revision of a document in, unless it is replaced or deleted."""
@@ -203,10 +220,27 @@ class _Going:
                 self._index().delete(document.id)
 
     def _add_slice(self, document: Document, chunks: Sequence[Chunk]) -> None:
-        vectors = self._recipe.embedder.embed_passages([chunk.passage for chunk in chunks])
+        vectors = self._known_vectors(chunks)
+        if vectors is None:
+            vectors = self._recipe.embedder.embed_passages([chunk.passage for chunk in chunks])
         with self.pipeline.change:  # what was deleted meanwhile must not come back
             current = self._check(document)
             self._index().upsert(chunks, vectors, current.attributes)
+
+    def _known_vectors(self, chunks: Sequence[Chunk]) -> Matrix | None:
+        """Return the vectors of the old index if only the language changes, and it has them all."""
+        with self.pipeline.change:
+            target, collection = self.now().target, self.pipeline.catalog.get_collection(self.name)
+            if collection is None or collection.analyzer == target.analyzer:
+                return None
+            if collection.embedder_fingerprint != target.embedder_fingerprint:
+                return None
+            old = self.pipeline.open_index(collection)
+            wanted = {chunk.chunk_id: chunk for chunk in chunks}
+            if old.fetch(wanted) != wanted:  # another parser or chunker made them
+                return None
+            vectors = old.vectors(wanted)
+        return np.stack([vectors[chunk_id] for chunk_id in wanted])
 
     def _check(self, document: Document) -> Document:
         """Return a document as it is now, if it still answers with the same revision."""
@@ -227,7 +261,8 @@ class _Going:
             raise UnreadableFileError(
                 "missing" if gone else error.code,  # type: ignore[union-attr]
                 f"{document.filename} ({document.id}) cannot be read any more: {reason} Upload it "
-                f"again or delete it, then run `suffice reindex {self.name}` again.",
+                f"again or delete it, then run `suffice reindex {self.name} --language "
+                f"{self.now().target.analyzer}` again.",
             ) from error
         return self._recipe.chunker.split(document.id, revision, text)
 

@@ -162,6 +162,10 @@ class RankBM25Index:
         """Count chunks by document and revision, see `ChunkIndex`."""
         return self._index.contents()
 
+    def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
+        """Return vectors by id, see `ChunkIndex`."""
+        return self._index.vectors(chunk_ids)
+
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
         return self._index.tokens()

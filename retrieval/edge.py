@@ -279,6 +279,12 @@ class EdgeIndex:
         payloads = (payload for _, payload in self._scroll("document_id", "revision"))
         return dict(Counter((one["document_id"], one["revision"]) for one in payloads))
 
+    def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
+        """Return vectors by id, see `ChunkIndex`."""
+        with self._engine():
+            records = self._shard.retrieve(list(chunk_ids), False, True)
+        return {str(record.id): _vector(record) for record in records}
+
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
         return ((chunk_id, payload[TOKENS].split()) for chunk_id, payload in self._scroll(TOKENS))
@@ -535,8 +541,12 @@ class _State:
 
 
 def _to_point(record: edge.Record) -> Point:
+    return Point(str(record.id), _vector(record), record.payload or {})
+
+
+def _vector(record: edge.Record) -> Matrix:
     vectors: Any = record.vector
-    return Point(str(record.id), np.asarray(vectors[VECTOR], np.float32), record.payload or {})
+    return np.asarray(vectors[VECTOR], np.float32)
 
 
 def _to_filter(where: Filter) -> edge.Filter:

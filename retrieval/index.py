@@ -119,6 +119,9 @@ class ChunkIndex(SearchableIndex, Protocol):
     def contents(self) -> dict[tuple[str, str], int]:
         """Return how many chunks there are of each (document id, revision)."""
 
+    def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
+        """Return the vectors, (dimension,) float32, of chunks by id; what is gone is left out."""
+
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield id and tokens of every chunk."""
 

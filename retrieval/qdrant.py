@@ -335,6 +335,16 @@ class QdrantIndex:
         for records in _scroll(self._client, self._collection, TOKENS):
             yield from ((str(r.id), (r.payload or {})[TOKENS].split()) for r in records)
 
+    def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
+        """Return vectors by id, see `ChunkIndex`."""
+        ids = list(chunk_ids)
+        records = answer(
+            lambda: self._client.retrieve(
+                self._collection, ids, with_payload=False, with_vectors=True
+            )
+        )
+        return {str(record.id): _vector(record) for record in records}
+
     def points(self) -> Iterator[list[Point]]:
         """Yield all points, see `retrieval.migration`."""
         for records in _scroll(self._client, self._collection, with_vectors=True):
@@ -423,8 +433,12 @@ def _create_payload_index(client: QdrantClient, collection: str, field: str, sch
 
 
 def _to_point(record: models.Record) -> Point:
+    return Point(str(record.id), _vector(record), record.payload or {})
+
+
+def _vector(record: models.Record) -> Matrix:
     vectors: Any = record.vector
-    return Point(str(record.id), np.asarray(vectors[VECTOR], np.float32), record.payload or {})
+    return np.asarray(vectors[VECTOR], np.float32)
 
 
 def _to_filter(where: Filter) -> models.Filter:

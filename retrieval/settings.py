@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from retrieval.languages import Language
 from retrieval.profiles import RetrievalProfile
 
 # The value of RETRIEVAL_RERANKER that names no model.
@@ -16,45 +17,6 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Quantization = Literal["none", "scalar"]
 
 Lexical = Literal["engine", "rank_bm25"]
-
-# All of Snowball's; scripts without spaces are searched in every one of them.
-Language = Literal[
-    "none",
-    "arabic",
-    "armenian",
-    "basque",
-    "catalan",
-    "czech",
-    "danish",
-    "dutch",
-    "english",
-    "esperanto",
-    "estonian",
-    "finnish",
-    "french",
-    "german",
-    "greek",
-    "hindi",
-    "hungarian",
-    "indonesian",
-    "irish",
-    "italian",
-    "lithuanian",
-    "nepali",
-    "norwegian",
-    "persian",
-    "polish",
-    "portuguese",
-    "romanian",
-    "russian",
-    "serbian",
-    "sesotho",
-    "spanish",
-    "swedish",
-    "tamil",
-    "turkish",
-    "yiddish",
-]
 
 
 class RetrievalSettings(BaseSettings):
@@ -84,7 +46,7 @@ class RetrievalSettings(BaseSettings):
     )
     language: Language = Field(
         default="english",
-        description="Stemmer and stop words of the lexical index; none switches both off.",
+        description="Language of new collections: stemmer and stop words; none switches both off.",
     )
     lexical: Lexical = Field(
         default="engine",

@@ -166,6 +166,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
     retrieval_errors.InvalidFilterError: (400, "invalid_request_error", "invalid_value"),
     ingest_errors.InvalidRequestError: (400, "invalid_request_error", "invalid_value"),
+    ingest_errors.LanguageMismatchError: (400, "invalid_request_error", "language_mismatch"),
     ingest_errors.EmptyUploadError: (400, "invalid_request_error", "empty_file"),
     UnauthorizedError: (401, "authentication_error", "invalid_api_key"),
     BudgetTooSmallError: (402, "budget_error", "budget_too_small"),

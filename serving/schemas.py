@@ -21,6 +21,7 @@ from ingest.library import CollectionState
 from retrieval.chunks import Chunk, Hit
 from retrieval.explanation import Explanation
 from retrieval.filters import Filter, parse_filter
+from retrieval.languages import Language
 from retrieval.profiles import MAX_TOP_K, Mode
 from serving.alarms import Alarm
 from serving.keys import KeyLimits, Scope
@@ -72,6 +73,12 @@ class ServedProfile(Request):
     """Body of PUT /v1/collections/{name}/profile."""
 
     profile: str
+
+
+class ReindexRequest(Request):
+    """Body of POST /v1/collections/{name}/reindex, which may be left out."""
+
+    language: Language | None = None
 
 
 class TextPart(BaseModel):
@@ -260,6 +267,7 @@ class ReindexingView(BaseModel):
     """How far a reindexing got."""
 
     status: ReindexingStatus
+    language: str
     num_documents: int
     num_chunks: int
     started_at: datetime
@@ -270,6 +278,7 @@ class ReindexingView(BaseModel):
         """Show a reindexing."""
         return cls(
             status=reindexing.status,
+            language=reindexing.target.analyzer,
             num_documents=reindexing.num_done,
             num_chunks=reindexing.num_chunks,
             started_at=reindexing.started_at,
@@ -284,6 +293,7 @@ class CollectionView(BaseModel):
     num_documents: int
     num_chunks: int
     embedder: str
+    language: str
     fingerprints: dict[str, str]
     outdated: list[str]
     reindexing: ReindexingView | None
@@ -299,6 +309,7 @@ class CollectionView(BaseModel):
             num_documents=collection.num_documents,
             num_chunks=state.num_chunks,
             embedder=collection.embedder,
+            language=collection.analyzer,
             fingerprints={
                 "embedder": collection.embedder_fingerprint,
                 "chunker": collection.chunker_fingerprint,

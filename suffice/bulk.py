@@ -124,6 +124,7 @@ class BulkIngestion:
         client: Client,
         collection: str,
         *,
+        language: str | None = None,
         password: str | None = None,
         retry_failed: bool = False,
     ) -> None:
@@ -132,11 +133,14 @@ class BulkIngestion:
         Args:
             client: of the service.
             collection: where to.
+            language: that the collection gets if it is new; if it is in another one, nothing is
+                sent. None: any.
             password: opens encrypted PDFs; those that failed without it are sent again.
             retry_failed: queue unchanged files again whose documents failed or are partial.
         """
         self._client = client
         self._collection = collection
+        self._language = language
         self._password = password
         self._retry_failed = retry_failed
         self._known: dict[str, dict[str, Any]] | None = None
@@ -158,12 +162,14 @@ class BulkIngestion:
             self._collection,
             files,
             show,
+            language=self._language,
             password=self._password,
             retry_failed=self._retry_failed,
         )
         is_interrupted = False
         try:
             if self._known is None:
+                run.check_language()
                 self._known = run.list_known()
             run.start(self._known)
             run.follow()
@@ -199,6 +205,7 @@ class _Run:
         files: Sequence[File],
         show: Callable[[BulkProgress], None],
         *,
+        language: str | None,
         password: str | None,
         retry_failed: bool,
     ) -> None:
@@ -207,6 +214,7 @@ class _Run:
         self._collection = collection
         self._files = files
         self._show = show
+        self._language = language
         self._password = password
         self._retry_failed = retry_failed
         self._known: dict[str, dict[str, Any]] = {}  # by external id
@@ -220,6 +228,24 @@ class _Run:
         self._outcomes: dict[str, Outcome] = {}  # by external id, as are the others
         self._pending: dict[str, Outcome] = {}
         self._progress = BulkProgress(len(files))
+
+    def check_language(self) -> None:
+        """Make sure that the collection, if there is one, has the language that is asked for.
+
+        The service does so for each upload; unchanged files would not come so far.
+
+        Raises:
+            SufficeError: it has another one.
+        """
+        if self._language is None:
+            return
+        for state in self._patience.call(self._client.collections):
+            if state["name"] == self._collection and state["language"] != self._language:
+                raise SufficeError(
+                    f"The language of collection {self._collection!r} is {state['language']}, not "
+                    f"{self._language}. Leave --language out, or change the collection with "
+                    f"`suffice reindex {self._collection} --language {self._language}`."
+                )
 
     def list_known(self) -> dict[str, dict[str, Any]]:
         """Return the documents of the collection by external id."""
@@ -300,7 +326,9 @@ class _Run:
         if known is None or known["revision"] != revision or self._lacked_password(known):
             self._wait_for_room()
             upload = partial(self._client.upload, file.path, self._collection, file.external_id)
-            send = partial(upload, revision=revision, password=self._password)
+            send = partial(
+                upload, revision=revision, password=self._password, language=self._language
+            )
             return Outcome(file, self._patience.call(send))
         if known["status"] in {"failed", "partial"} and self._retry_failed:
             self._wait_for_room()

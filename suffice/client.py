@@ -64,6 +64,7 @@ class Client:
         metadata: dict[str, Any] | None = None,
         revision: str | None = None,
         password: str | None = None,
+        language: str | None = None,
     ) -> dict[str, Any]:
         """Upload a file; return its document.
 
@@ -74,6 +75,7 @@ class Client:
             metadata: kept and returned with the document; None keeps what it has.
             revision: SHA-256 that the bytes must have, in hex; None takes any.
             password: opens an encrypted PDF.
+            language: that a new collection gets, and another one must have; None: any.
 
         Raises:
             FileChangedError: the bytes have another SHA-256; nothing was accepted.
@@ -88,6 +90,8 @@ class Client:
             fields["external_id"] = external_id
         if password is not None:
             fields["password"] = password
+        if language is not None:
+            fields["language"] = language
         with _open(path, revision) as file:
             answer = self._call(
                 "POST", "/v1/documents", data=fields, files={"file": (filename, file)}
@@ -129,15 +133,19 @@ class Client:
         found: list[dict[str, Any]] = self._call("GET", "/v1/collections")["collections"]
         return found
 
-    def reindex(self, collection: str, *, force: bool = False) -> dict[str, Any]:
+    def reindex(
+        self, collection: str, *, language: str | None = None, force: bool = False
+    ) -> dict[str, Any]:
         """Make a collection anew with the settings of the service; return the collection.
 
         Args:
             collection: its name.
-            force: also if nothing of it is outdated.
+            language: that it gets; None: it keeps its own.
+            force: also if nothing of it is outdated and the language stays.
         """
         path = f"/v1/collections/{quote(collection, safe='')}/reindex"
-        return self._call("POST", path, params={"force": force})
+        body = _given({"language": language})
+        return self._call("POST", path, params={"force": force}, json=body)
 
     def text(self, document_id: str) -> str:
         """Return the canonical text of a document."""

@@ -15,12 +15,15 @@ from suffice.patience import Patience
 POLL_SECONDS = 0.5
 
 
-def reindex(client: Client, names: Sequence[str], *, force: bool = False) -> list[dict[str, Any]]:
+def reindex(
+    client: Client, names: Sequence[str], *, language: str | None = None, force: bool = False
+) -> list[dict[str, Any]]:
     """Reindex collections and wait; return these collections as they are then.
 
     Args:
         client: of the service.
         names: collections; none: all.
+        language: that they get; None: each keeps its own.
         force: also those of which nothing is outdated.
 
     Raises:
@@ -29,7 +32,7 @@ def reindex(client: Client, names: Sequence[str], *, force: bool = False) -> lis
     patience = Patience()
     wanted = list(names) or [state["name"] for state in patience.call(client.collections)]
     for name in wanted:
-        patience.call(partial(client.reindex, name, force=force))
+        patience.call(partial(client.reindex, name, language=language, force=force))
     with ReindexingBars() as bars:
         while True:
             states = [s for s in patience.call(client.collections) if s["name"] in wanted]

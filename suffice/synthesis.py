@@ -68,9 +68,9 @@ def synthesize(client: Client, home: Home, order: Order, progress: Progress) -> 
         ModelUnavailableError, ModelFailedError: the model cannot be reached at all.
     """
     settings = RetrievalSettings()
-    snapshot = read_collection(client, order.collection, progress).snapshot
-    sources = (Source(one.name, one.revision, one.text) for one in snapshot.documents)
-    corpus = Corpus(sources, settings.language)
+    served = read_collection(client, order.collection, progress)
+    sources = (Source(one.name, one.revision, one.text) for one in served.snapshot.documents)
+    corpus = Corpus(sources, served.fingerprints["analyzer"])
     made = asyncio.run(_make(corpus, home, order, _load_embedder(settings), progress))
     write_questions(order.output, made.questions)
     return made

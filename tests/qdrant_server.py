@@ -218,7 +218,9 @@ class _Points(points_service_pb2_grpc.PointsServicer):
     def Get(self, request: Any, context: Any) -> Any:
         ids = [GrpcToRest.convert_point_id(one) for one in request.ids]
         with self._state.lock:
-            records = self._engine.retrieve(request.collection_name, ids)
+            records = self._engine.retrieve(
+                request.collection_name, ids, with_vectors=request.with_vectors.enable
+            )
         return wire.GetResponse(result=[RestToGrpc.convert_record(record) for record in records])
 
     def Scroll(self, request: Any, context: Any) -> Any:

@@ -3,18 +3,20 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, Response, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from pydantic_core import from_json
 
 from ingest.documents import Status
 from ingest.errors import DocumentNotFoundError
 from ingest.library import CollectionState, Upload
+from retrieval.languages import Language
 from serving.errors import InvalidRequestError
 from serving.routes.dependencies import CurrentCaller, KnownDocument, RunningService
-from serving.schemas import CollectionView, DocumentView, ServedProfile
+from serving.schemas import CollectionView, DocumentView, ReindexRequest, ServedProfile
 from serving.service import Service
 from serving.uploads import IncomingFile, UploadRoute
 
@@ -23,19 +25,27 @@ uploads = APIRouter(route_class=UploadRoute)
 EVENT_INTERVAL_SECONDS = 0.3
 
 
+@dataclass(frozen=True, slots=True)
+class UploadFields:
+    """What the form of an upload says of its files."""
+
+    collection: Annotated[str, Form()] = "default"
+    external_id: Annotated[str | None, Form()] = None
+    metadata: Annotated[str | None, Form()] = None
+    password: Annotated[str | None, Form()] = None
+    language: Annotated[Language | None, Form()] = None
+
+
 @uploads.post("/v1/documents")
 def upload(
     service: RunningService,
     caller: CurrentCaller,
     file: Annotated[list[UploadFile], File()],
-    collection: Annotated[str, Form()] = "default",
-    external_id: Annotated[str | None, Form()] = None,
-    metadata: Annotated[str | None, Form()] = None,
-    password: Annotated[str | None, Form()] = None,
+    fields: Annotated[UploadFields, Depends()],
 ) -> JSONResponse:
     """Accept files: 202 when one of them is queued, 200 when all are known already."""
-    caller.check_collection(collection)
-    if external_id is not None and len(file) > 1:
+    caller.check_collection(fields.collection)
+    if fields.external_id is not None and len(file) > 1:
         raise InvalidRequestError("external_id names one document; send one file.", "external_id")
     names = [part.filename for part in file]
     if repeated := next((name for name in names if names.count(name) > 1), None):
@@ -44,13 +54,20 @@ def upload(
             "each with an external_id of its own.",
             "file",
         )
-    parsed = None if metadata is None else _parse_metadata(metadata)
+    metadata = None if fields.metadata is None else _parse_metadata(fields.metadata)
     views, is_any_new = [], False
     for part in file:
         if not isinstance(part.file, IncomingFile):
             raise TypeError("the route of uploads has lost its class")
-        content = part.file.receiving
-        added = Upload(part.filename or "", content, collection, external_id, parsed, password)
+        added = Upload(
+            filename=part.filename or "",
+            content=part.file.receiving,
+            collection=fields.collection,
+            external_id=fields.external_id,
+            metadata=metadata,
+            password=fields.password,
+            language=fields.language,
+        )
         document, is_new = service.library.add(added)
         views.append(DocumentView.of(document).model_dump(mode="json"))
         is_any_new = is_any_new or is_new
@@ -190,12 +207,14 @@ def reindex(
     service: RunningService,
     caller: CurrentCaller,
     response: Response,
+    request: ReindexRequest | None = None,
     *,
     force: bool = False,
 ) -> CollectionView:
     """Make a collection anew with the settings of today: 202, or 200 if nothing is outdated."""
     caller.check_collection(name)
-    state, is_reindexed = service.library.reindex(name, force=force)
+    language = request.language if request else None
+    state, is_reindexed = service.library.reindex(name, language=language, force=force)
     response.status_code = 202 if is_reindexed else 200
     return _show(state, service)
 

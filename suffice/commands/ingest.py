@@ -6,12 +6,16 @@ from typing import Annotated
 
 import typer
 
+from retrieval.languages import Language
 from suffice.options import Collection, Json, Url, print_json, service
 
 
 def ingest(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="Files and folders.")],
     collection: Collection = "default",
+    language: Annotated[
+        Language | None, typer.Option(help="Language of the collection, if it is new.")
+    ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with what is added or changed, until Ctrl-C.")
     ] = False,
@@ -46,7 +50,13 @@ def ingest(
     report = BulkReport((), 0, 0.0)
     if listing.files or follower:
         with service(url) as client:
-            bulk = BulkIngestion(client, collection, password=password, retry_failed=retry_failed)
+            bulk = BulkIngestion(
+                client,
+                collection,
+                language=language,
+                password=password,
+                retry_failed=retry_failed,
+            )
             with output.BulkBars() as bars:
                 report = bulk.run(listing.files, bars.show)
             if follower and not report.is_early:

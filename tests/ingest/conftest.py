@@ -18,9 +18,10 @@ from ingest.settings import IngestSettings
 from retrieval.embedding import Embedder, Matrix
 from retrieval.errors import EmbedderUnavailableError
 from retrieval.index import ChunkIndex
+from retrieval.languages import Language
 from retrieval.profiles import Mode, RetrievalProfile
 from retrieval.search import Searcher
-from retrieval.settings import Language, RetrievalSettings
+from retrieval.settings import RetrievalSettings
 from serving.service import Service, Settings, open_service
 from serving.settings import ServingSettings
 from tests.fakes import HashEmbedder
@@ -61,8 +62,14 @@ class Shelf:
         self.home = home
         self._searcher = searcher
 
-    def add(self, name: str, content: bytes | str, collection: str = "default") -> Document:
-        return self.upload(name, content, collection)[0]
+    def add(
+        self,
+        name: str,
+        content: bytes | str,
+        collection: str = "default",
+        language: Language | None = None,
+    ) -> Document:
+        return self.upload(name, content, collection, language=language)[0]
 
     def upload(
         self,
@@ -70,14 +77,20 @@ class Shelf:
         content: bytes | str,
         collection: str = "default",
         external_id: str | None = None,
+        language: Language | None = None,
     ) -> tuple[Document, bool]:
         data = content.encode() if isinstance(content, str) else content
-        return self.library.add(Upload(name, [data], collection, external_id, {}))
+        upload = Upload(name, [data], collection, external_id, {}, language=language)
+        return self.library.add(upload)
 
     def add_and_wait(
-        self, name: str, content: bytes | str, collection: str = "default"
+        self,
+        name: str,
+        content: bytes | str,
+        collection: str = "default",
+        language: Language | None = None,
     ) -> Document:
-        return self.wait(self.add(name, content, collection))
+        return self.wait(self.add(name, content, collection, language))
 
     def wait(self, document: Document) -> Document:
         """Wait for the job to end and to tidy up."""

@@ -20,11 +20,13 @@ from ingest.errors import (
     DocumentNotFoundError,
     EmptyUploadError,
     InvalidRequestError,
+    LanguageMismatchError,
     UnsupportedTypeError,
     UploadTooLargeError,
 )
 from ingest.library import Upload
 from retrieval.filters import parse_filter
+from retrieval.languages import Language
 from tests.fakes import GatedEmbedder
 from tests.ingest.conftest import (
     LONG,
@@ -397,6 +399,59 @@ def test_collections_are_apart(shelf: Shelf) -> None:
     assert (shelf.find("xyzzy", "one"), shelf.find("xyzzy", "two")) == (["a.txt"], [])
     collections = [state.collection for state in shelf.library.collections()]
     assert [(one.name, one.num_documents) for one in collections] == [("one", 1), ("two", 1)]
+
+
+def test_collections_of_two_languages_stand_side_by_side(shelf: Shelf) -> None:
+    german, english = "Die Kündigungsfristen.", "The notice periods."
+    shelf.add_and_wait("fristen.txt", german, "recht", "german")
+    shelf.add_and_wait("notice.txt", english, "recht")
+    shelf.add_and_wait("fristen.txt", german, "law")
+    shelf.add_and_wait("notice.txt", english, "law")
+    assert shelf.find("Kündigungsfrist", "recht") == ["fristen.txt"]
+    assert shelf.find("Kündigungsfrist", "law") == []
+    assert shelf.find("noticing", "law") == ["notice.txt"]
+    assert shelf.find("noticing", "recht") == []
+
+
+def test_another_language_than_the_collections_is_refused_and_leaves_nothing(shelf: Shelf) -> None:
+    shelf.add_and_wait("a.txt", "The xyzzy text.", language="german")
+    says = "is german, not french.*suffice reindex default --language french"
+    for content in ("The plugh text.", "The xyzzy text."):
+        with pytest.raises(LanguageMismatchError, match=says):
+            shelf.add("a.txt", content, language="french")
+    assert shelf.files_with("plugh") == []
+    assert shelf.find("xyzzy") == ["a.txt"]
+    shelf.add_and_wait("a.txt", "The plugh text.", language="german")
+    assert shelf.find("plugh") == ["a.txt"]
+
+
+def test_a_collection_that_is_gone_can_come_back_in_another_language(shelf: Shelf) -> None:
+    shelf.library.delete(shelf.add_and_wait("a.txt", "xyzzy", language="german").id)
+    shelf.add_and_wait("a.txt", "xyzzy", language="french")
+    assert shelf.state().collection.analyzer == "french"
+
+
+def test_of_two_languages_at_the_same_time_one_is_taken_and_the_other_refused(
+    shelf: Shelf,
+) -> None:
+    together = threading.Barrier(8)
+    languages: list[Language] = ["german", "french"] * 4
+
+    def add(number: int) -> str | None:
+        together.wait()
+        try:
+            shelf.add(f"{number}.txt", f"The {number} text.", language=languages[number])
+        except LanguageMismatchError:
+            return None
+        return languages[number]
+
+    with ThreadPoolExecutor(8) as threads:
+        taken = list(threads.map(add, range(8)))
+    language = shelf.state().collection.analyzer
+    assert [one for one in taken if one] == [language] * 4
+    for document in shelf.library.list_documents(None, None, None, 10):
+        assert languages[int(document.filename[0])] == language
+        assert shelf.wait(document).status is Status.SEARCHABLE
 
 
 def test_bad_names_are_refused(shelf: Shelf) -> None:

@@ -43,7 +43,16 @@ def test_outdated_parts_are_named_without_loading_a_model() -> None:
     collection = collection_of(
         recipes, embedder_fingerprint="other", chunker_fingerprint="other", analyzer="german"
     )
-    assert recipes.outdated(collection) == ["embedder", "chunker", "analyzer"]
+    assert recipes.outdated(collection) == ["embedder", "chunker"]
+
+
+def test_the_language_of_the_settings_is_that_of_new_collections_without_one_of_their_own() -> None:
+    recipes = make_recipes(not_asked)
+    assert recipes.in_language(None).analyzer == "english"
+    assert recipes.in_language("german").describe("laws", "laws").analyzer == "german"
+    german = collection_of(recipes, analyzer="german")
+    assert recipes.of(german).analyzer == "german"
+    assert recipes.outdated(german) == []
 
 
 def test_a_collection_keeps_its_embedder_and_analyzer_but_not_its_chunk_size() -> None:

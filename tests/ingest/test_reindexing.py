@@ -2,14 +2,15 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ingest.documents import Collection, Document, ReindexingStatus, Status
-from ingest.errors import CollectionNotFoundError
+from ingest.errors import CollectionNotFoundError, LanguageMismatchError
 from ingest.library import CollectionState, Upload
-from retrieval.embedding import Embedder
+from retrieval.embedding import Embedder, Matrix
 from retrieval.errors import EmbedderUnavailableError
 from retrieval.filters import parse_filter
 from tests.fakes import GatedEmbedder, HashEmbedder
@@ -111,13 +112,14 @@ def test_a_collection_gets_the_settings_of_today(
     embedder = HashEmbedder()
     load = {"load": load_old} if has_old else {}
     with open_shelf(embedder, chunk_tokens=40, language="german", **load) as shelf:
-        assert shelf.state().outdated == ["embedder", "chunker", "analyzer"]
+        assert shelf.state().outdated == ["embedder", "chunker"]
         state, is_reindexed = shelf.library.reindex("default")
         assert is_reindexed
         assert state.reindexing is not None
         state = wait(shelf)
         assert (state.outdated, state.reindexing) == ([], None)
         assert state.collection.embedder == "hash-embedder"
+        assert state.collection.analyzer == "english"
         assert state.num_chunks > made_by_old.searchable_chunks
         assert shelf.find("thing29") == ["a.txt"]
         assert_answers_from_current(shelf, embedder)
@@ -353,3 +355,108 @@ def test_metadata_goes_along_also_when_it_changes_meanwhile(
             where = parse_filter({"type": "eq", "key": "year", "value": year})
             chunks = index.fetch(index.rank_lexical("xyzzy", 99, where=where)).values()
             assert {shelf.library.get(one.document_id).filename for one in chunks} == names
+
+
+# ---- another language
+
+GERMAN = "Die Kündigungsfristen der Verträge."
+
+
+class CountingEmbedder(HashEmbedder):
+    """Counts the passages that it embeds."""
+
+    num_passages = 0
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        self.num_passages += len(texts)
+        return super().embed_passages(texts)
+
+
+@pytest.mark.usefixtures("no_errors_in_the_log")
+def test_a_collection_gets_another_language_and_nothing_is_embedded_or_parsed(
+    open_shelf: OpenShelf,
+) -> None:
+    embedder = CountingEmbedder()
+    with open_shelf(embedder) as shelf:
+        shelf.add_and_wait("fristen.txt", GERMAN)
+        shelf.add_and_wait("a.txt", TEXT)
+        assert shelf.find("Kündigungsfrist") == []
+        num_passages = embedder.num_passages
+        for path in (shelf.home / "files").glob("*/*"):  # who parsed again would miss them
+            path.unlink()
+        state, is_reindexed = shelf.library.reindex("default", language="german")
+        assert is_reindexed
+        assert state.reindexing
+        assert state.reindexing.target.analyzer == "german"
+        state = wait(shelf)
+        assert (state.collection.analyzer, state.outdated) == ("german", [])
+        assert embedder.num_passages == num_passages
+        assert shelf.find("Kündigungsfrist") == ["fristen.txt"]
+        assert_answers_from_current(shelf, embedder)
+        assert shelf.library.reindex("default", language="german") == (state, False)
+        assert shelf.library.reindex("default") == (state, False)
+        shelf.add_and_wait("neu.txt", "Der Vertrag.")
+        assert shelf.find("Verträge") == ["fristen.txt", "neu.txt"]
+
+
+def test_vectors_of_another_model_are_not_taken_along(
+    open_shelf: OpenShelf, made_by_old: Document
+) -> None:
+    embedder = HashEmbedder("new-model", "new-1", dimension=OLD.dimension)
+    with open_shelf(embedder, load=load_old) as shelf:
+        shelf.library.reindex("default", language="german")
+        assert wait(shelf).outdated == []
+        assert_answers_from_current(shelf, embedder)
+
+
+def test_chunks_of_another_size_are_embedded(open_shelf: OpenShelf, made_by_old: Document) -> None:
+    with open_shelf(OLD, chunk_tokens=40) as shelf:
+        shelf.library.reindex("default", language="german")
+        state = wait(shelf)
+        assert (state.collection.analyzer, state.outdated) == ("german", [])
+        assert state.num_chunks > made_by_old.searchable_chunks
+        assert_answers_from_current(shelf, OLD)
+
+
+@pytest.mark.usefixtures("made_by_old")
+def test_only_one_language_at_a_time(open_shelf: OpenShelf) -> None:
+    embedder = OtherGatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder, load=load_old) as shelf:
+        begun, _ = shelf.library.reindex("default", language="german")
+        for language in (None, "german"):
+            again, is_reindexed = shelf.library.reindex("default", language=language)
+            assert is_reindexed
+            assert again.reindexing
+            assert begun.reindexing
+            assert again.reindexing.started_at == begun.reindexing.started_at
+        with pytest.raises(LanguageMismatchError, match=r"reindexed in german\. Ask for french"):
+            shelf.library.reindex("default", language="french")
+        embedder.gate.set()
+        assert wait(shelf).collection.analyzer == "german"
+
+
+@pytest.fixture
+def broken_off_in_german(open_shelf: OpenShelf, made_by_old: Document) -> Document:
+    """A reindexing in another language, and by another model, that a stop broke off."""
+    embedder = OtherGatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder, load=load_old) as shelf:
+        shelf.add_and_wait("fristen.txt", GERMAN)
+        shelf.library.reindex("default", language="german")
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
+        shelf.library._pipeline.stopping.set()
+        embedder.gate.set()
+    return made_by_old
+
+
+@pytest.mark.usefixtures("no_errors_in_the_log", "broken_off_in_german")
+@pytest.mark.parametrize("is_same", [True, False], ids=["same-settings", "other-settings"])
+def test_what_was_broken_off_still_knows_its_language(open_shelf: OpenShelf, is_same: bool) -> None:
+    embedder = OtherGatedEmbedder() if is_same else OLD
+    with open_shelf(embedder, load=load_old) as shelf:
+        state = wait(shelf)
+        assert (state.collection.analyzer, state.outdated) == ("german", [])
+        assert shelf.find("Kündigungsfrist") == ["fristen.txt"]
+        assert_answers_from_current(shelf, embedder)
+        assert indexes(shelf.home) == ["default~2"]

@@ -247,14 +247,17 @@ def test_a_queued_job_is_not_run_with_another_embedder(
     caplog.clear()
 
 
-def test_an_index_of_another_language_goes_on_with_its_own(open_shelf: OpenShelf) -> None:
+def test_another_language_of_the_settings_changes_no_collection(open_shelf: OpenShelf) -> None:
     with open_shelf(language="english") as shelf:
         shelf.add_and_wait("a.txt", "The cats.")
     with open_shelf(language="german") as shelf:
         assert shelf.find("cat") == ["a.txt"]
         shelf.add_and_wait("b.txt", "Two cats.")
         assert shelf.find("cat") == ["a.txt", "b.txt"]
-        assert shelf.state().outdated == ["analyzer"]
+        assert shelf.state().outdated == []
+        assert not shelf.library.reindex("default")[1]
+        new = shelf.add_and_wait("c.txt", "Die Katzen.", "new")
+        assert shelf.find("katze", new.collection) == ["c.txt"]
 
 
 def test_what_a_killed_process_left_is_swept(open_shelf: OpenShelf) -> None:

@@ -11,7 +11,8 @@ from eval.beir import load_dataset
 from eval.measures import measure_rankings
 from retrieval.analyzer import MAX_TOKEN_CHARACTERS, Analyzer, get_analyzer
 from retrieval.bm25 import Corpus
-from retrieval.settings import Language, RetrievalSettings
+from retrieval.languages import Language
+from retrieval.settings import RetrievalSettings
 
 ENGLISH = get_analyzer("english")
 NONE = get_analyzer("none")

@@ -394,6 +394,15 @@ def test_accents_do_not_matter(index: ChunkIndex) -> None:
     assert texts_of(search_lexical(index, "cafe uber", 10)) == ["café über"]
 
 
+def test_vectors_are_those_that_were_put_in(index: ChunkIndex) -> None:
+    first, second = add_texts(index, "cat", "dog")
+    found = index.vectors([second.chunk_id, str(uuid.uuid4()), first.chunk_id])
+    assert found.keys() == {first.chunk_id, second.chunk_id}
+    for chunk in (first, second):
+        [expected] = EMBEDDER.embed_passages([chunk.passage])
+        assert found[chunk.chunk_id] == pytest.approx(expected, abs=1e-6)
+
+
 def test_tokens_are_those_of_the_analyzer(index: ChunkIndex) -> None:
     chunks = add(index, *random_corpus(300, seed=5))
     expected = {c.chunk_id: index.analyzer.passage_tokens(c.passage) for c in chunks}

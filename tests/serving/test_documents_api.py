@@ -334,6 +334,7 @@ def test_collections_tell_counts_and_fingerprints(application: Application) -> N
         "num_documents": 2,
         "num_chunks": num_chunks,
         "embedder": "hash-embedder",
+        "language": "english",
         "fingerprints": {
             "embedder": "hash-1",
             "chunker": "structure-2/max=32/overlap=0/min=8",
@@ -368,6 +369,58 @@ def test_reindexing_begins_with_202_and_ends_in_the_list_of_collections(
         assert time.monotonic() < deadline, state()
         time.sleep(0.05)
     assert application.search("queen", collection="again") == before
+
+
+def test_language_of_a_collection_is_given_with_its_first_file_and_changed_by_reindexing(
+    application: Application,
+) -> None:
+    def state() -> dict[str, Any]:
+        found = application.http.get("/v1/collections").json()["collections"]
+        return next(one for one in found if one["name"] == "recht")
+
+    def find() -> list[str]:
+        hits = application.search("Kündigungsfrist", collection="recht", mode="lexical")
+        return [hit["filename"] for hit in hits]
+
+    def reindex(language: str) -> dict[str, Any]:
+        body = {"language": language}
+        begun = application.http.post("/v1/collections/recht/reindex", json=body)
+        assert begun.status_code == 202, begun.text
+        assert begun.json()["reindexing"]["language"] == language
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (now := state())["reindexing"] is not None:
+            assert time.monotonic() < deadline, now
+            time.sleep(0.05)
+        return now
+
+    application.ingest("fristen.txt", "Alle Fristen.", collection="recht", language="german")
+    application.ingest("b.txt", "Die Kündigungsfristen.", collection="recht", language="german")
+    assert (state()["language"], find()) == ("german", ["b.txt"])
+    assert (reindex("english")["language"], find()) == ("english", [])
+    application.ingest("c.txt", "Die Kündigungsfrist.", collection="recht")
+    assert find() == ["c.txt"]
+    changed = reindex("german")
+    assert (changed["language"], changed["outdated"]) == ("german", [])
+    assert sorted(find()) == ["b.txt", "c.txt"]
+    again = application.http.post("/v1/collections/recht/reindex", json={"language": "german"})
+    assert (again.status_code, again.json()) == (200, state())
+    refused = application.upload("d.txt", "Vier.", collection="recht", language="french")
+    says = "suffice reindex recht --language french"
+    assert_refused(refused, 400, "language_mismatch", "language", says)
+    assert "d.txt" not in list_names(application, collection="recht")
+
+
+def test_unknown_language_is_refused_with_those_there_are(application: Application) -> None:
+    application.ingest("bees.md", BEES, collection="tongues")
+    for response in (
+        application.upload("a.txt", ROPES, collection="klingon", language="klingon"),
+        application.http.post("/v1/collections/tongues/reindex", json={"language": "German"}),
+    ):
+        says = "'none', 'arabic'.*'german'.*'yiddish'"
+        assert_refused(response, 400, "invalid_value", "language", says)
+    assert list_names(application, collection="klingon") == []
+    unknown = application.http.post("/v1/collections/tongues/reindex", json={"lang": "german"})
+    assert_refused(unknown, 400, "invalid_value", "lang", "not permitted")
 
 
 def test_only_a_collection_can_be_reindexed(application: Application) -> None:

@@ -1,6 +1,7 @@
 """Each command as a user types it, against a running service."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -281,6 +282,33 @@ def test_reindex_only_what_is_outdated(suffice: Suffice) -> None:
     assert "There is no collection 'nowhere'" in unknown.err
 
 
+def test_language_of_a_collection(suffice: Suffice, tmp_path: Path) -> None:
+    write_tree(tmp_path, {"recht/fristen.txt": "Die Kündigungsfristen."})
+
+    def find() -> str:
+        found = suffice("search", "Kündigungsfrist", "--collection", "recht", "--mode", "lexical")
+        return found.out.partition("\n")[0]
+
+    ingest = ["ingest", "recht", "--collection", "recht"]
+    assert suffice(*ingest, "--language", "english").code == 0
+    assert "fristen.txt" not in find()
+    changed = suffice("reindex", "recht", "--language", "german")
+    assert changed.code == 0
+    assert re.search(r"recht.*german.*up to date", changed.out)
+    assert find().startswith("1. fristen.txt")
+    assert suffice(*ingest, "--language", "german").code == 0
+    for options in ([], ["--json"]):  # although nothing would be sent
+        refused = suffice(*ingest, "--language", "french", *options)
+        assert refused.code == 1
+        assert "suffice reindex recht --language french" in refused.out + refused.err
+    for command in (ingest, ["reindex", "recht"]):
+        unknown = suffice(*command, "--language", "klingon")
+        assert unknown.code == 2
+        assert "german" in unknown.err
+    unnamed = suffice("reindex", "--language", "german")
+    assert (unnamed.code, "name the collections" in unnamed.err) == (2, True)
+
+
 def test_reindex_tells_why_it_failed(suffice: Suffice, application: Application) -> None:
     document = application.ingest("lost.txt", "This will be lost.", collection="lossy")
     pipeline = application.service.library._pipeline
@@ -288,8 +316,10 @@ def test_reindex_tells_why_it_failed(suffice: Suffice, application: Application)
     pipeline.files.delete(document["revision"])
     failed = suffice("reindex", "lossy", "--force")
     assert failed.code == 1
-    assert "lost.txt" in failed.out
-    assert "Upload it again or delete it" in failed.out
+    said = " ".join(re.findall(r"[^\s│]+", failed.out))  # a cell of several lines
+    assert "lost.txt" in said
+    assert "Upload it again or delete it" in said
+    assert "`suffice reindex lossy --language english`" in said
     application.http.delete(f"/v1/documents/{document['id']}")
 
 

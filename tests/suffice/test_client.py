@@ -3,6 +3,7 @@
 import hashlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -63,6 +64,23 @@ def test_document_from_upload_to_deletion(client: Client, tmp_path: Path) -> Non
     with pytest.raises(ServiceError, match="There is no document") as caught:
         client.document(document["id"])
     assert caught.value.status == 404
+
+
+def test_language_of_a_collection(client: Client, tmp_path: Path) -> None:
+    path = tmp_path / "fristen.txt"
+    path.write_text("Die Kündigungsfristen.")
+    client.wait(client.upload(path, "recht", language="german")["id"])
+
+    def find() -> int:
+        return len(client.search("Kündigungsfrist", "recht", mode="lexical")["hits"])
+
+    assert find() == 1
+    with pytest.raises(ServiceError, match="is german, not french"):
+        client.upload(path, "recht", language="french")
+    assert client.reindex("recht", language="none")["reindexing"]["language"] == "none"
+    while client.reindex("recht")["reindexing"]:
+        time.sleep(0.05)
+    assert find() == 0
 
 
 def test_upload_of_bytes_that_are_expected(client: Client, tmp_path: Path) -> None:
