@@ -127,3 +127,13 @@ _WORDS = {
 STOP_WORDS: Mapping[str, frozenset[str]] = {
     language: frozenset(words.split()) for language, words in _WORDS.items()
 }
+
+# What is shortened before a vowel, as Lucene has it: l'homme, dell'arte.
+ELISIONS: Mapping[str, frozenset[str]] = {
+    "catalan": frozenset("dlmnst"),
+    "french": frozenset("cdjlmnst") | {"jusqu", "lorsqu", "puisqu", "qu", "quoiqu"},
+    "irish": frozenset("bdm"),
+    "italian": frozenset("cdlmstv")
+    | {"agl", "all", "coll", "dagl", "dall", "degl", "dell", "gl", "negl", "nell", "sugl", "sull"}
+    | {"un"},
+}
