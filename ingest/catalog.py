@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from ingest.database import Database, in_utc
 from ingest.documents import Collection, Document, Reindexing, ReindexingStatus, Status
 from ingest.errors import CatalogUnavailableError
+from ingest.home import Home
+from ingest.settings import IngestSettings
 from retrieval.errors import StoreLockedError
 
 metadata = sa.MetaData()
@@ -79,6 +81,8 @@ reindexed = sa.Table(
     sa.Column("num_chunks", sa.Integer, nullable=False),
 )
 
+identity = sa.Table("identity", metadata, sa.Column("id", sa.String(36), primary_key=True))
+
 _WAITING = sa.text(f"status = '{Status.QUEUED}'")
 for _name, _columns in (
     ("ix_documents_waiting", (documents.c.num_retries, documents.c.turn)),
@@ -114,6 +118,11 @@ class Catalog:
         if self._claim is not None:
             self._claim.close()
         self._database.close()
+
+    def identity(self) -> str:
+        """Return the id of this catalog, drawn when it was made; copies of it keep it."""
+        with self._database.reading() as connection:
+            return str(connection.execute(sa.select(identity.c.id)).scalar_one())
 
     def get(self, document_id: str) -> Document | None:
         """Return a document, or None."""
@@ -509,6 +518,15 @@ class Catalog:
                 "that one, or give this one a database of its own."
             ) from error
         return connection
+
+
+def open_catalog(settings: IngestSettings, home: Home) -> Catalog:
+    """Return the catalog of a home folder, which the settings may have in Postgres.
+
+    Raises:
+        StoreLockedError: another service uses it.
+    """
+    return Catalog(settings.database_url or home.database_url("catalog"))
 
 
 def check_sqlite(path: Path) -> str | None:

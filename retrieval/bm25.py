@@ -66,6 +66,10 @@ class RankBM25Store:
         """Return the names of some indexes, see `IndexStore`."""
         return self._store.to_compact()
 
+    def check(self) -> None:
+        """Make sure that the other store answers, see `IndexStore`."""
+        self._store.check()
+
     def close(self) -> None:
         """Close the other store."""
         self._store.close()

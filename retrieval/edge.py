@@ -131,6 +131,9 @@ class EdgeStore:
                 names.add(name)
         return names
 
+    def check(self) -> None:
+        """Do nothing, see `IndexStore`: the engine is in this process."""
+
     def close(self) -> None:
         """Close all shards."""
         for name in list(self._changing):

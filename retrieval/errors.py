@@ -10,6 +10,7 @@ RetrievalError
 ├── InvalidFilterError         a filter is malformed, or asks for what no document has
 ├── CollectionTooLargeError    the collection outgrew RETRIEVAL_LEXICAL=rank_bm25
 ├── IndexUnavailableError      the vector store did not answer
+├── ForeignIndexError          another service keeps its index under this name
 ├── ProfileError               a retrieval profile is malformed
 ├── ProfileInUseError          a collection is served with a profile that is to be deleted
 ├── ProfileNotFoundError       no retrieval profile has this name
@@ -61,6 +62,10 @@ class CollectionTooLargeError(RetrievalError):
 
 class IndexUnavailableError(RetrievalError):
     """The vector store did not answer."""
+
+
+class ForeignIndexError(RetrievalError):
+    """Another service keeps its index under this name on the same server."""
 
 
 class ProfileError(RetrievalError):

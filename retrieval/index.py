@@ -154,6 +154,9 @@ class IndexStore(Protocol):
             name: of the index.
             dimension: length of the vectors of a new index; None: as the store was told.
             language: of the texts of a new index; None: as the store was told.
+
+        Raises:
+            ForeignIndexError: it is another service's; nothing was written.
         """
 
     def find(self, name: str) -> ChunkIndex | None:
@@ -161,16 +164,24 @@ class IndexStore(Protocol):
 
         Raises:
             IndexUnavailableError: it is there, but does not open.
+            ForeignIndexError: it is another service's.
         """
 
     def names(self) -> set[str]:
-        """Return the names of all indexes, those of others among them."""
+        """Return the names of all indexes, but not those of other services."""
 
     def drop(self, name: str) -> None:
-        """Remove an index with all its chunks."""
+        """Remove an index with all its chunks; that of another service stays."""
 
     def to_compact(self) -> set[str]:
         """Return the names of the indexes that a compaction would rewrite."""
+
+    def check(self) -> None:
+        """Make sure that searches would be answered, by one call that is not repeated.
+
+        Raises:
+            IndexUnavailableError: they would not.
+        """
 
     def close(self) -> None:
         """Release files and connections."""

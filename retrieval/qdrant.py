@@ -15,6 +15,7 @@ from retrieval.analyzer import FINGERPRINT, Analyzer, get_analyzer
 from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
+from retrieval.errors import ForeignIndexError
 from retrieval.filters import Compound, Filter
 from retrieval.index import (
     BATCH_SIZE,
@@ -44,7 +45,7 @@ from retrieval.payload import (
     to_payload,
     token,
 )
-from retrieval.qdrant_connection import answer
+from retrieval.qdrant_connection import answer, connect
 from retrieval.settings import Quantization, RetrievalSettings
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,11 @@ class Layout:
 
 
 class QdrantStore:
-    """Indexes on a Qdrant server."""
+    """Indexes on a Qdrant server, which services may share.
+
+    The metadata of each collection names its owner. One that has none was made before there were
+    owners, and is taken over.
+    """
 
     is_shared = True
 
@@ -121,6 +126,9 @@ class QdrantStore:
         dimension: int = 0,
         language: str = "none",
         layout: Layout | None = None,
+        *,
+        owner: str,
+        prefix: str = "",
     ) -> None:
         """Set up.
 
@@ -129,11 +137,15 @@ class QdrantStore:
             dimension: of the vectors of new indexes, for `open`.
             language: of the texts of new indexes, for `open`.
             layout: of new indexes.
+            owner: whose indexes these are; an id.
+            prefix: what their names begin with on the server.
         """
         self._client = client
         self._dimension = dimension
         self._language = language
         self._layout = layout or Layout()
+        self._owner = owner
+        self._prefix = prefix
         self._indexes: dict[str, QdrantIndex] = {}
         self._lock = Lock()
 
@@ -144,29 +156,38 @@ class QdrantStore:
         with self._lock:
             if name not in self._indexes:
                 self._indexes[name] = self._prepare(
-                    name, dimension or self._dimension, language or self._language
+                    self._prefix + name, dimension or self._dimension, language or self._language
                 )
             return self._indexes[name]
 
     def find(self, name: str) -> ChunkIndex | None:
         """Return an index if there is one, see `IndexStore`."""
-        exists = answer(lambda: self._client.collection_exists(name))
-        return self.open(name) if exists else None
+        return self.open(name) if self._exists(self._prefix + name) else None
 
     def names(self) -> set[str]:
-        """Return the names of all collections of the server, see `IndexStore`."""
-        found = answer(self._client.get_collections).collections
-        return {collection.name for collection in found}
+        """Return the names of all collections but those of others, see `IndexStore`."""
+        found = {one.name for one in answer(self._client.get_collections).collections}
+        return {
+            name.removeprefix(self._prefix)
+            for name in found
+            if name.startswith(self._prefix) and self._is_ours(self._metadata(name))
+        }
 
     def drop(self, name: str) -> None:
         """Remove an index, see `IndexStore`."""
         with self._lock:
             self._indexes.pop(name, None)
-            answer(lambda: self._client.delete_collection(name))
+            collection = self._prefix + name
+            if self._exists(collection) and self._is_ours(self._metadata(collection)):
+                answer(lambda: self._client.delete_collection(collection))
 
     def to_compact(self) -> set[str]:
         """Return none, see `IndexStore`: the server compacts by itself."""
         return set()
+
+    def check(self) -> None:
+        """Make sure that the server answers, see `IndexStore`."""
+        answer(self._client.info, pauses=())
 
     def close(self) -> None:
         """Close the connection."""
@@ -175,14 +196,12 @@ class QdrantStore:
     def _prepare(self, collection: str, dimension: int, language: str) -> "QdrantIndex":
         """Create what is missing of a collection; a process may have died in the middle of it."""
         arguments = self._layout.arguments(dimension)
-        if not answer(lambda: self._client.collection_exists(collection)):
-            answer(
-                lambda: self._client.create_collection(
-                    collection,
-                    metadata={"language": language, "analyzer": FINGERPRINT},
-                    **arguments,
-                )
-            )
+        if not self._exists(collection):
+            new = {"language": language, "analyzer": FINGERPRINT, "owner": self._owner}
+            answer(lambda: self._client.create_collection(collection, metadata=new, **arguments))
+        info = answer(lambda: self._client.get_collection(collection))
+        made = info.config.metadata or {}
+        self._claim(collection, made)
         # Filter fields are indexed before the first point: a graph built earlier ignores them.
         schemas: dict[str, Any] = {
             "document_id": models.PayloadSchemaType.KEYWORD,
@@ -191,21 +210,43 @@ class QdrantStore:
             VALUES: models.PayloadSchemaType.KEYWORD,
             TOKENS: _text_index(),
         }
-        info = answer(lambda: self._client.get_collection(collection))
         fields = set(info.payload_schema)
         for field in schemas.keys() - fields:
             _create_payload_index(self._client, collection, field, schemas[field])
-        made = info.config.metadata or {}
         language = made.get("language", language)
         analyzer = get_analyzer(language)
         if made.get("analyzer") != FINGERPRINT:
             self._analyse(collection, analyzer)
-            made = {"language": language, "analyzer": FINGERPRINT}
-            answer(lambda: self._client.update_collection(collection, metadata=made))
+            self._note(collection, {"language": language, "analyzer": FINGERPRINT})
         search_params = self._layout.search_params
         return QdrantIndex(
             self._client, collection, analyzer, fields | schemas.keys(), search_params
         )
+
+    def _claim(self, collection: str, metadata: Mapping[str, Any]) -> None:
+        """Take a collection over that is nobody's; refuse another's."""
+        if not self._is_ours(metadata):
+            raise ForeignIndexError(
+                f"The collection {collection!r} on the Qdrant server belongs to another Suffice "
+                "service. Set RETRIEVAL_QDRANT_PREFIX to a text of your own, use another server, "
+                "or delete the collection there if that service is gone."
+            )
+        if "owner" not in metadata:
+            self._note(collection, {"owner": self._owner})
+
+    def _exists(self, collection: str) -> bool:
+        return answer(lambda: self._client.collection_exists(collection))
+
+    def _metadata(self, collection: str) -> Mapping[str, Any]:
+        info = answer(lambda: self._client.get_collection(collection))
+        return info.config.metadata or {}
+
+    def _note(self, collection: str, metadata: dict[str, Any]) -> None:
+        """Write metadata; what else it says of a collection stays."""
+        answer(lambda: self._client.update_collection(collection, metadata=metadata))
+
+    def _is_ours(self, metadata: Mapping[str, Any]) -> bool:
+        return bool(metadata.get("owner", self._owner) == self._owner)
 
     def _analyse(self, collection: str, analyzer: Analyzer) -> None:
         """Bring the tokens of all chunks up to date; where this ends early, it is done again."""
@@ -215,6 +256,22 @@ class QdrantStore:
             answer(partial(self._client.batch_update_points, collection, changes, wait=True))
         # What version 0.1 first searched.
         answer(lambda: self._client.delete_payload_index(collection, PASSAGE, wait=True))
+
+
+def open_store(settings: RetrievalSettings, owner: str) -> QdrantStore:
+    """Connect to the server that the settings name.
+
+    Args:
+        settings: of retrieval.
+        owner: whose indexes are meant, see `QdrantStore`.
+
+    Raises:
+        IndexUnavailableError: the server does not answer, or is too old.
+    """
+    layout = Layout.of(settings)
+    return QdrantStore(
+        connect(settings), layout=layout, owner=owner, prefix=settings.qdrant_prefix or ""
+    )
 
 
 class QdrantIndex:

@@ -1,7 +1,7 @@
 """Reaching a Qdrant server: a limit for each call, another try where that helps, clear errors."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import grpc
@@ -45,15 +45,19 @@ def connect(settings: RetrievalSettings) -> QdrantClient:
     return client
 
 
-def answer(call: Callable[[], Answer]) -> Answer:
+def answer(call: Callable[[], Answer], *, pauses: Sequence[float] = RETRY_PAUSES_SECONDS) -> Answer:
     """Make a call to the server, again when it is only away or busy for a moment.
 
     Each of our calls may be made twice: it reads, or writes by id or by filter.
 
+    Args:
+        call: to the server.
+        pauses: seconds before each other try.
+
     Raises:
         IndexUnavailableError: it did not answer; the message says what to do.
     """
-    for pause in _pauses():
+    for pause in _until_late(pauses):
         try:
             return call()
         except (grpc.RpcError, ApiException, QdrantException, OSError) as error:
@@ -63,10 +67,10 @@ def answer(call: Callable[[], Answer]) -> Answer:
     raise AssertionError("unreachable: after the last try there is no pause")
 
 
-def _pauses() -> Iterator[float | None]:
+def _until_late(pauses: Sequence[float]) -> Iterator[float | None]:
     """Yield how long to wait after a failed try; None after the last one."""
     started = time.monotonic()
-    for pause in RETRY_PAUSES_SECONDS:
+    for pause in pauses:
         if time.monotonic() - started > RETRY_LIMIT_SECONDS:
             break
         yield pause

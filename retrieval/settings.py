@@ -100,6 +100,13 @@ class RetrievalSettings(BaseSettings):
     qdrant_timeout_seconds: int = Field(
         default=10, ge=1, description="Longest wait for one answer of the Qdrant server."
     )
+    qdrant_prefix: str | None = Field(
+        default=None,
+        pattern="^[a-zA-Z0-9._-]*$",
+        max_length=64,
+        description="What the names of collections on the server begin with: letters, digits, "
+        "dots, - and _. Services that share a server need one each.",
+    )
     qdrant_quantization: Quantization = Field(
         default="none",
         description="Compression of vectors in the server's memory, for collections made from now "

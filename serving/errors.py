@@ -177,6 +177,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     ingest_errors.CollectionNotFoundError: (404, "not_found_error", "collection_not_found"),
     retrieval_errors.CollectionMismatchError: (409, "conflict_error", "collection_mismatch"),
     retrieval_errors.CollectionTooLargeError: (409, "conflict_error", "collection_too_large"),
+    retrieval_errors.ForeignIndexError: (409, "conflict_error", "foreign_index"),
     ingest_errors.UploadTooLargeError: (413, "invalid_request_error", "file_too_large"),
     ingest_errors.UnsupportedTypeError: (415, "invalid_request_error", "unsupported_type"),
     ingest_errors.UnreadableFileError: (422, "invalid_request_error", "unreadable_file"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ingest.catalog import Catalog
+from ingest.catalog import Catalog, open_catalog
 from ingest.database import Database
 from ingest.files import FileStore, TextStore
 from ingest.home import Home
@@ -43,6 +43,7 @@ from serving.metrics import Metrics
 from serving.models import Models, build_models
 from serving.permits import Permits
 from serving.profiles import AnsweringProfile
+from serving.readiness import IndexProbe
 from serving.settings import ServingSettings
 from serving.shadow import PairStore, Shadow
 from serving.traces import TraceStore
@@ -74,6 +75,7 @@ class Service:
     profiles: ProfileStore[AnsweringProfile]
     models: Models
     searcher: Searcher
+    index_probe: IndexProbe
     answerer: Answerer
     keys: KeyStore
     usage: UsageLedger
@@ -141,6 +143,8 @@ def open_service(
         pairs = _open_pairs(settings.serving, database)
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
+        index_probe = IndexProbe(pipeline.store)
+        closing.callback(index_probe.close)
         closing.callback(pipeline.parsers.close)
         library.add_missing_attributes()
         _start_jobs(jobs, library, closing)
@@ -151,6 +155,7 @@ def open_service(
             profiles=profiles,
             models=models,
             searcher=searcher,
+            index_probe=index_probe,
             answerer=answerer,
             keys=keys,
             usage=bookkeeper.ledger,
@@ -194,14 +199,15 @@ def _build_pipeline(
     settings: Settings, home: Home, recipes: Recipes, cache: VectorCache | None
 ) -> Pipeline:
     ingest = settings.ingest
+    catalog = open_catalog(ingest, home)
     return Pipeline(
-        catalog=Catalog(ingest.database_url or home.database_url("catalog")),
+        catalog=catalog,
         files=FileStore(home.files, home.work),
         texts=TextStore(home.texts, home.work),
         parsers=ParserPool(max_workers=1, max_memory_bytes=ingest.parse_memory_bytes),
         recipes=recipes,
         cache=cache,
-        store=build_store(settings.retrieval, home),
+        store=build_store(settings.retrieval, home, catalog),
         work=home.work,
         limits=Limits(
             ingest.max_pages,
@@ -212,7 +218,7 @@ def _build_pipeline(
     )
 
 
-def build_store(settings: RetrievalSettings, home: Home) -> IndexStore:
+def build_store(settings: RetrievalSettings, home: Home, catalog: Catalog) -> IndexStore:
     """Return the index store of the settings.
 
     Raises:
@@ -222,10 +228,9 @@ def build_store(settings: RetrievalSettings, home: Home) -> IndexStore:
     if settings.qdrant_url is None:
         store = EdgeStore(home.index)
     else:
-        from retrieval.qdrant import Layout, QdrantStore  # noqa: PLC0415 - takes a second
-        from retrieval.qdrant_connection import connect  # noqa: PLC0415
+        from retrieval.qdrant import open_store  # noqa: PLC0415 - takes a second
 
-        store = QdrantStore(connect(settings), layout=Layout.of(settings))
+        store = open_store(settings, catalog.identity())
     return RankBM25Store(store) if settings.lexical == "rank_bm25" else store
 
 

@@ -179,7 +179,7 @@ def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:
 
 
 def _inspect(home: Home, settings: IngestSettings) -> Iterator["Problem"]:
-    from ingest.catalog import Catalog, check_sqlite  # noqa: PLC0415 - takes half a second
+    from ingest.catalog import check_sqlite, open_catalog  # noqa: PLC0415 - takes half a second
     from ingest.inspection import inspect  # noqa: PLC0415
     from serving.service import build_store  # noqa: PLC0415 - torch takes seconds
 
@@ -190,7 +190,7 @@ def _inspect(home: Home, settings: IngestSettings) -> Iterator["Problem"]:
             "documents again."
         )
     with (
-        closing(Catalog(settings.database_url or home.database_url("catalog"))) as catalog,
-        closing(build_store(RetrievalSettings(), home)) as store,
+        closing(open_catalog(settings, home)) as catalog,
+        closing(build_store(RetrievalSettings(), home, catalog)) as store,
     ):
         yield from inspect(home, catalog, store)

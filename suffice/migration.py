@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from ingest.catalog import open_catalog
 from ingest.home import Home
+from ingest.settings import IngestSettings
 from retrieval.edge import EdgeIndex, EdgeStore
 from retrieval.migration import Contents, copy, measure
-from retrieval.qdrant import Layout, QdrantStore
-from retrieval.qdrant_connection import connect
+from retrieval.qdrant import QdrantStore, open_store
 from retrieval.settings import RetrievalSettings
 
 Progress = Callable[[str, int, int], None]
@@ -35,15 +36,19 @@ class Moved:
         return self.sent == self.found
 
 
-def move_index(home: Home, settings: RetrievalSettings, on_progress: Progress) -> Iterator[Moved]:
+def move_index(
+    home: Home, ingest: IngestSettings, retrieval: RetrievalSettings, on_progress: Progress
+) -> Iterator[Moved]:
     """Copy each collection to the server that the settings name, and read it back.
 
     Raises:
         IndexUnavailableError: the server does not answer; what was copied stays there.
+        ForeignIndexError: another service has a collection of this name there.
     """
     with (
         closing(EdgeStore(home.index)) as embedded,
-        closing(QdrantStore(connect(settings), layout=Layout.of(settings))) as server,
+        closing(open_catalog(ingest, home)) as catalog,
+        closing(open_store(retrieval, catalog.identity())) as server,
     ):
         for name in sorted(embedded.names()):
             if (source := embedded.find(name)) is not None:

@@ -152,6 +152,12 @@ class _Collections(collections_service_pb2_grpc.CollectionsServicer):
             message.payload_schema[name].CopyFrom(wire.PayloadSchemaInfo(data_type=kind))
         return wire.GetCollectionInfoResponse(result=message)
 
+    def Update(self, request: Any, context: Any) -> Any:
+        metadata = GrpcToRest.convert_payload(request.metadata)
+        with self._state.lock:
+            self._engine.update_collection(request.collection_name, metadata=metadata)
+        return OPERATION_DONE
+
     def List(self, request: Any, context: Any) -> Any:
         return wire.ListCollectionsResponse(
             collections=[wire.CollectionDescription(name=name) for name in self._state.fields]

@@ -1,10 +1,12 @@
 """Whether the service is alive, and whether it can answer."""
 
+from collections.abc import Awaitable
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse, Response
 
+from retrieval.errors import IndexUnavailableError
 from serving.errors import RETRY_AFTER_SECONDS, ServingError
-from serving.generation import Generator
 from serving.metrics import CONTENT_TYPE
 from serving.routes.dependencies import RunningService
 
@@ -25,10 +27,11 @@ async def readyz(service: RunningService) -> JSONResponse:
     Of several models the first one must answer; the others are told.
     """
     (_, state), *others = [
-        (name, await _state(service.models.get(name))) for name in service.models.names()
+        (name, await _state(service.models.get(name).check())) for name in service.models.names()
     ]
-    parts = {"model": state} | {f"model {name}": state for name, state in others}
-    if state == OK:
+    needed = {"model": state, "index": await _state(service.index_probe.check())}
+    parts = needed | {f"model {name}": state for name, state in others}
+    if set(needed.values()) == {OK}:
         return JSONResponse({"ready": True, "parts": parts})
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return JSONResponse({"ready": False, "parts": parts}, 503, headers)
@@ -40,9 +43,9 @@ def metrics(service: RunningService) -> Response:
     return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
-async def _state(generator: Generator) -> str:
+async def _state(check: Awaitable[None]) -> str:
     try:
-        await generator.check()
-    except ServingError as error:
+        await check
+    except (ServingError, IndexUnavailableError) as error:
         return str(error)
     return OK

@@ -44,6 +44,7 @@ def _move(to: str, api_key: str | None) -> list["Moved"]:
     from pydantic import SecretStr  # noqa: PLC0415 - heavy, see cli.py
 
     from ingest.home import Home  # noqa: PLC0415
+    from ingest.settings import IngestSettings  # noqa: PLC0415
     from retrieval.settings import RetrievalSettings  # noqa: PLC0415
     from suffice.bars import make_bars  # noqa: PLC0415
     from suffice.migration import move_index  # noqa: PLC0415
@@ -65,7 +66,7 @@ def _move(to: str, api_key: str | None) -> list["Moved"]:
         bars.advance(tasks[name], number)
 
     with Home(path) as home, bars:
-        return list(move_index(home, settings, show))
+        return list(move_index(home, IngestSettings(), settings, show))
 
 
 def _to_json(moved: "Moved") -> dict[str, Any]:

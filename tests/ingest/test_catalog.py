@@ -277,6 +277,15 @@ def test_collections_of_older_catalogs_keep_their_index(url: str) -> None:
     catalog.close()
 
 
+def test_a_catalog_keeps_its_identity_and_another_has_another(
+    catalog: Catalog, url: str, tmp_path: Path
+) -> None:
+    for again, is_same in ((url, True), (f"sqlite:///{tmp_path}/other.sqlite", False)):
+        other = Catalog(again)
+        assert (other.identity() == catalog.identity()) is is_same
+        other.close()
+
+
 def test_chunks_that_answer_are_counted(catalog: Catalog) -> None:
     catalog.put(document("a", num_chunks=3, searchable_chunks=3, status=Status.SEARCHABLE))
     # Replaced: 7 chunks are on their way, 2 old ones answer.

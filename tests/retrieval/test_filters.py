@@ -230,7 +230,7 @@ def store(
     if request.param == "edge":
         store = EdgeStore(tmp_path_factory.mktemp("index"), EMBEDDER.dimension, "none")
     else:
-        store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, "none")
+        store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, "none", owner="me")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
         yield store

@@ -106,11 +106,11 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
             store = EdgeStore(tmp_path / language, EMBEDDER.dimension, language)
             store = RankBM25Store(store) if request.param == "rank_bm25" else store
         elif request.param == "local":
-            store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, language)
+            store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, language, owner="me")
         else:
             server = servers.enter_context(run_qdrant())
             settings = RetrievalSettings(qdrant_url=server.url, qdrant_grpc_port=server.port)
-            store = QdrantStore(connect(settings), EMBEDDER.dimension, language)
+            store = QdrantStore(connect(settings), EMBEDDER.dimension, language, owner="me")
         stores.append(store)
         return store
 
@@ -423,10 +423,10 @@ def test_a_collection_on_a_server_of_the_first_format_answers() -> None:
         client.upsert("default", [point])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
-        index = QdrantStore(client, EMBEDDER.dimension, "english").open("default")
+        index = QdrantStore(client, EMBEDDER.dimension, "english", owner="me").open("default")
         assert len(search_lexical(index, "run", 1000)) == 300
         # It keeps its language: another setting does not change it.
-        reopened = QdrantStore(client, EMBEDDER.dimension, "german").open("default")
+        reopened = QdrantStore(client, EMBEDDER.dimension, "german", owner="me").open("default")
     assert reopened.analyzer is index.analyzer
     assert len(search_lexical(reopened, "run", 1000)) == 300
     client.close()
@@ -467,7 +467,7 @@ def test_both_adapters_agree_on_a_random_corpus(tmp_path: Path) -> None:
     edge = EdgeStore(tmp_path, EMBEDDER.dimension, "none")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
-        oracle = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, "none")
+        oracle = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, "none", owner="me")
         indexes: list[ChunkIndex] = [edge.open("default"), oracle.open("default")]
     for index in indexes:
         add(index, *corpus)

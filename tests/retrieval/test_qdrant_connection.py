@@ -10,9 +10,12 @@ import grpc
 import pytest
 from pydantic import SecretStr
 from qdrant_client import grpc as wire
+from qdrant_client import models
 
 from retrieval import qdrant_connection
-from retrieval.errors import IndexUnavailableError
+from retrieval.analyzer import FINGERPRINT
+from retrieval.errors import ForeignIndexError, IndexUnavailableError
+from retrieval.payload import VECTOR
 from retrieval.qdrant import Layout, QdrantStore
 from retrieval.qdrant_connection import connect
 from retrieval.settings import RetrievalSettings
@@ -42,10 +45,18 @@ def server() -> Iterator[TestServer]:
 def open_store() -> Iterator[OpenStore]:
     stores = []
 
-    def open_one(server: TestServer, **options: Any) -> QdrantStore:
+    def open_one(server: TestServer, owner: str = "me", **options: Any) -> QdrantStore:
         settings = settings_for(server, **options)
-        client = connect(settings)
-        stores.append(QdrantStore(client, EMBEDDER.dimension, "english", Layout.of(settings)))
+        stores.append(
+            QdrantStore(
+                connect(settings),
+                EMBEDDER.dimension,
+                "english",
+                Layout.of(settings),
+                owner=owner,
+                prefix=settings.qdrant_prefix or "",
+            )
+        )
         return stores[-1]
 
     yield open_one
@@ -117,6 +128,51 @@ def test_a_port_without_a_server() -> None:
     settings = RetrievalSettings(qdrant_url="http://127.0.0.1:1", qdrant_grpc_port=1)
     with pytest.raises(IndexUnavailableError, match="Check RETRIEVAL_QDRANT_URL"):
         connect(settings)
+
+
+def test_services_that_share_a_server_do_not_touch_each_others_collections(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    add_texts(open_store(server).open("default"), "a cat of mine")
+    stranger = open_store(server, owner="another")
+    calls_so_far = len(server.calls)
+    for use in (stranger.open, stranger.find):
+        with pytest.raises(ForeignIndexError, match=r"'default'.*Set RETRIEVAL_QDRANT_PREFIX"):
+            use("default")
+    stranger.drop("default")
+    assert stranger.names() == set()
+    assert set(server.calls[calls_so_far:]) == {"CollectionExists", "Get", "List"}  # none writes
+    assert open_store(server).open("default").count() == 1
+
+
+def test_services_with_prefixes_have_collections_of_the_same_name(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    mine, theirs = (
+        open_store(server, owner=owner, qdrant_prefix=f"{owner}-") for owner in ("me", "them")
+    )
+    add_texts(mine.open("default"), "a cat of mine")
+    add_texts(theirs.open("default"), "a cat of theirs", "a dog of theirs")
+    assert (mine.open("default").count(), theirs.open("default").count()) == (1, 2)
+    assert server.fields.keys() == {"me-default", "them-default"}
+    assert (mine.names(), theirs.names()) == ({"default"}, {"default"})
+    theirs.drop("default")
+    assert (mine.names(), theirs.find("default")) == ({"default"}, None)
+
+
+def test_a_collection_without_an_owner_is_taken_over(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    vectors = models.VectorParams(size=EMBEDDER.dimension, distance=models.Distance.DOT)
+    made = {"language": "german", "analyzer": FINGERPRINT}
+    server.engine.create_collection("default", vectors_config={VECTOR: vectors}, metadata=made)
+    server.fields["default"] = {}
+    assert open_store(server, owner="first").names() == {"default"}
+    open_store(server, owner="first").open("default")
+    with pytest.raises(ForeignIndexError):
+        open_store(server, owner="second").open("default")
+    taken_over = server.engine.get_collection("default").config.metadata
+    assert taken_over == made | {"owner": "first"}
 
 
 def test_the_key_opens_and_a_wrong_one_is_named(open_store: OpenStore) -> None:

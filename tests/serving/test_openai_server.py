@@ -457,7 +457,7 @@ def test_ready(served: Application, unlisted: Application) -> None:
     for application in (served, unlisted):
         response = application.http.get("/readyz")
         assert response.status_code == 200
-        assert response.json() == {"ready": True, "parts": {"model": "ok"}}
+        assert response.json() == {"ready": True, "parts": {"model": "ok", "index": "ok"}}
 
 
 @pytest.mark.parametrize(

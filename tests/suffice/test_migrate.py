@@ -4,6 +4,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import pytest
 from pydantic import SecretStr
 from qdrant_client import models
 
+from ingest.catalog import Catalog
 from ingest.home import Home
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
 from retrieval.filters import parse_filter
-from retrieval.qdrant import QdrantStore
-from retrieval.qdrant_connection import connect
+from retrieval.qdrant import open_store
 from retrieval.settings import RetrievalSettings
 from suffice.cli import main
 from tests.fakes import HashEmbedder
@@ -31,6 +32,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
     pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection"),
 ]
+
+
+def settings_for(server: TestServer) -> RetrievalSettings:
+    return RetrievalSettings(
+        qdrant_url=server.url, qdrant_grpc_port=server.port, qdrant_api_key=SecretStr("secret")
+    )
 
 
 def make_chunk(number: int) -> Chunk:
@@ -79,19 +86,16 @@ def migrate(
     return run
 
 
-@pytest.mark.usefixtures("home")
-def test_everything_is_found_on_the_server(migrate: Migrate, server: TestServer) -> None:
+def test_everything_is_found_on_the_server(
+    migrate: Migrate, server: TestServer, home: Path
+) -> None:
     code, out, _ = migrate("--json")
     moved = {one["name"]: one for one in json.loads(out)}
     assert code == 0
     assert {name: one["num_chunks"] for name, one in moved.items()} == SIZES
     assert all(one["is_same"] for one in moved.values())
-    settings: dict[str, Any] = {"qdrant_url": server.url, "qdrant_grpc_port": server.port}
-    store = QdrantStore(
-        connect(RetrievalSettings(**settings, qdrant_api_key=SecretStr("secret"))),
-        EMBEDDER.dimension,
-        "english",
-    )
+    with closing(Catalog(Home(home).database_url("catalog"))) as catalog:
+        store = open_store(settings_for(server), catalog.identity())
     index = store.open("laws")
     chunk = make_chunk(7)
     assert index.fetch([chunk.chunk_id]) == {chunk.chunk_id: chunk}
@@ -99,6 +103,20 @@ def test_everything_is_found_on_the_server(migrate: Migrate, server: TestServer)
     where = parse_filter({"type": "gte", "key": "year", "value": 2024})
     assert list(index.rank_lexical("number7", 1, where=where)) == [chunk.chunk_id]
     store.close()
+
+
+@pytest.mark.usefixtures("home")
+def test_nothing_is_written_into_a_collection_of_another_service(
+    migrate: Migrate, server: TestServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(open_store(settings_for(server), owner="another service")) as others:
+        others.open("laws", dimension=EMBEDDER.dimension, language="english")
+    code, _, err = migrate()
+    assert (code, "belongs to another Suffice service" in err) == (1, True)
+    assert server.engine.count("laws").count == 0
+    monkeypatch.setenv("RETRIEVAL_QDRANT_PREFIX", "mine-")
+    assert migrate()[0] == 0
+    assert server.engine.count("mine-laws").count == SIZES["laws"]
 
 
 @pytest.mark.usefixtures("home")

@@ -218,7 +218,8 @@ def until(holds: Any, seconds: float = 10) -> bool:
 
 
 def test_ready_with_the_real_server(served: Application) -> None:
-    assert served.http.get("/readyz").json() == {"ready": True, "parts": {"model": "ok"}}
+    parts = {"model": "ok", "index": "ok"}
+    assert served.http.get("/readyz").json() == {"ready": True, "parts": parts}
     body = ask(served, suffice={"top_k": 1}, max_tokens=2)
     assert body["suffice"]["answered_by"] == MODEL
 
