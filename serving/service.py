@@ -22,6 +22,7 @@ from retrieval.bm25 import RankBM25Store
 from retrieval.calibration import CalibratedReranker, Calibration
 from retrieval.edge import EdgeStore
 from retrieval.embedding import Embedder
+from retrieval.errors import CalibrationError
 from retrieval.index import IndexStore
 from retrieval.late_interaction import LateInteractionReranker
 from retrieval.profiles import ProfileStore
@@ -103,7 +104,8 @@ def open_service(
         StoreLockedError: another process owns the home folder.
         EmbedderUnavailableError: the embedder cannot be loaded.
         RerankerUnavailableError: the reranker cannot be loaded.
-        CalibrationError: the reranker's calibration is missing, broken or another's.
+        CalibrationError: the reranker's calibration is missing, broken or another's, or there is
+            no reranker.
         IndexUnavailableError: the Qdrant server does not answer.
         BackendsError: the description of the models is wrong.
         DatabaseUnavailableError: the database of keys and usage does not answer.
@@ -246,9 +248,14 @@ def build_reranking(
 
     Raises:
         RerankerUnavailableError: the reranker cannot be loaded.
-        CalibrationError: its calibration is missing, broken or another's.
+        CalibrationError: its calibration is missing, broken or another's, or there is no reranker.
     """
     reranker = _build_reranker(settings, embedder, closing)
+    if reranker is None and settings.reranker_calibration is not None:
+        raise CalibrationError(
+            "RETRIEVAL_RERANKER_CALIBRATION is set, but no reranker that it could calibrate. Set "
+            "RETRIEVAL_RERANKER or RETRIEVAL_RERANKER_URL, or leave the calibration unset."
+        )
     if reranker is None:
         return None
     if settings.reranker_calibration is not None:

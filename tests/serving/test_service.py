@@ -64,6 +64,13 @@ def test_model_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
         open_reranking(tmp_path, reranker="/no/such/folder")
 
 
+def test_calibration_without_a_reranker_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    CALIBRATION.save(path)
+    with pytest.raises(CalibrationError, match=r"no reranker.* Set RETRIEVAL_RERANKER"):
+        open_reranking(tmp_path, reranker_calibration=path)
+
+
 def test_calibration_of_another_reranker_stops_the_start(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     CALIBRATION.model_copy(update={"reranker": "another"}).save(path)
