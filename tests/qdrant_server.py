@@ -43,6 +43,7 @@ class TestServer:
         meeting: calls wait for each other there.
         calls: names of the calls that were made.
         created: requests that made collections.
+        searches: requests that searched.
         fields: indexed fields by collection.
     """
 
@@ -57,6 +58,7 @@ class TestServer:
     meeting: Barrier | None = None
     calls: list[str] = field(default_factory=list)
     created: list[Any] = field(default_factory=list)
+    searches: list[Any] = field(default_factory=list)
     fields: dict[str, dict[str, Any]] = field(default_factory=dict)
     engine: LocalClient = field(default_factory=lambda: LocalClient(":memory:"))
     lock: Lock = field(default_factory=Lock)
@@ -207,6 +209,7 @@ class _Points(points_service_pb2_grpc.PointsServicer):
         if request.limit < 1:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "limit must be 1 or larger")
         self._check(request, request.filter, context)
+        self._state.searches.append(request)
         asked = GrpcToRest.convert_query_points(request)
         with self._state.lock:
             found = self._engine.query_points(

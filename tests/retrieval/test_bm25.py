@@ -1,16 +1,17 @@
 """Lexical search by rank-bm25: the engine's scores, and never those of a corpus that is gone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from retrieval import bm25
-from retrieval.bm25 import RankBM25Store
+from retrieval.bm25 import RankBM25Index, RankBM25Store
 from retrieval.edge import EdgeStore
 from retrieval.errors import CollectionTooLargeError
 from retrieval.filters import Comparison
-from retrieval.index import IndexStore
+from retrieval.index import ChunkIndex, IndexStore
 from tests.rankings import search_dense, search_lexical
 from tests.retrieval.test_index import (
     EMBEDDER,
@@ -69,6 +70,32 @@ def test_every_change_is_seen_at_once(engine: IndexStore) -> None:
     assert search_lexical(index, "dog", 10) == []
     add_texts(store.open("default"), "a cat")
     assert texts_of(search_lexical(index, "cats", 10)) == ["a cat"]
+
+
+def test_what_changes_while_it_counts_is_seen_next_time(engine: IndexStore) -> None:
+    changing = ChangingIndex(engine.open("default"))
+    index = RankBM25Index(changing)
+    add_texts(index, "a dog")
+    changing.changes = [lambda: add_texts(index, "a cat")]
+    assert search_lexical(index, "cat", 10) == []
+    assert changing.changes == []
+    assert texts_of(search_lexical(index, "cat", 10)) == ["a cat"]
+
+
+class ChangingIndex:
+    """A real index that changes after all its tokens were read."""
+
+    def __init__(self, index: ChunkIndex) -> None:
+        self.changes: list[Callable[[], object]] = []
+        self._index = index
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+    def tokens(self) -> Iterator[tuple[str, list[str]]]:
+        yield from self._index.tokens()
+        while self.changes:
+            self.changes.pop()()
 
 
 def test_chunks_without_tokens_do_not_count(engine: IndexStore) -> None:

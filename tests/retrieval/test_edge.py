@@ -213,6 +213,27 @@ def test_searches_and_writes_go_on_during_compaction(open_store: OpenStore, tmp_
     assert open_store().open("default").count("new") == num_written
 
 
+def test_what_is_deleted_during_a_compaction_is_left_to_the_next(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
+    store = open_store()
+    index = store.open("default")
+    for name in ("kept", "before", "plughmarker"):
+        add(index, make_chunk(name, 0, name))
+    index.delete("before")
+
+    def delete() -> bool:  # called while the helper rewrites
+        index.delete("plughmarker")
+        return False
+
+    index.compact(should_stop=delete)
+    assert (folders(tmp_path), index.count()) == (["2"], 1)
+    assert store.to_compact() == {"default"}
+    index.compact()
+    assert store.to_compact() == set()
+    assert files_with(tmp_path, "plughmarker") == []
+
+
 def test_compaction_that_is_to_stop_changes_nothing(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store()
     index = store.open("default")

@@ -158,6 +158,13 @@ def test_chunk_that_says_less_is_dropped_and_one_that_says_more_is_not() -> None
     assert pack_chunks([short, long], {}).dropped == ()
 
 
+def test_chunk_whose_sentences_stand_in_several_passages_is_no_duplicate() -> None:
+    [night] = split("night", "Bees sleep at night.")
+    [smoke] = split("smoke", "Smoke calms them.")
+    [both] = split("both", "Bees sleep at night. Smoke calms them.")
+    assert pack_chunks([night, smoke, both], {}).dropped == ()
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

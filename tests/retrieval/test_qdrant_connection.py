@@ -1,24 +1,29 @@
 """The index on a server, over the wire: limits, other tries, keys, versions and layouts."""
 
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from contextlib import contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Barrier, Thread
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 from pydantic import SecretStr
 from qdrant_client import grpc as wire
 from qdrant_client import models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 from retrieval import qdrant_connection
 from retrieval.analyzer import FINGERPRINT
 from retrieval.errors import ForeignIndexError, IndexUnavailableError
 from retrieval.payload import VECTOR
 from retrieval.qdrant import Layout, QdrantStore
-from retrieval.qdrant_connection import connect
-from retrieval.settings import RetrievalSettings
+from retrieval.qdrant_connection import answer, connect
+from retrieval.settings import Quantization, RetrievalSettings
 from tests.fakes import HashEmbedder
 from tests.qdrant_server import TestServer, run_qdrant
 from tests.retrieval.test_index import add_texts
@@ -77,6 +82,63 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(
     server.faults += [grpc.StatusCode.UNAVAILABLE] * 3
     assert index.count() == 2
     assert len(index.rank_lexical("cat", 5)) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "num_calls"), [(429, 2), (503, 2), (500, 1)], ids=["busy", "away", "broken"]
+)
+def test_over_http_a_server_that_is_busy_or_away_is_asked_again(state: int, num_calls: int) -> None:
+    with run_http() as (url, states):
+        client = connect(RetrievalSettings(qdrant_url=url, qdrant_grpc_port=0))
+        states += [state, 200]
+        outcome = pytest.raises(IndexUnavailableError) if num_calls == 1 else nullcontext()
+        with outcome:
+            assert answer(lambda: client.collection_exists("default"))
+        assert len(states) == 2 - num_calls
+        client.close()
+
+
+@contextmanager
+def run_http() -> Iterator[tuple[str, list[int]]]:
+    """Run a server that has every collection, and answers with the states that are put in."""
+    states: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = {"title": "qdrant", "version": "1.20.0", "result": {"exists": True}}
+            content = json.dumps(body).encode()
+            self.send_response(states.pop(0) if states else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", states
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_other_tries_end_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def fail_after_3_seconds() -> None:
+        clock[0] += 3.0
+        raise UnexpectedResponse(503, "Service Unavailable", b"", httpx.Headers())
+
+    with pytest.raises(IndexUnavailableError):
+        answer(fail_after_3_seconds)
+    # After two tries the 5 seconds are over, so that the third one is the last.
+    assert clock[0] == 9.0
 
 
 def test_a_server_that_stays_away_is_given_up(
@@ -209,6 +271,20 @@ def test_collections_are_laid_out_as_the_settings_say(
     assert made.vectors_config.params_map.map["dense"].on_disk
     add_texts(index, "cat one")
     assert len(index.rank_dense(EMBEDDER.embed_query("cat"), 5)) == 1
+
+
+@pytest.mark.parametrize("quantization", ["none", "scalar"])
+def test_compressed_vectors_are_compared_again_as_a_whole(
+    server: TestServer, open_store: OpenStore, quantization: Quantization
+) -> None:
+    index = open_store(server, qdrant_quantization=quantization).open("default")
+    index.rank_dense(EMBEDDER.embed_query("cat"), 5)
+    index.rank_lexical("cat", 5)
+    dense, lexical = server.searches
+    asked = dense.params.quantization
+    expected = (True, 2.0) if quantization == "scalar" else (False, 0.0)  # false and 0: not said
+    assert (asked.rescore, asked.oversampling) == expected
+    assert not lexical.HasField("params")
 
 
 def test_without_settings_the_server_decides(server: TestServer, open_store: OpenStore) -> None:

@@ -265,6 +265,17 @@ def test_explanation_tells_ranks_of_those_that_found_a_chunk(search: Search) -> 
     assert [one.ranks["fused"] for one in explained.values()] == list(range(1, len(explained) + 1))
 
 
+def test_explanation_has_no_ranks_below_the_depth(search: Search) -> None:
+    """The lexical list is read further down for scores, of which no rank is told."""
+    result = search("number about cheese", 3, num_candidates=3)
+    deep = set(list(result.rankings["lexical"])[3:])
+    explained = explain(result)
+    assert deep & explained.keys()
+    for chunk_id in deep & explained.keys():
+        assert explained[chunk_id].ranks.keys() == {"dense", "fused"}
+        assert explained[chunk_id].scores.keys() == {"dense", "lexical", "fused"}
+
+
 def broken_embedder(_query: str) -> Matrix:
     raise EmbedderFailedError("The embedder gave numbers that are no vector.")
 
