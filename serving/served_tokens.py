@@ -207,7 +207,11 @@ class ServedTokenCounter:
 
     def _send(self, method: str, url: str, body: object = None) -> httpx.Response:
         try:
-            return self._http.request(method, url, json=body)
+            try:
+                return self._http.request(method, url, json=body)
+            except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+                # A connection was kept that the server has closed meanwhile.
+                return self._http.request(method, url, json=body)
         except httpx.TimeoutException as error:
             raise ModelUnavailableError(
                 f"The model server at {self._url} was silent for {_TIMEOUT_SECONDS:g} s. Ask again."

@@ -1,7 +1,10 @@
 """Counting tokens by a model server, or by its tokenizer where that lies here."""
 
+import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,38 @@ def save_tokenizer(folder: Path) -> Path:
     path = folder / "tokenizer.json"
     tokenizer.save(str(path))
     return path
+
+
+def test_a_connection_that_the_server_gave_up_is_made_anew(make_counter: MakeCounter) -> None:
+    paths: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer({"data": [{"id": MODEL, "max_model_len": 4096}]})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer({"count": 5})
+
+        def _answer(self, body: object) -> None:
+            paths.append(self.path)
+            if paths.count(self.path) == 1:
+                return  # and the connection is closed
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            counter = make_counter(f"http://127.0.0.1:{server.server_port}/v1")
+            assert counter.count_text("Bees sleep at night.") == 5
+        finally:
+            server.shutdown()
+    assert set(map(paths.count, paths)) == {2}
 
 
 def test_the_server_counts_and_is_asked_once_for_each_text(

@@ -145,7 +145,7 @@ def test_ingest_of_a_missing_path_is_a_usage_error(suffice: Suffice) -> None:
 
 def test_search_shows_place_scores_and_text(suffice: Suffice) -> None:
     first, text, *_ = suffice("search", "granite lighthouse", "--top-k", 1).out.splitlines()
-    assert first.startswith("1. lighthouse.pdf, page 1  fused 1.000  dense 0.")
+    assert first.startswith("1. lighthouse.pdf, page 1  fused 0.5")
     assert "lexical " in first
     assert text.strip().startswith(LIGHTHOUSE_PAGES[0].splitlines()[0])
 
