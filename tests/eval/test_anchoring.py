@@ -6,7 +6,8 @@ import pytest
 
 from eval.anchoring import Anchored, DroppedQuestion, anchor
 from eval.json_lines import read_json_lines
-from eval.questions import Fact, Question, Span
+from eval.questions import Fact, Question, Span, load_questions
+from tests.eval.synthesis.library import LIBRARY, library
 
 SENTENCE = "The harbour master counts every vessel twice before the tide."
 TEXTS = {"a.md": f"Intro. {SENTENCE} Ships float. Again: Ships float.", "b.md": "Stones sink."}
@@ -124,3 +125,9 @@ def test_real_evidence_is_where_it_says(
     assert len(anchored.questions) == num_questions
     assert counts(anchored) == (num_spans, 0, 0, 0)
     assert list(anchored.questions) == questions
+
+
+def test_the_evidence_of_the_bundled_questions_is_in_the_bundled_documents() -> None:
+    texts = {name: source.text.text for name, source in library().sources.items()}
+    anchored = anchor(load_questions(LIBRARY.parent / "questions.jsonl"), texts)
+    assert anchored.dropped == ()
