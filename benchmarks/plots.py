@@ -65,6 +65,7 @@ def draw_growth(results: dict[str, Any]) -> Any:
             axis.plot(numbers, [one[key] for one in sizes], style, color=OURS, label=key[:3])
         axis.set_title(title)
         axis.set_xlabel("chunks")
+        axis.margins(y=0.1)
         axis.set_ylim(bottom=0)
         axis.xaxis.set_major_formatter(lambda number, _: f"{number / 1000:g}k")
     axes[0].axvline(results["server_from_chunks"], color=OTHERS, linestyle=":")
@@ -173,8 +174,8 @@ def _bars(axis: Axes, values: dict[str, float]) -> None:
     names = list(values)[::-1]
     colors = [OURS if name == "suffice" else OTHERS for name in names]
     bars = axis.barh(names, [values[name] for name in names], color=colors)
-    axis.bar_label(bars, fmt="{:.3g}", padding=3)
-    axis.margins(x=0.15)
+    axis.bar_label(bars, [f"{values[name]:,.4g}" for name in names], padding=3)
+    axis.margins(x=0.2)
 
 
 if __name__ == "__main__":
