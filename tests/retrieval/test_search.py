@@ -341,6 +341,27 @@ def test_thresholds_of_fused_scores_are_not_for_those_of_one_search(
     assert len(alone.hits) == 3
 
 
+def test_where_a_rule_cannot_say_how_many_there_are_ten(
+    index: ChunkIndex, searcher: Searcher
+) -> None:
+    profile = RetrievalProfile(rule=Threshold(threshold=0.0, k_max=36), num_candidates=36)
+    half: Any = BrokenIndex(index, "rank_lexical")
+    whole, alone = (
+        searcher.search(one, EMBEDDER.embed_query, "cheese number", profile, 36)
+        for one in (index, half)
+    )
+    assert (len(whole.hits), len(alone.hits)) == (36, 10)
+
+
+def test_any_key_is_taken_where_not_all_are_known(
+    index: ChunkIndex, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = parse_filter({"type": "eq", "key": "year", "value": 2024})
+    monkeypatch.setattr(search_module, "MAX_KEYS", 0)
+    found = searcher.search(index, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3, where)
+    assert found.hits == []
+
+
 def test_both_rankings_stand_when_the_engine_fails_after_them(
     index: ChunkIndex, searcher: Searcher
 ) -> None:
