@@ -61,6 +61,8 @@ $(STAMP): requirements.lock pyproject.toml
 	}
 	@echo "Installing the packages of requirements.lock into .venv; minutes the first time ..."
 	@$(PYTHON) -m venv .venv
+	@# The pip that came with Python takes up to three times as long for the rest.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep ^pip== requirements.lock)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
 	@# hatchling is in the lock file; an isolated build would fetch one of another version.
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .

@@ -43,7 +43,7 @@ class CrossEncoderReranker:
         """
         self.name = name
         folder = Path(name).expanduser()
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()
         try:
             self._model = CrossEncoder(str(folder) if folder.is_dir() else name, device=device)
         except (OSError, ValueError, KeyError, RuntimeError) as error:

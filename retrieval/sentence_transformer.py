@@ -81,7 +81,7 @@ class SentenceTransformerEmbedder:
             EmbedderUnavailableError: the model is not to be had or cannot be loaded.
         """
         folder = find_model(name)
-        transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        transformers_logging.disable_progress_bar()
         devices = [device] if device else _best_devices()
         if devices == ["cpu"]:
             torch.set_num_threads(1)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import is_hypothesis_test, settings
 from xdist.scheduler import LoadFileScheduling
 
-# With a vLLM to start as well, all checks are to end within twenty minutes.
-settings.register_profile("ci", max_examples=40)
+# With a vLLM to start as well, all checks are to end within twenty minutes; and a change is not to
+# fail for an example that has nothing to do with it. Without CI, other ones are drawn each time.
+settings.register_profile("ci", max_examples=40, derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 

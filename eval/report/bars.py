@@ -117,6 +117,7 @@ def _draw_bars(bars: Sequence[str], parts: _Parts, axis: str) -> MatplotlibFigur
                     ha="center",
                     va="center",
                     fontweight="bold",
+                    in_layout=False,  # it stands in its bar, which has room already
                 )
         left += shares
     axes.set_yticks(list(rows), list(bars))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -192,13 +193,16 @@ def in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     readable, writable = os.pipe()
     if os.fork() == 0:
         with os.fdopen(writable, "w") as report:
-            json.dump(work(), report)
+            try:
+                report.write(json.dumps(work()))
+            except BaseException:  # noqa: BLE001 - the parent tells what happened
+                json.dump({"error": traceback.format_exc()}, report)
         os._exit(0)
     os.close(writable)
     with os.fdopen(readable) as report:
         content = report.read()
-    os.wait()
-    answer: dict[str, Any] = json.loads(content or "{}")
+    _, status = os.wait()
+    answer: dict[str, Any] = json.loads(content or f'{{"error": "wait status {status}"}}')
     return answer
 
 
@@ -241,6 +245,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 @pytest.mark.parametrize("point", [*POINTS, STOPPED])
 def test_every_job_ends_after_a_restart(reports: dict[str, dict[str, Any]], point: str) -> None:
     report = reports[point]
+    assert "error" not in report, report["error"]
     assert report["statuses"] == {
         "replaced.txt": "searchable",
         "long.txt": "searchable",
@@ -258,6 +263,7 @@ def test_a_reindexing_goes_on_after_a_restart(
     reports: dict[str, dict[str, Any]], point: str
 ) -> None:
     report = reports[point]
+    assert "error" not in report, report["error"]
     assert report["outdated"] == []
     assert report["found"] == [["replaced.txt"], ["long.txt"], ["third.txt"]]
     assert report["contents"] == report["num_chunks"]
