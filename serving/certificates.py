@@ -62,6 +62,7 @@ class Certificate(BaseModel):
         reference_prompt_tokens: mean of the prompts before.
         created: the day.
         questions: SHA-256 of their file.
+        settings: SHA-256 of the values of the profile that it is about.
         fingerprints: of what it was measured with.
     """
 
@@ -79,11 +80,21 @@ class Certificate(BaseModel):
     reference_prompt_tokens: float = Field(ge=0)
     created: date
     questions: str
+    # Those of before it was named are about no settings.
+    settings: str = ""
     fingerprints: Fingerprints
 
-    def check(self, collection: Collection, reranker: str | None, model: str) -> "Standing":
-        """Return whether it is about what is served now."""
-        differences = self.fingerprints.differences(Fingerprints.of(collection, reranker, model))
+    def check(self, collection: Collection, settings: str, now: Fingerprints) -> "Standing":
+        """Return whether it is about what is served now.
+
+        Args:
+            collection: that is asked.
+            settings: SHA-256 of the values that the profile comes to for this question.
+            now: of what serves it.
+        """
+        differences = self.fingerprints.differences(now)
+        if settings != self.settings:
+            differences.insert(0, "other settings")
         if collection.name != self.collection:
             differences.insert(0, f"another collection than {self.collection!r}")
         return Standing(self, tuple(differences))

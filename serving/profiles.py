@@ -83,6 +83,11 @@ class AnsweringProfile(RetrievalProfile):
         """Its SHA-256: equal profiles have the same."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
+    @property
+    def settings_digest(self) -> str:
+        """The SHA-256 of all but its certificate, which names by it what it is about."""
+        return self.model_copy(update={"certificate": None}).digest
+
 
 def to_thinking(wish: bool | int | None) -> Thinking | None:
     """Return what a wish such as `true` or `500` means."""

@@ -21,6 +21,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         return
     chosen, reference = result.setting(decision.chosen), result.setting(result.reference)
     made = result.fingerprints
+    profile = AnsweringProfile(**chosen.profile.model_dump(), answering=served.answering)
     certificate = certificates.Certificate(
         statement=decision.statement,
         collection=result.collection,
@@ -34,6 +35,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         reference_prompt_tokens=reference.prompt_tokens.mean,
         created=result.created.date(),
         questions=result.questions.sha256,
+        settings=profile.settings_digest,
         fingerprints=certificates.Fingerprints(
             embedder=made.embedder,
             analyzer=made.analyzer,
@@ -42,8 +44,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
             model=made.tokenizer,
         ),
     )
-    values = chosen.profile.model_dump()
-    AnsweringProfile(**values, answering=served.answering, certificate=certificate).save(path)
+    profile.model_copy(update={"certificate": certificate}).save(path)
 
 
 def apply(client: Client, folder: Path, name: str) -> Mapping[str, object]:

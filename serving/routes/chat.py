@@ -11,11 +11,12 @@ from fastapi import APIRouter
 from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from retrieval.packing import PackingPolicy
 from retrieval.profiles import DEFAULT
 from serving.access import Caller
 from serving.account import Account
 from serving.answering import Conclusion
-from serving.certificates import Standing
+from serving.certificates import Fingerprints, Standing
 from serving.completion import DONE, Completion, event
 from serving.errors import InvalidRequestError, error_body
 from serving.generation import Delta, Sampling, Turn, thinking_room
@@ -133,6 +134,7 @@ def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Ques
     max_tokens = (
         options.max_context_tokens or profile.packing.max_tokens or settings.max_context_tokens
     )
+    packing = profile.packing.model_copy(update={"max_tokens": max_tokens})
     return Question(
         text=check_question(last.text, service, "messages"),
         history=_to_turns(earlier),
@@ -140,30 +142,36 @@ def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Ques
         profile=profile,
         top_k=profile.most_hits(options.top_k, settings.top_k),
         where=options.filter,
-        packing=profile.packing.model_copy(update={"max_tokens": max_tokens}),
+        packing=packing,
         sampling=_to_sampling(request, settings.max_answer_tokens),
         has_fixed_answer=bool(request.max_completion_tokens or request.max_tokens),
         budget=Budget(**options.budget.model_dump()),
         caller=caller.key.id,
         profile_name=found.name,
-        standing=_check_certificate(profile, options.collection, service),
+        standing=_check_certificate(profile, packing, options, service),
         is_as_served=_is_as_served(request),
         warnings=found.warnings,
     )
 
 
 def _check_certificate(
-    profile: AnsweringProfile, collection: str, service: Service
+    profile: AnsweringProfile, packing: PackingPolicy, options: SufficeOptions, service: Service
 ) -> Standing | None:
     if profile.certificate is None:
         return None
+    collection = service.library.collection(options.collection)
     reranking = service.searcher.reranking if profile.rerank else None
+    asked = profile.model_copy(update={"packing": packing, "top_k": options.top_k or profile.top_k})
     standing = profile.certificate.check(
-        service.library.collection(collection),
-        reranking.fingerprint if reranking else None,
-        service.models.get(profile.answering.model).name,
+        collection,
+        asked.settings_digest,
+        Fingerprints.of(
+            collection,
+            reranking.fingerprint if reranking else None,
+            service.models.get(profile.answering.model).name,
+        ),
     )
-    return replace(standing, alarm=service.alarms.find(collection, profile.digest))
+    return replace(standing, alarm=service.alarms.find(options.collection, profile.digest))
 
 
 def _is_as_served(request: ChatRequest) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from serving.profiles import AnsweringProfile
 from tests.serving.application import Application
 
 STATEMENT = "2 chunks: 300 tokens instead of 1,500."
@@ -31,6 +32,7 @@ def certified_profile(application: Application, **other: Any) -> dict[str, Any]:
             "reference_prompt_tokens": 1500,
             "created": "2026-11-26",
             "questions": "abc",
+            "settings": AnsweringProfile(top_k=2).settings_digest,
             "fingerprints": {**made, "reranker": None, "model": "extractive", **other},
         },
     }

@@ -1,8 +1,11 @@
 """A certified profile serves a collection, and says so only while it is about what is served."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from tests.serving.application import Application, assert_refused
+from tests.serving.application import Application, assert_refused, serve
 from tests.serving.certified import STATEMENT, certified_profile
 
 pytestmark = pytest.mark.usefixtures("documents")
@@ -57,6 +60,39 @@ def test_with_another_embedder_it_is_uncertified_and_serves(application: Applica
     profile["certificate"]["collection"] = "books"
     answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
     assert "another collection than 'books'" in answer["profile"]["certificate"]["differences"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "differences"),
+    [
+        ({}, {}, []),
+        ({}, {"top_k": 2}, []),
+        ({}, {"top_k": 1}, ["other settings"]),
+        ({}, {"max_context_tokens": 50}, ["other settings"]),
+        ({}, {"verify": "mark"}, ["other settings"]),
+        ({"top_k": 1}, {}, ["other settings"]),
+        ({"dense_weight": 0.5}, {}, ["other settings"]),
+        ({"answering": {"abstain_below": 0.9}}, {}, ["other settings"]),
+    ],
+)
+def test_it_is_about_the_settings_that_were_measured(
+    application: Application,
+    changes: dict[str, Any],
+    options: dict[str, Any],
+    differences: list[str],
+) -> None:
+    profile = certified_profile(application) | changes
+    answer = application.ask(QUESTION, suffice={"profile": profile, **options}).json()["suffice"]
+    assert answer["profile"]["certificate"]["differences"] == differences
+
+
+def test_a_limit_of_the_service_is_another_setting(application: Application) -> None:
+    service = application.service
+    limited = service.settings.serving.model_copy(update={"max_context_tokens": 50})
+    with serve(replace(service, settings=replace(service.settings, serving=limited))) as other:
+        profile = certified_profile(other)
+        answer = other.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
+    assert answer["profile"]["certificate"]["differences"] == ["other settings"]
 
 
 def test_what_cannot_be_served_is_refused(application: Application) -> None:
