@@ -33,13 +33,14 @@ class ResultComparison:
         max_drop: how much the mean was allowed to fall.
         base_setting: that was measured before, in words.
         new_setting: after the change.
-        num_questions: that both have.
+        num_questions: that were compared.
         num_clusters: of these.
-        num_only_base: questions that are in one result only.
+        num_lost: of these, whose evidence is not in the documents any more: found no more either.
+        num_only_base: other questions that are in one result only.
         num_only_new: likewise.
         base_coverage: mean over the clusters.
         new_coverage: likewise.
-        base_tokens: mean of the prompts, over the questions.
+        base_tokens: mean of the prompts, over the questions that both have.
         new_tokens: likewise.
         fallen: the questions that fell most, up to `MOST_FALLEN`, the worst first.
     """
@@ -50,6 +51,7 @@ class ResultComparison:
     new_setting: str
     num_questions: int
     num_clusters: int
+    num_lost: int
     num_only_base: int
     num_only_new: int
     base_coverage: float
@@ -94,9 +96,16 @@ def compare_results(
             "Tune both states with the same options."
         )
     pairs = list(_pairs(base, new))
-    rows, columns, clusters = zip(*pairs, strict=True)
-    base_scores = np.array(before.item_coverage)[list(rows)]
-    new_scores = np.array(after.item_coverage)[list(columns)]
+    shared, columns = [row for row, _ in pairs], [column for _, column in pairs]
+    lost = [
+        row
+        for row, question in enumerate(base.question_ids)
+        if question in new.questions.dropped and row not in shared
+    ]
+    rows = [*shared, *lost]
+    clusters = [base.clusters[row] for row in rows]
+    base_scores = np.array(before.item_coverage)[rows]
+    new_scores = np.array([*np.array(after.item_coverage)[columns], *[0.0] * len(lost)])
     comparison = compare(base_scores, new_scores, clusters, max_drop)
     worst = np.argsort(new_scores - base_scores, kind="stable")[:MOST_FALLEN]
     return ResultComparison(
@@ -104,14 +113,15 @@ def compare_results(
         max_drop=max_drop,
         base_setting=before.label,
         new_setting=after.label,
-        num_questions=len(pairs),
+        num_questions=len(rows),
         num_clusters=len(set(clusters)),
-        num_only_base=len(base.question_ids) - len(pairs),
+        num_lost=len(lost),
+        num_only_base=len(base.question_ids) - len(rows),
         num_only_new=len(new.question_ids) - len(pairs),
         base_coverage=float(np.mean(cluster_means(base_scores, clusters))),
         new_coverage=float(np.mean(cluster_means(new_scores, clusters))),
-        base_tokens=float(np.mean(np.array(before.item_tokens)[list(rows)])),
-        new_tokens=float(np.mean(np.array(after.item_tokens)[list(columns)])),
+        base_tokens=float(np.mean(np.array(before.item_tokens)[shared])),
+        new_tokens=float(np.mean(np.array(after.item_tokens)[columns])),
         fallen=tuple(
             Fallen(base.question_ids[rows[pair]], float(base_scores[pair]), float(new_scores[pair]))
             for pair in worst
@@ -130,8 +140,8 @@ def _setting(result: Result, name: str | None, which: str) -> Measured:
         ) from None
 
 
-def _pairs(base: Result, new: Result) -> Iterator[tuple[int, int, str]]:
-    """Yield the place in both results and the cluster of each question that they share."""
+def _pairs(base: Result, new: Result) -> Iterator[tuple[int, int]]:
+    """Yield the place in both results of each question that they share."""
     if base.questions.sha256 != new.questions.sha256:
         raise MismatchError(
             "The results are of different files of questions (SHA-256 "
@@ -155,4 +165,4 @@ def _pairs(base: Result, new: Result) -> Iterator[tuple[int, int, str]]:
                 f"The question {question!r} is in the cluster {cluster!r} of the base and "
                 f"{other!r} of the new result. Tune both states with the same version of Suffice."
             )
-        yield place, places[question], cluster
+        yield place, places[question]

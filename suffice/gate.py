@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from eval.comparison import ResultComparison, compare_results
-from eval.decisions.gate import Outcome
+from eval.decisions.gate import FEWEST_CLUSTERS, Outcome
 from eval.errors import EvalError
 from eval.results import Result
 from suffice.options import console, error_console, print_json
@@ -43,10 +43,15 @@ def _print(compared: ResultComparison) -> None:
         f"Settings: {compared.base_setting} -> {compared.new_setting}.",
         markup=False,
     )
+    if compared.num_lost:
+        console.print(
+            f"The evidence of {compared.num_lost} questions is not in the documents any more; they "
+            "count as not found. If that is as it should be, make the base anew."
+        )
     if compared.num_only_base or compared.num_only_new:
         console.print(
             f"Not compared: {compared.num_only_base} questions that only the base has, and "
-            f"{compared.num_only_new} that only the new result has. Their evidence may have gone."
+            f"{compared.num_only_new} that only the new result has."
         )
     if compared.fallen:
         console.print("Fell most:")
@@ -59,8 +64,11 @@ def _print(compared: ResultComparison) -> None:
 def _verdict(compared: ResultComparison) -> str:
     difference = compared.comparison.difference
     allowed = f"a loss of {compared.max_drop:g} is allowed"
-    if difference is None:
-        return "all questions are in one cluster; at least two are needed to tell anything."
+    if difference is None or compared.num_clusters < FEWEST_CLUSTERS:
+        return (
+            f"the questions are in {compared.num_clusters} clusters (documents or threads); at "
+            f"least {FEWEST_CLUSTERS} are needed to tell anything."
+        )
     change = (
         f"{difference.mean:+.3f}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
     )

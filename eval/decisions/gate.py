@@ -10,6 +10,9 @@ from eval.decisions.items import Floats, check_range, cluster_means
 from eval.decisions.sample_size import items_needed
 from eval.intervals import MeanInterval, cluster_t_interval
 
+# With fewer clusters, what never differed in them may differ often.
+FEWEST_CLUSTERS = 10
+
 
 class Outcome(StrEnum):
     """What a comparison says.
@@ -17,7 +20,7 @@ class Outcome(StrEnum):
     Attributes:
         PASS: the quality fell by less than the margin, if it fell.
         FAIL: it fell by more.
-        INCONCLUSIVE: both is possible.
+        INCONCLUSIVE: both is possible, or there are fewer clusters than `FEWEST_CLUSTERS`.
     """
 
     PASS = "pass"  # noqa: S105
@@ -72,8 +75,8 @@ def compare(
     check_range("scores", np.concatenate((base, new)), 0, 1)
     differences = new - base
     interval = cluster_t_interval(differences.tolist(), clusters, confidence)
-    if interval is None:
-        return Comparison(Outcome.INCONCLUSIVE, None)
+    if interval is None or interval.num_clusters < FEWEST_CLUSTERS:
+        return Comparison(Outcome.INCONCLUSIVE, interval, FEWEST_CLUSTERS)
     if interval.low > -max_drop:
         return Comparison(Outcome.PASS, interval)
     if interval.high < -max_drop:

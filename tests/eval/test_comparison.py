@@ -94,6 +94,27 @@ def test_what_only_one_has_is_counted() -> None:
     assert (compared.num_questions, compared.num_only_base, compared.num_only_new) == (90, 150, 0)
 
 
+def test_evidence_that_is_gone_counts_as_not_found() -> None:
+    base = with_coverage([1.0] * NUM_QUESTIONS)
+    gone = {
+        name: "the evidence is not in the document any more" for name in base.question_ids[180:]
+    }
+    kept = [
+        one.model_copy(
+            update={"item_coverage": one.item_coverage[:180], "item_tokens": one.item_tokens[:180]}
+        )
+        for one in base.settings
+    ]
+    changes = {"question_ids": base.question_ids[:180], "clusters": base.clusters[:180]}
+    new = make_result({**changes, "settings": kept, "questions": counts(dropped=gone)})
+    compared = compare_results(base, new, 0.02)
+    assert compared.comparison.outcome is Outcome.FAIL
+    assert (compared.num_questions, compared.num_lost, compared.num_only_base) == (240, 60, 0)
+    assert (compared.base_coverage, compared.new_coverage) == (1, 0.75)
+    assert compared.base_tokens == compared.new_tokens
+    assert compared.fallen[0] == Fallen("q-180", 1.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("new", "says"),
     [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.decisions import gate_errors
-from eval.decisions.gate import Comparison, Outcome, compare
+from eval.decisions.gate import FEWEST_CLUSTERS, Comparison, Outcome, compare
 from eval.decisions.sample_size import items_needed
 
 CLUSTERS = [str(question) for question in range(100)]
@@ -40,16 +40,29 @@ def test_inconclusive_says_how_many_clusters_would_tell() -> None:
 
 
 def test_on_the_bound_no_number_would_tell() -> None:
-    base = np.full(4, 0.5)
-    result = compare(base, np.array([0.25, 0.25, 0.5, 0.5]), list("abcd"), max_drop=0.125)
+    base = np.full(12, 0.5)
+    new = np.array([0.25, 0.25, 0.5, 0.5] * 3)
+    result = compare(base, new, list("abcdefghijkl"), max_drop=0.125)
     assert result.outcome is Outcome.INCONCLUSIVE
     assert result.clusters_needed is None
 
 
 def test_one_document_does_not_tell() -> None:
     assert compare(BASE, BASE, ["one"] * 100, max_drop=0.05) == Comparison(
-        Outcome.INCONCLUSIVE, None
+        Outcome.INCONCLUSIVE, None, FEWEST_CLUSTERS
     )
+
+
+@pytest.mark.parametrize("number", [2, 9, 10])
+def test_few_questions_do_not_tell_even_if_nothing_changed(number: int) -> None:
+    same = compare(BASE[:number], BASE[:number], CLUSTERS[:number], max_drop=0.05)
+    fallen = compare(BASE[:number], BASE[:number] - 0.5, CLUSTERS[:number], max_drop=0.05)
+    if number < FEWEST_CLUSTERS:
+        outcomes = (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
+        assert same.clusters_needed == FEWEST_CLUSTERS
+    else:
+        outcomes = (Outcome.PASS, Outcome.FAIL)
+    assert (same.outcome, fallen.outcome) == outcomes
 
 
 def test_scores_of_other_questions_are_refused() -> None:
