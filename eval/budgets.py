@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.choice import LEAST_SAVING, REFERENCE, keeping
+from eval.choice import LEAST_SAVING, QUANTILE, REFERENCE, keeping
 from eval.errors import BudgetError
 from eval.measurements import Measurements
 from eval.pareto import pareto_front
@@ -124,7 +124,9 @@ class BudgetSearch:
         tokens, coverage = tune.means(tune.tokens), tune.means(tune.coverage)
         affordable = keeping(prompt_limits, tune)
         if affordable.size:
-            order = np.lexsort((tokens[affordable], -coverage[affordable]))
+            # What is sure to be found, so that no luck of few questions is taken for the best.
+            bounds = tune.lower_bounds(tune.coverage[affordable])
+            order = np.lexsort((tokens[affordable], -bounds))
             best = self._best = int(affordable[order[0]])
             front = pareto_front(tokens, coverage)
             cheaper = [one for one in front if tokens[one] <= LEAST_SAVING * tokens[best]]
@@ -151,9 +153,10 @@ class BudgetSearch:
         cheaper = self._neighbour(self._cheaper, name, price)
         dearer = self._neighbour(self._dearer, name, price)
         binding = min(self._limits, key=lambda one: self._limits[one])
-        reference_keeps = REFERENCE in keeping(self._limits, self._held_out)
+        most = self._limits[binding]
+        reference_keeps = self._keeping(REFERENCE, most) >= QUANTILE
         sentences = [
-            f"Under the budget 95 % of the prompts may have {self._limits[binding]:,} tokens, "
+            f"Under the budget 95 % of the prompts may have {most:,} tokens, "
             f"which is what {binding} allows."
         ]
         if self._best is None:
@@ -162,7 +165,8 @@ class BudgetSearch:
             coverage = self._held_out.share(self._held_out.coverage[self._best])
             sentences.append(
                 f"Most evidence is then found by {label(self._best)}: {coverage.mean:.3f} "
-                f"({coverage.low:.3f} to {coverage.high:.3f})."
+                f"({coverage.low:.3f} to {coverage.high:.3f}); "
+                f"{self._keeping(self._best, most):.0%} of its prompts kept to the budget."
             )
         if self._dearer is not None and dearer is not None:
             sentences.append(f"Next dearer: {label(self._dearer)}, {_exchange(dearer)}.")
@@ -179,6 +183,9 @@ class BudgetSearch:
             dearer=dearer,
             statement=" ".join(sentences),
         )
+
+    def _keeping(self, number: int, most: int) -> float:
+        return float(np.mean(self._held_out.tokens[number] <= most))
 
     def _neighbour(
         self, number: int | None, name: Callable[[int], str], price: Price | None

@@ -6,7 +6,7 @@ from math import ceil, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit  # type: ignore[import-untyped]
+from scipy.special import bdtr, stdtrit  # type: ignore[import-untyped]
 
 from eval.decisions.items import Floats
 from eval.decisions.pvalues import PairedTest
@@ -30,6 +30,8 @@ WSR_FACTOR = 1.5
 IN_REACH = 2000
 OUT_OF_REACH = 20
 REFERENCE = 0
+# A budget holds for so many of the prompts, shown with so much confidence.
+QUANTILE, CONFIDENCE = 0.95, 0.95
 _THOUSAND = 1000
 Ints = NDArray[np.intp]
 
@@ -236,9 +238,16 @@ class Chooser:
 
 
 def keeping(prompt_limits: Mapping[str, int], measured: Measurements) -> Ints:
-    """Return the settings of which 95 % of the prompts keep to all limits."""
-    p95 = np.percentile(measured.tokens, 95, axis=1)
-    return np.flatnonzero(p95 <= min(prompt_limits.values(), default=np.inf))
+    """Return the settings of which 95 % of the prompts keep to all limits, with 95 % confidence.
+
+    The r-th shortest of n prompts is not below their 95th percentile with that confidence where
+    P(Binomial(n, 0.95) < r) is at least as much; of fewer than 59 it is the longest (Conover,
+    Practical Nonparametric Statistics, 3.2).
+    """
+    n = measured.tokens.shape[1]
+    r = min(n, int(np.searchsorted(bdtr(np.arange(n), n, QUANTILE), CONFIDENCE)) + 1)
+    bounds = np.sort(measured.tokens, axis=1)[:, r - 1]
+    return np.flatnonzero(bounds <= min(prompt_limits.values(), default=np.inf))
 
 
 def more_questions(losses: Floats, allowed: float, delta: float, num_questions: int) -> int | None:

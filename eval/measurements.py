@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Self
 
 import numpy as np
+from scipy.special import stdtrit  # type: ignore[import-untyped]
 
 from eval.decisions.items import Floats, cluster_means
 from eval.intervals import MeanInterval, cluster_t_interval
@@ -75,6 +77,14 @@ class Measurements:
         """Return the means over clusters of (..., num_questions)."""
         means: Floats = self.items(values).mean(axis=-1)
         return means
+
+    def lower_bounds(self, values: Floats) -> Floats:
+        """Return the lower ends of the 95 % intervals of the means of (..., num_questions)."""
+        items = self.items(values)
+        n = items.shape[-1]
+        errors = stdtrit(n - 1, 0.975) * items.std(axis=-1, ddof=1) / sqrt(n)
+        bounds: Floats = items.mean(axis=-1) - errors
+        return bounds
 
     def interval(self, values: Floats) -> MeanInterval:
         """Return the mean over clusters of (num_questions,) with its 95 % interval."""

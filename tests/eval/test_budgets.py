@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.budgets import Budget, BudgetSearch
+from eval.choice import keeping
 from eval.decisions.items import Floats
 from eval.errors import BudgetError
 from eval.measurements import Measurements
@@ -161,6 +162,40 @@ def test_ends_of_the_front_have_one_neighbour_and_without_a_price_no_dollars() -
     least = BudgetSearch({"max_ms": 100}, *halves()).answer(str, str, None)
     assert least.best == "1"
     assert least.cheaper is None
+
+
+def drawn(num_questions: int, seed: int) -> Measurements:
+    """Prompts of 1 to 1,000 tokens: the 95th percentile is 950."""
+    tokens = np.random.default_rng(seed).integers(1, 1001, (1, num_questions)).astype(float)
+    names = [str(number) for number in range(num_questions)]
+    return Measurements(tokens, tokens, tokens, tokens, names)
+
+
+@pytest.mark.parametrize("num_questions", [59, 200])
+def test_a_budget_is_rarely_exceeded_by_what_keeps_to_it(num_questions: int) -> None:
+    """One that is below the 95th percentile is taken to be kept to in at most one case in 20."""
+    wrong = [
+        bool(keeping({"max_ms": 949}, drawn(num_questions, seed)).size) for seed in range(1000)
+    ]
+    assert np.mean(wrong) <= 0.05 + 2 * (0.05 * 0.95 / 1000) ** 0.5
+    # The percentile of the sample itself, which is what one would take, errs in half of them.
+    naive = [np.percentile(drawn(num_questions, seed).tokens, 95) <= 949 for seed in range(1000)]
+    assert np.mean(naive) > 0.3
+
+
+def test_of_few_prompts_the_longest_must_keep_to_a_budget() -> None:
+    tokens = np.array([[10.0] * 57 + [11.0]])
+    few = Measurements(tokens, tokens, tokens, tokens, [str(number) for number in range(58)])
+    assert keeping({"max_ms": 10}, few).size == 0
+    assert keeping({"max_ms": 11}, few).tolist() == [0]
+
+
+def test_luck_of_few_questions_is_not_the_best() -> None:
+    """The second setting finds more on average, but may just have been lucky."""
+    coverage = np.array([[0.80, 0.82] * 20, [0.65, 1.0] * 20])
+    tokens = np.full((2, 40), 100.0)
+    half = Measurements(coverage, coverage, tokens, tokens, [str(number) for number in range(40)])
+    assert BudgetSearch({"max_ms": 100}, half, half).answer(str, str, None).best == "0"
 
 
 def test_where_no_prompt_is_short_enough_nothing_is_best() -> None:
