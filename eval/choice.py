@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, log, sqrt
+from math import ceil, inf, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,7 +160,7 @@ class Chooser:
             certified = rows[: certification.certified + 1]
             chosen = min(certified, key=self._mean_tokens)
         if chosen != REFERENCE:
-            statement = self._state_certified(chosen, goal)
+            statement = self._state_certified(chosen, len(candidates), goal)
             return Choice(Verdict.CERTIFIED, chosen, statement, candidates, tested)
         needed = self._questions_needed(candidates, goal)
         statement = self._state_kept(candidates, needed, goal)
@@ -199,19 +199,28 @@ class Chooser:
     def _questions_needed(self, candidates: Sequence[int], goal: Goal) -> int | None:
         """Return how many more questions would certify the candidate that needs fewest."""
         held_out = self._held_out
-        needed = []
+        numbers = []
         for candidate in candidates:
-            losses = held_out.items(held_out.coverage[REFERENCE] - held_out.coverage[candidate])
-            needed.append(more_questions(losses, goal.eps, goal.delta, self._num_questions))
-        return min((one for one in needed if one is not None), default=None)
+            rivals = [REFERENCE]
+            if goal.mode is Mode.BEST:
+                rivals += [one for one in candidates if one != candidate]
+            losses = held_out.items(held_out.coverage[rivals] - held_out.coverage[candidate])
+            needed = [
+                more_questions(one, goal.eps, goal.delta, self._num_questions) for one in losses
+            ]
+            numbers.append(max(one or inf for one in needed))
+        fewest = min(numbers, default=inf)
+        return int(fewest) if fewest < inf else None
 
-    def _state_certified(self, chosen: int, goal: Goal) -> str:
+    def _state_certified(self, chosen: int, num_rivals: int, goal: Goal) -> str:
         now, tokens = self._mean_tokens(REFERENCE), self._mean_tokens(chosen)
         money = ""
         if self._price is not None:
             usd = (now - tokens) * self._price.prompt * _THOUSAND
             money = f", saves ${usd:.2f} per 1,000 questions"
-        rival = "any other setting's" if goal.mode is Mode.BEST else "today's"
+        rival = "today's"
+        if goal.mode is Mode.BEST:
+            rival = f"that of any of the {num_rivals} settings it was compared with"
         return (
             f"{self._label(chosen)}: {tokens:,.0f} tokens instead of {now:,.0f} "
             f"({1 - tokens / now:.0%} fewer){money}. Its evidence coverage is not below {rival} by "

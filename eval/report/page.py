@@ -59,7 +59,7 @@ def render_report(result: Result) -> str:
         chosen=chosen,
         changed=chosen.name != served.name,
         verdict=_VERDICTS[result.decision.verdict],
-        rival="the best setting" if result.decision.mode is Mode.BEST else "what is served now",
+        rival="the best of them" if result.decision.mode is Mode.BEST else "what is served now",
         settings=sorted(result.settings, key=lambda one: -one.prompt_tokens.mean),
         answers_of={one.name for one in result.answers.settings} if result.answers else set(),
         labels={one.name: one.label for one in result.settings},

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from eval.choice import Chooser, Goal
 from eval.clusters import FEW_CLUSTERS, split_few_clusters
 from eval.decisions.items import Floats
+from eval.decisions.sequence import Mode as Comparing
 from eval.errors import NoQuestionsError
 from eval.measurements import Measurements
 from eval.pareto import pareto_front, thin
@@ -176,6 +177,29 @@ def test_the_planted_optimum_is_found() -> None:
         worse += chosen < best
     assert near >= 0.95 * num_runs
     assert worse <= 0.05 * num_runs + 2 * np.sqrt(0.05 * 0.95 * num_runs)
+
+
+def test_to_be_as_good_as_the_best_takes_more_questions_than_as_the_reference() -> None:
+    """The middle setting is like the reference, and which of the other two is better is unclear."""
+    random = np.random.default_rng(0)
+    num_questions = 60
+    same = np.full(num_questions, 0.5)
+    coverage = np.array([same, random.uniform(0, 1, num_questions), same])
+    tokens = np.repeat([[1000.0], [900.0], [500.0]], num_questions, axis=1)
+    names = [str(number) for number in range(num_questions)]
+    half = Measurements(coverage, coverage, tokens, tokens / 100, names)
+    chooser = Chooser(half, half, str, None)
+    eps = 0.04
+    reference = chooser.choose(Goal(eps=eps))
+    best = chooser.choose(Goal(eps=eps, mode=Comparing.BEST))
+    assert (reference.verdict, best.verdict) == (Verdict.NOT_CERTIFIED,) * 2
+    assert reference.candidates == best.candidates == [1, 2]
+    assert reference.questions_needed is not None
+    assert best.questions_needed is not None
+    assert best.questions_needed > reference.questions_needed
+    sure = chooser.choose(Goal(eps=0.3, mode=Comparing.BEST))
+    assert sure.verdict is Verdict.CERTIFIED
+    assert "that of any of the 2 settings it was compared with" in sure.statement
 
 
 @given(points=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=30))
