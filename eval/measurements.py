@@ -51,7 +51,8 @@ class Measurements:
     def of_questions(self, chosen: slice) -> "Measurements":
         """Return those of some of the questions.
 
-        Questions of one cluster alone are taken for independent, because nothing else can be.
+        Questions of one cluster alone are taken for independent, which is good enough to choose
+        with; what is certified is tested on two clusters or more.
         """
         clusters = self.clusters[chosen]
         if len(set(clusters)) == 1:

@@ -143,12 +143,13 @@ def tune(
     """
     answerable = [one for one in split_few_clusters(questions) if one.answerable]
     split = split_by_cluster(answerable, seed)
-    if not split.tune or len(split.certify) < 2:  # noqa: PLR2004
+    if not split.tune or len({one.cluster for one in split.certify}) < 2:  # noqa: PLR2004
         num_clusters = len({one.cluster for one in answerable})
         raise NoQuestionsError(
-            f"{len(answerable)} questions about {num_clusters} parts of documents have an answer. "
-            "A tuning chooses with some and tests on others: it needs three about different parts, "
-            "and some hundred to certify anything. `suffice eval synth` makes them."
+            f"{len(answerable)} questions in {num_clusters} clusters (parts of documents, or what "
+            "`cluster` says) have an answer. A tuning chooses with some clusters and tests on "
+            "others: it needs three, and some hundred to certify anything. `suffice eval synth` "
+            "makes them."
         )
     return _Tuner(material, served, split).run(goal, progress)
 

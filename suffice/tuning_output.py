@@ -33,7 +33,7 @@ def print_result(result: Result, folder: Path) -> None:
     console.print(table)
     console.print(
         f"{result.num_settings:,} settings; chosen with {counts.num_tune} questions, measured on "
-        f"{counts.num_certify} others about {counts.num_clusters_certify} documents or threads."
+        f"{counts.num_certify} others in {counts.num_clusters_certify} clusters."
     )
     if result.answers is not None:
         _print_answers(result, result.answers)
