@@ -459,6 +459,7 @@ class Result(_Frozen):
         version: of this format.
         created: when.
         collection: whose documents were searched.
+        num_documents: of these; 0: it is not known.
         num_settings: that were tried.
         reference: name of the setting that is served now.
         settings: measured on the held-out questions: the reference, then the front by tokens.
@@ -476,6 +477,7 @@ class Result(_Frozen):
     version: int = FORMAT
     created: datetime
     collection: str
+    num_documents: int = 0
     questions: QuestionCounts
     fingerprints: Fingerprints
     num_settings: int

@@ -274,6 +274,12 @@ class Catalog:
             counted = {str(status): number for status, number in connection.execute(query)}
         return {status.value: counted.get(status.value, 0) for status in Status}
 
+    def count_documents_of(self, collection: str) -> int:
+        """Count the documents of a collection."""
+        query = sa.select(sa.func.count()).where(documents.c.collection == collection)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def count_chunks(self, collection: str) -> int:
         """Count the chunks of a collection that answer now."""
         query = sa.select(sa.func.coalesce(sa.func.sum(documents.c.searchable_chunks), 0)).where(

@@ -163,6 +163,10 @@ class Library:
         """Return how many documents are in each state, those without any among them."""
         return self._catalog.count_documents()
 
+    def count_documents_of(self, collection: str) -> int:
+        """Return how many documents a collection has, in whatever state."""
+        return self._catalog.count_documents_of(collection)
+
     def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of documents by id; one that is not there is left out."""
         return self._catalog.filenames(document_ids)

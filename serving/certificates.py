@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from ingest.documents import Collection
 from serving.alarms import Alarm
 
+# A collection that has more than so many times as many documents, or as few, is another one.
+GROWTH = 2
+
 
 class Fingerprints(BaseModel):
     """What a profile was measured with.
@@ -52,6 +55,7 @@ class Certificate(BaseModel):
     Attributes:
         statement: in words.
         collection: whose documents were searched.
+        num_documents: that it had then; 0: it is not known.
         eps: by how much less evidence it may find than what it was compared with.
         delta: the probability that it finds less all the same.
         test: by which that was computed.
@@ -70,6 +74,7 @@ class Certificate(BaseModel):
 
     statement: str
     collection: str
+    num_documents: int = Field(default=0, ge=0)
     eps: float = Field(ge=0, lt=1)
     delta: float = Field(gt=0, lt=1)
     test: str
@@ -84,15 +89,21 @@ class Certificate(BaseModel):
     settings: str = ""
     fingerprints: Fingerprints
 
-    def check(self, collection: Collection, settings: str, now: Fingerprints) -> "Standing":
+    def check(
+        self, collection: Collection, num_documents: int, settings: str, now: Fingerprints
+    ) -> "Standing":
         """Return whether it is about what is served now.
 
         Args:
             collection: that is asked.
+            num_documents: that it has.
             settings: SHA-256 of the values that the profile comes to for this question.
             now: of what serves it.
         """
         differences = self.fingerprints.differences(now)
+        then = self.num_documents
+        if then and not then <= num_documents * GROWTH <= then * GROWTH**2:
+            differences.insert(0, f"{then:,} documents instead of {num_documents:,}")
         if settings != self.settings:
             differences.insert(0, "other settings")
         if collection.name != self.collection:

@@ -25,6 +25,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
     certificate = certificates.Certificate(
         statement=decision.statement,
         collection=result.collection,
+        num_documents=result.num_documents,
         eps=decision.eps,
         delta=decision.delta,
         test=decision.test,

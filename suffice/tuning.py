@@ -176,6 +176,7 @@ def _to_result(
     return Result(
         created=datetime.now(UTC),
         collection=served.name,
+        num_documents=len(served.snapshot.documents),
         questions=QuestionCounts(
             sha256=hashlib.sha256(order.questions.read_bytes()).hexdigest(),
             num_answerable=len(answerable),

@@ -164,6 +164,7 @@ def _check_certificate(
     asked = profile.model_copy(update={"packing": packing, "top_k": options.top_k or profile.top_k})
     standing = profile.certificate.check(
         collection,
+        service.library.count_documents_of(collection.name),
         asked.settings_digest,
         Fingerprints.of(
             collection,

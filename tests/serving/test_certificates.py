@@ -86,6 +86,22 @@ def test_it_is_about_the_settings_that_were_measured(
     assert answer["profile"]["certificate"]["differences"] == differences
 
 
+@pytest.mark.parametrize("factor", [0.4, 0.5, 1, 2, 3])
+def test_it_is_about_a_collection_of_about_that_size(
+    application: Application, factor: float
+) -> None:
+    [now] = {
+        one["num_documents"]
+        for one in application.http.get("/v1/collections").json()["collections"]
+        if one["name"] == "default"
+    }
+    then = int(factor * now)
+    profile = certified_profile(application, then)
+    answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
+    differences = [] if 0.5 <= factor <= 2 else [f"{then} documents instead of {now}"]
+    assert answer["profile"]["certificate"]["differences"] == differences
+
+
 def test_a_limit_of_the_service_is_another_setting(application: Application) -> None:
     service = application.service
     limited = service.settings.serving.model_copy(update={"max_context_tokens": 50})
