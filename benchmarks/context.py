@@ -193,7 +193,7 @@ class _Settings:
             RetrievalSettings().profile().model_copy(update={"top_k": ServingSettings().top_k})
         )
         self._sweeps: list[Sweep] = []
-        self.questions = split_few_clusters(data.questions)
+        self.questions = split_few_clusters(data.questions, PEER_TOKENS)
         self.rows: list[Setting] = []
         self.references: dict[str, int] = {}
         self.grid: list[int] = []

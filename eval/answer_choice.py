@@ -10,9 +10,9 @@ from eval.answer_quality import AnswerMeter, AnswerQuality
 from eval.answer_scores import Fault
 from eval.answering import Setting
 from eval.canaries import CANARIES
-from eval.choice import LEAST_SAVING, REFERENCE, Goal, more_questions
+from eval.choice import LEAST_SAVING, LEAST_TO_LOSE, REFERENCE, Goal, fewest_more_questions
 from eval.decisions.items import Floats, cluster_means
-from eval.decisions.sequence import certify
+from eval.decisions.sequence import Mode, certify
 from eval.errors import EvalError, NoQuestionsError
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.judging import Judge
@@ -122,17 +122,29 @@ class _Testing:
             for row, one in enumerate(self.candidates)
             if one.tokens <= LEAST_SAVING * tokens and row not in self.quality.flaws
         ]
-        order = [REFERENCE, *sorted(cheaper, key=lambda row: -self.candidates[row].tokens)]
-        items = cluster_means(self.quality.for_certification(), self.quality.clusters)
-        certification = certify(
-            items, order, eps=goal.eps, delta=goal.delta, test=goal.test, mode=goal.mode
-        )
-        tested = [
-            TestedSetting(name=self.candidates[look.candidate].name, p_value=look.p_value)
-            for look in certification.looks
-        ]
-        chosen = certification.certified or REFERENCE
-        needed = None if chosen else self._questions_needed(items, order[1:])
+        cheaper.sort(key=lambda row: -self.candidates[row].tokens)
+        # Failed verdicts speak against what is tested and for what it is compared with, so what is
+        # certified would have been with any verdicts in their place.
+        items = cluster_means(self.quality.low, self.quality.clusters)
+        rivals = cluster_means(self.quality.high, self.quality.clusters)
+        chosen, tested, needed = REFERENCE, [], None
+        is_poor = float(rivals[REFERENCE].mean()) <= LEAST_TO_LOSE * goal.eps
+        if cheaper and not is_poor:
+            certification = certify(
+                items,
+                cheaper if goal.mode is Mode.BEST else [REFERENCE, *cheaper],
+                eps=goal.eps,
+                delta=goal.delta,
+                test=goal.test,
+                mode=goal.mode,
+                rivals=rivals,
+            )
+            tested = [
+                TestedSetting(name=self.candidates[look.candidate].name, p_value=look.p_value)
+                for look in certification.looks
+            ]
+            chosen = certification.certified or REFERENCE
+            needed = None if chosen else self._questions_needed(items, rivals, cheaper)
         saved = None
         usd = None
         if chosen:
@@ -142,7 +154,7 @@ class _Testing:
         decision = Decision(
             verdict=Verdict.CERTIFIED if chosen else Verdict.NOT_CERTIFIED,
             quality=Quality.ANSWERS,
-            statement=self._state(chosen, usd, needed),
+            statement=self._state_poor() if is_poor else self._state(chosen, usd, needed),
             chosen=self.candidates[chosen].name,
             tested=tested,
             eps=goal.eps,
@@ -158,14 +170,20 @@ class _Testing:
         return decision, self._describe()
 
     def _state(self, chosen: int, usd: float | None, needed: int | None) -> str:
-        goal, sent = self.goal, self.quality.prompt_tokens.mean(axis=1)
+        goal = self.goal
+        sent = [self._interval(tokens).mean for tokens in self.quality.prompt_tokens]
         reference, candidate = self.candidates[REFERENCE], self.candidates[chosen]
         if chosen:
+            rival = "today's"
+            if goal.mode is Mode.BEST:
+                rival = (
+                    f"those of any of the {len(self.candidates) - 1} settings it was compared with"
+                )
             money = "" if usd is None else f", saves ${usd:.2f} per 1,000 questions"
             return (
                 f"{candidate.label}: {sent[chosen]:,.0f} tokens instead of {sent[REFERENCE]:,.0f} "
                 f"({1 - sent[chosen] / sent[REFERENCE]:.0%} fewer){money}. Its answers are not "
-                f"worse than today's by more than {goal.eps:g}, with error at most "
+                f"worse than {rival} by more than {goal.eps:g}, with error at most "
                 f"{goal.delta:.0%}."
             )
         more = "" if needed is None else f" About {needed:,} more questions are needed."
@@ -174,13 +192,20 @@ class _Testing:
             f"({sent[REFERENCE]:,.0f} tokens) are as good.{more}"
         )
 
-    def _questions_needed(self, items: Floats, rows: Sequence[int]) -> int | None:
-        goal, needed = self.goal, []
+    def _state_poor(self) -> str:
+        quality = self._interval(self.quality.quality[REFERENCE]).mean
+        return (
+            f"Keep {self.candidates[REFERENCE].label}: the quality of its answers is "
+            f"{quality:.3f}, so of settings that may be worse by {self.goal.eps:g} nothing is "
+            "asked. Look at the model, the judge and the search first, or at whether the questions "
+            "fit the documents."
+        )
+
+    def _questions_needed(
+        self, items: Floats, rivals: Floats, candidates: Sequence[int]
+    ) -> int | None:
         num_questions = len(self.quality.questions) + self.race.num_questions
-        for row in rows:
-            losses = items[REFERENCE] - items[row]
-            needed.append(more_questions(losses, goal.eps, goal.delta, num_questions))
-        return min((one for one in needed if one is not None), default=None)
+        return fewest_more_questions(items, rivals, candidates, self.goal, num_questions)
 
     def _usd_saved(self, chosen: int) -> float | None:
         usd = self.quality.usd_per_answer

@@ -138,18 +138,6 @@ class AnswerQuality:
         """What each answer costs when it is asked for; NaN: nothing is known of the price."""
         return self._array(lambda one: np.nan if one.answer.usd is None else one.answer.usd)
 
-    def for_certification(self, reference: int = 0) -> Floats:
-        """Return the quality to certify with: failed verdicts speak for the reference alone.
-
-        So what is certified would have been with any verdicts in the place of the failed ones.
-
-        Args:
-            reference: row of the setting that the others are compared with.
-        """
-        values = self.low
-        values[reference] = self.high[reference]
-        return values
-
     def abstention(self, setting: int) -> Abstention:
         """Return how well a setting tells what can be answered."""
         return score_abstention(

@@ -129,7 +129,8 @@ class BudgetSearch:
             order = np.lexsort((tokens[affordable], -bounds))
             best = self._best = int(affordable[order[0]])
             front = pareto_front(tokens, coverage)
-            cheaper = [one for one in front if tokens[one] <= LEAST_SAVING * tokens[best]]
+            keeps = affordable[pareto_front(tokens[affordable], coverage[affordable])].tolist()
+            cheaper = [one for one in keeps if tokens[one] <= LEAST_SAVING * tokens[best]]
             dearer = [
                 one
                 for one in front

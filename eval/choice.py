@@ -15,7 +15,7 @@ from eval.decisions.risk_control import learn_then_test
 from eval.decisions.sample_size import items_needed
 from eval.decisions.sequence import Mode, certify
 from eval.measurements import Measurements
-from eval.pareto import pareto_front
+from eval.pareto import pareto_front, thin
 from eval.results import Verdict
 from serving.pricing import Price
 
@@ -30,6 +30,10 @@ WSR_FACTOR = 1.5
 IN_REACH = 2000
 OUT_OF_REACH = 20
 REFERENCE = 0
+# Where the reference finds no more than so many times what may be lost, next to nothing would do.
+LEAST_TO_LOSE = 2
+# Of the front, what candidates are compared with in mode BEST.
+MAX_RIVALS = 20
 # A budget holds for so many of the prompts, shown with so much confidence.
 QUANTILE, CONFIDENCE = 0.95, 0.95
 _THOUSAND = 1000
@@ -143,26 +147,41 @@ class Chooser:
         least = self._coverage[REFERENCE] - goal.eps
         path = self._path(allowed, LEAST_SAVING * self._tokens[REFERENCE])
         candidates = [one for one in path if self._coverage[one] >= least][:MAX_TESTED]
-        rows = [REFERENCE, *candidates]
         held_out = self._held_out
-        certification = certify(
-            held_out.items(held_out.coverage[rows]),
-            range(len(rows)),
-            eps=goal.eps,
-            delta=goal.delta,
-            test=goal.test,
-            mode=goal.mode,
-        )
-        tested = [(rows[look.candidate], look.p_value) for look in certification.looks]
+        found = float(held_out.means(held_out.coverage[REFERENCE]))
+        if candidates and found <= LEAST_TO_LOSE * goal.eps:
+            statement = self._state_next_to_nothing(found, goal)
+            return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, candidates, [])
+        rivals: list[int] = []
+        if goal.mode is Mode.BEST:
+            # The one that found most is the likeliest to hold against all; what is dearer is not
+            # wanted. Nor has the reference to be good for another one to be.
+            best = max(candidates, key=lambda one: float(self._coverage[one]), default=REFERENCE)
+            candidates = [one for one in candidates if self._tokens[one] <= self._tokens[best]]
+            rivals = [one for one in thin(self.front(), MAX_RIVALS) if one not in candidates]
+        rows = list(dict.fromkeys([REFERENCE, *candidates, *rivals]))
+        items = held_out.items(held_out.coverage[rows])
+        first = 1 if goal.mode is Mode.BEST else 0  # the reference is not to be tested then either
+        tested: list[tuple[int, float]] = []
         chosen = REFERENCE
-        if certification.certified is not None:
-            # All up to there hold together, so the shortest prompts may be looked at as well.
-            certified = rows[: certification.certified + 1]
-            chosen = min(certified, key=self._mean_tokens)
+        if candidates:
+            certification = certify(
+                items,
+                range(first, len(candidates) + 1),
+                eps=goal.eps,
+                delta=goal.delta,
+                test=goal.test,
+                mode=goal.mode,
+            )
+            tested = [(rows[look.candidate], look.p_value) for look in certification.looks]
+            # All up to the last hold together, so the shortest prompts may be looked at as well.
+            certified = [one for one, p_value in tested if p_value <= goal.delta]
+            chosen = min((REFERENCE, *certified), key=self._mean_tokens)
         if chosen != REFERENCE:
-            statement = self._state_certified(chosen, len(candidates), goal)
+            statement = self._state_certified(chosen, len(rows) - 1, goal)
             return Choice(Verdict.CERTIFIED, chosen, statement, candidates, tested)
-        needed = self._questions_needed(candidates, goal)
+        numbered = range(1, len(candidates) + 1)
+        needed = fewest_more_questions(items, items, numbered, goal, self._num_questions)
         statement = self._state_kept(candidates, needed, goal)
         return Choice(Verdict.NOT_CERTIFIED, chosen, statement, candidates, tested, needed)
 
@@ -191,26 +210,14 @@ class Chooser:
             )
         else:
             needed = more_questions(losses[0], 1 - least, delta, self._num_questions)
-            statement = f"Cannot tell yet whether {least:.0%} of the evidence is found."
+            statement = (
+                f"Cannot tell yet whether {least:.0%} of the evidence is found: with the most "
+                f"context, {self._label(candidates[0])}, it is {1 - control.deepest_risk:.1%} for "
+                f"the {losses.shape[1]} independent items at hand."
+            )
             statement += _more(needed)
         verdict = Verdict(control.verdict.value)
         return Choice(verdict, chosen, statement, candidates, tested, needed)
-
-    def _questions_needed(self, candidates: Sequence[int], goal: Goal) -> int | None:
-        """Return how many more questions would certify the candidate that needs fewest."""
-        held_out = self._held_out
-        numbers = []
-        for candidate in candidates:
-            rivals = [REFERENCE]
-            if goal.mode is Mode.BEST:
-                rivals += [one for one in candidates if one != candidate]
-            losses = held_out.items(held_out.coverage[rivals] - held_out.coverage[candidate])
-            needed = [
-                more_questions(one, goal.eps, goal.delta, self._num_questions) for one in losses
-            ]
-            numbers.append(max(one or inf for one in needed))
-        fewest = min(numbers, default=inf)
-        return int(fewest) if fewest < inf else None
 
     def _state_certified(self, chosen: int, num_rivals: int, goal: Goal) -> str:
         now, tokens = self._mean_tokens(REFERENCE), self._mean_tokens(chosen)
@@ -242,6 +249,14 @@ class Chooser:
             )
         return f"Cannot tell yet whether less context than {now} suffices.{_more(needed)}"
 
+    def _state_next_to_nothing(self, found: float, goal: Goal) -> str:
+        return (
+            f"Keep {self._label(REFERENCE)}: it finds {found:.1%} of the evidence, so of settings "
+            f"that may find {goal.eps:g} less nothing is asked. Look at search and chunks first, "
+            "or at whether the questions fit the documents; `suffice search --explain` shows what "
+            "is found."
+        )
+
     def _mean_tokens(self, setting: int) -> float:
         return float(self._held_out.means(self._held_out.tokens[setting]))
 
@@ -257,6 +272,34 @@ def keeping(prompt_limits: Mapping[str, int], measured: Measurements) -> Ints:
     r = min(n, int(np.searchsorted(bdtr(np.arange(n), n, QUANTILE), CONFIDENCE)) + 1)
     bounds = np.sort(measured.tokens, axis=1)[:, r - 1]
     return np.flatnonzero(bounds <= min(prompt_limits.values(), default=np.inf))
+
+
+def fewest_more_questions(
+    items: Floats, rivals: Floats, candidates: Sequence[int], goal: Goal, num_questions: int
+) -> int | None:
+    """Return how many more questions would certify the candidate that needs fewest.
+
+    Args:
+        items: (num_rows, num_items), the quality of each as a candidate; the first is the
+            reference.
+        rivals: the same where it is compared with.
+        candidates: rows that may be certified.
+        goal: what is wanted.
+        num_questions: of both halves.
+
+    Returns:
+        1 or more; None: no number would, or one out of reach.
+    """
+    numbers = []
+    for row in candidates:
+        against = np.delete(rivals, row, axis=0) if goal.mode is Mode.BEST else rivals[:1]
+        needed = [
+            more_questions(losses, goal.eps, goal.delta, num_questions)
+            for losses in against - items[row]
+        ]
+        numbers.append(max(one or inf for one in needed))
+    fewest = min(numbers, default=inf)
+    return int(fewest) if fewest < inf else None
 
 
 def more_questions(losses: Floats, allowed: float, delta: float, num_questions: int) -> int | None:

@@ -141,7 +141,8 @@ def tune(
     Raises:
         NoQuestionsError: too few questions have an answer.
     """
-    answerable = [one for one in split_few_clusters(questions) if one.answerable]
+    chunk_tokens = max(one.cut.max_tokens for one in material.cuttings)
+    answerable = [one for one in split_few_clusters(questions, chunk_tokens) if one.answerable]
     split = split_by_cluster(answerable, seed)
     if not split.tune or len({one.cluster for one in split.certify}) < 2:  # noqa: PLR2004
         num_clusters = len({one.cluster for one in answerable})
@@ -151,7 +152,15 @@ def tune(
             "others: it needs three, and some hundred to certify anything. `suffice eval synth` "
             "makes them."
         )
-    return _Tuner(material, served, split).run(goal, progress)
+    tuning = _Tuner(material, served, split).run(goal, progress)
+    clusters = {one.cluster for one in questions if one.answerable}
+    if clusters != {one.cluster for one in answerable}:
+        tuning.warnings.append(
+            f"Questions about {len(clusters)} documents or threads are few, so parts of documents "
+            "count as independent: what is shown is about new questions on these documents, and "
+            "not on others."
+        )
+    return tuning
 
 
 class _Tuner:

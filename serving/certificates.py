@@ -56,8 +56,9 @@ class Certificate(BaseModel):
         statement: in words.
         collection: whose documents were searched.
         num_documents: that it had then; 0: it is not known.
-        eps: by how much less evidence it may find than what it was compared with.
-        delta: the probability that it finds less all the same.
+        quality: what `eps` is of: `evidence` in the context, or `answers`.
+        eps: by how much worse it may be than what it was compared with.
+        delta: the probability that it is worse all the same.
         test: by which that was computed.
         num_questions: that it was tested on.
         num_clusters: independent groups of them.
@@ -75,6 +76,7 @@ class Certificate(BaseModel):
     statement: str
     collection: str
     num_documents: int = Field(default=0, ge=0)
+    quality: str = "evidence"
     eps: float = Field(ge=0, lt=1)
     delta: float = Field(gt=0, lt=1)
     test: str

@@ -68,7 +68,8 @@ class AnswerBench:
             ]
             meter = AnswerMeter(answerers[0], await self._checked_judge(first, answering), progress)
             repeating = AnswerMeter(answerers[1], self._judge(again), progress, "answers once more")
-            questions = without_parametric(split_few_clusters(self.questions))
+            chunk_tokens = max(one.cut.max_tokens for one in cuttings)
+            questions = without_parametric(split_few_clusters(self.questions, chunk_tokens))
             split = split_by_cluster(questions, self.order.seed)
             decision, answers = await choose_by_answers(
                 meter, split, candidates, self.order.goal, self.order.output / LABELS

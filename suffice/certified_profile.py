@@ -20,20 +20,24 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
     if decision.verdict is not Verdict.CERTIFIED:
         return
     chosen, reference = result.setting(decision.chosen), result.setting(result.reference)
+    sent = {one.name: one.prompt_tokens.mean for one in result.settings}
+    if result.answers is not None:  # then these decided, by the prompts that they were written to
+        sent |= {one.name: one.prompt_tokens.mean for one in result.answers.settings}
     made = result.fingerprints
     profile = AnsweringProfile(**chosen.profile.model_dump(), answering=served.answering)
     certificate = certificates.Certificate(
         statement=decision.statement,
         collection=result.collection,
         num_documents=result.num_documents,
+        quality=decision.quality,
         eps=decision.eps,
         delta=decision.delta,
         test=decision.test,
         num_questions=len(result.answers.question_ids if result.answers else result.question_ids),
         num_clusters=decision.num_clusters,
         coverage=chosen.coverage.mean,
-        prompt_tokens=chosen.prompt_tokens.mean,
-        reference_prompt_tokens=reference.prompt_tokens.mean,
+        prompt_tokens=sent[chosen.name],
+        reference_prompt_tokens=sent[reference.name],
         created=result.created.date(),
         questions=result.questions.sha256,
         settings=profile.settings_digest,

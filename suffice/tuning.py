@@ -84,6 +84,7 @@ def run_tuning(
             progress,
         )
         tuning.warnings.extend(order.budget.doubts(generator))
+        tuning.warnings.extend(_doubts_of_reuse(profile, order.questions))
         result = _to_result(order, served, anchored, tuning, generator.name, bench.reranking)
         if order.answers is not None:
             table = AnswerBench(
@@ -99,6 +100,21 @@ def run_tuning(
     _check_unchanged(client, served)
     _write(order.output, result, profile)
     return result
+
+
+def _doubts_of_reuse(profile: AnsweringProfile, questions: Path) -> Iterator[str]:
+    """Yield what it means to certify with questions that were used up before."""
+    certificate = profile.certificate
+    if certificate is not None and certificate.questions == _digest(questions):
+        yield (
+            "What is served now was certified with these very questions. What is certified next "
+            f"may lose up to {certificate.eps:g} once more, and the same questions show it less "
+            "surely each time: take others, or tune from the profile that you began with."
+        )
+
+
+def _digest(questions: Path) -> str:
+    return hashlib.sha256(questions.read_bytes()).hexdigest()
 
 
 def _write(folder: Path, result: Result, profile: AnsweringProfile) -> None:
@@ -178,7 +194,7 @@ def _to_result(
         collection=served.name,
         num_documents=len(served.snapshot.documents),
         questions=QuestionCounts(
-            sha256=hashlib.sha256(order.questions.read_bytes()).hexdigest(),
+            sha256=_digest(order.questions),
             num_answerable=len(answerable),
             num_unanswerable=len(anchored.questions) - len(answerable),
             num_tune=len(split.tune),

@@ -15,8 +15,9 @@ class Verdict(StrEnum):
     Attributes:
         CERTIFIED: the bound holds, as promised.
         NOT_CERTIFIED: the most context may keep the bound, but so few items do not show it.
-        INFEASIBLE: even the most context loses more than the bound on these items: retrieval does
-            not find the evidence, and no rule for taking less of it will.
+        INFEASIBLE: even the most context loses more than the bound: retrieval does not find the
+            evidence, and no rule for taking less of it will. `learn_then_test` says so only where
+            it is shown, with the same error rate.
     """
 
     CERTIFIED = "certified"
@@ -71,7 +72,8 @@ def conformal_risk_control(losses: Floats, alpha: float) -> RiskControl:
         )
     # As if the new item were lost as a whole.
     bounds = (losses.sum(axis=1) + 1) / (losses.shape[1] + 1)
-    return _result(losses.mean(axis=1), alpha, int(np.sum(bounds <= alpha)))
+    risks = losses.mean(axis=1)
+    return _result(risks, int(np.sum(bounds <= alpha)), is_infeasible=bool(risks[0] > alpha))
 
 
 def learn_then_test(
@@ -99,7 +101,8 @@ def learn_then_test(
     failures = np.flatnonzero(p_values > delta)
     num_shown = int(failures[0]) if failures.size else len(losses)
     looked_at = tuple(float(p_value) for p_value in p_values[: num_shown + 1])
-    return _result(losses.mean(axis=1), alpha, num_shown, looked_at)
+    too_much = risk_p_value(test, 1 - losses[:1], 1 - alpha, delta, seed)[0]
+    return _result(losses.mean(axis=1), num_shown, looked_at, is_infeasible=bool(too_much <= delta))
 
 
 def _check(losses: Floats, alpha: float) -> None:
@@ -114,11 +117,11 @@ def _check(losses: Floats, alpha: float) -> None:
 
 
 def _result(
-    risks: Floats, alpha: float, num_within: int, p_values: tuple[float, ...] = ()
+    risks: Floats, num_within: int, p_values: tuple[float, ...] = (), *, is_infeasible: bool
 ) -> RiskControl:
     if num_within:
         verdict = Verdict.CERTIFIED
-    elif risks[0] > alpha:
+    elif is_infeasible:
         verdict = Verdict.INFEASIBLE
     else:
         verdict = Verdict.NOT_CERTIFIED

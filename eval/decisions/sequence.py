@@ -67,7 +67,7 @@ def certify(
     delta: float,
     test: PairedTest = PairedTest.WSR,
     mode: Mode = Mode.REFERENCE,
-    seed: int = 0,
+    rivals: Floats | None = None,
 ) -> Certification:
     """Certify candidates one after the other, until one cannot be shown to be good enough.
 
@@ -80,13 +80,14 @@ def certify(
     Args:
         quality: (num_candidates, num_items) in [0, 1], see `cluster_means`. The items must have
             had no part in the choice of the candidates and their order.
-        order: rows of quality to test, the reference first, then usually by falling cost. In mode
-            REFERENCE the reference itself is not tested.
+        order: rows of quality to test, usually by falling cost. In mode REFERENCE the first one is
+            the reference, which itself is not tested.
         eps: how much worse a candidate may be, in [0, 1).
         delta: the error rate, in (0, 1).
         test: of one pair.
         mode: what a candidate is compared with.
-        seed: of the test, see `wsr`.
+        rivals: quality of the same rows where candidates are compared with them, if it is another
+            one: where items are uncertain, their worst as a candidate and their best as a rival.
 
     Raises:
         ValueError: an argument is out of its range, or a row is not there or named twice.
@@ -96,11 +97,12 @@ def certify(
             f"order is {list(order)}, but must name the reference and then other rows of quality, "
             f"each once, from 0 to {len(quality) - 1}"
         )
+    against = quality if rivals is None else rivals
     certified = None
     looks = []
     for candidate in order if mode is Mode.BEST else order[1:]:
-        rivals = np.delete(quality, candidate, axis=0) if mode is Mode.BEST else quality[[order[0]]]
-        p_values = paired_p_value(test, rivals - quality[candidate], eps, delta, seed)
+        others = np.delete(against, candidate, axis=0) if mode is Mode.BEST else against[[order[0]]]
+        p_values = paired_p_value(test, others - quality[candidate], eps, delta)
         looks.append(Look(candidate, float(np.max(p_values, initial=0.0))))
         if looks[-1].p_value > delta:
             return Certification(certified, tuple(looks), Stop.NOT_SHOWN)

@@ -317,10 +317,9 @@ def test_a_judge_that_fails_counts_for_the_reference(upstream: Upstream, tmp_pat
     assert found.tally.failure_rate == pytest.approx(1 / 3, abs=0.02)
     failed = found.low != found.high
     assert failed.any(axis=1).all()
-    values = found.for_certification(reference=0)
-    assert (values[0][failed[0]] == 1).all()
-    assert (values[1][failed[1]] == 0).all()
-    assert (values[~failed] == 1).all()
+    assert (found.high[failed] == 1).all()
+    assert (found.low[failed] == 0).all()
+    assert (found.low[~failed] == 1).all()
 
 
 @pytest.mark.no_cover  # over the same lines hundreds of times
@@ -409,5 +408,5 @@ def test_from_the_race_to_the_certificate(upstream: Upstream, tmp_path: Path) ->
     assert found.settings == (settings[0], settings[2])
     assert found.questions == split.certify
     assert found.prompt_tokens[1].mean() < found.prompt_tokens[0].mean()
-    items = found.for_certification()  # each question is about another document
-    assert certify(items, [0, 1], eps=0.1, delta=0.05).certified == 1
+    items = found.low  # each question is about another document
+    assert certify(items, [0, 1], eps=0.1, delta=0.05, rivals=found.high).certified == 1

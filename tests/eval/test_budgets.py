@@ -151,6 +151,17 @@ def test_the_best_under_a_budget_is_told_with_its_neighbours() -> None:
         assert said in answer.statement
 
 
+def test_the_next_cheaper_one_keeps_to_the_budget() -> None:
+    """The second has fewer tokens on average, but now and then far more."""
+    tokens = np.array([[500.0] * 40, [100.0] * 36 + [2000.0] * 4, [400.0] * 40])
+    coverage = np.repeat([[0.9], [0.95], [0.8]], 40, axis=1)
+    half = Measurements(coverage, coverage, tokens, tokens, [str(number) for number in range(40)])
+    answer = BudgetSearch({"max_ms": 600}, half, half).answer(str, str, None)
+    assert answer.best == "0"
+    assert answer.cheaper is not None
+    assert answer.cheaper.name == "2"
+
+
 def test_ends_of_the_front_have_one_neighbour_and_without_a_price_no_dollars() -> None:
     answer = BudgetSearch({"max_ms": 5000}, *halves()).answer(str, str, None)
     assert answer.best == "0"

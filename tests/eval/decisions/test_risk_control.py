@@ -48,6 +48,16 @@ def test_risk_above_the_bound_with_the_most_context_is_infeasible() -> None:
         assert result.deepest_risk == 40 / 199
 
 
+@pytest.mark.parametrize("test", RiskTest)
+def test_infeasible_is_shown_with_the_same_error_rate(test: RiskTest) -> None:
+    """The risk is .08 and .1 is allowed, yet the mean of few items is often above it."""
+    random = np.random.default_rng(0)
+    rows = (random.random((1000, 1, 50)) < 0.08).astype(float)
+    verdicts = [learn_then_test(row, alpha=0.1, delta=0.1, test=test).verdict for row in rows]
+    assert np.mean([row.mean() > 0.1 for row in rows]) > 0.15
+    assert np.mean([one is Verdict.INFEASIBLE for one in verdicts]) <= 0.02
+
+
 def test_too_few_items_are_not_infeasible() -> None:
     for result in (
         conformal_risk_control(losses(0)[:, :8], alpha=0.1),

@@ -53,6 +53,15 @@ def test_mode_best_compares_with_every_row() -> None:
     assert from_best.certified == 2
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_what_is_uncertain_speaks_against_the_candidate(mode: Mode) -> None:
+    worst, best = quality(180, 140), quality(180, 180)
+    assert certify(best, [0, 1], eps=0.1, delta=0.05, mode=mode).certified == 1
+    assert certify(worst, [0, 1], eps=0.1, delta=0.05, mode=mode, rivals=best).certified != 1
+    # As rivals, the same two were no better than the candidate may be.
+    assert certify(best, [0, 1], eps=0.1, delta=0.05, mode=mode, rivals=worst).certified == 1
+
+
 @pytest.mark.parametrize("order", [[], [0, 0], [0, 2], [-1]])
 def test_an_order_of_rows_that_are_not_there_is_refused(order: list[int]) -> None:
     with pytest.raises(ValueError, match="order is"):
