@@ -1,5 +1,6 @@
 """From questions to a certified profile that answers, and the ways in which it can fail."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -90,6 +91,14 @@ def tune(client: Client, order: Order) -> Result:
     return run_tuning(client, home, order, load=load)
 
 
+def use_up(client: Client, name: str, questions: Path) -> None:
+    """Let a profile be certified with questions."""
+    profile = client.profile(name)
+    used = hashlib.sha256(questions.read_bytes()).hexdigest()
+    certificate = {**profile["certificate"], "questions": used}
+    client.save_profile(name, {**profile, "certificate": certificate})
+
+
 def test_what_is_certified_is_applied_and_answers(
     client: Client, order: Order, questions: list[Question], application: Application
 ) -> None:
@@ -114,9 +123,12 @@ def test_what_is_certified_is_applied_and_answers(
         assert after["profile"]["certificate"]["statement"] == result.decision.statement
         # What is served now is what the next tuning compares with.
         write_questions(order.questions, questions[::4])
+        use_up(client, "tuned", order.questions)
         again = tune(client, order)
         reference = again.setting(again.reference)
         assert reference.profile.top_k == result.setting(result.decision.chosen).profile.top_k
+        reused = [any("these very questions" in w for w in one.warnings) for one in (result, again)]
+        assert reused == [False, True]
     finally:
         client.serve_profile("default", "default")
     assert application.http.delete("/v1/profiles/tuned").status_code == 200
