@@ -22,7 +22,7 @@ _LETTERS = "bcdfghjkmnpqrstvwxz"
 _DIGITS = "23456789"
 _NONCE = rf"[{_LETTERS}][{_DIGITS}][{_LETTERS}][{_DIGITS}]"
 
-MAX_BODY = 40
+MAX_BODY = 80  # ten tags
 MAX_SPACES = 8
 # More items at once support nothing.
 MAX_RANGE = 10
@@ -31,7 +31,10 @@ MAX_HELD = MAX_SPACES + 1 + MAX_BODY
 
 _OPENING = r"\[\u3010\uff3b"
 _CLOSING = r"\]\u3011\uff3d"
-_BODY = r"[\w ,;:&.#^/\u2020\u2013-]"
+# Models write any of these for the hyphen of a tag.
+_DASHES = r"\u2010-\u2015\u2212\ufe63\uff0d-"
+_JOINT = rf"[_:{_DASHES}]"
+_BODY = rf"[\w ,;:&.#^/\u2020{_DASHES}]"
 _SPACE = r"[ \t\u00a0]"
 # What models write before a number of their own accord.
 _LABEL = (
@@ -40,7 +43,8 @@ _LABEL = (
 )
 _SEPARATOR = re.compile(r"[,;&]|\band\b")
 _PLAIN = re.compile(
-    rf"\s*(?:{_LABEL}\W*)?[#^]?([1-9]\d{{0,2}})(?:\s*[-\u2013]\s*([1-9]\d{{0,2}}))?\s*(?:\u2020.*)?",
+    rf"\s*(?:{_LABEL}\W*)?[#^]?([1-9]\d{{0,2}})(?:\s*[{_DASHES}]\s*([1-9]\d{{0,2}}))?\s*"
+    r"(?:\u2020.*)?",
     re.IGNORECASE,
 )
 _OWN = re.compile(r"\[([\d ,;\u2013-]{1,40})\]")
@@ -187,8 +191,8 @@ class _Grammar:
     """
 
     def __init__(self, nonce: str) -> None:
-        bare = rf"{nonce}(?:[-\u2013]\d{{1,4}})?"
-        beginning = _beginning(nonce, r"(?:[-\u2013]\d{0,3})?")
+        bare = rf"{nonce}(?:{_JOINT}\d{{1,4}})?"
+        beginning = _beginning(nonce, rf"(?:{_JOINT}\d{{0,3}})?")
         self.stop = re.compile(rf"{_SPACE}|[`\n{_OPENING}]|{nonce[0]}", re.IGNORECASE)
         self.token = re.compile(
             rf"(?P<ticks>`{{1,3}})|(?P<line>\n)"
@@ -206,7 +210,8 @@ class _Grammar:
         )
         self._nonce = re.compile(nonce, re.IGNORECASE)
         self._tag = re.compile(
-            rf"{nonce}[-\u2013]?(\d{{1,4}})(?:\s*[-\u2013]\s*(?:{nonce}[-\u2013])?(\d{{1,4}}))?",
+            rf"{nonce}(?:{_JOINT}|\s)?(\d{{1,4}})"
+            rf"(?:\s*[{_DASHES}]\s*(?:{nonce}{_JOINT})?(\d{{1,4}}))?",
             re.IGNORECASE,
         )
 

@@ -10,6 +10,8 @@ from serving.markers import MAX_HELD, MarkerStream, bracketed_numbers, fence, ma
 
 NONCE = "k7f4"
 NUM_ITEMS = 5
+# Hyphen, non-breaking hyphen, dashes, minus sign, full-width hyphen, and others.
+JOINTS = "-\u2010\u2011\u2013\u2014\u2212\uff0d_: "
 
 
 def rewrite(text: str, *, own: frozenset[int] = frozenset(), size: int | None = None) -> str:
@@ -39,6 +41,13 @@ def rewrite(text: str, *, own: frozenset[int] = frozenset(), size: int | None = 
         ("As k7f4-3 says, bees sleep.", "As [3] says, bees sleep."),
         ("Bees sleep (k7f4-3).", "Bees sleep ([3])."),
         ("`k7f4-3`", "`[3]`"),
+        *((f"Bees sleep [k7f4{joint}3].", "Bees sleep [3].") for joint in JOINTS),
+        *((f"As k7f4{joint}3 says.", "As [3] says.") for joint in JOINTS if joint != " "),
+        ("Bees sleep [k7f4\u20111\u2014k7f4\u20113].", "Bees sleep [1][2][3]."),
+        (
+            "Sleep [" + ", ".join(f"k7f4-{i % 5 + 1}" for i in range(10)) + "].",
+            "Sleep [1][2][3][4][5].",
+        ),
     ],
 )
 def test_tag_becomes_the_marker_of_its_item(written: str, expected: str) -> None:
@@ -124,7 +133,7 @@ def test_tag_that_the_end_cuts_is_dropped(cut: str) -> None:
 
 PIECES = st.one_of(
     st.text(max_size=8),
-    st.text("k7f4-[] 1`\n", max_size=12),
+    st.text("k7f4-\u2011: [] 1`\n", max_size=12),
     st.sampled_from(
         ["[k7f4-1]", "[k7f4-9]", "k7f4-2", "[k7f4-1, 2]", "【3】", "[1, 2]", "[2]", "[/k7f4]"]
     ),
