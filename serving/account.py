@@ -1,9 +1,12 @@
 """The account of one answer: which models were called for what, and what that took."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
+from serving.errors import BudgetTooSmallError
 from serving.generation import Generator, Usage
 from serving.planning import Budget
 from serving.pricing import NANO_PER_USD, Basis
@@ -53,6 +56,32 @@ class Account:
         """Return the time that the budget leaves; None: any."""
         limit = self.budget.max_latency_ms
         return None if limit is None else limit / 1000 - self.seconds()
+
+    def is_late(self) -> bool:
+        """Tell whether the time is over that the budget leaves."""
+        left = self.seconds_left()
+        return left is not None and left <= 0
+
+    @asynccontextmanager
+    async def time_limit(self) -> AsyncIterator[None]:
+        """Wait for what is awaited within no longer than the budget leaves time.
+
+        What runs in a thread goes on there, for nobody.
+
+        Raises:
+            BudgetTooSmallError: the time is over.
+        """
+        limit = asyncio.timeout(self.seconds_left())
+        try:
+            async with limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise BudgetTooSmallError(
+                f"max_latency_ms is {self.budget.max_latency_ms:g}, and there was no answer in "
+                "that time. Raise it."
+            ) from None
 
     def usd(self) -> float:
         """Return the dollars spent."""
@@ -106,7 +135,7 @@ class Account:
         budget = self.budget
         if budget.max_steps is not None and len(self.calls) + 1 > budget.max_steps:
             return False
-        if (left := self.seconds_left()) is not None and left <= 0:
+        if self.is_late():
             return False
         if budget.max_cost_usd is None:
             return True

@@ -23,6 +23,7 @@ from serving.errors import PromptTooLongError, ServingError
 from serving.finding import Find, Found
 from serving.generation import NO_ANSWER, Delta, Generator, Turn
 from serving.grounding import (
+    NO_TIME,
     VERDICT_SCHEMA,
     Grounded,
     SentenceSupport,
@@ -188,7 +189,8 @@ class Answerer:
         question = run.question
         run.rewriting = await self._rewrite(run)
         with run.stages.stage("retrieval"):
-            run.found = await asyncio.to_thread(self._find, question, run.rewriting.text)
+            async with run.account.time_limit():
+                run.found = await asyncio.to_thread(self._find, question, run.rewriting.text)
         run.warnings += [*run.found.result.warnings, *question.warnings]
         if question.standing is not None and not question.standing.is_certified:
             run.warnings.append(question.standing.warning(question.profile_name))
@@ -267,14 +269,15 @@ class Answerer:
     async def _prepare(
         self, run: _Run, generator: Generator, most_context_tokens: int | None = None
     ) -> Prepared:
-        prepared = await asyncio.to_thread(
-            self._preparer.prepare,
-            run.question,
-            run.known,
-            run.account,
-            generator,
-            most_context_tokens,
-        )
+        async with run.account.time_limit():
+            prepared = await asyncio.to_thread(
+                self._preparer.prepare,
+                run.question,
+                run.known,
+                run.account,
+                generator,
+                most_context_tokens,
+            )
         run.warnings += prepared.warnings
         return prepared
 
@@ -381,6 +384,8 @@ class Answerer:
                     f"Passage [{item.number}] from {item.filename} reads like instructions to a "
                     "model. It was given as data."
                 )
+        if any(one.reason == NO_TIME for sentences in run.sentences for one in sentences):
+            run.warnings.append("max_latency_ms passed before all sentences were judged.")
         if unknown := sum(draft.num_unknown for draft in drafts):
             run.warnings.append(f"{unknown} markers named no passage and were left out.")
         self._remember(run, drafts)
@@ -438,5 +443,5 @@ def _choose(run: _Run, drafts: list[Draft]) -> Draft:
 def _judge(run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
     found = run.known
     analyzer = get_analyzer(found.analyzer)
-    context = run.context
-    return [judge_support(draft.text, context, analyzer, found.embedder) for draft in drafts]
+    evidence = (run.context, analyzer, found.embedder)
+    return [judge_support(draft.text, *evidence, run.account.is_late) for draft in drafts]

@@ -12,12 +12,14 @@ from serving.account import Account
 from serving.drafts import Draft, DraftWriter
 from serving.errors import BudgetTooSmallError
 from serving.generation import Delta, Finish, Generator, Message, Sampling, Task, Thinking, Usage
-from serving.preparation import Prepared
+from serving.preparation import CLOSE_TOKENS, Prepared
 
 # Longest reply to a prompt of ours, such as a rewritten question.
 REPLY_TOKENS = 128
-# A server that counts less than this share of what was sent cuts prompts.
-TRUNCATED_SHARE = 0.9
+# A server that counts less than this share of what was sent, and not only a few, cuts prompts.
+TRUNCATED_SHARE = 0.98
+# For want of the server's usage: English and Chinese have about four bytes in a token.
+_BYTES_PER_TOKEN = 4
 
 
 class Calls:
@@ -65,7 +67,7 @@ class Calls:
                         yield replace(event, text=text, thought=thought)
         except TimeoutError:
             limit = self._account.budget.max_latency_ms
-            if not watch.num_deltas:
+            if not watch.has_begun:
                 raise BudgetTooSmallError(
                     f"max_latency_ms is {limit:g}, and the model wrote nothing in that time. Raise "
                     "it, or lower max_prompt_tokens."
@@ -90,7 +92,8 @@ class Calls:
         Raises:
             BudgetTooSmallError: another call does not fit the budget.
         """
-        prompt_tokens = await asyncio.to_thread(_count, generator, messages)
+        async with self._account.time_limit():
+            prompt_tokens = await asyncio.to_thread(_count, generator, messages)
         if not self._account.allows(generator, prompt_tokens, REPLY_TOKENS):
             raise BudgetTooSmallError("the budget has no room for another call of a model")
         shape = {"name": purpose, "schema": schema, "strict": True}
@@ -114,28 +117,36 @@ class Calls:
 
     async def _events(self, task: Task, watch: "_Watch") -> AsyncGenerator[Delta | Finish, None]:
         """Pass on what the model writes; raises TimeoutError when the time is over."""
-        model = await watch.generator.model_name()
+        generator = watch.generator
         seconds = self._account.seconds_left()
         deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        async with asyncio.timeout_at(deadline):
+            watch.model = await generator.model_name()
         try:
-            async with aclosing(watch.generator.generate(task)) as events:
+            async with aclosing(generator.generate(task)) as events:
                 while True:
                     try:
                         async with asyncio.timeout_at(deadline):
                             event = await anext(events)
                     except StopAsyncIteration:
                         return
+                    if not watch.has_begun:  # by then another one may have been found there
+                        watch.model = await generator.model_name()
                     watch.see(event)
                     yield event
+        except (TimeoutError, asyncio.CancelledError):
+            watch.is_cut = True
+            raise
         finally:
-            watch.enter(self._account, model)
+            watch.enter(self._account)
 
     def _compare_counts(self, prepared: Prepared, watch: "_Watch") -> None:
         """Warn when the server read less than was sent."""
         counter, sent = prepared.plan.generator.counter, prepared.prompt_tokens
         if counter is None or not counter.is_exact or watch.usage is None:
             return
-        if (read := watch.usage.prompt_tokens) < TRUNCATED_SHARE * sent:
+        read = watch.usage.prompt_tokens
+        if read < min(TRUNCATED_SHARE * sent, sent - CLOSE_TOKENS):
             self._warnings.append(
                 f"The model server read {read:,} of {sent:,} tokens: it cuts prompts without "
                 "saying so. The answer does not rest on the whole context."
@@ -146,37 +157,51 @@ class _Watch:
     """Notes what a call takes, even if it ends in an error or is broken off.
 
     Attributes:
+        generator: that is called.
+        model: that it asks.
         usage: as the server told it; None: it did not.
-        num_deltas: pieces that came.
+        is_cut: whether we did not wait for its end.
     """
 
     def __init__(self, generator: Generator, purpose: str, prompt_tokens: int) -> None:
         self.generator = generator
+        self.model = generator.name
         self.usage: Usage | None = None
-        self.num_deltas = 0
+        self.is_cut = False
         self._purpose = purpose
         self._prompt_tokens = prompt_tokens
+        self._written_tokens = 0
         self._started = perf_counter()
         self._first: float | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was a piece."""
+        return self._first is not None
 
     def see(self, event: Delta | Finish) -> None:
         """Take note of an event."""
         if isinstance(event, Finish):
             self.usage = event.usage if event.usage.prompt_tokens else None
             return
-        self.num_deltas += 1
+        num_bytes = len(event.text.encode()) + len(event.thought.encode())
+        self._written_tokens += max(1, num_bytes // _BYTES_PER_TOKEN)
         if self._first is None:
             self._first = perf_counter() - self._started
 
-    def enter(self, account: Account, model: str) -> None:
-        """Enter the call; where the server told no usage, by our count. No piece, no entry."""
-        if self.usage is None and self._first is None:
+    def enter(self, account: Account) -> None:
+        """Enter the call; where the server told no usage, by our count.
+
+        One that failed before there was a piece is not entered. One that was cut by then is: its
+        prompt was sent, and is read.
+        """
+        if not (self.usage or self.has_begun or self.is_cut):
             return
         account.add(
             self._purpose,
             self.generator,
-            model,
-            self.usage or Usage(self._prompt_tokens, self.num_deltas),
+            self.model,
+            self.usage or Usage(self._prompt_tokens, self._written_tokens),
             perf_counter() - self._started,
             self._first,
             is_estimated=self.usage is None,

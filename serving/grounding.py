@@ -10,7 +10,7 @@ Whoever wants a model to judge sends it `build_verification` and reads the reply
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -71,6 +71,8 @@ _HEADING = re.compile(r"#{1,6}\s|\*\*[^*\n]+\*\*:?$")
 _QUESTION = ("?", "\uff1f", "\u061f")
 _INTRODUCTION = (":", "\uff1a")
 _OBJECT = re.compile(r"\{[^{}]*\}")
+# Why a sentence was not judged.
+NO_TIME = "There was no time to judge it."
 
 
 class Support(StrEnum):
@@ -112,7 +114,11 @@ class SentenceSupport:
 
 
 def judge_support(
-    answer: str, context: Context, analyzer: Analyzer, embedder: Embedder | None = None
+    answer: str,
+    context: Context,
+    analyzer: Analyzer,
+    embedder: Embedder | None = None,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> list[SentenceSupport]:
     """Judge each sentence of an answer by the items that it cites.
 
@@ -124,6 +130,7 @@ def judge_support(
         context: the items they name.
         analyzer: of the collection.
         embedder: recognises paraphrases; None judges by words alone.
+        is_late: tells whether to stop; what was not judged by then counts as unsupported.
     """
     items = {item.number: item for item in context}
     judged = []
@@ -132,6 +139,9 @@ def judge_support(
         known = tuple(number for number in numbers if number in items)
         if not _is_claim(sentence, analyzer):
             judged.append(SentenceSupport(start, end, Support.NO_CLAIM, known))
+            continue
+        if is_late():
+            judged.append(SentenceSupport(start, end, Support.UNSUPPORTED, known, NO_TIME))
             continue
         reason = "It cites nothing."
         for number in known:

@@ -18,6 +18,7 @@ from serving.backends import Backend, ThinkingSwitch
 from serving.breaker import CircuitBreaker
 from serving.finding import search_library
 from serving.generation import NO_ANSWER
+from serving.grounding import NO_TIME
 from serving.markers import make_nonce
 from serving.models import Models
 from serving.openai_server import OpenAIGenerator
@@ -451,6 +452,24 @@ def test_a_budget_of_time_cuts_the_answer(served: Application, upstream: Upstrea
     assert_refused(response, 402, "budget_too_small", "suffice.budget", "wrote nothing")
 
 
+def test_a_budget_of_time_is_for_counting_and_judging_too(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.count_seconds = 0.2  # for each of several texts
+    response = served.ask(QUESTION, suffice={"budget": {"max_latency_ms": 300}})
+    says = "max_latency_ms is 300, and there was no answer"
+    assert_refused(response, 402, "budget_too_small", "suffice.budget", says)
+    assert not upstream.requests
+
+    upstream.count_seconds = 0.0
+    sentences = [f"A hive gives {i} kilograms of honey. " for i in range(4000)]
+    upstream.chat = stream_reply("".join(sentences), "Honey [1].")
+    body = ask(served, suffice={"budget": {"max_latency_ms": 1500}})
+    assert body["suffice"]["grounded"] != "yes"
+    assert body["suffice"]["unsupported"][-1]["reason"] == NO_TIME
+    assert any("max_latency_ms" in warning for warning in body["suffice"]["warnings"])
+
+
 @pytest.mark.parametrize(
     "name", ["max_prompt_tokens", "max_cost_usd", "max_latency_ms", "max_steps"]
 )
@@ -602,3 +621,23 @@ def test_an_answer_that_breaks_off_is_paid_for(served: Application, upstream: Up
     upstream.replies = [Reply([START, *[chunk({"content": "Twenty "})] * 7, DONE])]
     assert_refused(served.ask(QUESTION), 502, "model_failed", None, "broke off")
     assert written() - before == 7  # pieces, because the server told no usage
+
+    before = written()
+    burst = chunk({"content": "Bees and tea. " * 10})  # 140 bytes in one piece
+    upstream.replies = [Reply([START, burst, DONE])]
+    assert_refused(served.ask(QUESTION), 502, "model_failed", None, "broke off")
+    assert written() - before == 140 // 4
+
+
+def test_a_prompt_that_was_read_for_nobody_is_paid_for(
+    served: Application, upstream: Upstream
+) -> None:
+    def read() -> int:
+        tokens: int = served.http.get("/v1/usage").json()["total"]["prompt_tokens"]
+        return tokens
+
+    before = read()
+    upstream.chat = Reply([START, LONG_SECONDS])
+    response = served.ask(QUESTION, suffice={"budget": {"max_latency_ms": 1000}})
+    assert_refused(response, 402, "budget_too_small", "suffice.budget", "wrote nothing")
+    assert read() - before == num_prompt_tokens(upstream.requests[-1])

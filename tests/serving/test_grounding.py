@@ -13,6 +13,7 @@ from retrieval.analyzer import get_analyzer
 from retrieval.embedding import TokenVectors
 from serving.grounding import (
     ENOUGH_SIMILARITY,
+    NO_TIME,
     Grounded,
     SentenceSupport,
     Support,
@@ -37,6 +38,17 @@ TIDES = "The moon pulls the ocean. Tides come twice a day."
 def judge(answer: str, *texts: str) -> list[tuple[str, Support]]:
     sentences = judge_support(answer, make_context(*(texts or (HIVE, TIDES))), ENGLISH)
     return [(answer[one.start : one.end], one.support) for one in sentences]
+
+
+def test_what_there_is_no_time_to_judge_is_unsupported() -> None:
+    answer = "Bees sleep at night inside the hive [1]. Drones do not collect honey [1]. Why?"
+    is_late = iter([False, True])
+    sentences = judge_support(answer, make_context(HIVE), ENGLISH, None, is_late.__next__)
+    assert [(one.support, one.reason) for one in sentences] == [
+        (Support.SUPPORTED, ""),
+        (Support.UNSUPPORTED, NO_TIME),
+        (Support.NO_CLAIM, ""),
+    ]
 
 
 @pytest.mark.parametrize(
