@@ -54,7 +54,7 @@ class Completion:
                     "annotations": [annotation(citation) for citation in answer.citations],
                     **self._reasoning(index),
                 },
-                "logprobs": {"content": self._logprobs[index]} if self._logprobs else None,
+                "logprobs": {"content": self._logprobs.get(index, [])} if self._logprobs else None,
                 "finish_reason": answer.finish_reason,
             }
             for index, answer in enumerate(conclusion.answers)

@@ -15,6 +15,7 @@ ServingError
 │   └── ModelSilentError       it took too long
 ├── ModelFailedError           the language model answered with nonsense  -> 502
 │   ├── ModelSaidNothingError  it ended without an answer
+│   ├── ModelChangedError      the server has another model than before
 │   └── ModelBrokeOffError     it ended in the middle of an answer
 ├── BackendsError              the description of the models is wrong     (at start)
 ├── DatabaseUnavailableError   the database of keys and usage is away     -> 503
@@ -139,6 +140,12 @@ class ModelFailedError(ServingError):
 
 class ModelSaidNothingError(ModelFailedError):
     """The language model ended without an answer."""
+
+
+class ModelChangedError(ModelFailedError):
+    """The server does not have the model any more that it had; nobody asked for this one."""
+
+    is_worth_another_try = True
 
 
 class ModelBrokeOffError(ModelFailedError):

@@ -174,6 +174,9 @@ class TokenCounter(Protocol):
             exactly: whatever it takes; otherwise it may be off by a token or two.
         """
 
+    def forget(self) -> None:
+        """Find out anew what is served: it may be another model than before, or another window."""
+
     def close(self) -> None:
         """Give up what is held to count."""
 

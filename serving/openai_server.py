@@ -1,15 +1,14 @@
 """The generator that asks an OpenAI-compatible server: vLLM, Ollama or any other."""
 
 import asyncio
+import json
 import random
-import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from typing import Any, TypeGuard
 
 import httpx2
 import openai
-from openai.types.chat.chat_completion_chunk import Choice
 
 from serving.backends import Backend, ThinkingSwitch
 from serving.breaker import CircuitBreaker
@@ -17,6 +16,7 @@ from serving.errors import (
     InvalidRequestError,
     ModelBrokeOffError,
     ModelBusyError,
+    ModelChangedError,
     ModelFailedError,
     ModelSaidNothingError,
     ModelSilentError,
@@ -31,17 +31,24 @@ from serving.generation import (
     Task,
     Thinking,
     TokenCounter,
-    Usage,
     thinking_room,
 )
 from serving.pricing import Rates
+from serving.served_answers import ServedAnswers
 
 NUM_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
-_BAD_REQUEST = "400"
-# Why vLLM ends a stream with "[DONE]" when it is stopped, or fails, in the middle of an answer.
-_BROKEN_OFF = {"abort", "error"}
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_BAD_REQUEST = 400
+_NOT_FOUND = 404
+_TOO_LARGE = 413
+_SERVER_ERROR = 500
+_NO_KEY = {401, 403}
+_REFUSED = {_BAD_REQUEST, _TOO_LARGE, 422}
+_BUSY = {429, 503}
+# Of what a server says about an error, in characters: some quote the prompt, documents and all.
+MAX_SAID = 200
+# Kinds of bodies that hold an error, or somebody else's page, in the place of a stream.
+_NO_STREAM = ("application/json", "text/html")
 # What the client raises on answers that are no completion, which it does not check itself.
 _NONSENSE = (openai.APIError, httpx2.HTTPError, AttributeError, LookupError, TypeError, ValueError)
 _LOW_EFFORT_TOKENS = 1024
@@ -86,6 +93,7 @@ class OpenAIGenerator:
         self._switch = backend.thinking
         self._url = backend.url
         self._timeout_seconds = timeout_seconds
+        self._configured_model = backend.model
         self._model = backend.model
         self._breaker = breaker or CircuitBreaker()
         self._client = openai.AsyncOpenAI(
@@ -104,9 +112,9 @@ class OpenAIGenerator:
     async def check(self) -> None:
         """Ask the server for its models, see `Generator`."""
         models = await self._list_models()
-        if self._model is not None and self._model not in models:
+        if self._configured_model not in {None, *models}:
             raise ModelFailedError(
-                f"The server at {self._url} has no model {self._model!r}; it has "
+                f"The server at {self._url} has no model {self._configured_model!r}; it has "
                 f"{', '.join(models)}. Set SERVING_LLM_MODEL."
             )
 
@@ -146,44 +154,57 @@ class OpenAIGenerator:
             )
 
     async def _stream(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
-        model = await self.model_name()
-        messages: list[Any] = list(task.messages)
-        num_choices = task.sampling.num_choices
-        reasons: dict[int, str] = {}
-        empty = set(range(num_choices))
-        usage = Usage(0, 0)
+        answers = ServedAnswers(task.sampling.num_choices)
         with self._translated_errors():
-            stream = await self._client.chat.completions.create(
-                model=model,
-                messages=messages,
-                stream=True,
-                stream_options={"include_usage": True},
-                **_options(task.sampling, task.thinking, self._switch),
-            )
-            async with stream, aclosing(aiter(stream)) as chunks:
-                async for chunk in chunks:
-                    if chunk.usage is not None:
-                        usage = _usage(chunk.usage)
-                    for choice in chunk.choices:
-                        delta = _read(choice, is_first=choice.index in empty)
-                        if delta.text:
-                            empty.discard(delta.choice)
-                        if delta.text or delta.thought:
-                            yield delta
-                        if choice.finish_reason:
-                            reasons[choice.index] = choice.finish_reason
+            async with aclosing(self._read(task, answers)) as deltas:
+                async for delta in deltas:
+                    yield delta
         # A dying engine ends its stream without a word; a whole answer says why it ended.
-        if len(reasons) < num_choices or _BROKEN_OFF.intersection(reasons.values()):
+        if not answers.are_whole:
             raise ModelBrokeOffError(
                 f"The model at {self._url} broke off in the middle of its answer. Ask again."
             )
-        if empty and not task.sampling.stop:  # which may come first
+        if answers.empty and not task.sampling.stop:  # which may come first
             raise ModelSaidNothingError(
                 f"The model at {self._url} ended without an answer. If it thinks before it "
                 "answers, raise SERVING_MAX_ANSWER_TOKENS or switch thinking off."
             )
-        ends = [reasons[index] for index in range(num_choices)]
-        yield Finish(tuple("length" if end == "length" else "stop" for end in ends), usage)
+        yield answers.finish()
+
+    async def _read(self, task: Task, answers: ServedAnswers) -> AsyncGenerator[Delta, None]:
+        """Yield what the server writes, as long as it goes on writing."""
+        model = await self.model_name()
+        clock = asyncio.get_running_loop().time
+        # Any byte resets the client's own clock, such as those of a proxy that keeps a line open.
+        deadline = clock() + self._timeout_seconds
+        async with asyncio.timeout_at(deadline):
+            stream = await self._open(model, task)
+        async with stream, aclosing(aiter(stream)) as chunks:
+            while True:
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    break
+                for delta in answers.read(chunk):
+                    yield delta
+                    deadline = clock() + self._timeout_seconds
+        for delta in answers.rest():
+            yield delta
+
+    async def _open(self, model: str, task: Task) -> Any:
+        """Return the client's stream; its types do not tell that reading it can be broken off."""
+        messages: list[Any] = list(task.messages)
+        stream = await self._client.chat.completions.create(
+            model=model,
+            messages=messages,
+            stream=True,
+            stream_options={"include_usage": True},
+            **_options(task.sampling, task.thinking, self._switch),
+        )
+        if stream.response.headers.get("content-type", "").startswith(_NO_STREAM):
+            raise await _read_error(stream.response)
+        return stream
 
     async def _list_models(self) -> list[str]:
         with self._translated_errors():
@@ -196,75 +217,103 @@ class OpenAIGenerator:
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+        except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException) as error:
             raise ModelSilentError(
                 f"The model server at {self._url} was silent for {self._timeout_seconds:g} s. Ask "
                 "again, or raise SERVING_LLM_TIMEOUT_SECONDS."
             ) from error
         except openai.APIConnectionError as error:
+            self._forget()
             raise ModelUnavailableError(
                 f"The model server at {self._url} does not answer. Check that it runs and that "
                 "SERVING_LLM_URL is right; `suffice doctor` tests it."
             ) from error
-        except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-            raise ModelFailedError(
-                f"The model server at {self._url} refuses the key. Set SERVING_LLM_API_KEY."
-            ) from error
-        except openai.BadRequestError as error:
-            raise _refusal(error) from error
-        except (openai.RateLimitError, openai.InternalServerError) as error:
-            kind = ModelBusyError if error.status_code in {429, 503} else ModelUnavailableError
-            raise kind(
-                f"The model server at {self._url} cannot answer now: {error.message}"
-            ) from error
+        except openai.APIStatusError as error:
+            raise self._read_status(error) from error
         except _NONSENSE as error:
             if _is_event(error):
                 raise self._read_event(error) from error
             raise ModelFailedError(
                 f"The server at {self._url} does not answer like an OpenAI-compatible one: "
-                f"{error}. Check SERVING_LLM_URL, SERVING_LLM_MODEL and SERVING_LLM_API_KEY."
+                f"{_shorten(str(error))}. Check SERVING_LLM_URL, SERVING_LLM_MODEL and "
+                "SERVING_LLM_API_KEY."
             ) from error
+
+    def _read_status(self, error: openai.APIStatusError) -> ServingError:
+        """Return what an answer says whose status is no success."""
+        status, said = error.status_code, _said(error)
+        if status in _NO_KEY:
+            return ModelFailedError(
+                f"The model server at {self._url} refuses the key. Set SERVING_LLM_API_KEY."
+            )
+        if status in _REFUSED:
+            return self._refuse(error)
+        if status in _BUSY or status >= _SERVER_ERROR:
+            unavailable = ModelBusyError if status in _BUSY else ModelUnavailableError
+            message = f"The model server at {self._url} cannot answer now ({status}): {said}"
+            return unavailable(message, _retry_after(error.response))
+        failed = ModelFailedError
+        if status == _NOT_FOUND and self._configured_model is None and self._model is not None:
+            self._forget()
+            failed = ModelChangedError
+        return failed(
+            f"The server at {self._url} does not answer like an OpenAI-compatible one ({status}): "
+            f"{said} Check SERVING_LLM_URL, SERVING_LLM_MODEL and SERVING_LLM_API_KEY."
+        )
 
     def _read_event(self, error: openai.APIError) -> ServingError:
         """Return what an error says that came when HTTP's status was long sent: 200."""
-        if str(error.code) == _BAD_REQUEST:  # vLLM sends a number
-            return _refusal(error)
-        return ModelBrokeOffError(f"The model at {self._url} broke off: {error.message}")
+        if str(error.code) == str(_BAD_REQUEST):  # vLLM sends a number
+            return self._refuse(error)
+        return ModelBrokeOffError(f"The model at {self._url} broke off: {_said(error)}")
+
+    def _refuse(self, error: openai.APIError) -> InvalidRequestError:
+        message = f"The model refused the request: {_said(error)}"
+        is_too_large = isinstance(error, openai.APIStatusError) and error.status_code == _TOO_LARGE
+        is_too_long = error.param == "input_tokens" or "maximum context length" in error.message
+        if is_too_large or is_too_long:
+            self._forget()
+            return PromptTooLongError(f"{message} Lower top_k or set max_context_tokens.")
+        return InvalidRequestError(message)
+
+    def _forget(self) -> None:
+        """Ask anew what is served: a server may come up again with another model or window."""
+        self._model = self._configured_model
+        if self.counter is not None:
+            self.counter.forget()
+
+
+async def _read_error(response: httpx2.Response) -> openai.APIError:
+    """Return the error that came with status 200 in the place of a stream."""
+    body: Any = (await response.aread()).decode(errors="replace")
+    with suppress(ValueError):
+        body = json.loads(body)
+    said = body.get("error", body) if isinstance(body, dict) else body
+    return openai.APIError("It sent no stream.", response.request, body=said)
+
+
+def _said(error: openai.APIError) -> str:
+    """Return what a server says of an error, as a sentence."""
+    body = error.body
+    said = body.get("message") if isinstance(body, dict) else body
+    text = _shorten(said if said and isinstance(said, str) else error.message)
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _shorten(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_SAID else f"{line[:MAX_SAID]}\u2026"
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Return the seconds that a server asks to wait; None: it names none, or a date."""
+    value: str = response.headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else None
 
 
 def _is_event(error: Exception) -> TypeGuard[openai.APIError]:
     """Tell whether an error was an event of a stream; the client has no class of its own for it."""
     return type(error) is openai.APIError
-
-
-def _read(choice: Choice, *, is_first: bool) -> Delta:
-    """Return what a choice of a chunk brings; the client hands on whatever the server sent."""
-    content: object = choice.delta and choice.delta.content
-    # vLLM and Ollama call it so; servers of before 2026 `reasoning_content`.
-    thought: object = choice.delta and (
-        getattr(choice.delta, "reasoning", None) or getattr(choice.delta, "reasoning_content", None)
-    )
-    text = _whole(content)
-    if is_first:  # after thinking come blank lines
-        text = text.lstrip()
-    logprobs = choice.logprobs.to_dict() if choice.logprobs else None
-    return Delta(text, choice.index, _whole(thought), logprobs)
-
-
-def _whole(text: object) -> str:
-    """Return a text that UTF-8 can write."""
-    if not isinstance(text, str | None):
-        raise TypeError(f"{text!r} is no text")
-    return _HALF_PAIR.sub("\ufffd", text or "")
-
-
-def _refusal(error: openai.APIError) -> InvalidRequestError:
-    if error.param == "input_tokens" or "maximum context length" in error.message:
-        return PromptTooLongError(
-            f"The model refused the request: {error.message}. Lower top_k or set "
-            "max_context_tokens."
-        )
-    return InvalidRequestError(f"The model refused the request: {error.message}")
 
 
 def _options(
@@ -302,18 +351,3 @@ def _effort(thinking: Thinking) -> str:
     if thinking.max_tokens is None or thinking.max_tokens > _MEDIUM_EFFORT_TOKENS:
         return "high"
     return "low" if thinking.max_tokens <= _LOW_EFFORT_TOKENS else "medium"
-
-
-def _usage(usage: openai.types.CompletionUsage) -> Usage:
-    prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
-    return Usage(
-        _count(usage.prompt_tokens),
-        _count(usage.completion_tokens),
-        _count(prompt.cached_tokens if prompt else 0),
-        _count(completion.reasoning_tokens if completion else 0),
-    )
-
-
-def _count(value: object) -> int:
-    """Return a number of tokens; the client hands on whatever the server sent."""
-    return value if isinstance(value, int) else 0

@@ -62,6 +62,7 @@ class ServedTokenCounter:
         parts = urlsplit(url.rstrip("/"))
         self._url = url.rstrip("/")
         self._root = urlunsplit(parts._replace(path=parts.path.removesuffix("/v1")))
+        self._configured_model = model
         self._model = model
         self._context_tokens = context_tokens
         self._path = tokenizer
@@ -73,6 +74,10 @@ class ServedTokenCounter:
         self._card: dict[str, Any] | None = None
         self._tokenizer: Tokenizer | None = None
         self._can_ask = True
+
+    def forget(self) -> None:
+        """Ask the server anew for its model and window before the next count."""
+        self._card = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -127,14 +132,15 @@ class ServedTokenCounter:
         """Return what the server tells of its model; the first call looks for its tokenizer."""
         if self._card is not None:
             return self._card
-        listed = self._list_models()
-        card = next((one for one in listed if self._model in {None, one.get("id")}), None)
+        listed, name = self._list_models(), self._configured_model
+        card = next((one for one in listed if one.get("id") == name or name is None), None)
         if card is None:  # nothing to remember: the server may be about to start
             return {}
         with self._lock:  # it may be another model than before it went away
             self._counts.clear()
             self._templates.clear()
-        self._model = self._model or card.get("id")
+        self._model = name or card.get("id")
+        self._can_ask = True
         self._tokenizer = self._find_tokenizer(card.get("root"))
         self._card = card
         return card
@@ -177,6 +183,8 @@ class ServedTokenCounter:
             return known
         response = self._send("POST", f"{self._root}/tokenize", {"model": self._model, **question})
         if response.status_code in _ABSENT:
+            if self._has_changed():
+                return self._ask(question)
             self._can_ask = False
             return None
         if response.is_server_error:
@@ -192,6 +200,15 @@ class ServedTokenCounter:
             return None
         self._keep(key, count)
         return count
+
+    def _has_changed(self) -> bool:
+        """Tell whether another model is served than the one that was met, which nobody chose."""
+        if self._configured_model is not None or self._card is None:
+            return False
+        before = self._model
+        self.forget()
+        self._meet()
+        return self._model != before
 
     def _recall(self, key: bytes) -> int | None:
         with self._lock:

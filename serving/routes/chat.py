@@ -24,6 +24,7 @@ from serving.hang_up import UntilHangUp
 from serving.planning import Budget
 from serving.profiles import AnsweringProfile, AnswerPolicy, Verification, to_thinking
 from serving.question import Question
+from serving.responses import INTERNAL
 from serving.routes.dependencies import (
     Admission,
     CurrentCaller,
@@ -278,8 +279,12 @@ async def _events(
             else:
                 yield completion.ending(piece, include_usage=include_usage)
     except Exception as error:  # the HTTP edge: the status is sent, the stream must tell
-        logger.exception("answer broke off")
-        yield event(error_body(error)[1])
+        status, body = error_body(error)
+        if status == INTERNAL:
+            logger.exception("answer broke off")
+        else:  # its message may quote the prompt
+            logger.warning("answer broke off", extra={"reason": type(error).__name__})
+        yield event(body)
     yield DONE
 
 

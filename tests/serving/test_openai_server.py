@@ -226,6 +226,52 @@ def test_usage_of_the_wrong_type_counts_as_none(served: Application, upstream: U
     assert call["is_estimated"]
 
 
+def test_usage_that_cannot_be_is_made_possible(served: Application, upstream: Upstream) -> None:
+    usage = {
+        "prompt_tokens": 40,
+        "completion_tokens": 3,
+        "prompt_tokens_details": {"cached_tokens": 4000},
+        "completion_tokens_details": {"reasoning_tokens": 50},
+    }
+    upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE])
+    told = served.ask(QUESTION).json()["usage"]
+    assert told["prompt_tokens_details"] == {"cached_tokens": 40}
+    assert told["completion_tokens_details"] == {"reasoning_tokens": 3}
+
+    usage = {"prompt_tokens": -1_000_000, "completion_tokens": -5}
+    upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE])
+    body = served.ask(QUESTION).json()
+    assert body["usage"]["prompt_tokens"] > 100  # by our own count
+    assert body["usage"]["completion_tokens"] == 1
+
+
+def test_thinking_without_a_parser_is_no_part_of_the_answer(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.chat = stream_reply("<thi", "nk>The user wants honey.", "</think>\n\n", "Twenty [1].")
+    message = served.ask(QUESTION).json()["choices"][0]["message"]
+    assert message["content"] == "Twenty [1]."
+    assert message["reasoning"] == "The user wants honey."
+
+
+def test_log_probabilities_of_half_characters_are_passed_on(
+    served: Application, upstream: Upstream
+) -> None:
+    def choice(text: str, index: int, reason: str | None = None) -> bytes:
+        tokens = [{"token": text, "logprob": -1.0, "bytes": [], "top_logprobs": []}]
+        delta = {"index": index, "delta": {"content": text}, "finish_reason": reason}
+        return event({"choices": [{**delta, "logprobs": {"content": tokens}}]})
+
+    pieces = [choice("Ho", 0), choice("", 0), choice("ney.", 0, "stop")]
+    upstream.chat = Reply([*pieces, USAGE, DONE])
+    [whole] = served.ask(QUESTION, logprobs=True).json()["choices"]
+    assert [token["token"] for token in whole["logprobs"]["content"]] == ["Ho", "", "ney."]
+
+    upstream.chat = Reply([chunk({"content": "No."}, "stop"), choice("Ho.", 1, "stop"), DONE])
+    none, some = served.ask(QUESTION, logprobs=True, n=2).json()["choices"]
+    assert (none["logprobs"]["content"], len(some["logprobs"]["content"])) == ([], 1)
+
+
 def test_half_a_surrogate_pair_is_replaced(served: Application, upstream: Upstream) -> None:
     upstream.chat = stream_reply("Twenty \ud83d", " kilograms.")
     message = served.ask(QUESTION).json()["choices"][0]["message"]
@@ -242,6 +288,34 @@ def test_first_listed_model_is_asked_if_none_is_configured(
 ) -> None:
     assert unlisted.ask(QUESTION).json()["suffice"]["answered_by"] == MODEL
     assert upstream.requests[0]["model"] == MODEL
+
+
+def test_another_model_at_the_same_place_answers(unlisted: Application, upstream: Upstream) -> None:
+    assert unlisted.ask(QUESTION).json()["suffice"]["answered_by"] == MODEL
+    card = {"id": "other", "object": "model", "max_model_len": 1024}
+    upstream.models = json_reply({"object": "list", "data": [card]})
+    unknown = error_reply(404, f"The model `{MODEL}` does not exist.", "NotFoundError", "model")
+    other = stream_reply("Twenty [1].")
+    upstream.respond = lambda request: other if request["model"] == "other" else unknown
+    upstream.knows = {"other"}
+    body = unlisted.ask(QUESTION, max_tokens=900).json()
+    assert body["suffice"]["answered_by"] == "other"
+    counter = unlisted.service.models.get(None).counter
+    assert counter is not None
+    assert (counter.window(), counter.is_exact) == (1024, True)
+    assert unlisted.http.get("/readyz").status_code == 200
+
+
+def test_a_prompt_that_is_too_long_lets_the_window_be_read_anew(
+    served: Application, upstream: Upstream
+) -> None:
+    served.ask(QUESTION)
+    card = {"id": MODEL, "object": "model", "max_model_len": 700}
+    upstream.models = json_reply({"object": "list", "data": [card]})
+    says = "This model's maximum context length is 700 tokens."
+    upstream.replies = [error_reply(400, says, "BadRequestError", "input_tokens")]
+    served.ask(QUESTION)
+    assert upstream.requests[-1]["max_tokens"] == 700 // 4  # as much as an answer may take of it
 
 
 # ---- refusals: the status still tells
@@ -310,6 +384,40 @@ def test_first_listed_model_is_asked_if_none_is_configured(
             "Slow down",
             id="rate limit",
         ),
+        *(
+            pytest.param(
+                error_reply(status, "The temperature is too hot", "x", "temperature"),
+                400,
+                code,
+                f"refused the request: The temperature is too hot.{says}",
+                id=f"status {status}",
+            )
+            for status, code, says in (
+                (422, "invalid_value", "$"),
+                (413, "context_length_exceeded", " Lower top_k"),
+            )
+        ),
+        pytest.param(
+            error_reply(500, "Prompt: " + "secret " * 500, "InternalServerError"),
+            503,
+            "model_unavailable",
+            "^.{,300}$",
+            id="quotes the prompt",
+        ),
+        pytest.param(
+            json_reply({"error": {"message": "Overloaded", "code": 500}}),
+            502,
+            "model_failed",
+            "broke off: Overloaded",
+            id="error with status 200",
+        ),
+        pytest.param(
+            Reply([event({"error": "CUDA out of memory"}), DONE]),
+            502,
+            "model_failed",
+            "broke off: CUDA out of memory",
+            id="text as error event",
+        ),
         pytest.param(HTML, 502, "model_failed", "model at|server at", id="HTML"),
         pytest.param(
             json_reply({"hello": "world"}), 502, "model_failed", "model at|server at", id="JSON"
@@ -327,6 +435,7 @@ def test_first_listed_model_is_asked_if_none_is_configured(
                 "no choices": event({"choices": None}),
                 "text as choices": event({"choices": "abc"}),
                 "null choice": event({"choices": [None]}),
+                "choice too many": event({"choices": [{"index": 5, "delta": {"content": "x"}}]}),
                 "object as choices": event({"choices": {"a": 1}}),
                 "number as content": chunk({"content": 7}, "stop"),
                 "text as usage": chunk({}, None, usage="much"),
@@ -381,6 +490,29 @@ def test_server_that_says_nothing_at_all(served: Application, upstream: Upstream
     assert upstream.left.wait(timeout=5)
 
 
+@pytest.mark.parametrize(
+    "sign",
+    [pytest.param(b": ping\n\n", id="comments"), pytest.param(chunk({"content": ""}), id="chunks")],
+)
+def test_signs_of_life_are_no_answer(served: Application, upstream: Upstream, sign: bytes) -> None:
+    upstream.chat = Reply([START, *[sign, 0.1] * 100])
+    assert_refused(served.ask(QUESTION), 503, "model_unavailable", None, "silent for 1 s")
+    assert upstream.left.wait(timeout=5)
+
+    upstream.chat = Reply(
+        [START, *[chunk({"content": "Twenty "}), 0.7] * 3, *stream_reply("[1].").parts]
+    )
+    assert served.ask(QUESTION).status_code == 200
+
+
+def test_a_busy_server_says_when_to_come_again(served: Application, upstream: Upstream) -> None:
+    busy = error_reply(503, "Busy.", "Service Unavailable")
+    upstream.chat = replace(busy, headers=[(b"retry-after", b"17")])
+    assert served.ask(QUESTION).headers["retry-after"] == "17"
+    upstream.chat = replace(busy, headers=[(b"retry-after", b"Fri, 27 Nov 2026 02:00:00 GMT")])
+    assert served.ask(QUESTION).headers["retry-after"] == "5"
+
+
 def test_server_that_is_down(orphaned: Application) -> None:
     for stream in (False, True):
         response = orphaned.ask(QUESTION, stream=stream)
@@ -420,6 +552,18 @@ def test_answer_that_breaks_off(
     assert (last["error"]["type"], last["error"]["code"]) == ("server_error", code)
     assert says in last["error"]["message"]
     assert all("suffice" not in piece for piece in pieces)
+
+
+def test_what_the_server_says_is_not_logged(
+    served: Application, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = event({"error": {"message": "Failed on prompt: the secret", "code": 500}})
+    upstream.chat = Reply([START, chunk({"content": "Twenty"}), failed, DONE])
+    *_, last = served.stream(QUESTION)
+    assert "the secret" in last["error"]["message"]
+    [record] = [record for record in caplog.records if record.message == "answer broke off"]
+    assert vars(record)["reason"] == "ModelBrokeOffError"
+    assert "the secret" not in caplog.text
 
 
 def test_cut_connection(served: Application, upstream: Upstream) -> None:

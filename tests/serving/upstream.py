@@ -29,12 +29,14 @@ class Reply:
         status: of HTTP.
         content_type: of the body.
         breaks_off: the connection is cut after the last part.
+        headers: besides the content type.
     """
 
     parts: Sequence[bytes | float]
     status: int = 200
     content_type: str = EVENT_STREAM
     breaks_off: bool = False
+    headers: Sequence[tuple[bytes, bytes]] = ()
 
 
 def json_reply(body: object, status: int = 200) -> Reply:
@@ -125,7 +127,9 @@ class Upstream:
         replies: the answers to the next ones, before that.
         respond: makes the answer to a completion from its body; None: as above.
         counts: counts the tokens of a text; None: there is no /tokenize.
+        count_seconds: that it takes for it.
         counted: what it was asked to count.
+        knows: the models that it counts for; None: any.
         models: the answer to the next listing.
         requests: bodies of the completions, oldest first.
         asked: set when the next completion was begun.
@@ -139,7 +143,9 @@ class Upstream:
     replies: list[Reply] = field(default_factory=list)
     respond: Callable[[dict[str, Any]], Reply] | None = None
     counts: Callable[[str], int] | None = count_words
+    count_seconds: float = 0.0
     counted: list[dict[str, Any]] = field(default_factory=list)
+    knows: set[str] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     asked: threading.Event = field(default_factory=threading.Event)
@@ -152,6 +158,8 @@ class Upstream:
     def reset(self) -> None:
         self.models = MODELS
         self.counts = count_words
+        self.count_seconds = 0.0
+        self.knows = None
         self.breaks = False
         self.replies.clear()
         self.respond = None
@@ -172,6 +180,7 @@ class Upstream:
         if scope["path"] == "/v1/models":
             await self._send(self.models, receive, send)
         elif scope["path"] == "/tokenize":
+            await asyncio.sleep(self.count_seconds)
             await self._send(self._count(json.loads(body)), receive, send)
         else:
             self.requests.append(json.loads(body))
@@ -189,13 +198,15 @@ class Upstream:
             raise ConnectionAbortedError
         if self.counts is None:
             return json_reply({"detail": "Not Found"}, 404)
+        if self.knows is not None and body["model"] not in self.knows:
+            return error_reply(404, "The model does not exist.", "NotFoundError", "model")
         self.counted.append(body)
         messages = body.get("messages", [])
         texts = [one["content"] for one in messages] or [body["prompt"]]
         return json_reply({"count": sum(map(self.counts, texts)) + 4 * len(messages)})
 
     async def _send(self, reply: Reply, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", reply.content_type.encode())]
+        headers = [(b"content-type", reply.content_type.encode()), *reply.headers]
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         watch = asyncio.ensure_future(receive())  # ends when the client leaves
         for part in reply.parts:
