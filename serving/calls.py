@@ -12,11 +12,12 @@ from serving.account import Account
 from serving.drafts import Draft, DraftWriter
 from serving.errors import BudgetTooSmallError
 from serving.generation import Delta, Finish, Generator, Message, Sampling, Task, Thinking, Usage
-from serving.preparation import CLOSE_TOKENS, Prepared
+from serving.planning import SPARE_TOKENS
+from serving.preparation import Prepared
 
 # Longest reply to a prompt of ours, such as a rewritten question.
 REPLY_TOKENS = 128
-# A server that counts less than this share of what was sent, and not only a few, cuts prompts.
+# A server that counts less than this share of what was sent cuts prompts.
 TRUNCATED_SHARE = 0.98
 # For want of the server's usage: English and Chinese have about four bytes in a token.
 _BYTES_PER_TOKEN = 4
@@ -146,7 +147,7 @@ class Calls:
         if counter is None or not counter.is_exact or watch.usage is None:
             return
         read = watch.usage.prompt_tokens
-        if read < min(TRUNCATED_SHARE * sent, sent - CLOSE_TOKENS):
+        if read < min(TRUNCATED_SHARE * sent, sent - SPARE_TOKENS):
             self._warnings.append(
                 f"The model server read {read:,} of {sent:,} tokens: it cuts prompts without "
                 "saying so. The answer does not rest on the whole context."

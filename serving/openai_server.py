@@ -131,8 +131,13 @@ class OpenAIGenerator:
             except (ModelUnavailableError, ModelFailedError) as error:
                 if error.is_fault_of_server:
                     self._breaker.failed()
+                else:
+                    self._breaker.succeeded()
                 if has_started or attempt == NUM_TRIES or not error.is_worth_another_try:
                     raise
+            except InvalidRequestError:
+                self._breaker.succeeded()
+                raise
             else:
                 self._breaker.succeeded()
                 return

@@ -173,6 +173,16 @@ def test_a_server_that_cuts_the_prompt_silently_is_found_out(
     assert "read 40 of" in warning
 
 
+@pytest.mark.parametrize(("share", "is_cut"), [(0.99, False), (0.95, True)])
+def test_a_few_tokens_more_or_less_are_no_cut(
+    served: Application, upstream: Upstream, share: float, is_cut: bool
+) -> None:
+    sent = num_prompt_tokens(ask_for_request(served, upstream))
+    usage = {"prompt_tokens": int(share * sent), "completion_tokens": 2}
+    upstream.chat = Reply([chunk({"content": "Bees."}, "stop"), chunk(None, usage=usage), DONE])
+    assert any("it cuts prompts" in one for one in ask(served)["suffice"]["warnings"]) == is_cut
+
+
 def test_earlier_turns_stay_word_for_word(served: Application, upstream: Upstream) -> None:
     first = content(ask(served))
     talk(served, QUESTION, first, "Where do bees sleep at night?")
@@ -518,6 +528,15 @@ def test_a_server_that_keeps_failing_is_left_alone(served: Application, upstream
     assert len(upstream.requests) == NUM_FAILURES
     assert served.ask(QUESTION, model="strong").status_code == 503  # which is tried
     assert len(upstream.requests) > NUM_FAILURES
+
+
+def test_a_server_that_refuses_a_request_is_well(served: Application, upstream: Upstream) -> None:
+    failed = error_reply(500, "EngineCore encountered an issue.", "InternalServerError")
+    refused = error_reply(400, "The temperature is too hot.", "BadRequestError", "temperature")
+    upstream.replies = [failed] * (NUM_FAILURES - 1) + [refused, failed]
+    assert served.ask(QUESTION).status_code == 503  # three tries
+    assert_refused(served.ask(QUESTION), 400, "invalid_value", None, "too hot")
+    assert content(ask(served)) == "Twenty kilograms [1]."
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])

@@ -495,13 +495,13 @@ def test_server_that_says_nothing_at_all(served: Application, upstream: Upstream
     [pytest.param(b": ping\n\n", id="comments"), pytest.param(chunk({"content": ""}), id="chunks")],
 )
 def test_signs_of_life_are_no_answer(served: Application, upstream: Upstream, sign: bytes) -> None:
-    upstream.chat = Reply([START, *[sign, 0.1] * 100])
+    signs: list[bytes | float] = [sign, 0.1]
+    upstream.chat = Reply([START, *signs * 100])
     assert_refused(served.ask(QUESTION), 503, "model_unavailable", None, "silent for 1 s")
     assert upstream.left.wait(timeout=5)
 
-    upstream.chat = Reply(
-        [START, *[chunk({"content": "Twenty "}), 0.7] * 3, *stream_reply("[1].").parts]
-    )
+    words: list[bytes | float] = [chunk({"content": "Twenty "}), 0.7]
+    upstream.chat = Reply([START, *words * 3, *stream_reply("[1].").parts])
     assert served.ask(QUESTION).status_code == 200
 
 
