@@ -130,8 +130,9 @@ class ProfileStore(Generic[P]):
         """
         if name == DEFAULT:
             return self._default
+        path = self._path(name)
         try:
-            return type(self._default).parse(self._path(name).read_bytes())
+            return type(self._default).parse(path.read_bytes())
         except FileNotFoundError:
             raise ProfileNotFoundError(
                 f"There is no profile {name!r}. Saved ones: {', '.join(self.names())}."
