@@ -7,12 +7,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.errors import IngestError
 from ingest.library import Library
 from serving.access import Access
-from serving.errors import STATUS, InvalidRequestError
+from serving.errors import STATUS, InvalidRequestError, RequestTooLargeError
 from serving.metrics import MeteredApp
 from serving.profiles import AnsweringProfile
 from serving.responses import error_response, http_error_response, refuse
@@ -37,6 +37,7 @@ def create_app(service: Service) -> FastAPI:
     for module in (documents, search, profiles, chat, traces, shadow, keys, usage):
         app.include_router(module.router)
     app.add_middleware(RoomCheck, library=service.library)
+    app.add_middleware(BodyLimit, max_bytes=service.settings.serving.max_request_bytes)
     app.add_middleware(Access, keys=service.keys, is_loopback=service.settings.serving.is_loopback)
     app.add_middleware(MeteredApp, metrics=service.metrics)
     for kind in STATUS:
@@ -45,6 +46,41 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     return app
+
+
+class BodyLimit:
+    """Refuses calls with a large body; uploads have a limit of their own.
+
+    JSON is read in one piece: meanwhile nobody else is served.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the call on with what was read of it, or answer 413."""
+        if scope["type"] != "http" or (scope["method"], scope["path"]) == UPLOAD:
+            await self._app(scope, receive, send)
+            return
+        messages: list[Message] = []
+        num_bytes = 0
+
+        async def read_again() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        while not messages or messages[-1].get("more_body", False):
+            messages.append(await receive())
+            num_bytes += len(messages[-1].get("body", b""))
+            if num_bytes > self._max_bytes:
+                del messages[:-1]
+                error = RequestTooLargeError(
+                    f"The body has more than {self._max_bytes:,} bytes. Send less, or raise "
+                    "SERVING_MAX_REQUEST_BYTES."
+                )
+                await refuse(error_response(error), read_again, send)
+                return
+        await self._app(scope, read_again, send)
 
 
 class RoomCheck:

@@ -3,6 +3,7 @@
 ServingError
 ├── InvalidRequestError        the request cannot be served as it is      -> 400
 │   └── PromptTooLongError     it does not fit the model's window
+├── RequestTooLargeError       its body has too many bytes                -> 413
 ├── UnauthorizedError          the key is missing, wrong, revoked or over -> 401
 ├── BudgetTooSmallError        nothing fits the budget of the request     -> 402
 ├── PermissionDeniedError      the key is not for this                    -> 403
@@ -45,6 +46,10 @@ class InvalidRequestError(ServingError):
 
 class PromptTooLongError(InvalidRequestError):
     """Prompt and answer together do not fit the model's window."""
+
+
+class RequestTooLargeError(ServingError):
+    """The body of a call that is no upload has too many bytes."""
 
 
 class UnauthorizedError(ServingError):
@@ -185,6 +190,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     retrieval_errors.CollectionMismatchError: (409, "conflict_error", "collection_mismatch"),
     retrieval_errors.CollectionTooLargeError: (409, "conflict_error", "collection_too_large"),
     retrieval_errors.ForeignIndexError: (409, "conflict_error", "foreign_index"),
+    RequestTooLargeError: (413, "invalid_request_error", "request_too_large"),
     ingest_errors.UploadTooLargeError: (413, "invalid_request_error", "file_too_large"),
     ingest_errors.UnsupportedTypeError: (415, "invalid_request_error", "unsupported_type"),
     ingest_errors.UnreadableFileError: (422, "invalid_request_error", "unreadable_file"),

@@ -10,7 +10,7 @@ from starlette.types import Receive, Send
 from serving.errors import RETRY_AFTER_SECONDS, error_body
 
 logger = logging.getLogger(__name__)
-UNAUTHORIZED, NOT_FOUND, INTERNAL = 401, 404, 500
+BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, INTERNAL = 400, 401, 404, 500
 TRY_AGAIN = {429, 503}
 
 
@@ -29,9 +29,10 @@ def error_response(error: Exception) -> JSONResponse:
 
 
 def http_error_response(error: HTTPException) -> JSONResponse:
-    """Return the answer to a call that no route takes."""
+    """Return the answer to a call that no route takes, or whose body none can read."""
     kind = "not_found_error" if error.status_code == NOT_FOUND else "invalid_request_error"
-    body = {"message": str(error.detail), "type": kind, "param": None, "code": None}
+    code = "invalid_value" if error.status_code == BAD_REQUEST else None
+    body = {"message": str(error.detail), "type": kind, "param": None, "code": code}
     return JSONResponse({"error": body}, error.status_code, error.headers)
 
 

@@ -80,6 +80,11 @@ class ServingSettings(BaseSettings):
     max_question_characters: int = Field(
         default=8000, ge=1, description="Longest question or query accepted, in characters."
     )
+    max_request_bytes: int = Field(
+        default=1024**2,
+        ge=1024,
+        description="Largest body of a call that is no upload, in bytes.",
+    )
     refusal_threshold: float = Field(
         default=0.29,
         ge=0,
