@@ -39,12 +39,29 @@ class Call:
     is_estimated: bool = False
 
 
+Allow = Callable[[int, int | None], None]
+"""Sets aside tokens and nano-dollars (None: nobody knows) for all of an answer, or raises."""
+
+
 class Account:
     """Adds up the calls, and says what is left of the budget."""
 
-    def __init__(self, budget: Budget, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        allow: Allow = lambda _num_tokens, _nano_usd: None,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
+        """Set up.
+
+        Args:
+            budget: of the request.
+            allow: of the permit to answer.
+            clock: seconds.
+        """
         self.budget = budget
         self.calls: list[Call] = []
+        self._allow = allow
         self._clock = clock
         self._started = clock()
 
@@ -139,7 +156,28 @@ class Account:
             return False
         if budget.max_cost_usd is None:
             return True
-        if generator.price is None:
-            return generator.counter is None
-        nano = generator.price.nano_usd(prompt_tokens, completion_tokens)
-        return self.nano_usd() + nano <= budget.max_cost_usd * NANO_PER_USD
+        more = most_nano_usd(generator, prompt_tokens, completion_tokens)
+        return more is not None and self.nano_usd() + more <= budget.max_cost_usd * NANO_PER_USD
+
+    def set_aside(self, generator: Generator, prompt_tokens: int, completion_tokens: int) -> None:
+        """Set aside what another call can take at most, from what the key may spend.
+
+        Raises:
+            BudgetSpentError, RateLimitedError: the key has not so much left.
+            InvalidRequestError: it never has.
+            PermissionDeniedError: it has a budget in dollars, and the model no price.
+        """
+        usage = self.usage()
+        num_tokens = usage.prompt_tokens + usage.completion_tokens
+        more = most_nano_usd(generator, prompt_tokens, completion_tokens)
+        self._allow(
+            num_tokens + prompt_tokens + completion_tokens,
+            None if more is None else self.nano_usd() + more,
+        )
+
+
+def most_nano_usd(generator: Generator, prompt_tokens: int, completion_tokens: int) -> int | None:
+    """Return the nano-dollars that a call can take at most; None: its model has no price."""
+    if generator.price is not None:
+        return generator.price.nano_usd(prompt_tokens, completion_tokens)
+    return 0 if generator.counter is None else None

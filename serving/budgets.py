@@ -40,7 +40,7 @@ class Budgets:
             await asyncio.to_thread(self._ledger.spent_today, key.id)
 
     def check(self, key: Key, asked: Spent) -> None:
-        """Make sure that an answer may be given that spends no more than this.
+        """Make sure that there is room for something that spends no more than this.
 
         Raises:
             BudgetSpentError: the rest of a budget does not suffice.
@@ -57,13 +57,31 @@ class Budgets:
             self._compare(key, amounts, show_usd)
 
     @contextmanager
-    def reserve(self, key: Key, asked: Spent) -> Iterator[None]:
-        """Set aside what an answer may spend, for as long as the context lasts."""
-        self._reserved[key.id] = self._reserved.get(key.id, Spent()) + asked
+    def reserve(self, key: Key, asked: Spent) -> Iterator[Callable[[Spent], None]]:
+        """Set aside what an answer may spend, for as long as the context lasts.
+
+        Yields:
+            What sets aside more, up to what the answer may spend in all; like `check`, it raises
+            BudgetSpentError.
+        """
+        held = Spent()
+
+        def hold(most: Spent) -> None:
+            nonlocal held
+            more = Spent(
+                max(0, most.num_tokens - held.num_tokens), max(0, most.nano_usd - held.nano_usd)
+            )
+            if more == Spent():
+                return
+            self.check(key, more)
+            self._reserved[key.id] = self._reserved.get(key.id, Spent()) + more
+            held += more
+
+        hold(asked)
         try:
-            yield
+            yield hold
         finally:
-            rest = self._reserved.pop(key.id, Spent()) - asked
+            rest = self._reserved.pop(key.id, Spent()) - held
             if rest != Spent():
                 self._reserved[key.id] = rest
 

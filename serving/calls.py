@@ -43,8 +43,10 @@ class Calls:
 
         Raises:
             BudgetTooSmallError: the time was over before there was a piece.
+            ServingError: see `Account.set_aside`.
         """
-        task = prepared.task
+        plan, task = prepared.plan, prepared.task
+        self._account.set_aside(plan.generator, prepared.prompt_tokens, plan.completion_tokens)
         new_writer = partial(
             DraftWriter,
             task.context,
@@ -92,11 +94,13 @@ class Calls:
 
         Raises:
             BudgetTooSmallError: another call does not fit the budget.
+            ServingError: see `Account.set_aside`.
         """
         async with self._account.time_limit():
             prompt_tokens = await asyncio.to_thread(_count, generator, messages)
         if not self._account.allows(generator, prompt_tokens, REPLY_TOKENS):
             raise BudgetTooSmallError("the budget has no room for another call of a model")
+        self._account.set_aside(generator, prompt_tokens, REPLY_TOKENS)
         shape = {"name": purpose, "schema": schema, "strict": True}
         sampling = Sampling(
             REPLY_TOKENS,

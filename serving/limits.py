@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from serving.access import Caller
+from serving.account import Allow
 from serving.budgets import Budgets
+from serving.errors import PermissionDeniedError
 from serving.keys import Key
 from serving.permits import Permits
 from serving.usage import Spent
@@ -23,10 +25,13 @@ class Permit:
 
     Attributes:
         headers: OpenAI's `x-ratelimit-*`, with what is left to the key after this request.
+        allow: set aside so many tokens and nano-dollars (None: nobody knows) for the answer in all;
+            raises what `Limiter.admit` does.
         settle: say how many tokens the answer took indeed; without this its estimate counts.
     """
 
     headers: Mapping[str, str]
+    allow: Allow
     settle: Callable[[int], None]
 
 
@@ -65,7 +70,7 @@ class Limiter:
 
     @asynccontextmanager
     async def admit(
-        self, caller: Caller, num_tokens: int, nano_usd: int = 0
+        self, caller: Caller, num_tokens: int, nano_usd: int | None = 0
     ) -> AsyncIterator[Permit]:
         """Let a question in; the context lasts until its answer has ended.
 
@@ -75,14 +80,15 @@ class Limiter:
         Args:
             caller: who asks.
             num_tokens: most tokens that prompt and answer will have.
-            nano_usd: most that they will cost.
+            nano_usd: most that they will cost; None: nobody knows.
 
         Raises:
             InvalidRequestError: more tokens than the key may ever have in a minute.
+            PermissionDeniedError: nobody knows what it costs, and the key has a budget in dollars.
             BudgetSpentError: the rest of a budget of the day does not suffice.
             RateLimitedError: too many at a time or in the last minute.
         """
-        key, asked = caller.key, Spent(num_tokens, nano_usd)
+        key, asked = caller.key, _to_spent(caller.key, num_tokens, nano_usd)
         windows = self._windows_of(key)
         await self._budgets.prepare(key)
 
@@ -93,9 +99,14 @@ class Limiter:
         check()
         async with self._answers.hold(key):
             check()  # again: others came in while this one waited
-            with self._budgets.reserve(key, asked):
-                settle = windows.take(num_tokens)
-                yield Permit(windows.headers, settle)
+            with self._budgets.reserve(key, asked) as reserve:
+                taken = windows.take(num_tokens)
+
+                def allow(num_tokens: int, nano_usd: int | None) -> None:
+                    reserve(_to_spent(key, num_tokens, nano_usd))
+                    taken.raise_to(num_tokens)
+
+                yield Permit(windows.headers, allow, taken.settle)
 
     @asynccontextmanager
     async def admit_search(self, caller: Caller) -> AsyncIterator[None]:
@@ -115,3 +126,14 @@ class Limiter:
         if key.id not in self._windows:
             self._windows[key.id] = KeyWindows(key, self._clock)
         return self._windows[key.id]
+
+
+def _to_spent(key: Key, num_tokens: int, nano_usd: int | None) -> Spent:
+    if nano_usd is None and key.limits.nano_usd_per_day is not None:
+        raise PermissionDeniedError(
+            f"The key {key.name!r} has a budget in dollars, and the model has no price. Give it "
+            "one in SERVING_BACKENDS_FILE, or set SERVING_LLM_GPU_USD_PER_HOUR and run "
+            "`suffice cost calibrate`.",
+            "model",
+        )
+    return Spent(num_tokens, nano_usd or 0)

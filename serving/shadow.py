@@ -31,7 +31,7 @@ from serving.errors import ServingError
 from serving.generation import Delta
 from serving.grounding import Grounded
 from serving.keys import Key, KeyLimits, Scope
-from serving.limits import Limiter
+from serving.limits import Limiter, Permit
 from serving.money import to_nano_usd, to_usd
 from serving.profiles import AnsweringProfile
 from serving.question import Question
@@ -235,8 +235,8 @@ class Shadow:
         try:
             candidate = await asyncio.to_thread(self._load)
             question = self._ask_by(candidate, conclusion.question)
-            async with self._limits.admit(self._caller, 0, to_nano_usd(served.usd)):
-                other = await self._answer(question)
+            async with self._limits.admit(self._caller, 0, to_nano_usd(served.usd)) as permit:
+                other = await self._answer(question, permit)
             pair = _pair(conclusion, served, other, candidate)
             await asyncio.to_thread(self._pairs.add, pair)
         except (ServingError, RetrievalError, IngestError) as error:
@@ -262,8 +262,8 @@ class Shadow:
             is_as_served=False,
         )
 
-    async def _answer(self, question: Question) -> Conclusion:
-        account = Account(question.budget)
+    async def _answer(self, question: Question, permit: Permit) -> Conclusion:
+        account = Account(question.budget, permit.allow)
         conclusion = None
         try:
             async with aclosing(self._answerer.answer(question, account)) as events:

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from serving.errors import InvalidRequestError, RateLimitedError
 from serving.keys import Key
@@ -109,35 +110,64 @@ class KeyWindows:
             InvalidRequestError: it never can.
             RateLimitedError: not yet.
         """
-        for unit, amount in _amounts(num_tokens).items():
-            if (window := self._windows.get(unit)) is None:
-                continue
-            if amount > window.limit:
-                raise InvalidRequestError(
-                    f"This question may take {amount:,} {unit}, and the key {self._name!r} has "
-                    f"{window.limit:,} a minute. Lower max_tokens, top_k or max_context_tokens."
-                )
-            if wait := window.wait_seconds(amount):
-                raise RateLimitedError(
-                    f"The key {self._name!r} may have {window.limit:,} {unit} a minute. Ask again "
-                    f"in {math.ceil(wait)} s.",
-                    wait,
-                )
+        for unit, amount in (("requests", 1), ("tokens", num_tokens)):
+            self._check(unit, amount)
 
-    def take(self, num_tokens: int) -> Callable[[int], None]:
-        """Take a request with some tokens; return what corrects the number of tokens later."""
-        taken = {
-            unit: self._windows[unit].take(amount)
-            for unit, amount in _amounts(num_tokens).items()
-            if unit in self._windows
-        }
+    def take(self, num_tokens: int) -> "TakenTokens":
+        """Take a request with some tokens."""
+        if (requests := self._windows.get("requests")) is not None:
+            requests.take(1)
+        taken = TakenTokens(self._windows.get("tokens"), partial(self._check, "tokens"))
+        taken.raise_to(num_tokens)
+        return taken
 
-        def correct(num_tokens: int) -> None:
-            if "tokens" in taken:
-                self._windows["tokens"].correct(taken["tokens"], num_tokens)
-
-        return correct
+    def _check(self, unit: str, amount: int) -> None:
+        if not amount or (window := self._windows.get(unit)) is None:
+            return
+        if amount > window.limit:
+            raise InvalidRequestError(
+                f"This question may take {amount:,} {unit}, and the key {self._name!r} has "
+                f"{window.limit:,} a minute. Lower max_tokens, top_k or max_context_tokens."
+            )
+        if wait := window.wait_seconds(amount):
+            raise RateLimitedError(
+                f"The key {self._name!r} may have {window.limit:,} {unit} a minute. Ask again "
+                f"in {math.ceil(wait)} s.",
+                wait,
+            )
 
 
-def _amounts(num_tokens: int) -> dict[str, int]:
-    return {"requests": 1} | ({"tokens": num_tokens} if num_tokens else {})
+class TakenTokens:
+    """The tokens that one answer has taken from a window."""
+
+    def __init__(self, window: Window | None, check: Callable[[int], None]) -> None:
+        """Set up.
+
+        Args:
+            window: None: there is no limit.
+            check: raises when there is no room for so many.
+        """
+        self._window = window
+        self._check = check
+        self._parts: list[Taken] = []
+
+    def raise_to(self, num_tokens: int) -> None:
+        """Take more, where the answer may take more than was taken so far.
+
+        Raises:
+            InvalidRequestError: there never is room.
+            RateLimitedError: not yet.
+        """
+        more = num_tokens - sum(part.amount for part in self._parts)
+        if self._window is not None and more > 0:
+            self._check(more)
+            self._parts.append(self._window.take(more))
+
+    def settle(self, num_tokens: int) -> None:
+        """Say how many tokens the answer took indeed; the difference is in what was taken last."""
+        for part in self._parts:
+            is_last = part is self._parts[-1]
+            amount = num_tokens if is_last else min(part.amount, num_tokens)
+            if self._window is not None:
+                self._window.correct(part, amount)
+            num_tokens -= amount

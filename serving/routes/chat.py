@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from retrieval.packing import PackingPolicy
 from retrieval.profiles import DEFAULT
 from serving.access import Caller
-from serving.account import Account
+from serving.account import Account, most_nano_usd
 from serving.answering import Conclusion
 from serving.certificates import Fingerprints, Standing
 from serving.completion import DONE, Completion, event
@@ -78,7 +78,7 @@ async def chat(
     caller.check_collection(request.suffice.collection, "suffice.collection")
     question = _to_question(request, service, caller)
     permit = await admit(*_most(question, service))
-    account = Account(question.budget)
+    account = Account(question.budget, permit.allow)
     completion = Completion(request.model, question.describe_profile())
     answer = service.shadow.follow(
         service.bookkeeper.follow(
@@ -106,8 +106,11 @@ async def chat(
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-def _most(question: Question, service: Service) -> tuple[int, int]:
-    """Return about how many tokens a question may take at most, and nano-dollars."""
+def _most(question: Question, service: Service) -> tuple[int, int | None]:
+    """Return about how many tokens an answer may take at most, and nano-dollars if known.
+
+    What it takes beyond, such as another call to verify it, is set aside when it comes to that.
+    """
     policy = question.profile.answering
     texts = [question.text, *(turn.text for turn in question.history)]
     told = sum(map(len, texts)) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
@@ -116,8 +119,8 @@ def _most(question: Question, service: Service) -> tuple[int, int]:
     prompt = min(told + context, question.budget.max_prompt_tokens or told + context)
     one = question.sampling.max_tokens + thinking_room(to_thinking(policy.thinking))
     completion = one * max(policy.samples, question.num_choices)
-    price = service.models.get(policy.strong_model or policy.model).price
-    return prompt + completion, price.nano_usd(prompt, completion) if price else 0
+    generator = service.models.get(policy.strong_model or policy.model)
+    return prompt + completion, most_nano_usd(generator, prompt, completion)
 
 
 def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Question:

@@ -50,7 +50,7 @@ def find_document(document_id: str, service: RunningService, caller: CurrentCall
 KnownDocument = Annotated[Document, Depends(find_document)]
 
 
-Admit = Callable[[int, int], Awaitable[Permit]]
+Admit = Callable[[int, int | None], Awaitable[Permit]]
 
 
 async def get_admit(service: RunningService, caller: CurrentCaller) -> AsyncIterator[Admit]:
@@ -60,7 +60,7 @@ async def get_admit(service: RunningService, caller: CurrentCaller) -> AsyncIter
     """
     async with AsyncExitStack() as until_sent:
 
-        async def admit(num_tokens: int, nano_usd: int) -> Permit:
+        async def admit(num_tokens: int, nano_usd: int | None) -> Permit:
             return await until_sent.enter_async_context(
                 service.limits.admit(caller, num_tokens, nano_usd)
             )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.database import Database
 from serving.access import Caller
 from serving.budgets import Budgets
-from serving.errors import BudgetSpentError, RateLimitedError
+from serving.errors import BudgetSpentError, PermissionDeniedError, RateLimitedError
 from serving.keys import Key
 from serving.limits import Limiter
 from serving.permits import Permits
@@ -160,6 +160,41 @@ def test_budget_of_dollars(limiter: Limiter, ledger: UsageLedger) -> None:
     assert "may spend 0.5 USD a day: 0.375 USD are spent, 0 USD set aside" in str(error)
     asyncio.run(answer(limiter, ledger, key, 1, 1, nano_usd=125_000_000))
     asyncio.run(answer(limiter, ledger, key, 10**9, 0))  # costs nothing
+
+
+def test_an_answer_under_way_takes_more_while_the_budget_has_it(
+    limiter: Limiter, ledger: UsageLedger
+) -> None:
+    key = make_key(tokens_per_day=1000, nano_usd_per_day=1_000_000_000)
+
+    async def go() -> None:
+        async with limiter.admit(Caller(key), 600, 0) as permit:
+            permit.allow(500, 0)
+            permit.allow(1000, 900_000_000)
+            with pytest.raises(BudgetSpentError, match="this one may take 1 tokens"):
+                permit.allow(1001, 0)
+            with pytest.raises(BudgetSpentError, match=r"this one may take 0\.2 USD"):
+                permit.allow(1000, 1_100_000_000)
+            with pytest.raises(BudgetSpentError, match="1,000 tokens set aside"):
+                await answer(limiter, ledger, key, 1, 1)
+        await answer(limiter, ledger, key, 1000, 1)
+
+    asyncio.run(go())
+    assert limiter._budgets._reserved == {}
+
+
+def test_no_price_no_answer_for_a_budget_of_dollars(limiter: Limiter, ledger: UsageLedger) -> None:
+    async def go() -> None:
+        async with limiter.admit(Caller(make_key(tokens_per_day=10)), 1, None) as permit:
+            permit.allow(2, None)
+        key = make_key(nano_usd_per_day=1)
+        with pytest.raises(PermissionDeniedError, match="the model has no price"):
+            await limiter.admit(Caller(key), 1, None).__aenter__()
+        async with limiter.admit(Caller(key), 1, 0) as permit:
+            with pytest.raises(PermissionDeniedError, match="the model has no price"):
+                permit.allow(1, None)
+
+    asyncio.run(go())
 
 
 def test_refusal_because_of_answers_under_way_says_to_come_again_soon(

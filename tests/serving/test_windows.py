@@ -100,7 +100,7 @@ def test_headers_are_those_of_openai() -> None:
 def test_key_without_limits() -> None:
     windows = KeyWindows(make_key())
     windows.check(10**9)
-    windows.take(10**9)(5)
+    windows.take(10**9).settle(5)
     assert windows.headers == {}
 
 
@@ -121,7 +121,7 @@ def test_refusal_says_which_limit_and_when_to_come_again() -> None:
 
 def test_search_takes_no_tokens_and_asks_for_none() -> None:
     windows = KeyWindows(make_key(tokens_per_minute=100))
-    windows.take(100)(150)
+    windows.take(100).settle(150)
     windows.check(0)
     windows.take(0)
 
@@ -130,3 +130,20 @@ def test_question_that_can_never_be_answered() -> None:
     windows = KeyWindows(make_key(tokens_per_minute=100))
     with pytest.raises(InvalidRequestError, match=r"take 101 tokens, .* has 100 a minute\. Lower"):
         windows.check(101)
+
+
+def test_an_answer_takes_more_while_there_is_room_and_is_settled_as_one() -> None:
+    clock = Clock()
+    windows = KeyWindows(make_key(requests_per_minute=3, tokens_per_minute=100), clock)
+    taken = windows.take(40)
+    taken.raise_to(30)  # it has as much
+    clock.seconds = 30
+    taken.raise_to(90)
+    with pytest.raises(RateLimitedError, match="Ask again in 30 s"):
+        taken.raise_to(101)
+    assert windows.headers["x-ratelimit-remaining-tokens"] == "10"
+    assert windows.headers["x-ratelimit-remaining-requests"] == "2"
+    taken.settle(60)
+    assert windows.headers["x-ratelimit-remaining-tokens"] == "40"
+    clock.seconds = 60  # the first 40 are forgotten, the 20 after them not
+    assert windows.headers["x-ratelimit-remaining-tokens"] == "80"
