@@ -29,6 +29,7 @@ CALLS = {
         "POST /v1/search",
         "POST /v1/chat/completions",
         "GET /v1/models",
+        "GET /v1/models/{model:path}",
         "GET /v1/documents",
         "GET /v1/documents/{document_id}",
         "GET /v1/documents/{document_id}/events",

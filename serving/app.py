@@ -1,7 +1,9 @@
 """The ASGI application: routes, access, and errors in one shape."""
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,13 +16,10 @@ from ingest.library import Library
 from serving.access import Access
 from serving.errors import STATUS, InvalidRequestError, RequestTooLargeError
 from serving.metrics import MeteredApp
-from serving.profiles import AnsweringProfile
 from serving.responses import error_response, http_error_response, refuse
 from serving.routes import chat, documents, health, keys, profiles, search, shadow, traces, usage
 from serving.service import Service
 
-# Stands in the place of an error when a profile is brought along instead of named.
-PROFILE_BY_VALUE = AnsweringProfile.__name__
 UPLOAD = ("POST", "/v1/documents")
 HOW_TO_UPLOAD = (
     "Send each document as a part `file` with a file name in multipart/form-data, as "
@@ -113,8 +112,8 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
         return _answer_error(request, InvalidRequestError(f"The body is no valid JSON: {message}."))
-    parts = [str(part) for part in first["loc"][1:] if part != PROFILE_BY_VALUE]
-    field = ".".join(parts) or None
+    body = error.body if isinstance(error.body, dict) else None
+    field = ".".join(_find_field(first["loc"][1:], body)) or None
     if first["loc"][:2] == ("body", "file"):
         return _answer_error(request, InvalidRequestError(HOW_TO_UPLOAD, "file"))
     if field:
@@ -122,6 +121,23 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     elif first["type"] != "value_error":
         message = "The body must be a JSON object, sent with Content-Type: application/json."
     return _answer_error(request, InvalidRequestError(message, field))
+
+
+def _find_field(place: Sequence[int | str], body: Any) -> Iterator[str]:
+    """Yield the names that lead to a field, without those of the types that it may have.
+
+    Args:
+        place: of pydantic, after where it looked.
+        body: that was sent; None: all of the place are names.
+    """
+    for number, part in enumerate(place, start=1):
+        is_missing = isinstance(body, dict) and number == len(place)
+        is_there = part in body if isinstance(body, dict) else isinstance(body, list)
+        if is_there and isinstance(part, int if isinstance(body, list) else str):
+            body = body[part]
+        elif body is not None and not is_missing:
+            continue
+        yield str(part)
 
 
 def _answer_http_error(_request: Request, error: Exception) -> JSONResponse:

@@ -8,6 +8,7 @@ ServingError
 ├── BudgetTooSmallError        nothing fits the budget of the request     -> 402
 ├── PermissionDeniedError      the key is not for this                    -> 403
 ├── KeyNotFoundError           no key has this id                         -> 404
+├── ModelNotFoundError         no model has this name                     -> 404
 ├── TraceNotFoundError         no trace has this id, or not any more      -> 404
 ├── RateLimitedError           too many requests at a time or in a minute -> 429
 │   └── BudgetSpentError       the key's budget of the day is spent       -> 429
@@ -70,6 +71,10 @@ class PermissionDeniedError(ServingError):
 
 class KeyNotFoundError(ServingError):
     """No key has this id."""
+
+
+class ModelNotFoundError(ServingError):
+    """No model has this name."""
 
 
 class TraceNotFoundError(ServingError):
@@ -184,6 +189,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     BudgetTooSmallError: (402, "budget_error", "budget_too_small"),
     PermissionDeniedError: (403, "permission_error", "permission_denied"),
     KeyNotFoundError: (404, "not_found_error", "key_not_found"),
+    ModelNotFoundError: (404, "not_found_error", "model_not_found"),
     TraceNotFoundError: (404, "not_found_error", "trace_not_found"),
     ingest_errors.DocumentNotFoundError: (404, "not_found_error", "document_not_found"),
     ingest_errors.CollectionNotFoundError: (404, "not_found_error", "collection_not_found"),

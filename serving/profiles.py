@@ -2,8 +2,9 @@
 
 import hashlib
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from retrieval.profiles import RetrievalProfile
 from serving.certificates import Certificate
@@ -59,7 +60,7 @@ class AnswerPolicy(BaseModel):
     strong_below: float | None = None
     strong_from_tokens: int | None = Field(default=None, ge=1, strict=True)
     escalate: bool = Field(default=False, strict=True)
-    thinking: bool | int | None = Field(default=None, union_mode="left_to_right")
+    thinking: StrictBool | Annotated[int, Field(ge=1, strict=True)] | None = None
     samples: int = Field(default=1, ge=1, le=MAX_SAMPLES, strict=True)
     verify: Verification = Verification.OFF
     verifier: str | None = None

@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     PlainValidator,
     StrictBool,
+    StrictInt,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -30,30 +31,37 @@ from serving.profiles import MAX_SAMPLES, AnsweringProfile, Verification
 
 # Of older and newer requests for the same thing.
 TOOL_FIELDS = ("tools", "tool_choice", "functions", "function_call", "parallel_tool_calls")
+# What asks for none in any of them.
+NO_TOOLS: tuple[object, ...] = (None, False, "none", [])
 # Described in docs/api.md; a schema of something that nests in itself helps nobody.
 MetadataFilter = Annotated[
     Filter | None,
     PlainValidator(lambda source: None if source is None else parse_filter(source)),
     WithJsonSchema({"type": ["object", "null"], "description": "OpenAI's file-search form."}),
 ]
+# JSON has its own numbers; text and booleans are none.
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 # Of requests or tokens.
 Amount = Annotated[int, Field(ge=1, le=10**15, strict=True)]
 
 
 class Request(BaseModel):
-    """A request body; unknown fields are errors, never silently dropped."""
+    """A request body; unknown fields are errors, never silently dropped. Null asks for nothing."""
 
     model_config = ConfigDict(extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def _check_unicode(cls, body: Any) -> Any:
-        """Refuse what JSON can write and UTF-8 cannot."""
+    def _read(cls, body: Any) -> Any:
+        """Leave out null, and refuse what JSON can write and UTF-8 cannot."""
         try:
             json.dumps(body, ensure_ascii=False, default=repr).encode()
         except UnicodeEncodeError as error:
             raise ValueError("The text holds half of a surrogate pair; send Unicode.") from error
-        return body
+        if not isinstance(body, dict):
+            return body
+        required = {name for name, field in cls.model_fields.items() if field.is_required()}
+        return {k: value for k, value in body.items() if value is not None or k in required}
 
 
 class SearchRequest(Request):
@@ -65,7 +73,7 @@ class SearchRequest(Request):
     mode: Mode | None = None
     profile: AnsweringProfile | str | None = None
     rerank: bool | None = Field(default=None, strict=True)
-    explain: bool = False
+    explain: StrictBool = False
     filter: MetadataFilter = None
 
 
@@ -116,15 +124,16 @@ class Message(BaseModel):
 class StreamOptions(Request):
     """OpenAI's stream_options."""
 
-    include_usage: bool = False
+    include_usage: StrictBool = False
+    include_obfuscation: Literal[False] | None = None
 
 
 class BudgetOptions(Request):
     """What an answer may take at most."""
 
     max_prompt_tokens: int | None = Field(default=None, gt=0, strict=True)
-    max_cost_usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    max_latency_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_cost_usd: Number | None = Field(default=None, gt=0)
+    max_latency_ms: Number | None = Field(default=None, gt=0)
     max_steps: int | None = Field(default=None, gt=0, strict=True)
 
 
@@ -169,35 +178,40 @@ class ChatRequest(Request):
 
     model: str = "suffice"
     messages: list[Message] = Field(min_length=1)
-    stream: bool = False
+    stream: StrictBool = False
     stream_options: StreamOptions | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    seed: int | None = None
+    temperature: Number | None = Field(default=None, ge=0, le=2)
+    top_p: Number | None = Field(default=None, gt=0, le=1)
+    seed: StrictInt | None = None
     stop: str | list[str] | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    max_tokens: int | None = Field(default=None, ge=1, strict=True)
+    max_completion_tokens: int | None = Field(default=None, ge=1, strict=True)
     n: int = Field(default=1, ge=1, le=MAX_SAMPLES, strict=True)
     response_format: ResponseFormat | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
-    logprobs: bool = False
+    logprobs: StrictBool = False
     top_logprobs: int | None = Field(default=None, ge=0, le=20, strict=True)
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: Number | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: Number | None = Field(default=None, ge=-2, le=2)
     user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
     metadata: dict[str, str] | None = None
+    service_tier: Literal["auto", "default"] | None = None
     store: Literal[False] | None = None
     suffice: SufficeOptions = SufficeOptions()
 
     @model_validator(mode="before")
     @classmethod
     def _refuse_tools(cls, body: Any) -> Any:
-        if isinstance(body, dict) and any(body.get(name) for name in TOOL_FIELDS):
+        if not isinstance(body, dict):
+            return body
+        if any(body.get(name) not in NO_TOOLS for name in TOOL_FIELDS):
             raise ValueError(
                 "Tools are not supported: answers come from the documents alone. Leave out tools, "
                 "tool_choice and functions."
             )
-        return body
+        return {name: value for name, value in body.items() if name not in TOOL_FIELDS}
 
 
 class Progress(BaseModel):
@@ -408,7 +422,7 @@ class KeyRequest(Request):
     tokens_per_minute: Amount | None = None
     max_concurrent: Amount | None = None
     tokens_per_day: Amount | None = None
-    usd_per_day: float | None = Field(default=None, gt=0, le=MAX_USD)
+    usd_per_day: Number | None = Field(default=None, gt=0, le=MAX_USD)
 
     @property
     def limits(self) -> KeyLimits:

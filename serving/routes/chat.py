@@ -18,7 +18,7 @@ from serving.account import Account, most_nano_usd
 from serving.answering import Conclusion
 from serving.certificates import Fingerprints, Standing
 from serving.completion import DONE, Completion, event
-from serving.errors import InvalidRequestError, error_body
+from serving.errors import InvalidRequestError, ModelNotFoundError, error_body
 from serving.generation import Delta, Sampling, Turn, thinking_room
 from serving.hang_up import UntilHangUp
 from serving.planning import Budget
@@ -53,17 +53,15 @@ CLIENT_CLOSED_REQUEST = 499
 @router.get("/v1/models")
 def models(service: RunningService) -> dict[str, Any]:
     """List the names that `model` accepts."""
-    backends = service.models.names()
-    saved = [name for name in service.profiles.names() if name != DEFAULT]
-    names = [MODEL, *(f"{PROFILE_PREFIX}{name}" for name in saved)]
-    if len(backends) > 1:
-        names += backends
-    return {
-        "object": "list",
-        "data": [
-            {"id": name, "object": "model", "created": 0, "owned_by": MODEL} for name in names
-        ],
-    }
+    return {"object": "list", "data": [_describe_model(name) for name in _model_names(service)]}
+
+
+@router.get("/v1/models/{model:path}")
+def model(model: str, service: RunningService) -> dict[str, Any]:
+    """Show one of these names."""
+    if model not in _model_names(service):
+        raise ModelNotFoundError(f"There is no model {model!r}; GET /v1/models lists them.")
+    return _describe_model(model)
 
 
 @router.post("/v1/chat/completions")
@@ -104,6 +102,17 @@ async def chat(
             headers=permit.headers,
         )
     return Response(status_code=CLIENT_CLOSED_REQUEST)
+
+
+def _model_names(service: Service) -> list[str]:
+    backends = service.models.names()
+    saved = [name for name in service.profiles.names() if name != DEFAULT]
+    profiles = [f"{PROFILE_PREFIX}{name}" for name in saved]
+    return [MODEL, *profiles, *(backends if len(backends) > 1 else [])]
+
+
+def _describe_model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": MODEL}
 
 
 def _most(question: Question, service: Service) -> tuple[int, int | None]:
@@ -190,12 +199,23 @@ def _to_profile(request: ChatRequest, service: Service) -> FoundProfile:
     options = request.suffice
     named = None
     if request.model.startswith(PROFILE_PREFIX):
-        named = request.model.removeprefix(PROFILE_PREFIX)
+        named = request.model.removeprefix(PROFILE_PREFIX) or None
+        if options.profile not in (None, named):
+            raise InvalidRequestError(
+                f"`model` names the profile {named!r}, and suffice.profile another one. Leave one "
+                "out.",
+                "suffice.profile",
+            )
     found = find_profile(options.profile or named, options.collection, service)
     wishes: dict[str, Any] = {}
     if request.model != MODEL and named is None:
         service.models.get(request.model)
         wishes |= {"model": request.model, "strong_model": None}
+    if request.reasoning_effort is not None and options.thinking is not None:
+        raise InvalidRequestError(
+            "reasoning_effort and suffice.thinking ask for the same. Leave one out.",
+            "reasoning_effort",
+        )
     if request.reasoning_effort is not None:
         effort = request.reasoning_effort
         wishes["thinking"] = False if effort == "none" else EFFORTS[effort] or True
@@ -219,6 +239,11 @@ def _to_sampling(request: ChatRequest, max_answer_tokens: int) -> Sampling:
     stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
     shape = request.response_format
     logprobs = request.logprobs or request.top_logprobs is not None
+    lengths = {request.max_completion_tokens, request.max_tokens} - {None}
+    if len(lengths) > 1:
+        raise InvalidRequestError(
+            "max_tokens and max_completion_tokens ask for the same. Leave one out.", "max_tokens"
+        )
     return Sampling(
         max_tokens=request.max_completion_tokens or request.max_tokens or max_answer_tokens,
         temperature=request.temperature,

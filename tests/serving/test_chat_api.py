@@ -248,6 +248,18 @@ ROPE_FACT = "Hemp shrinks when wet, nylon stretches instead."
 
 def test_models(client: openai.OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["suffice"]
+    assert client.models.retrieve("suffice").owned_by == "suffice"
+    with pytest.raises(openai.NotFoundError, match="no model 'gpt-4o'") as caught:
+        client.models.retrieve("gpt-4o")
+    assert caught.value.code == "model_not_found"
+
+
+def test_models_with_a_profile(application: Application, client: openai.OpenAI) -> None:
+    application.http.put("/v1/profiles/careful", json={})
+    name = "suffice/careful"
+    assert [model.id for model in client.models.list()] == ["suffice", name]
+    assert client.models.retrieve(name).id == name
+    application.http.delete("/v1/profiles/careful")
 
 
 # ---- bad input
@@ -298,6 +310,96 @@ def test_last_message_must_be_the_users(application: Application, role: str) -> 
 )
 def test_bad_parameter_is_named(
     application: Application, body: dict[str, Any], param: str, says: str
+) -> None:
+    response = post(application, **{"messages": user("Bees?"), **body})
+    assert_refused(response, 400, "invalid_value", param, says)
+
+
+NULL = dict.fromkeys(
+    ["model", "stream", "n", "seed", "stop", "logprobs", "tools", "logit_bias", "suffice"]
+)
+NO_TOOLS = {"tools": [], "parallel_tool_calls": False, "tool_choice": "none"}
+HINTS = {
+    "service_tier": "auto",
+    "safety_identifier": "alice",
+    "prompt_cache_key": "a",
+    "stream_options": {"include_obfuscation": False},
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(NULL, id="null"),
+        pytest.param({"suffice": {"budget": None, "profile": None}}, id="null within"),
+        pytest.param(NO_TOOLS, id="no tools"),
+        pytest.param(HINTS, id="hints of clients"),
+        pytest.param({"max_tokens": 9, "max_completion_tokens": 9}, id="the same twice"),
+        pytest.param({"temperature": 1, "suffice": {"budget": {"max_cost_usd": 1}}}, id="whole"),
+    ],
+)
+@pytest.mark.usefixtures("documents")
+def test_what_asks_for_nothing_is_let_by(application: Application, body: dict[str, Any]) -> None:
+    answer = post(application, messages=user(BEES_QUESTION), **body)
+    assert answer.status_code == 200, answer.text
+    assert "twenty kilograms" in answer.json()["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        pytest.param({"seed": "5"}, "seed", "valid integer", id="text as number"),
+        pytest.param({"max_tokens": 5.5}, "max_tokens", "valid integer", id="part of a token"),
+        pytest.param({"stream": "no"}, "stream", "valid boolean", id="text as boolean"),
+        pytest.param({"temperature": True}, "temperature", "valid number", id="true as number"),
+        pytest.param(
+            {"suffice": {"budget": {"max_cost_usd": True}}},
+            "suffice.budget.max_cost_usd",
+            "valid number",
+            id="a dollar",
+        ),
+        pytest.param({"suffice": {"thinking": "yes"}}, "suffice.thinking", "boolean", id="union"),
+        pytest.param({"stop": [1]}, "stop", "valid string", id="list or text"),
+        pytest.param(
+            {"messages": [{"role": "user", "content": 5}]}, "messages.0.content", "", id="content"
+        ),
+        pytest.param(
+            {"suffice": {"profile": {"rule": {"family": "threshold"}}}},
+            "suffice.profile.rule.threshold",
+            "Field required",
+            id="missing in a union",
+        ),
+        pytest.param(
+            {"suffice": {"profile": {"answering": {"thinking": -5}}}},
+            "suffice.profile.answering.thinking",
+            "valid boolean",
+            id="thinking below nothing",
+        ),
+        pytest.param({"metadata": {"str": 3}}, "metadata.str", "string", id="named like a type"),
+        pytest.param({"tool_choice": "auto"}, None, "Tools are not supp", id="tool choice"),
+        pytest.param({"model": "suffice/"}, "model", "use 'suffice'", id="profile without name"),
+        pytest.param(
+            {"max_tokens": 5, "max_completion_tokens": 6},
+            "max_tokens",
+            "Leave one out",
+            id="lengths",
+        ),
+        pytest.param(
+            {"reasoning_effort": "low", "suffice": {"thinking": True}},
+            "reasoning_effort",
+            "Leave one out",
+            id="efforts",
+        ),
+        pytest.param(
+            {"model": "suffice/careful", "suffice": {"profile": "quick"}},
+            "suffice.profile",
+            "names the profile 'careful', and suffice.profile another one",
+            id="profiles",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_named(
+    application: Application, body: dict[str, Any], param: str | None, says: str
 ) -> None:
     response = post(application, **{"messages": user("Bees?"), **body})
     assert_refused(response, 400, "invalid_value", param, says)

@@ -19,7 +19,7 @@ from suffice.settings import variables
 ROOT = Path(__file__).parents[2]
 SETTINGS = [pytest.param(*setting, id=setting[0]) for setting in variables()]
 CALLS = sorted(
-    f"{method} {route.path}"
+    f"{method} {route.path_format}"
     for module in (chat, documents, health, keys, profiles, search, shadow, traces, usage)
     for route in module.router.routes
     if isinstance(route, APIRoute)
