@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +21,15 @@ from serving.responses import error_response, http_error_response, refuse
 from serving.routes import chat, documents, health, keys, profiles, search, shadow, traces, usage
 from serving.service import Service
 
+# Of answers, for web pages of other origins to read.
+EXPOSED_HEADERS = [
+    "Retry-After",
+    *(
+        f"x-ratelimit-{what}-{unit}"
+        for what in ("limit", "remaining", "reset")
+        for unit in ("requests", "tokens")
+    ),
+]
 UPLOAD = ("POST", "/v1/documents")
 HOW_TO_UPLOAD = (
     "Send each document as a part `file` with a file name in multipart/form-data, as "
@@ -38,6 +48,8 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(RoomCheck, library=service.library)
     app.add_middleware(BodyLimit, max_bytes=service.settings.serving.max_request_bytes)
     app.add_middleware(Access, keys=service.keys, is_loopback=service.settings.serving.is_loopback)
+    if service.settings.serving.allowed_origins:
+        _allow_origins(app, service.settings.serving.allowed_origins.split(","))
     app.add_middleware(MeteredApp, metrics=service.metrics)
     for kind in STATUS:
         app.add_exception_handler(kind, _answer_error)
@@ -45,6 +57,17 @@ def create_app(service: Service) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _answer_validation_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     return app
+
+
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let web pages of these origins call, in browsers; their keys decide what for."""
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[origin.strip().rstrip("/") for origin in origins],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+    )
 
 
 class BodyLimit:

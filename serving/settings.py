@@ -24,6 +24,11 @@ class ServingSettings(BaseSettings):
         description="A key with all scopes, for a start; `suffice keys` makes others. Without any, "
         "the service listens on loopback only.",
     )
+    allowed_origins: str | None = Field(
+        default=None,
+        description="Origins of web pages that may call from a browser, separated by commas, such "
+        "as https://chat.example.com; unset: none.",
+    )
     database_url: str | None = Field(
         default=None,
         description="SQLAlchemy URL of the database of keys and usage; unset: that of "

@@ -1,12 +1,15 @@
 """What holds for every call: the size of its body, and how what is wrong with it is told."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
 
+from ingest.database import Database
+from serving.keys import KeyStore
 from serving.settings import ServingSettings
-from tests.serving.application import Application, assert_refused
+from tests.serving.application import Application, assert_refused, serve
 
 CHAT = "/v1/chat/completions"
 JSON = {"Content-Type": "application/json"}
@@ -43,3 +46,44 @@ def test_json_that_is_nested_too_deeply(application: Application) -> None:
     content = b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     response = application.http.post(CHAT, content=content, headers=JSON)
     assert_refused(response, 400, "invalid_value", None, "parsing the body")
+
+
+PAGE = "https://chat.example"
+PREFLIGHT = {
+    "Origin": PAGE,
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "authorization, content-type, x-stainless-os",
+}
+
+
+@pytest.fixture
+def allowing(application: Application, database: Database) -> Iterator[Application]:
+    """A service with a key that pages of two origins may call."""
+    service, origins = application.service, f"http://localhost:3000, {PAGE}/"
+    serving = service.settings.serving.model_copy(update={"allowed_origins": origins})
+    settings = replace(service.settings, serving=serving)
+    keys = KeyStore(database, "k-4711")
+    with serve(replace(service, settings=settings, keys=keys), "k-4711") as allowing:
+        yield allowing
+
+
+def test_page_of_an_allowed_origin_may_call(allowing: Application) -> None:
+    asked = httpx.options(f"{allowing.url}{CHAT}", headers=PREFLIGHT)
+    assert asked.status_code == 200
+    assert asked.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "x-stainless-os" in asked.headers["Access-Control-Allow-Headers"]
+
+    answer = allowing.http.get("/v1/models", headers={"Origin": PAGE})
+    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+    refused = httpx.get(f"{allowing.url}/v1/models", headers={"Origin": PAGE})
+    assert_refused(refused, 401, "invalid_api_key", None, "Bearer KEY")
+    assert refused.headers["Access-Control-Allow-Origin"] == PAGE  # or no page could read why
+
+
+def test_page_of_another_origin_may_not(allowing: Application, application: Application) -> None:
+    other = {**PREFLIGHT, "Origin": "https://news.example"}
+    for url, headers in ((allowing.url, other), (application.url, PREFLIGHT)):
+        asked = httpx.options(f"{url}{CHAT}", headers=headers)
+        assert asked.status_code in {400, 403, 405}
+        assert "Access-Control-Allow-Origin" not in asked.headers
