@@ -82,6 +82,16 @@ class Caller:
             own = ", ".join(sorted(self.key.collections or ()))
             raise PermissionDeniedError(f"This key is only for: {own}.", param)
 
+    def check_all_collections(self) -> None:
+        """Make sure that the caller may know of every collection.
+
+        Raises:
+            PermissionDeniedError: it may not.
+        """
+        if self.key.collections is not None:
+            own = ", ".join(sorted(self.key.collections))
+            raise PermissionDeniedError(f"This is about all collections; this key is for: {own}.")
+
     def check_scope(self, scope: Scope) -> None:
         """Make sure that the caller may make calls that need a scope.
 

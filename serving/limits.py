@@ -64,6 +64,11 @@ class Limiter:
         self._windows: dict[str, KeyWindows] = {}
 
     @property
+    def permits(self) -> dict[str, Permits]:
+        """The permits, by what they are for."""
+        return {"answer": self._answers, "search": self._searches}
+
+    @property
     def is_busy(self) -> bool:
         """Whether more than half of the answers that are given at a time are under way."""
         return self._answers.is_busy

@@ -1,23 +1,27 @@
 """Metrics for Prometheus. Labels are models, stages and codes, never what was asked."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.library import Library
 from serving.account import Account
 from serving.alarms import Alarms, Stream
 from serving.answering import Conclusion
+from serving.permits import Permits
 from serving.pricing import NANO_PER_USD
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-# Routes that nobody asked for are one label, however many somebody makes up.
-UNKNOWN_ROUTE = "unknown"
+# What nobody serves is one label, however many somebody makes up.
+UNKNOWN = "unknown"
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 ABSTAINED = "abstained"
+STREAM = "text/event-stream"
 
 
 class Metrics:
@@ -54,6 +58,13 @@ class Metrics:
         self.in_progress = Gauge(
             "suffice_requests_in_progress", "Calls being answered.", registry=self.registry
         )
+        self._stream_start_seconds = Histogram(
+            "suffice_stream_start_seconds",
+            "From the call to the first piece of an answer that is streamed.",
+            ("route",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
         self._answers = Counter(
             "suffice_answers",
             "Answers by how far they stand in the documents.",
@@ -84,14 +95,23 @@ class Metrics:
             "suffice_cost_usd", "Dollars, as far as known.", ("model",), registry=self.registry
         )
 
+    def watch(self, permits: Mapping[str, Permits]) -> None:
+        """Count who has a permit and who waits for one, by what it is for, when somebody looks."""
+        self.registry.register(_Permits(permits))
+
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def count_call(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a call over HTTP."""
+        method = method if method in METHODS else UNKNOWN
         self._requests.labels(method, route, str(status)).inc()
         self._request_seconds.labels(route).observe(seconds)
+
+    def count_stream(self, route: str, seconds: float) -> None:
+        """Count an answer of which the first piece is sent."""
+        self._stream_start_seconds.labels(route).observe(seconds)
 
     def count_answer(self, conclusion: Conclusion) -> None:
         """Count an answer that is complete."""
@@ -160,6 +180,23 @@ class _StaleCertificates:
         yield family
 
 
+class _Permits:
+    """Who has a permit and who waits for one, counted when somebody looks."""
+
+    def __init__(self, permits: Mapping[str, Permits]) -> None:
+        self._permits = permits
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        running = GaugeMetricFamily("suffice_running", "Under way, by kind.", labels=["kind"])
+        waiting = GaugeMetricFamily("suffice_waiting", "Waiting for that.", labels=["kind"])
+        for kind, permits in self._permits.items():
+            running.add_metric([kind], permits.num_running)
+            waiting.add_metric([kind], permits.num_waiting)
+        yield running
+        yield waiting
+
+
 class MeteredApp:
     """Counts every call, those that are refused before they reach a route among them."""
 
@@ -179,12 +216,17 @@ class MeteredApp:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if Headers(raw=message["headers"]).get("content-type", "").startswith(STREAM):
+                    self._metrics.count_stream(_route(scope), time.perf_counter() - started)
             await send(message)
 
         with self._metrics.in_progress.track_inprogress():
             try:
                 await self._app(scope, receive, watch)
             finally:
-                route = getattr(scope.get("route"), "path", UNKNOWN_ROUTE)
                 seconds = time.perf_counter() - started
-                self._metrics.count_call(scope["method"], route, status, seconds)
+                self._metrics.count_call(scope["method"], _route(scope), status, seconds)
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", UNKNOWN)

@@ -26,6 +26,10 @@ class Permits:
 
     Some more may wait a short while, first come, first served, except that nobody waits for those
     whose own key holds them back. For use in one event loop.
+
+    Attributes:
+        max_running: things at a time.
+        num_running: that are under way.
     """
 
     def __init__(
@@ -39,15 +43,20 @@ class Permits:
         self._max_waiting = max_waiting
         self._max_wait_seconds = max_wait_seconds
         self._clock = clock
-        self._num_running = 0
+        self.num_running = 0
         self._running: Counter[str] = Counter()  # by key
         self._waiting: list[_Waiter] = []
         self._mean_seconds = 0.0
 
     @property
+    def num_waiting(self) -> int:
+        """How many wait for a permit."""
+        return len(self._waiting)
+
+    @property
     def is_busy(self) -> bool:
         """Whether more than half of the permits are taken."""
-        return 2 * self._num_running > self.max_running
+        return 2 * self.num_running > self.max_running
 
     @asynccontextmanager
     async def hold(self, key: Key) -> AsyncIterator[None]:
@@ -72,7 +81,7 @@ class Permits:
 
     async def _wait(self, key: Key) -> None:
         expected = self._expected_seconds(key)
-        own, own_limit = self._num_waiting(key), key.limits.max_concurrent
+        own, own_limit = self._num_waiting_of(key), key.limits.max_concurrent
         is_full = len(self._waiting) >= self._max_waiting
         # A key has no more places to wait than to run, so that one alone cannot fill them all.
         if is_full or own == own_limit or expected > self._max_wait_seconds:
@@ -98,16 +107,16 @@ class Permits:
 
     def _has_room(self, key: Key) -> bool:
         own_limit = key.limits.max_concurrent
-        return self._num_running < self.max_running and (
+        return self.num_running < self.max_running and (
             own_limit is None or self._running[key.id] < own_limit
         )
 
     def _enter(self, key: Key) -> None:
-        self._num_running += 1
+        self.num_running += 1
         self._running[key.id] += 1
 
     def _leave(self, key: Key) -> None:
-        self._num_running -= 1
+        self.num_running -= 1
         self._running[key.id] -= 1
         if not self._running[key.id]:
             del self._running[key.id]
@@ -117,14 +126,14 @@ class Permits:
                 self._enter(waiter.key)
                 waiter.turn.set_result(None)
 
-    def _num_waiting(self, key: Key) -> int:
+    def _num_waiting_of(self, key: Key) -> int:
         return sum(waiter.key.id == key.id for waiter in self._waiting)
 
     def _expected_seconds(self, key: Key) -> float:
         """Return how long one more would wait: permits come back at an even pace."""
         pace = (len(self._waiting) + 1) / self.max_running
         if own_limit := key.limits.max_concurrent:
-            pace = max(pace, (self._num_waiting(key) + 1) / own_limit)
+            pace = max(pace, (self._num_waiting_of(key) + 1) / own_limit)
         return pace * self._mean_seconds
 
     def _refusal(self, key: Key, expected: float) -> RateLimitedError:

@@ -148,6 +148,7 @@ def open_service(
         index_probe = IndexProbe(pipeline.store)
         closing.callback(index_probe.close)
         closing.callback(pipeline.parsers.close)
+        bookkeeper.metrics.watch(limits.permits)
         library.add_missing_attributes()
         _start_jobs(jobs, library, closing)
         yield Service(

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse, Response
 from retrieval.errors import IndexUnavailableError
 from serving.errors import RETRY_AFTER_SECONDS, ServingError
 from serving.metrics import CONTENT_TYPE
-from serving.routes.dependencies import RunningService
+from serving.routes.dependencies import CurrentCaller, RunningService
 
 router = APIRouter()
 OK = "ok"
@@ -38,8 +38,9 @@ async def readyz(service: RunningService) -> JSONResponse:
 
 
 @router.get("/metrics")
-def metrics(service: RunningService) -> Response:
-    """Return the metrics for Prometheus."""
+def metrics(service: RunningService, caller: CurrentCaller) -> Response:
+    """Return the metrics for Prometheus, which are of all collections and keys."""
+    caller.check_all_collections()
     return Response(service.metrics.text(), media_type=CONTENT_TYPE)
 
 

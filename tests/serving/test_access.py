@@ -336,3 +336,10 @@ def test_second_process_on_the_same_home_is_refused(application: Application) ->
     assert "StoreLockedError" in process.stderr
     assert f"in use by another Suffice process (a service at {application.url})" in process.stderr
     assert application.http.get("/healthz").status_code == 200
+
+
+def test_metrics_are_of_all_collections(guarded: Guarded) -> None:
+    everything = guarded.call("GET", "/metrics", guarded.secret(Scope.READ))
+    assert everything.status_code == 200
+    refused = guarded.call("GET", "/metrics", guarded.secret(Scope.READ, collections=["laws"]))
+    assert_refused(refused, 403, "permission_denied", None, "all collections; .* for: laws")
