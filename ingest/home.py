@@ -71,12 +71,17 @@ class Home:
         """Return the SQLAlchemy URL of a SQLite database in this folder."""
         return f"sqlite:///{(self.path / name).absolute()}.sqlite"
 
+    def create(self) -> None:
+        """Make the folder, for its owner alone: questions and documents lie in it."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def __enter__(self) -> "Home":
         """Create the folder and lock it.
 
         Raises:
             StoreLockedError: another process owns it.
         """
+        self.create()
         for folder in (self.files, self.texts, self.index, self.work):
             folder.mkdir(parents=True, exist_ok=True)
         self._acquire()

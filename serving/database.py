@@ -116,7 +116,7 @@ def open_database(
     """
     url = serving.database_url or ingest.database_url
     if url is None:
-        home.path.mkdir(parents=True, exist_ok=True)
+        home.create()
         url = home.database_url("serving")
     database = Database(url, "keys and usage", DatabaseUnavailableError)
     try:

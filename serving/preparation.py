@@ -187,6 +187,9 @@ def _fill(
         messages = layout.write(items)
     sampling = replace(question.sampling, max_tokens=plan.answer_tokens)
     if plan.samples > 1:
+        if sampling.temperature == 0:
+            note = f"Samples at temperature 0 would all be the same: it was {SAMPLE_TEMPERATURE}."
+            warnings = [*warnings, note]
         temperature = sampling.temperature or SAMPLE_TEMPERATURE
         sampling = replace(sampling, num_choices=plan.samples, temperature=temperature)
     context = [*layout.recalled, *items]

@@ -20,6 +20,8 @@ from serving.keys import KeyStore
 from serving.service import Service, Settings, open_service
 
 START_TIMEOUT_SECONDS = 30
+# For answers under way when the service is stopped; less than docker-compose.yml leaves it.
+STOP_TIMEOUT_SECONDS = 20
 
 
 class Server(uvicorn.Server):
@@ -41,7 +43,7 @@ class Server(uvicorn.Server):
                 host=serving.host,
                 port=serving.port,
                 log_level="warning",
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=STOP_TIMEOUT_SECONDS,
             )
         )
 

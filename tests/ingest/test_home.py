@@ -86,3 +86,11 @@ def test_one_home_after_another(tmp_path: Path) -> None:
         with Home(tmp_path) as home:
             home.announce("http://localhost:1")
     assert not (tmp_path / "service.json").exists()
+
+
+def test_a_new_home_is_its_owners_alone(tmp_path: Path) -> None:
+    with Home(tmp_path / "new" / "home") as home:
+        assert home.path.stat().st_mode & 0o777 == 0o700
+    tmp_path.chmod(0o755)
+    with Home(tmp_path) as home:  # somebody chose otherwise
+        assert home.path.stat().st_mode & 0o777 == 0o755

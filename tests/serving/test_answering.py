@@ -295,6 +295,10 @@ def test_of_several_samples_the_one_that_most_agree_on(
     assert content(body) == "Twenty  [1]"
     assert upstream.requests[-1]["n"] == 3
     assert upstream.requests[-1]["temperature"] > 0
+    assert "Samples at temperature 0" not in str(body["suffice"]["warnings"])
+    greedy = ask(served, suffice={"samples": 3}, temperature=0)
+    assert upstream.requests[-1]["temperature"] == 0.7
+    assert "Samples at temperature 0 would all be" in str(greedy["suffice"]["warnings"])
     response = served.ask(QUESTION, n=2, suffice={"samples": 2})
     assert_refused(response, 400, "invalid_value", "n", "not both")
 
