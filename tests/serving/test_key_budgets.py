@@ -24,6 +24,7 @@ from tests.serving.test_answering import (
     PRICES,
     QUESTION,
     SECRET,
+    delta_of,
     make_generator,
     num_prompt_tokens,
 )
@@ -39,8 +40,10 @@ def reply(request: dict[str, Any]) -> Reply:
     """Answer with many claims, each of which another call finds supported."""
     texts = CLAIMS if request.get("response_format") is None else ['{"verdict": "supported"}']
     counts = {"prompt_tokens": num_prompt_tokens(request), "completion_tokens": len(texts)}
-    pieces = [chunk({"content": text}) for text in texts]
-    return Reply([START, *pieces, chunk({}, "stop"), chunk(None, usage=counts), DONE])
+    choices = range(request.get("n", 1))
+    pieces = [delta_of(choice, text) for choice in choices for text in texts]
+    ends = [delta_of(choice, "", "stop") for choice in choices]
+    return Reply([START, *pieces, *ends, chunk(None, usage=counts), DONE])
 
 
 @pytest.fixture
@@ -124,7 +127,18 @@ def test_verification_stops_where_the_budget_does(ask: Ask, upstream: Upstream, 
     assert len(upstream.requests) == len(body["suffice"]["cost"]["calls"]) + 1 + NUM_CLAIMS
 
 
-def test_all_answers_are_set_aside(ask: Ask) -> None:
+def test_all_answers_are_set_aside_from_the_start(ask: Ask) -> None:
+    limits = KeyLimits(tokens_per_minute=10_000)
+
+    def left(**options: Any) -> int:
+        answer = ask(limits, max_tokens=100, **options)
+        return int(answer.headers["x-ratelimit-remaining-tokens"])
+
+    assert left() - left(n=5) == 400
+    assert left() - left(suffice={"samples": 5}) == 400
+
+
+def test_answers_that_do_not_fit_the_budget_are_refused(ask: Ask) -> None:
     limits = KeyLimits(tokens_per_day=700)
     options = {"max_tokens": 100, "suffice": {"top_k": 1}}
     assert ask(limits, **options).status_code == 200
