@@ -278,6 +278,16 @@ def test_n_answers(served: Application, upstream: Upstream) -> None:
     assert sum("suffice" in event for event in events) == 1
 
 
+def test_samples_are_never_greedy(served: Application, upstream: Upstream) -> None:
+    ends = [delta_of(index, "Twenty [1].", "stop") for index in range(3)]
+    upstream.chat = Reply([START, *ends, USAGE, DONE])
+    says = "Samples at temperature 0 would all be the same: it was 0.7."
+    for temperature, is_warned in ((0, True), (0.2, False)):
+        body = ask(served, temperature=temperature, suffice={"samples": 3})
+        assert (says in body["suffice"]["warnings"]) is is_warned
+        assert upstream.requests[-1]["temperature"] == (temperature or 0.7)
+
+
 def delta_of(index: int, text: str, finish_reason: str | None = None) -> bytes:
     event = json.loads(chunk({"content": text}, finish_reason).removeprefix(b"data: "))
     event["choices"][0]["index"] = index
@@ -295,10 +305,6 @@ def test_of_several_samples_the_one_that_most_agree_on(
     assert content(body) == "Twenty  [1]"
     assert upstream.requests[-1]["n"] == 3
     assert upstream.requests[-1]["temperature"] > 0
-    assert "Samples at temperature 0" not in str(body["suffice"]["warnings"])
-    greedy = ask(served, suffice={"samples": 3}, temperature=0)
-    assert upstream.requests[-1]["temperature"] == 0.7
-    assert "Samples at temperature 0 would all be" in str(greedy["suffice"]["warnings"])
     response = served.ask(QUESTION, n=2, suffice={"samples": 2})
     assert_refused(response, 400, "invalid_value", "n", "not both")
 
