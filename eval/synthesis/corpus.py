@@ -4,11 +4,13 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 from eval.passages import Interval, SearchableText
 from eval.questions import Fact, Question, Span
+from eval.synthesis.prose import is_back_matter, is_entry, is_prose
 from ingest.sections import Section, Sections
 from ingest.texts import CanonicalText
 from retrieval.analyzer import Analyzer, get_analyzer
@@ -22,6 +24,8 @@ _NO_PROSE = ("|", "#", "```", "~~~", "<")
 _LEADERS = "\u2026"
 # More bars are cells of a table that is none in Markdown.
 _MOST_BARS = 2
+# Authors and year, title, journal: most that stand between two entries of a bibliography.
+ENTRY_SENTENCES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Sentence:
     """A sentence of a document, without a list mark in front of it.
 
     Attributes:
-        is_prose: whether it is no heading, table row, code or entry of a table of contents.
+        is_prose: whether it says something: it is no heading, table row, code, list of names, or
+            part of a bibliography or the like, see `prose`.
     """
 
     document: str
@@ -76,9 +81,21 @@ class Source:
             first = mark.end() if mark else start
             body = text[first:end]
             is_broken = body.startswith(_NO_PROSE) or _LEADERS in body
-            is_prose = not (is_inside or is_broken or body.count("|") > _MOST_BARS)
-            sentences.append(Sentence(self.name, first, end, body, is_prose))
-        return sentences
+            is_cell = body.count("|") > _MOST_BARS
+            # With a small letter begins what goes on from somewhere, but for points of a list.
+            is_half = mark is None and body[:1].islower()
+            says = not (is_inside or is_broken or is_cell or is_half or self.is_back_matter(start))
+            sentences.append(Sentence(self.name, first, end, body, says and is_prose(body)))
+        return _without_entries(sentences)
+
+    def is_back_matter(self, offset: int) -> bool:
+        """Tell whether a character stands in a bibliography, a list of links or the like."""
+        return is_back_matter(self.sections.at(offset).titles)
+
+    def says_something(self, start: int, end: int) -> bool:
+        """Tell whether there is a sentence of prose in a stretch of the text."""
+        text = self.text.text[start:end]
+        return any(is_prose(text[first:last]) for first, last in sentence_spans(text))
 
     def titles(self, section: Section) -> str:
         """Return the titles around a section and its own, as one line."""
@@ -170,6 +187,24 @@ class Corpus:
 
 
 _NOWHERE: list[int] = []
+
+
+def _without_entries(sentences: list[Sentence]) -> list[Sentence]:
+    """Return sentences of which none between two entries of a bibliography is prose.
+
+    An entry is several sentences, of which not each shows what it is.
+    """
+    entries = [number for number, one in enumerate(sentences) if is_entry(one.text)]
+    between = {
+        number
+        for first, last in pairwise(entries)
+        if last - first <= ENTRY_SENTENCES
+        for number in range(first, last)
+    }
+    return [
+        replace(one, is_prose=False) if number in between else one
+        for number, one in enumerate(sentences)
+    ]
 
 
 def one_line(text: str) -> str:

@@ -28,8 +28,8 @@ def _words(text: str) -> frozenset[str]:
 _NO_SUBJECT = _words(
     "a above all an and another any as at because below both but by each either every few for from "
     "he her here his how i if in it its many more most my neither no nobody none not nothing of on "
-    "one only or other our she so some such that the their then there these they this those to "
-    "what when where whether which while who why with without you your"
+    "one only or other our set she so some such that the their then there these they this those to "
+    "we what when where whether which while who why with without you your"
 )
 # With these in it, it is half a sentence.
 _NO_NAME = _words("between own per that which who")

@@ -27,6 +27,8 @@ class Window:
 def draw_windows(corpus: Corpus, seed: int) -> list[Window]:
     """Return windows that do not overlap, in an order in which documents take turns.
 
+    None begins in a bibliography, a list of links or the like.
+
     Args:
         corpus: the documents.
         seed: where the first window of each document begins, and which come first.
@@ -52,7 +54,7 @@ def _cut(source: Source, seed: int) -> Iterator[Window]:
 
 
 def _window(source: Source, start: int, end: int) -> Iterator[Window]:
-    if end - start >= LEAST_CHARACTERS:
+    if end - start >= LEAST_CHARACTERS and not source.is_back_matter(start):
         # What has no sentences may go on and on.
         yield Window(source, start, min(end, start + 2 * WINDOW_CHARACTERS))
 

@@ -104,10 +104,10 @@ def test_what_came_through_comes_through_again(seed: int, number: int) -> None:
 
 
 def test_questions_of_the_same_words_are_one_with_several_places() -> None:
-    texts = {name: f"| a | b |\n|---|---|\n| x | {name} |\n" for name in "pqrs"}
+    texts = {name: f"| a | age |\n|---|---|\n| x | {name} |\n" for name in "pqrs"}
     few = corpus_of(**{name: texts[name] for name in "pqr"})
     (question,), num_vague = merge_same(question for rule in RULES for question in rule(few))
-    assert question.text == "x, b?"
+    assert question.text == "x, age?"
     assert [span.document for span in question.facts[0]] == ["p.md", "q.md", "r.md"]
     assert question.answers == ("p", "q", "r")
     assert num_vague == 0
