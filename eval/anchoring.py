@@ -1,5 +1,6 @@
 """Placing the evidence of questions in the texts as they are now."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,8 @@ from enum import StrEnum
 
 from eval.passages import Interval, SearchableText, nearest
 from eval.questions import Fact, Question, Span
+
+_NUMBER = re.compile(r"\d+")
 
 
 class Placement(StrEnum):
@@ -33,7 +36,7 @@ class Anchored:
     Attributes:
         num_kept: spans found where the file says, or by their text when the file does not say.
         num_moved: spans whose text stands elsewhere, or with other white space.
-        num_fuzzy: spans whose text was changed by at most 5 % of its characters.
+        num_fuzzy: spans whose text was changed by at most 5 % of its characters, and no number.
         num_dropped: spans that are nowhere; their fact may have another.
         dropped: the questions left out.
     """
@@ -51,7 +54,8 @@ def anchor(questions: Iterable[Question], texts: Mapping[str, str]) -> Anchored:
 
     A span stays where its text is. Otherwise it goes where its text stands exactly, else where it
     stands with other white space, each time nearest to the old start; else to the only place that
-    is at least 95 % the same. A span without a start becomes one alternative for each place.
+    is at least 95 % the same and has the same numbers. A span without a start becomes one
+    alternative for each place.
 
     Args:
         questions: as loaded.
@@ -107,7 +111,13 @@ class _Anchoring:
             return _choose(span, places)
         if places := document.find_ignoring_space(span.text):
             return Placement.MOVED, _choose(span, places)[1]
-        places = document.find_similar(span.text)
+        numbers = _NUMBER.findall(span.text)
+        # "36 months" is one character away from "24 months", and another fact.
+        places = [
+            place
+            for place in document.find_similar(span.text)
+            if _NUMBER.findall(document.text[slice(*place)]) == numbers
+        ]
         return (Placement.FUZZY, places) if len(places) == 1 else (Placement.DROPPED, ())
 
     def _placed(self, span: Span, place: Interval) -> Span:

@@ -35,8 +35,9 @@ GRADES = (0.0, 0.5, 1.0)
 REPLY_TOKENS = 64
 # Standard errors by which the grades of the canaries may change.
 MOST_DRIFT = 2.0
-# A judge that grades fewer canaries right is no help.
+# A judge that grades fewer of its canaries right is no help, nor one that grades fewer at all.
 LEAST_ACCURACY = 0.7
+LEAST_GRADED = 0.5
 GRADING = """\
 Grade an answer to a question by the reference.
 1: it says what the reference says about the question, in whatever words.
@@ -97,7 +98,7 @@ class Judge:
 
     Attributes:
         tally: of its verdicts; replies from the cache count as well.
-        accuracy: share of the canaries that it grades right; None: it was not tried.
+        accuracy: share right of the canaries that it graded; None: it was not tried.
     """
 
     def __init__(self, asker: Asker) -> None:
@@ -113,8 +114,8 @@ class Judge:
             answering: names of the models that answer.
 
         Raises:
-            JudgeError: it is of the family of one of them, or grades the canaries worse than it
-                may, or otherwise than before.
+            JudgeError: it is of the family of one of them, or grades fewer canaries or these worse
+                than it may, or otherwise than before.
             DatasetError: the record cannot be read or written.
             MoneySpentError, ModelLostError: see `Asker.ask`.
         """
@@ -125,13 +126,19 @@ class Judge:
                     f"{name!r} cannot judge what {other!r} answers: models of a family prefer "
                     "their own answers. Name a judge of another family, or go without."
                 )
-        self.accuracy = accuracy = await self._grade_canaries()
+        graded = await self._grade_canaries()
+        if len(graded) < LEAST_GRADED * len(CANARIES):
+            raise JudgeError(
+                f"{name!r} said to {len(CANARIES) - len(graded)} of {len(CANARIES)} plain cases "
+                "something that is no grade. Name a judge that keeps to JSON, or go without."
+            )
+        self.accuracy = accuracy = sum(graded) / len(graded)
         if accuracy < LEAST_ACCURACY:
             raise JudgeError(
-                f"{name!r} grades {accuracy:.0%} of {len(CANARIES)} plain cases right; "
+                f"{name!r} grades {accuracy:.0%} of {len(graded)} plain cases right; "
                 f"{LEAST_ACCURACY:.0%} are needed. Name a better judge, or go without."
             )
-        _compare(record, name, accuracy)
+        _compare(record, name, accuracy, len(graded))
 
     async def grade(self, question: Question, answer: str) -> Bounds:
         """Grade an answer by the right ones or, where there are none, by the evidence."""
@@ -166,16 +173,19 @@ class Judge:
             high += verdict is not Verdict.UNSUPPORTED
         return Bounds(low / len(claims), high / len(claims)) if claims else None
 
-    async def _grade_canaries(self) -> float:
-        """Return the share of the canaries that are graded right; they are always asked anew."""
+    async def _grade_canaries(self) -> list[bool]:
+        """Return whether each canary that is graded is graded right; they are always asked anew.
 
-        async def is_right(canary: Canary) -> bool:
+        What is no grade is not wrong: in answers it is counted, and bounded.
+        """
+
+        async def is_right(canary: Canary) -> bool | None:
             grade = await self._grade(
                 canary.question, (canary.reference,), canary.answer, anew=True
             )
-            return grade == canary.grade
+            return None if grade is None else grade == canary.grade
 
-        return sum(await ask_all(CANARIES, is_right)) / len(CANARIES)
+        return [right for right in await ask_all(CANARIES, is_right) if right is not None]
 
     async def _grade(
         self, question: str, references: Sequence[str], answer: str, *, anew: bool
@@ -212,8 +222,8 @@ def _families(name: str) -> set[str]:
     return {_SAME_FAMILY.get(family, family) for family in known} or set(words[:1])
 
 
-def _compare(record: Path, name: str, accuracy: float) -> None:
-    """Compare a judge with its record; keep one that has none."""
+def _compare(record: Path, name: str, accuracy: float, number: int) -> None:
+    """Compare a judge's share of right grades, of so many, with its record; keep a first one."""
     prompts = hashlib.sha256(f"{GRADING}{VERIFICATION}{CANARIES}".encode()).hexdigest()[:12]
     key = f"{name} {prompts}"
     known = _read_record(record)
@@ -223,7 +233,7 @@ def _compare(record: Path, name: str, accuracy: float) -> None:
         except OSError as error:
             raise DatasetError(f"{record} cannot be written: {error.strerror or error}.") from error
         return
-    before, number = known[key], len(CANARIES)
+    before = known[key]
     # Two right and two wrong ones added (Agresti and Coull, 1998): no judge is certain.
     share = (before * number + 2) / (number + 4)
     if abs(accuracy - before) > MOST_DRIFT * sqrt(share * (1 - share) / (number + 4)):

@@ -411,6 +411,15 @@ class Loss(_Frozen):
     cut_chosen: float
 
 
+class SpanCounts(_Frozen):
+    """Where the evidence was found in the documents as they are, see `eval.anchoring.Anchored`."""
+
+    kept: int
+    moved: int
+    fuzzy: int
+    dropped: int
+
+
 class QuestionCounts(_Frozen):
     """What became of the questions.
 
@@ -418,6 +427,7 @@ class QuestionCounts(_Frozen):
         sha256: of their file.
         dropped: id -> why it was left out.
         by_kind: number of each kind.
+        spans: what became of their evidence; None: the result is older than this count.
     """
 
     sha256: str
@@ -430,6 +440,7 @@ class QuestionCounts(_Frozen):
     seed: int
     dropped: dict[str, str]
     by_kind: dict[str, int]
+    spans: SpanCounts | None = None
 
 
 class Fingerprints(_Frozen):

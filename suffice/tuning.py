@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +10,17 @@ from typing import Any
 
 from eval.anchoring import Anchored, anchor
 from eval.answer_stages import NAMES
+from eval.errors import NoQuestionsError
 from eval.extras import Extra
 from eval.noise import measure_search_noise
 from eval.progress import Progress, silent
+from eval.questions import Question
 from eval.replay import Replay
 from eval.report.page import write_report
-from eval.results import Fingerprints, QuestionCounts, Result, SearchNoise
+from eval.results import Fingerprints, QuestionCounts, Result, SearchNoise, SpanCounts
 from eval.stages import HEADINGS
+from eval.synthesis.corpus import RULE
+from eval.synthesis.making import COPYING
 from eval.tuning import Material, Served, Tuning, tune
 from ingest.home import Home
 from retrieval.embedding import Embedder
@@ -31,10 +35,8 @@ from suffice.certified_profile import PROFILE, RESULT, save_profile
 from suffice.client import Client
 from suffice.errors import SufficeError
 from suffice.snapshots import ServedCollection, read_collection, read_revisions
-from suffice.tuning_order import Order, check_order
+from suffice.tuning_order import REPORT, Order, check_order
 from suffice.workbench import count_tokens, open_workbench
-
-REPORT = "report.html"
 
 
 def run_tuning(
@@ -57,13 +59,14 @@ def run_tuning(
         load: loads the embedder of the collection by its name.
 
     Raises:
+        NoQuestionsError: the documents hold the evidence of too few questions.
         EvalError: the questions or the collection are not fit for it, or it is not known what the
             model costs or takes, and a budget was given for that.
         SufficeError: the collection was made with other settings, or changed meanwhile.
     """
     questions = check_order(order)
     served = read_collection(client, order.collection, progress)
-    anchored = anchor(questions, served.snapshot.texts_by_name)
+    anchored = _anchor(questions, served)
     settings = ServingSettings()
     profile = _read_profile(client, served, order, settings)
     with open_workbench(home, served, load) as bench:
@@ -102,6 +105,18 @@ def run_tuning(
     return result
 
 
+def _anchor(questions: Sequence[Question], served: ServedCollection) -> Anchored:
+    anchored = anchor(questions, served.snapshot.texts_by_name)
+    if anchored.dropped and not any(question.answerable for question in anchored.questions):
+        raise NoQuestionsError(
+            f"The documents of {served.name!r} do not hold the evidence of any question any more: "
+            f"{len(anchored.dropped)} were left out, the first because "
+            f"{anchored.dropped[0].reason}. Name the collection that they are about, or make "
+            "others with `suffice eval synth`."
+        )
+    return anchored
+
+
 def _doubts_of_reuse(profile: AnsweringProfile, questions: Path) -> Iterator[str]:
     """Yield what it means to certify with questions that were used up before."""
     certificate = profile.certificate
@@ -118,6 +133,8 @@ def _digest(questions: Path) -> str:
 
 
 def _write(folder: Path, result: Result, profile: AnsweringProfile) -> None:
+    # Whatever fails, no certificate of another tuning is left beside this result.
+    (folder / PROFILE).unlink(missing_ok=True)
     result.save(folder / RESULT)
     write_report(result, folder / REPORT)
     save_profile(folder / PROFILE, profile, result)
@@ -204,6 +221,12 @@ def _to_result(
             seed=order.seed,
             dropped={one.question_id: one.reason for one in anchored.dropped},
             by_kind={kind: kinds.count(kind) for kind in sorted(set(kinds))},
+            spans=SpanCounts(
+                kept=anchored.num_kept,
+                moved=anchored.num_moved,
+                fuzzy=anchored.num_fuzzy,
+                dropped=anchored.num_dropped,
+            ),
         ),
         fingerprints=Fingerprints(
             snapshot=served.snapshot.fingerprint,
@@ -235,5 +258,15 @@ def _warnings(anchored: Anchored) -> Iterator[str]:
             "No question is without an answer in the documents, so nothing is known of how often "
             "the service should have said that it does not know."
         )
+    answerable = [question for question in anchored.questions if question.answerable]
+    num_alike = sum(one.kind == RULE and not COPYING.isdisjoint(one.tags) for one in answerable)
+    if 2 * num_alike > len(answerable):
+        yield (
+            f"{num_alike} of {len(answerable)} questions are sentences with a gap or headings, in "
+            "the words of their evidence. They compare settings, but nobody asks so, and what is "
+            "certified holds for such questions: add some of real people, or let a model write."
+        )
+    if len({question.weight for question in answerable}) > 1:
+        yield "The weights of the questions were left alone: a tuning counts all clusters alike."
     if anchored.dropped:
         yield f"{len(anchored.dropped)} questions were left out: the evidence is gone."

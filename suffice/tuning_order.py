@@ -8,7 +8,10 @@ from eval.budgets import Budget
 from eval.choice import Goal
 from eval.extras import Extra
 from eval.questions import Question, load_questions
+from suffice.certified_profile import PROFILE, RESULT
 from suffice.errors import SufficeError
+
+REPORT = "report.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def check_order(order: Order) -> list[Question]:
 
     Raises:
         DatasetError: the questions cannot be read.
-        SufficeError: the folder cannot be written.
+        SufficeError: the folder cannot be written, or a file of an earlier result in it.
     """
     questions = load_questions(order.questions)
     try:
@@ -68,8 +71,11 @@ def check_order(order: Order) -> list[Question]:
         trial = order.output / ".trial"
         trial.touch()
         trial.unlink()
+        for name in (RESULT, REPORT, PROFILE):
+            if (order.output / name).exists():
+                (order.output / name).open("ab").close()
     except OSError as error:
         raise SufficeError(
-            f"{order.output} cannot be written: {error.strerror or error}."
+            f"{error.filename or order.output} cannot be written: {error.strerror or error}."
         ) from error
     return questions

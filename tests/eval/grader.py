@@ -19,12 +19,14 @@ class Grader:
 
     Attributes:
         garbage: every so many-th reply to another prompt than a canary is none; 0: none of them.
+        mute: so many of the canaries, the last ones, get no grade.
         blind: so many of the canaries get another grade than they should.
         prompts: that it was sent, but for those of the canaries.
     """
 
     def __init__(self) -> None:
         self.garbage = 0
+        self.mute = 0
         self.blind = 0
         self.prompts: list[str] = []
 
@@ -33,6 +35,8 @@ class Grader:
         case = _CASE.fullmatch(prompt)
         for place, canary in enumerate(CANARIES):
             if case and case.groups() == (canary.question, canary.reference, canary.answer):
+                if place >= len(CANARIES) - self.mute:
+                    return reply("What a good answer!", 40)
                 grade = canary.grade if place >= self.blind else _OTHER[canary.grade]
                 return reply(json.dumps({"grade": grade}), 40)
         self.prompts.append(prompt)

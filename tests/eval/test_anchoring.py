@@ -69,6 +69,16 @@ def test_a_changed_text_is_placed_and_replaced() -> None:
     assert counts(anchored) == (0, 0, 1, 0)
 
 
+@pytest.mark.parametrize(("now", "num_fuzzy"), [("24 months of", 1), ("36 months of", 0)])
+def test_another_number_is_another_fact(now: str, num_fuzzy: int) -> None:
+    before = (
+        "The warranty of the pump amounts to 24 months from the date on which it was delivered."
+    )
+    texts = {"a.md": before.replace("24 months", now)}
+    anchored = anchor([question((Span("a.md", before, 0, len(before)),))], texts)
+    assert counts(anchored) == (0, 0, num_fuzzy, 1 - num_fuzzy)
+
+
 def test_an_ambiguous_change_is_dropped() -> None:
     texts = {"a.md": f"{SENTENCE} Much later it says: {SENTENCE}"}
     anchored = anchor([question((Span("a.md", SENTENCE.replace("every", "evry")),))], texts)

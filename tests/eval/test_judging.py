@@ -103,6 +103,16 @@ def test_a_judge_that_grades_badly_is_refused(
     assert not (tmp_path / "judge.json").exists()
 
 
+def test_what_is_no_grade_is_not_graded_wrong(
+    upstream: Upstream, grader: Grader, tmp_path: Path
+) -> None:
+    grader.mute = 12  # of 30; with the judge that says nothing in 40 % of the cases
+    assert check(upstream, tmp_path) == 1.0
+    grader.mute = 16
+    with pytest.raises(JudgeError, match="said to 16 of 30 plain cases something that is no grade"):
+        check(upstream, tmp_path)
+
+
 @pytest.mark.parametrize("answering", ["mistral-small-4", "mistralai/Mixtral-8x7B-Instruct-v0.1"])
 def test_a_judge_of_the_family_that_answers_is_refused(
     upstream: Upstream, grader: Grader, tmp_path: Path, answering: str

@@ -15,7 +15,7 @@ import pytest
 from eval.answer_stages import NAMES
 from eval.budgets import Budget
 from eval.choice import Goal
-from eval.errors import BudgetError, DatasetError, NoQuestionsError
+from eval.errors import BudgetError, DatasetError, EvalError, NoQuestionsError
 from eval.extras import Extra
 from eval.labels import load_labels
 from eval.questions import Question, write_questions
@@ -197,8 +197,19 @@ def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_ap
 ) -> None:
     span = replace(questions[0].facts[0][0], text="Nobody ever wrote this sentence.")
     lost = replace(questions[0], question_id="lost", facts=((span,),))
-    write_questions(short_order.questions, [*questions[::4], lost])
+    by_rule = [
+        replace(one, kind="synthetic-rule", tags=("cloze",), weight=1.0 + number)
+        for number, one in enumerate(questions[::4])
+    ]
+    write_questions(short_order.questions, [*by_rule, lost])
     result = tune(client, short_order)
+    assert f"{len(by_rule)} of {len(by_rule)} questions are sentences with a gap" in str(
+        result.warnings
+    )
+    assert "The weights of the questions were left alone" in str(result.warnings)
+    spans = result.questions.spans
+    assert spans is not None
+    assert (spans.kept, spans.dropped) == (len(by_rule), 1)
     assert list(result.questions.dropped) == ["lost"]
     assert "1 questions were left out" in result.warnings[-1]
     assert result.decision.verdict is Verdict.NOT_CERTIFIED
@@ -206,8 +217,28 @@ def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_ap
     with pytest.raises(SufficeError, match="nothing to apply: Cannot tell yet"):
         apply(client, short_order.output, "tuned")
     write_questions(short_order.questions, [lost])
-    with pytest.raises(NoQuestionsError, match="0 questions"):
+    reason = r"'default' do not hold.* any more: 1 were left out, .*h0\.md' does not contain"
+    with pytest.raises(NoQuestionsError, match=reason):
         tune(client, short_order)
+
+
+def test_a_report_that_cannot_be_written_leaves_no_older_certificate(
+    client: Client, short_order: Order, application: Application
+) -> None:
+    older, report = short_order.output / "profile.json", short_order.output / "report.html"
+
+    def block_and_load(settings: RetrievalSettings, name: str) -> Embedder:
+        older.write_text("{}")
+        report.mkdir()
+        return load(settings, name)
+
+    home = Home(short_order.output)
+    home.path.mkdir(parents=True)
+    with pytest.raises(EvalError, match=r"report\.html"):
+        run_tuning(client, home, short_order, load=block_and_load)
+    assert not older.exists()
+    with pytest.raises(SufficeError, match=r"report\.html cannot be written"):  # at once
+        run_tuning(client, home, short_order, load=pytest.fail)
 
 
 def test_documents_that_change_meanwhile_void_the_result(
