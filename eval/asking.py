@@ -48,7 +48,7 @@ _Outcome = TypeVar("_Outcome")
 
 
 class Spending:
-    """What calls of models cost together, and may cost at most.
+    """What calls of models in one run cost together, and may cost at most.
 
     Attributes:
         max_usd: no call is made that might cost more together with those before; None: any.
@@ -74,8 +74,8 @@ class Spending:
         most = self._nano_usd + self._reserved + nano_usd
         if self.max_usd is not None and most > self.max_usd * NANO_PER_USD:
             raise MoneySpentError(
-                f"${self.usd:.4f} were spent, and another call might exceed the limit of "
-                f"${self.max_usd:g}. {_KEPT}"
+                f"${self.usd:.4f} were spent in this run, and another call might exceed its limit "
+                f"of ${self.max_usd:g}. {_KEPT}"
             )
         self._reserved += nano_usd
         try:

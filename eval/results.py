@@ -338,8 +338,8 @@ class Answers(_Frozen):
     """Answers that were measured.
 
     Attributes:
-        num_calls: of models, those that were kept from before left out.
-        usd: that they cost.
+        num_calls: of models in the last run; replies that were kept from before are left out.
+        usd: that these cost.
         race: before the test.
         judge: that graded; None: answers were scored by their words.
         question_ids: in the order of all items.

@@ -21,7 +21,7 @@ class AnswerOrder:
     Attributes:
         model: that answers, by its name; None: that of the profile.
         judge: model that grades them, by its name; None: their words are compared.
-        max_usd: for all calls of models; None: any.
+        max_usd: for all calls of models in this run; None: any.
     """
 
     model: str | None = None

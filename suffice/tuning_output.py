@@ -101,8 +101,9 @@ def _print_answers(result: Result, answers: Answers) -> None:
             table.add_row(escape(result.setting(name).label), "", escape(flaw))
     console.print(table)
     console.print(
-        f"Answers {_how_judged(answers)}; {answers.num_calls:,} calls, ${answers.usd:.4f}; "
-        f"the race took {answers.race.share_of_grid:.0%} of all settings times questions."
+        f"Answers {_how_judged(answers)}; {answers.num_calls:,} calls in this run, "
+        f"${answers.usd:.4f}; the race took {answers.race.share_of_grid:.0%} of all settings "
+        "times questions."
     )
     served = answers.setting(result.reference)
     if served is not None:

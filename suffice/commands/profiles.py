@@ -1,7 +1,8 @@
 """`suffice profiles`."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -33,13 +34,20 @@ def list_profiles(json_output: Json = False, url: Url = None) -> None:
         print_json(listed)
         return
     profiles = listed["profiles"]
-    fields = list(profiles["default"])
-    table = Table("name", *fields)
+    table = Table("name", "settings: of the default all, of others those that differ")
     for name, profile in profiles.items():
-        table.add_row(name, *("" if (v := profile[f]) is None else str(v) for f in fields))
+        table.add_row(name, escape(", ".join(_told(profile, profiles["default"]))))
     console.print(table)
     for reason in listed["damaged"].values():
         error_console.print(f"[yellow]{escape(reason)}[/]")
+
+
+def _told(profile: Mapping[str, Any], default: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in profile.items():
+        if key == "certificate":
+            yield from ["certified"] if value is not None else []
+        elif value is not None if profile is default else value != default[key]:
+            yield f"{key}={value}"
 
 
 @app.command()

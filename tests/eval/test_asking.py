@@ -162,7 +162,9 @@ def test_models_may_share_a_limit(upstream: Upstream, tmp_path: Path) -> None:
     spending = Spending(0.0015)  # the first may take up to 0.00106, and takes 0.0001
     use(upstream, tmp_path, generate(task()), spending)
     assert spending.usd == pytest.approx((10 * 6 + 20 * 2) / 1e6)
-    with pytest.raises(MoneySpentError, match=r"\$0\.0001 were spent.*limit of \$0\.0015"):
+    with pytest.raises(
+        MoneySpentError, match=r"\$0\.0001 were spent in this run.*limit of \$0\.0015"
+    ):
         use(upstream, tmp_path, generate(task("Why not?", max_tokens=100)), spending)
     use(upstream, tmp_path, generate(task(), task("How?")), spending)  # room for a shorter one
     assert len(upstream.requests) == 2

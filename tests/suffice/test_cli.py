@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from suffice import patience
+from suffice.options import console
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
 from tests.suffice.terminal import Suffice
@@ -248,6 +249,19 @@ def test_unanswerable_question(suffice: Suffice) -> None:
     assert outcome.code == 0
     assert outcome.out.startswith("The documents do not contain")
     assert "characters" not in outcome.out
+
+
+def test_profiles_are_listed_by_what_differs(
+    suffice: Suffice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", 80)
+    (tmp_path / "few.json").write_text('{"top_k": 3, "mode": "dense"}')
+    assert suffice("profiles", "save", "few", "few.json").code == 0
+    table = suffice("profiles", "list").out
+    assert suffice("profiles", "delete", "few").code == 0
+    [row] = [line for line in table.splitlines() if " few " in line]
+    assert "mode=dense, top_k=3" in row or "top_k=3, mode=dense" in row
+    assert "num_candidates=" in table
 
 
 def test_documents_from_list_to_delete(suffice: Suffice, tmp_path: Path) -> None:
