@@ -218,7 +218,7 @@ class Answerer:
         if policy.rewrite is RewritingPolicy.OFF or not question.history:
             return run.rewriting
         generator = self._models.get(policy.model)
-        if not is_follow_up(question.text, question.history):
+        if not await asyncio.to_thread(is_follow_up, question.text, question.history):
             return replace(run.rewriting, reason="The question stands alone.")
         steps = question.budget.max_steps
         has_step = steps is None or steps > 1  # one is for the answer
@@ -227,10 +227,12 @@ class Answerer:
                 with run.stages.stage("rewriting"):
                     messages = build_rewriting(question.text, question.history)
                     reply = await run.calls.complete(generator, "rewrite", messages, SCHEMA)
-                return parse_rewriting(reply, question.text, question.history)
+                return await asyncio.to_thread(
+                    parse_rewriting, reply, question.text, question.history
+                )
             except ServingError as error:
                 run.warnings.append(f"The question was rewritten by rules, not the model: {error}")
-        return rewrite(question.text, question.history)
+        return await asyncio.to_thread(rewrite, question.text, question.history)
 
     def _route(self, question: Question, found: Found) -> Generator:
         """Return who answers: the strong model where the question is difficult."""

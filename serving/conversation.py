@@ -6,6 +6,7 @@ Pure: whoever has a model sends it `build_rewriting` and reads the reply with `p
 import json
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from serving.references import NO_REFERENCES, REFERENCES
 MAX_ELLIPSIS = 2  # different content words of a question that cannot stand alone
 MAX_ANTECEDENT = 3  # different content words before a pronoun, with more it refers to one of them
 MAX_TURNS_BACK = 3
-# Of each turn that goes into a query, or that the model reads to write one, in characters.
+# What is read of each turn to write a query, by the rules or by the model, in characters.
 MAX_TURN = 1000
 MAX_TURNS_READ = 6
 # A query is a question, not an answer, in characters.
@@ -117,27 +118,32 @@ def trim(
 
     Args:
         history: oldest turn first.
-        max_tokens: of the texts of all turns that are kept.
-        count: tokens of a text.
+        max_tokens: of the texts of all turns that are kept, together.
+        count: tokens of a text; asked about once for each doubling of the history.
 
     Returns:
         The turns that are kept, in their order, and a note where any were left out.
     """
-    sizes = [count(turn.text) for turn in history]
-    total = sum(sizes)
-    dropped: set[int] = set()
-    for exchange in _exchanges(history):
-        if total <= max_tokens:
-            break
-        dropped.update(exchange)
-        total -= sum(sizes[i] for i in exchange)
-    if not dropped:
+    exchanges = _exchanges(history)
+
+    def kept_turns(number: int) -> list[Turn]:
+        """Return the history without all but the newest exchanges."""
+        dropped = {i for exchange in exchanges[: len(exchanges) - number] for i in exchange}
+        return [turn for i, turn in enumerate(history) if i not in dropped]
+
+    def is_too_much(number: int) -> bool:
+        return count("\n\n".join(turn.text for turn in kept_turns(number))) > max_tokens
+
+    if not is_too_much(len(exchanges)):
         return list(history), None
+    kept = kept_turns(bisect_left(range(1, len(exchanges)), True, key=is_too_much))
+    if len(kept) == len(history):  # nothing but system turns
+        return kept, None
     note = (
-        f"The oldest {len(dropped)} of {len(history)} turns were left out: all take {sum(sizes)} "
-        f"tokens, and there is room for {max_tokens}."
+        f"The oldest {len(history) - len(kept)} of {len(history)} turns were left out: there is "
+        f"room for {max_tokens} tokens of them."
     )
-    return [turn for i, turn in enumerate(history) if i not in dropped], note
+    return kept, note
 
 
 def _exchanges(history: Sequence[Turn]) -> list[list[int]]:
@@ -152,7 +158,9 @@ def _exchanges(history: Sequence[Turn]) -> list[list[int]]:
 
 
 def _texts(history: Sequence[Turn], role: str) -> list[str]:
-    return [turn.text.strip() for turn in history if turn.role == role and turn.text.strip()]
+    """Return what one side said, each turn as far as it is read."""
+    texts = (turn.text.strip()[:MAX_TURN] for turn in history if turn.role == role)
+    return [text for text in texts if text]
 
 
 def _why_follow_up(question: str, asked: Sequence[str]) -> str | None:
@@ -183,7 +191,7 @@ def _topic(asked: Sequence[str]) -> list[str]:
         asked[first], asked[:first]
     ):
         first -= 1
-    return [text[:MAX_TURN] for text in asked[first:]]
+    return list(asked[first:])
 
 
 def _names(answer: str) -> list[str]:

@@ -109,6 +109,18 @@ def test_long_turns_are_cut() -> None:
     assert len(text) <= MAX_TURN + len(" Why?")
 
 
+def test_of_a_long_turn_only_the_beginning_is_read() -> None:
+    asked, answered = "What is the notice period?", "In Munich it is a month"
+    question = "When does it end for the tenants of a house in Berlin?"
+    expected = rewrite(question, conversation(asked, answered))
+    assert expected.text == f"{asked} {question} Munich"
+    # Words of another language, in which `it` is no pronoun, and another name.
+    long = conversation(asked.ljust(MAX_TURN) + "und die der das " * 99, answered)
+    assert rewrite(question, long).reason == expected.reason
+    long = conversation(asked, answered.ljust(MAX_TURN) + " and in Hamburg")
+    assert rewrite(question, long) == expected
+
+
 @given(st.text(max_size=60), st.lists(st.text(max_size=40), max_size=5))
 def test_any_question_is_in_its_query(question: str, texts: list[str]) -> None:
     history = conversation(*texts)
@@ -181,9 +193,23 @@ def test_oldest_exchange_goes_first() -> None:
     history = [*conversation("a b", "c d", "e f", "g h"), system]
     kept, note = trim(history, 6, count_words)
     assert kept == [*history[2:4], system]
-    assert note == (
-        "The oldest 2 of 5 turns were left out: all take 10 tokens, and there is room for 6."
-    )
+    assert note == "The oldest 2 of 5 turns were left out: there is room for 6 tokens of them."
+
+
+def test_thousands_of_turns_are_counted_together() -> None:
+    history = conversation(*(f"turn {i}" for i in range(4000)))
+    texts: list[str] = []
+
+    def count(text: str) -> int:
+        texts.append(text)
+        return count_words(text)
+
+    kept, note = trim(history, 4000, count)
+    assert kept == history[2000:]
+    assert note
+    assert len(texts) <= 12
+    assert trim(history, 8000, count) == (history, None)
+    assert len(texts) <= 13
 
 
 def test_history_that_fits_stays_whole() -> None:
