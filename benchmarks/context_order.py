@@ -32,7 +32,7 @@ from retrieval.search import Searcher
 from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from serving.generation import NO_ANSWER
-from serving.prompt import INSTRUCTIONS
+from serving.prompt import INSTRUCTIONS, REFUSAL
 
 RESULTS = Path(__file__).resolve().parent / "results"
 NUM_MANY, NUM_POPULAR = 300, 500
@@ -86,7 +86,9 @@ class Writer:
 
     def write(self, question: str) -> Request:
         """Write the prompt of a question that stands alone."""
-        instructions = INSTRUCTIONS.format(nonce=_NONCE, no_answer=NO_ANSWER)
+        instructions = INSTRUCTIONS.format(
+            nonce=_NONCE, refusal=REFUSAL.format(no_answer=NO_ANSWER)
+        )
         head, tail = self._tokens(instructions), self._tokens(question)
         return Request(head, tuple(self._parts(question)), tail)
 

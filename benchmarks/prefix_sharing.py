@@ -21,7 +21,7 @@ import httpx
 from benchmarks.chat_client import NEVER_WRITTEN, Streamed, stream
 from benchmarks.service_process import run_service
 from serving.generation import NO_ANSWER
-from serving.prompt import INSTRUCTIONS
+from serving.prompt import INSTRUCTIONS, REFUSAL
 from suffice.client import Client
 from tests.vllm.conftest import API_KEY, BLOCK_TOKENS, MODEL, VllmServer
 from tests.vllm.proxy import Proxy
@@ -168,7 +168,7 @@ def _ask_naively(
     question: str,
     passages: Sequence[str],
 ) -> None:
-    instructions = INSTRUCTIONS.format(nonce="item", no_answer=NO_ANSWER)
+    instructions = INSTRUCTIONS.format(nonce="item", refusal=REFUSAL.format(no_answer=NO_ANSWER))
     excerpts = "\n\n".join(f"[item-{n}]\n{text}\n[/item]" for n, text in enumerate(passages, 1))
     messages = [
         # Begins otherwise than those of the other workload, like ours.

@@ -15,6 +15,7 @@ from retrieval.analyzer import NO_LANGUAGE, get_analyzer
 from retrieval.sentences import sentence_spans
 from retrieval.stop_words import STOP_WORDS
 from serving.generation import Turn
+from serving.injection import defuse
 from serving.references import NO_REFERENCES, REFERENCES
 
 # Chosen on MTRAG-UN, see docs/decisions.md.
@@ -85,10 +86,10 @@ def rewrite(question: str, history: Sequence[Turn]) -> Rewriting:
 def build_rewriting(question: str, history: Sequence[Turn]) -> list[dict[str, str]]:
     """Return the messages that ask a model for the query; its reply has `SCHEMA`."""
     turns = [turn for turn in history if turn.role != "system"][-MAX_TURNS_READ:]
-    lines = [f"{turn.role}: {turn.text[:MAX_TURN]}" for turn in turns]
+    lines = [f"{turn.role}: {defuse(turn.text[:MAX_TURN])}" for turn in turns]
     return [
         {"role": "system", "content": INSTRUCTIONS},
-        {"role": "user", "content": "\n\n".join([*lines, f"Last question: {question}"])},
+        {"role": "user", "content": "\n\n".join([*lines, f"Last question: {defuse(question)}"])},
     ]
 
 
@@ -167,7 +168,7 @@ def _why_follow_up(question: str, asked: Sequence[str]) -> str | None:
     """Say what makes a question a follow-up to those asked before; None when nothing does."""
     if not asked:
         return None
-    language = _language(f"{asked[-1]} {question}")
+    language = language_of(f"{asked[-1]} {question}")
     content = get_analyzer(language).query_tokens
     references = REFERENCES.get(language, NO_REFERENCES)
     if match := references.opening.search(question):
@@ -198,12 +199,12 @@ def _names(answer: str) -> list[str]:
     """Return the words in capitals inside the first sentence, each once."""
     spans = sentence_spans(answer)
     words = answer[slice(*spans[0])].split()[1:] if spans else []
-    content = get_analyzer(_language(answer)).query_tokens
+    content = get_analyzer(language_of(answer)).query_tokens
     names = [word.strip(_PUNCTUATION) for word in words if word.lstrip(_PUNCTUATION)[:1].isupper()]
     return list(dict.fromkeys(name for name in names if content(name)))
 
 
-def _language(text: str) -> str:
+def language_of(text: str) -> str:
     """Return the language most of whose common words stand in a text."""
     words = Counter(_WORD.findall(_without_accents(text.lower())))
     counts = {

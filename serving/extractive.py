@@ -14,8 +14,9 @@ from retrieval.late_interaction import compare
 from retrieval.sentences import sentence_spans
 from serving.citations import MARKER
 from serving.context import Context, ContextItem, num_tokens
-from serving.generation import NO_ANSWER, Delta, Finish, Task, TokenCounter, Usage
+from serving.generation import Delta, Finish, Task, TokenCounter, Usage
 from serving.pricing import Price, Rates
+from serving.refusals import no_answer
 
 # Weight, count and share were chosen by measuring on examples/ (docs/benchmarks.md).
 CHUNK_WEIGHT = 0.15
@@ -102,7 +103,7 @@ class ExtractiveGenerator:
         if task.embedder is None:
             raise TypeError("there is nothing to compare the question with")
         ranking = await asyncio.to_thread(rank_extracts, task.embedder, task.question, task.context)
-        pieces = [NO_ANSWER]
+        pieces = [no_answer(task.question)]
         if ranking.extracts and ranking.support >= self._threshold:
             pieces = [extract.cited_text for extract in choose_extracts(ranking.extracts)]
         for choice in range(task.sampling.num_choices):

@@ -20,6 +20,7 @@ from retrieval.late_interaction import mean_of_best_matches
 from retrieval.sentences import sentence_spans
 from serving.citations import MARKER, find_quote
 from serving.context import Context, ContextItem
+from serving.injection import defuse
 
 # Chosen on MTRAG-UN and SciFact: of people's answers 0.72 are found supported, of the same against
 # the passages of other questions 0.003 (docs/benchmarks.md).
@@ -298,7 +299,8 @@ def build_verification(sentence: str, passage: str) -> list[dict[str, str]]:
 
     Many statements on one passage share all of the prompt but its end.
     """
-    content = f"Passage:\n{passage}\n\nStatement: {MARKER.sub('', sentence).strip()}"
+    statement = defuse(MARKER.sub("", sentence).strip())
+    content = f"Passage:\n{defuse(passage)}\n\nStatement: {statement}"
     return [{"role": "system", "content": VERIFICATION}, {"role": "user", "content": content}]
 
 

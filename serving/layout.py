@@ -27,6 +27,7 @@ class Layout:
         question: what is asked now.
         history: earlier turns.
         exchanges: the same with their passages; empty when questions and answers do not take turns.
+        is_json: whether the answer must be JSON.
     """
 
     documents: Documents
@@ -37,6 +38,7 @@ class Layout:
     question: str
     history: Sequence[Turn]
     exchanges: tuple[Exchange, ...]
+    is_json: bool = False
 
     @property
     def recalled(self) -> list[ContextItem]:
@@ -59,7 +61,14 @@ class Layout:
 
     def write(self, items: Context) -> list[Message]:
         """Return the prompt with these passages before the question."""
-        return write_prompt(self.question, items, self.history, self.exchanges, self.nonce)
+        return write_prompt(
+            self.question,
+            items,
+            self.history,
+            self.exchanges,
+            self.nonce,
+            is_json=self.is_json,
+        )
 
     def is_worth_recalling(self, max_tokens: int | None) -> bool:
         """Tell whether the passages of earlier turns leave enough room for new ones."""

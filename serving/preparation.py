@@ -19,6 +19,7 @@ from serving.memory import ConversationMemory, Exchange
 from serving.models import Models
 from serving.planning import CONTEXT, Needs, Plan, make_plan
 from serving.profiles import to_thinking
+from serving.prompt import without_markers
 from serving.question import Question
 
 # Share of the window that earlier turns may take.
@@ -115,6 +116,7 @@ class Preparer:
             question=question.text,
             history=history,
             exchanges=_pair(history),
+            is_json=question.sampling.is_json,
         )
         needs = Needs(
             window={one.name: _window(one) for one in candidates},
@@ -124,7 +126,9 @@ class Preparer:
             has_fixed_answer=question.has_fixed_answer,
         )
         fill = partial(_fill, question, found, wish, candidates, needs, warnings)
-        recalling = replace(layout, exchanges=self._recall(question, generator))
+        # A prompt that lost its oldest turns begins otherwise than before in any case.
+        recalled = () if warnings else self._recall(question, generator)
+        recalling = replace(layout, exchanges=recalled)
         if recalling.recalled and recalling.is_worth_recalling(wish.context_tokens):
             with suppress(BudgetTooSmallError, PromptTooLongError):
                 prepared = fill(recalling)
@@ -237,13 +241,13 @@ def _pair(history: Sequence[Turn]) -> tuple[Exchange, ...]:
 
     None, unless questions and answers take turns in it.
     """
-    turns = [turn for turn in history if turn.role != "system"]
+    turns = [turn for turn in history if turn.role != "system" and turn.text.strip()]
     questions, answers = turns[::2], turns[1::2]
     roles = {turn.role for turn in questions}, {turn.role for turn in answers}
     if len(questions) != len(answers) or roles != ({"user"}, {"assistant"}):
         return ()
     return tuple(
-        Exchange(question.text, (), answer.text)
+        Exchange(question.text, (), without_markers(answer.text))
         for question, answer in zip(questions, answers, strict=True)
     )
 

@@ -227,6 +227,20 @@ def test_a_long_history_loses_its_oldest_turns(served: Application, upstream: Up
     assert any("turns were left out" in warning for warning in body["suffice"]["warnings"])
 
 
+def test_a_long_conversation_loses_them_though_it_is_remembered(
+    served: Application, upstream: Upstream
+) -> None:
+    turns: list[str] = []
+    for name in ("first", "second"):
+        turns += [f"{QUESTION} {name} {'Think of the bees. ' * 120}"]
+        turns += [content(talk(served, *turns, max_tokens=50))]
+    body = talk(served, *turns, QUESTION, max_tokens=50)
+    assert any("oldest 2 of 4 turns were left" in one for one in body["suffice"]["warnings"])
+    said = json.dumps(upstream.requests[-1]["messages"])
+    assert "second Think" in said
+    assert "first Think" not in said
+
+
 def test_a_follow_up_is_rewritten_by_the_model(served: Application, upstream: Upstream) -> None:
     query = "How many kilograms of honey does a hive give?"
     upstream.replies = [stream_reply(json.dumps({"query": query}))]
