@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from retrieval.analyzer import get_analyzer
 from serving.account import Account
-from serving.calls import Calls
+from serving.calls import REPLY_TOKENS, Calls
 from serving.citations import Citation, cite
 from serving.context import Context, Documents
 from serving.conversation import (
@@ -21,7 +21,7 @@ from serving.conversation import (
 from serving.drafts import Draft, most_common
 from serving.errors import PromptTooLongError, ServingError
 from serving.finding import Find, Found
-from serving.generation import NO_ANSWER, Delta, Generator, Turn
+from serving.generation import Delta, Generator, Turn
 from serving.grounding import (
     NO_TIME,
     VERDICT_SCHEMA,
@@ -41,6 +41,7 @@ from serving.preparation import Prepared, Preparer
 from serving.profiles import Rewriting as RewritingPolicy
 from serving.profiles import Verification
 from serving.question import Question
+from serving.refusals import no_answer
 from serving.stages import Stages
 from serving.verification import drop_unsupported, overrule, support_share
 
@@ -57,12 +58,14 @@ class Answer:
         finish_reason: `stop` or `length`.
         citations: one for each resolved marker, in order.
         sentences: whether each stands in what it cites.
+        is_refusal: whether it stands in the place of JSON that was asked for.
     """
 
     text: str
     finish_reason: str
     citations: list[Citation]
     sentences: list[SentenceSupport]
+    is_refusal: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,16 @@ class Conclusion:
     @property
     def grounded(self) -> Grounded:
         """Whether all answers stand in the documents."""
-        return is_grounded([one for answer in self.answers for one in answer.sentences])
+        return is_grounded(self._sentences)
+
+    @property
+    def abstained(self) -> bool:
+        """Whether the answers state nothing, such as those that the documents have none."""
+        return all(one.support is Support.NO_CLAIM for one in self._sentences)
+
+    @property
+    def _sentences(self) -> list[SentenceSupport]:
+        return [one for answer in self.answers for one in answer.sentences]
 
     @property
     def answered_by(self) -> str | None:
@@ -187,6 +199,9 @@ class Answerer:
 
     async def _answer(self, run: _Run) -> AsyncGenerator[Delta | Conclusion, None]:
         question = run.question
+        policy = question.profile.answering
+        if policy.verify is not Verification.OFF and policy.verifier is not None:
+            self._models.get(policy.verifier)  # before anything is paid for
         run.rewriting = await self._rewrite(run)
         with run.stages.stage("retrieval"):
             async with run.account.time_limit():
@@ -195,9 +210,11 @@ class Answerer:
         if question.standing is not None and not question.standing.is_certified:
             run.warnings.append(question.standing.warning(question.profile_name))
         if _abstains(question, run.found):
-            yield Delta(NO_ANSWER)
-            drafts = [Draft(NO_ANSWER, NO_ANSWER, "stop")]
-            run.sentences = [[]]
+            refusal = no_answer(question.text, question.history)
+            drafts = [Draft(refusal, refusal, "stop")] * question.num_choices
+            run.sentences = [[] for _ in drafts]
+            for choice in range(question.num_choices):
+                yield Delta(refusal, choice, is_refusal=question.sampling.is_json)
         else:
             async with aclosing(self._write(run)) as events:
                 async for event in events:
@@ -220,9 +237,13 @@ class Answerer:
         generator = self._models.get(policy.model)
         if not await asyncio.to_thread(is_follow_up, question.text, question.history):
             return replace(run.rewriting, reason="The question stands alone.")
-        steps = question.budget.max_steps
-        has_step = steps is None or steps > 1  # one is for the answer
-        if policy.rewrite is RewritingPolicy.MODEL and generator.uses_tags and has_step:
+        if (
+            policy.rewrite is RewritingPolicy.MODEL
+            and generator.uses_tags
+            and await asyncio.to_thread(
+                self._preparer.leaves_an_answer, question, run.account, generator, REPLY_TOKENS
+            )
+        ):
             try:
                 with run.stages.stage("rewriting"):
                     messages = build_rewriting(question.text, question.history)
@@ -331,9 +352,12 @@ class Answerer:
             run.sentences = await asyncio.to_thread(_judge, run, drafts)
         if plan.verify is not Verification.OFF:
             run.sentences = await self._verify(run, drafts)
-        if plan.verify is Verification.DROP:
+        if plan.verify is Verification.DROP and run.question.sampling.is_json:
+            run.warnings.append("Statements are not dropped from JSON: see which are unsupported.")
+        elif plan.verify is Verification.DROP:
+            refusal = no_answer(run.question.text, run.question.history)
             pairs = zip(drafts, run.sentences, strict=True)
-            drafts = [drop_unsupported(draft, sentences) for draft, sentences in pairs]
+            drafts = [drop_unsupported(draft, sentences, refusal) for draft, sentences in pairs]
             run.sentences = await asyncio.to_thread(_judge, run, drafts)
         return drafts
 
@@ -377,6 +401,7 @@ class Answerer:
                 draft.finish_reason,
                 cite(draft.text, context, self._locate),
                 sentences,
+                is_refusal=run.prepared is None and run.question.sampling.is_json,
             )
             for draft, sentences in zip(drafts, run.sentences, strict=True)
         ]

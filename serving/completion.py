@@ -49,8 +49,8 @@ class Completion:
                 "index": index,
                 "message": {
                     "role": "assistant",
-                    "content": answer.text,
-                    "refusal": None,
+                    "content": None if answer.is_refusal else answer.text,
+                    "refusal": answer.text if answer.is_refusal else None,
                     "annotations": [annotation(citation) for citation in answer.citations],
                     **self._reasoning(index),
                 },
@@ -77,7 +77,7 @@ class Completion:
         if delta.thought:
             body["reasoning"] = delta.thought
         if delta.text or not delta.thought:
-            body["content"] = delta.text
+            body["refusal" if delta.is_refusal else "content"] = delta.text
         return self._chunk(delta.choice, body, logprobs=delta.logprobs)
 
     def ending(self, conclusion: Conclusion, *, include_usage: bool) -> str:
@@ -167,6 +167,7 @@ def extension(conclusion: Conclusion) -> dict[str, Any]:
     return {
         "answered_by": conclusion.answered_by,
         "grounded": conclusion.grounded,
+        "abstained": conclusion.abstained,
         "unsupported": [
             {
                 "choice": index,

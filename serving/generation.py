@@ -134,12 +134,14 @@ class Delta:
         choice: which of the answers it belongs to, from 0.
         thought: of the thinking, which is no part of the answer.
         logprobs: OpenAI's, of the tokens of `text`.
+        is_refusal: whether `text` stands in the place of JSON that was asked for.
     """
 
     text: str = ""
     choice: int = 0
     thought: str = ""
     logprobs: Mapping[str, Any] | None = None
+    is_refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ class Metrics:
 
     def count_answer(self, conclusion: Conclusion) -> None:
         """Count an answer that is complete."""
-        grounded = ABSTAINED if conclusion.prepared is None else conclusion.grounded
+        grounded = ABSTAINED if conclusion.abstained else conclusion.grounded
         self._answers.labels(grounded).inc()
         timings = {**conclusion.found.result.timings, **conclusion.timings}
         for stage, seconds in timings.items():

@@ -17,9 +17,9 @@ from serving.layout import Layout
 from serving.markers import make_nonce
 from serving.memory import ConversationMemory, Exchange
 from serving.models import Models
-from serving.planning import CONTEXT, Needs, Plan, make_plan
+from serving.planning import CONTEXT, LEAST_CONTEXT_TOKENS, Needs, Plan, make_plan
 from serving.profiles import to_thinking
-from serving.prompt import without_markers
+from serving.prompt import without_markers, write_prompt
 from serving.question import Question
 
 # Share of the window that earlier turns may take.
@@ -135,6 +135,29 @@ class Preparer:
                 if CONTEXT not in prepared.plan.given_up:
                     return prepared
         return fill(layout)
+
+    def leaves_an_answer(
+        self, question: Question, account: Account, generator: Generator, reply_tokens: int
+    ) -> bool:
+        """Tell whether the budget has room for a short call and the answer after it.
+
+        Args:
+            question: of the caller.
+            account: what was spent already.
+            generator: of both.
+            reply_tokens: most of the short call, which reads no more than the answer does.
+        """
+        budget = question.budget
+        if budget.max_steps is not None and budget.max_steps < len(account.calls) + 2:
+            return False
+        if budget.max_cost_usd is None and budget.max_latency_ms is None:
+            return True
+        wish = _wish(question, generator, None)
+        history, _ = _trim(question.history, generator)
+        nonce = make_nonce(self._secret, question.collection)
+        fixed = _count(generator, write_prompt(question.text, (), history, (), nonce), wish)
+        prompt_tokens = 2 * fixed + LEAST_CONTEXT_TOKENS
+        return account.allows(generator, prompt_tokens, reply_tokens + wish.completion_tokens)
 
     def _recall(self, question: Question, generator: Generator) -> tuple[Exchange, ...]:
         """Return the earlier turns with their passages, if all of these still answer."""

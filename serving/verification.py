@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from serving.drafts import Draft
-from serving.generation import NO_ANSWER
 from serving.grounding import SentenceSupport, Support, Verdict
 
 MODEL_DENIES = "The verifier does not find it in the cited text."
@@ -24,8 +23,14 @@ def overrule(sentence: SentenceSupport, verdicts: Sequence[Verdict]) -> Sentence
     return sentence
 
 
-def drop_unsupported(draft: Draft, sentences: Sequence[SentenceSupport]) -> Draft:
-    """Take the unsupported sentences out of an answer, each with the markers behind it."""
+def drop_unsupported(draft: Draft, sentences: Sequence[SentenceSupport], refusal: str) -> Draft:
+    """Take the unsupported sentences out of an answer, each with the markers behind it.
+
+    Args:
+        draft: the answer.
+        sentences: of it.
+        refusal: what is said when nothing is left.
+    """
     pieces = []
     position = 0
     for sentence, after in zip(sentences, [*sentences[1:], None], strict=True):
@@ -33,7 +38,7 @@ def drop_unsupported(draft: Draft, sentences: Sequence[SentenceSupport]) -> Draf
             pieces.append(draft.text[position : sentence.start])
             position = len(draft.text) if after is None else after.start
     text = "".join([*pieces, draft.text[position:]]).strip()
-    return replace(draft, text=text or NO_ANSWER)
+    return replace(draft, text=text or refusal)
 
 
 def support_share(sentences: Sequence[SentenceSupport]) -> float:

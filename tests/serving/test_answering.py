@@ -434,6 +434,38 @@ def test_nobody_is_asked_when_too_little_was_found(served: Application, upstream
     assert body["usage"]["total_tokens"] == 0
 
 
+def test_each_of_n_answers_says_that_there_is_none(served: Application) -> None:
+    suffice = {"profile": {"answering": {"abstain_below": 1.01}}}
+    body = ask(served, "Wann schlafen die Bienen in der Nacht?", n=3, suffice=suffice)
+    refusal = "Die Dokumente enthalten keine Antwort auf diese Frage."
+    assert [content(body, index) for index in range(3)] == [refusal] * 3
+    assert body["suffice"]["abstained"]
+    choices = [one["choices"][0] for one in served.stream(QUESTION, n=3, suffice=suffice)]
+    assert {one["index"] for one in choices if one["delta"].get("content")} == {0, 1, 2}
+    assert [one["index"] for one in choices if one["finish_reason"]] == [0, 1, 2]
+
+
+def test_where_json_was_asked_for_it_is_a_refusal(served: Application) -> None:
+    options = {
+        "response_format": {"type": "json_object"},
+        "suffice": {"profile": {"answering": {"abstain_below": 1.01}}},
+    }
+    message = ask(served, **options)["choices"][0]["message"]
+    assert (message["content"], message["refusal"]) == (None, NO_ANSWER)
+    deltas = [one["choices"][0]["delta"] for one in served.stream(QUESTION, **options)]
+    assert [delta["refusal"] for delta in deltas if "refusal" in delta] == [NO_ANSWER]
+    assert not any(delta.get("content") for delta in deltas)
+
+
+def test_a_model_that_finds_nothing_is_told_from_one_that_invents(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.replies = [stream_reply(NO_ANSWER), stream_reply("It sings at noon.")]
+    for abstained in (True, False):
+        answer = ask(served)["suffice"]
+        assert (answer["grounded"], answer["abstained"]) == ("no", abstained)
+
+
 # ---- costs and budgets
 
 
@@ -472,6 +504,29 @@ def test_a_budget_of_steps_holds(served: Application, upstream: Upstream) -> Non
     body = talk(served, *turns, suffice={"budget": {"max_steps": 1}})
     assert len(upstream.requests) == 1
     assert body["suffice"]["query"]["method"] == "rules"
+
+
+def test_what_the_budget_has_for_the_answer_is_not_spent_on_rewriting(
+    served: Application, upstream: Upstream
+) -> None:
+    turns = ("What do bees make?", "Honey.", "How much of it?")
+
+    def method(max_cost_usd: float) -> str:
+        budget = {"budget": {"max_cost_usd": max_cost_usd}}
+        name: str = talk(served, *turns, max_tokens=100, suffice=budget)["suffice"]["query"][
+            "method"
+        ]
+        return name
+
+    def respond(_: dict[str, Any]) -> Reply:
+        return stream_reply(json.dumps({"query": "How much honey do bees make?"}))
+
+    talk(served, *turns, suffice={"profile": {"answering": {"rewrite": "rules"}}})
+    whole = num_prompt_tokens(upstream.requests[-1])
+    upstream.respond = respond
+    answer_usd = (whole + 64 + 100 * 10.0) / 1e6
+    assert method(answer_usd + 0.0001) == "rules"
+    assert method(10 * answer_usd) == "model"
 
 
 def test_a_budget_of_time_cuts_the_answer(served: Application, upstream: Upstream) -> None:
@@ -640,6 +695,36 @@ def test_a_verifier_that_fails_or_costs_too_much_leaves_the_words(
     body = judged(served, upstream, verify=True, budget={"max_steps": 1})
     assert body["suffice"]["grounded"] == "partly"
     assert any("Not every statement was verified" in one for one in body["suffice"]["warnings"])
+
+
+def test_a_verifier_that_there_is_not_is_found_out_before_anything_is_paid(
+    served: Application, upstream: Upstream
+) -> None:
+    profile = {"answering": {"verify": "mark", "verifier": "nope"}}
+    response = served.ask(QUESTION, suffice={"profile": profile})
+    assert response.status_code in {400, 404}
+    assert "nope" in response.json()["error"]["message"]
+    assert upstream.requests == []
+
+
+def test_the_best_of_several_samples_is_verified(served: Application, upstream: Upstream) -> None:
+    texts = ["Twenty kilograms [1]."] * 2
+    upstream.replies = [
+        Reply([START, *(delta_of(i, text, "stop") for i, text in enumerate(texts)), USAGE, DONE]),
+        stream_reply('{"verdict": "unsupported"}'),
+    ]
+    body = ask(served, suffice={"samples": 2, "verify": True})
+    assert [one["purpose"] for one in body["suffice"]["cost"]["calls"]] == ["answer", "verify"]
+    assert body["suffice"]["grounded"] == "no"
+
+
+def test_nothing_is_dropped_from_json(served: Application, upstream: Upstream) -> None:
+    text = '{"kilograms": "The queen sings at noon."}'
+    upstream.replies = [stream_reply(text), stream_reply('{"verdict": "unsupported"}')]
+    body = ask(served, response_format={"type": "json_object"}, suffice={"verify": "drop"})
+    assert content(body) == text
+    assert body["suffice"]["unsupported"]
+    assert any("not dropped from JSON" in warning for warning in body["suffice"]["warnings"])
 
 
 # ---- bookkeeping
