@@ -1,10 +1,11 @@
 """Drafts: answers as they are being written, before anybody has looked at them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from serving.context import Context
-from serving.links import InertStream, urls_in
+from serving.links import InertStream, PlainJson, urls_in
 from serving.markers import MarkerStream, bracketed_numbers
 
 
@@ -28,7 +29,7 @@ class Draft:
 class DraftWriter:
     """Takes the pieces of one answer, and gives out those that may be shown.
 
-    Tags become markers, and links that no passage has do nothing.
+    Tags become markers, and links that no cited passage has do nothing.
     """
 
     def __init__(
@@ -41,36 +42,47 @@ class DraftWriter:
             nonce: of its tags.
             uses_tags: false where the writer sets markers itself, and copies those of documents
                 in another form.
-            is_json: whether numbers in square brackets are lists.
+            is_json: whether it is JSON, in which numbers in square brackets are lists.
         """
-        texts = [item.passage.text for item in context]
-        own = bracketed_numbers(texts)
+        own = bracketed_numbers(item.passage.text for item in context)
         self._markers = (
             MarkerStream(nonce, len(context), own, tags_only=is_json) if uses_tags else None
         )
-        self._links = InertStream(urls_in(texts))
+        stages = [PlainJson() if is_json else None, self._markers, InertStream(_urls(context))]
+        self._stages = [stage for stage in stages if stage is not None]
         self._raw: list[str] = []
         self._text: list[str] = []
 
     def feed(self, delta: str) -> str:
         """Take the next piece and return what may be shown by now."""
         self._raw.append(delta)
-        marked = delta if self._markers is None else self._markers.feed(delta)
-        return self._show(self._links.feed(marked))
+        text = delta
+        for stage in self._stages:
+            text = stage.feed(text)
+        self._text.append(text)
+        return text
 
     def finish(self) -> str:
         """Return what was held back."""
-        rest = "" if self._markers is None else self._markers.finish()
-        return self._show(self._links.feed(rest) + self._links.finish())
+        text = ""
+        for stage in self._stages:
+            text = stage.feed(text) + stage.finish()
+        self._text.append(text)
+        return text
 
     def draft(self, finish_reason: str) -> Draft:
         """Return the whole answer."""
         unknown = 0 if self._markers is None else self._markers.num_unknown
         return Draft("".join(self._text), "".join(self._raw), finish_reason, unknown)
 
-    def _show(self, text: str) -> str:
-        self._text.append(text)
-        return text
+
+def _urls(context: Context) -> Mapping[str, Collection[int]]:
+    """Return the URLs of the passages with the numbers of those that have them."""
+    numbers: defaultdict[str, set[int]] = defaultdict(set)
+    for item in context:
+        for url in urls_in([item.passage.text]):
+            numbers[url].add(item.number)
+    return numbers
 
 
 def most_common(texts: Sequence[str]) -> int | None:

@@ -366,6 +366,28 @@ def test_lists_of_json_are_no_markers(served: Application, upstream: Upstream) -
     assert annotation["file_citation"]["marker"] == "[2]"
 
 
+def test_links_of_passages_that_are_not_cited_do_nothing(
+    served: Application, upstream: Upstream
+) -> None:
+    served.ingest("logo.md", "Pixels: https://a.org/pixel.png of the zoo.", collection="links")
+    options = {"suffice": {"collection": "links"}}
+    image = "![logo](https://a.org/pixel.png)"
+    nonce = make_nonce(SECRET, "links")
+    upstream.replies = [
+        stream_reply(f"A zoo. {image}"),
+        stream_reply(f"A zoo [{nonce}-1]. {image}"),
+    ]
+    inert, live = (content(ask(served, "Which pixels?", **options)) for _ in range(2))
+    assert inert == "A zoo. ![logo] (https: //a.org/pixel.png)"
+    assert live == f"A zoo [1]. {image}"
+
+
+def test_json_hides_no_link(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply(r'{"kg": "https:\/', r"\/evil.org \u003", 'cimg src=x>"}')
+    body = ask(served, response_format={"type": "json_object"})
+    assert json.loads(content(body)) == {"kg": "https: //evil.org < img src=x>"}
+
+
 def test_thoughts_show_no_part_of_a_tag(served: Application, upstream: Upstream) -> None:
     thoughts = [chunk({"reasoning": text}) for text in ("Look at [", NONCE[:2], f"{NONCE[2:]}-1].")]
     upstream.chat = Reply([START, *thoughts, chunk({"content": "Twenty [1]."}, "stop"), DONE])

@@ -99,7 +99,7 @@ def test_usage_and_extension(client: openai.OpenAI) -> None:
     assert isinstance(extension, dict)
     assert set(extension) == {
         *("trace_id", "answered_by", "grounded", "unsupported", "query", "context", "plan", "cost"),
-        *("timings", "warnings", "profile"),
+        *("timings", "warnings", "profile", "abstained"),
     }
     assert extension["answered_by"] == "extractive"
     assert extension["grounded"] == "yes"

@@ -13,7 +13,7 @@ from serving.extractive import ExtractiveGenerator
 from serving.generation import Finish, Sampling, Task
 from serving.injection import WEIGHTS, defuse, score_instructions
 from serving.instructions import RULES, Kind
-from serving.links import inert, urls_in
+from serving.links import InertStream, urls_in
 from serving.markers import fence, make_nonce
 from tests.fakes import HashEmbedder
 from tests.serving.attack_suite import STYLES, Attack, load_attacks
@@ -86,7 +86,8 @@ def test_extractive_answerer_does_not_obey(attack: Attack) -> None:
 )
 def test_link_with_a_secret_does_nothing(attack: Attack) -> None:
     obedient = f"[x](https://collect.example/a) {attack.canary}, ![]({attack.canary}+many)"
-    answer = inert(obedient, urls_in([attack.document]))
+    stream = InertStream({url: {1} for url in urls_in([attack.document])})
+    answer = stream.feed(f"[1] {obedient}") + stream.finish()
     assert "https://collect" not in answer
     assert "www.collect" not in answer
     assert "](" not in answer
