@@ -45,10 +45,14 @@ from serving.models import Models, build_models
 from serving.permits import Permits
 from serving.profiles import AnsweringProfile
 from serving.readiness import IndexProbe
+from serving.retention import Retention
 from serving.settings import ServingSettings
 from serving.shadow import PairStore, Shadow
 from serving.traces import TraceStore
 from serving.usage import UsageLedger
+
+# How often it is looked for what is too old to be kept.
+RETENTION_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ def open_service(
             Answerer(library, find, models, home.secret()) for _ in range(2)
         )
         limits = _build_limits(settings.serving, bookkeeper.ledger)
-        pairs = _open_pairs(settings.serving, database)
+        pairs = PairStore(database)
         closing.callback(pipeline.catalog.close)
         closing.callback(pipeline.store.close)
         index_probe = IndexProbe(pipeline.store)
@@ -288,32 +292,22 @@ def _build_bookkeeper(
     afterwards = Afterwards()
     closing.callback(afterwards.close)
     alarms = Alarms(database)
+    retention = Retention(partial(_forget_old, settings, database), RETENTION_SECONDS)
+    closing.callback(retention.close)
     return Bookkeeper(
         library=library,
-        ledger=_open_ledger(settings, database),
-        traces=_open_traces(settings, database),
+        ledger=UsageLedger(database),
+        traces=TraceStore(database) if settings.trace_days else None,
         metrics=Metrics(library, alarms),
         alarms=alarms,
         afterwards=afterwards,
     )
 
 
-def _open_ledger(settings: ServingSettings, database: Database) -> UsageLedger:
-    ledger = UsageLedger(database)
-    ledger.forget_old(settings.usage_days)
-    return ledger
-
-
-def _open_traces(settings: ServingSettings, database: Database) -> TraceStore | None:
-    traces = TraceStore(database)
-    traces.forget_old(settings.trace_days)
-    return traces if settings.trace_days else None
-
-
-def _open_pairs(settings: ServingSettings, database: Database) -> PairStore:
-    pairs = PairStore(database)
-    pairs.forget_old(settings.usage_days)
-    return pairs
+def _forget_old(settings: ServingSettings, database: Database) -> None:
+    UsageLedger(database).forget_old(settings.usage_days)
+    TraceStore(database).forget_old(settings.trace_days)
+    PairStore(database).forget_old(settings.usage_days)
 
 
 def _build_limits(settings: ServingSettings, usage: UsageLedger) -> Limiter:
