@@ -9,6 +9,7 @@ from typing import Any
 
 from serving.answering import Conclusion
 from serving.citations import Citation
+from serving.context import num_tokens
 from serving.generation import Delta, Usage
 from serving.grounding import Support
 from serving.pricing import NANO_PER_USD, Basis
@@ -193,13 +194,15 @@ def describe_context(conclusion: Conclusion) -> dict[str, Any]:
     """Return what the answer was written from."""
     prepared = conclusion.prepared
     if prepared is None:
-        return {"chunks": 0, "passages": 0, "tokens": 0, "tokens_before": 0, "dropped": []}
+        names = ("chunks", "passages", "recalled", "tokens", "recalled_tokens", "tokens_before")
+        return {**dict.fromkeys(names, 0), "dropped": []}
     packing = prepared.packing
     return {
         "chunks": packing.num_chunks,
         "passages": len(packing.passages),
         "recalled": len(prepared.recalled),
         "tokens": packing.tokens_after,
+        "recalled_tokens": num_tokens(prepared.recalled),
         "tokens_before": packing.tokens_before,
         "dropped": [asdict(dropped) for dropped in packing.dropped],
     }

@@ -114,19 +114,22 @@ class ServedTokenCounter:
                 and the template is right but for a token or two at the seams.
         """
         self._meet()
-        texts = sum(self.count_text(message["content"]) for message in messages)
         form = (tuple(message["role"] for message in messages), thinking and thinking.is_on)
         known = self._templates.get(form)
         if self._tokenizer is not None and known is not None and not exactly:
-            return texts + known
+            return self._count_texts(messages) + known
         question: dict[str, Any] = {"messages": list(messages), "add_generation_prompt": True}
         if thinking is not None:
             question["chat_template_kwargs"] = {"enable_thinking": thinking.is_on}
         whole = self._ask(question) if self._can_ask else None
         if whole is None:
-            return texts + TEMPLATE_TOKENS * len(messages)
-        self._templates[form] = whole - texts
+            return self._count_texts(messages) + TEMPLATE_TOKENS * len(messages)
+        if self._tokenizer is not None:
+            self._templates[form] = whole - self._count_texts(messages)
         return whole
+
+    def _count_texts(self, messages: Sequence[Message]) -> int:
+        return sum(self.count_text(message["content"]) for message in messages)
 
     def _meet(self) -> dict[str, Any]:
         """Return what the server tells of its model; the first call looks for its tokenizer."""

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -17,7 +17,7 @@ from serving.answering import Answerer
 from serving.backends import Backend, ThinkingSwitch
 from serving.breaker import CircuitBreaker
 from serving.finding import search_library
-from serving.generation import NO_ANSWER
+from serving.generation import NO_ANSWER, Message, Thinking
 from serving.grounding import NO_TIME
 from serving.markers import make_nonce
 from serving.models import Models
@@ -204,6 +204,7 @@ def test_a_citation_may_name_a_passage_of_an_earlier_turn(
     ]
     assert cited[0] == cited[1]
     assert second["suffice"]["context"]["recalled"] > 0
+    assert second["suffice"]["context"]["recalled_tokens"] == first["suffice"]["context"]["tokens"]
     assert upstream.requests
 
 
@@ -468,7 +469,7 @@ def test_each_of_n_answers_says_that_there_is_none(served: Application) -> None:
 
 
 def test_where_json_was_asked_for_it_is_a_refusal(served: Application) -> None:
-    options = {
+    options: dict[str, Any] = {
         "response_format": {"type": "json_object"},
         "suffice": {"profile": {"answering": {"abstain_below": 1.01}}},
     }
@@ -508,6 +509,28 @@ def test_a_budget_of_tokens_holds(served: Application, upstream: Upstream) -> No
     assert body["suffice"]["plan"]["given_up"] == ["context"]
     response = served.ask(QUESTION, suffice={"budget": {"max_prompt_tokens": 20}})
     assert_refused(response, 402, "budget_too_small", "suffice.budget", "max_prompt_tokens is 20")
+
+
+def test_close_to_a_limit_the_server_counts(served: Application, upstream: Upstream) -> None:
+    whole = num_prompt_tokens(ask_for_request(served, upstream))
+    fast = served.service.models.get("fast")
+    assert isinstance(fast, OpenAIGenerator)
+    assert isinstance(fast.counter, ServedTokenCounter)
+    fast.counter.close()
+    fast.counter = Undercounting(upstream.url, MODEL, None)
+    for limit in range(whole - 60, whole, 6):
+        ask(served, suffice={"budget": {"max_prompt_tokens": limit}})
+        assert num_prompt_tokens(upstream.requests[-1]) <= limit
+
+
+class Undercounting(ServedTokenCounter):
+    """Counts too little unless the server is to count, as at the seams of some templates."""
+
+    def count_messages(
+        self, messages: Sequence[Message], thinking: Thinking | None, *, exactly: bool = False
+    ) -> int:
+        counted = super().count_messages(messages, thinking, exactly=True)
+        return counted if exactly else counted - 20
 
 
 def test_a_budget_of_dollars_holds(served: Application, upstream: Upstream) -> None:

@@ -105,7 +105,7 @@ def test_usage_and_extension(client: openai.OpenAI) -> None:
     assert extension["grounded"] == "yes"
     context = extension["context"]
     assert set(context) == {
-        *("chunks", "passages", "recalled", "tokens", "tokens_before", "dropped")
+        *("chunks", "passages", "recalled", "tokens", "recalled_tokens", "tokens_before", "dropped")
     }
     assert (context["chunks"], context["dropped"]) == (2, [])
     assert 1 <= context["passages"] <= 2
