@@ -274,6 +274,8 @@ class Answerer:
         strong = policy.strong_model if policy.escalate else None
         plan = run.prepared.plan
         is_open = plan.samples == 1 and plan.verify is not Verification.DROP and strong is None
+        if not is_open and run.question.sampling.top_logprobs is not None:
+            run.warnings.append("An answer that is chosen or checked has no log probabilities.")
         drafts: list[Draft] = []
         with run.stages.stage("generation"):
             async with aclosing(self._generate(run, "answer")) as events:

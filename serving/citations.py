@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from retrieval.sentences import sentence_spans
@@ -58,6 +59,11 @@ class Locator(Protocol):
 def cite(answer: str, context: Context, locate: Locator) -> list[Citation]:
     """Resolve the markers of an answer; one that names no context item is left out."""
     items = {item.number: item for item in context}
+
+    @cache  # some models repeat themselves until they are cut
+    def quote(number: int, claim: str) -> tuple[int, int]:
+        return find_quote(items[number].passage.text, claim)
+
     citations = []
     claim_start = 0
     for group in _GROUP.finditer(answer):
@@ -65,13 +71,15 @@ def cite(answer: str, context: Context, locate: Locator) -> list[Citation]:
         claim_start = group.end()
         for marker in MARKER.finditer(answer, group.start(), group.end()):
             if item := items.get(int(marker.group(1))):
-                citations.append(_citation(marker, item, claim, locate))
+                citations.append(_citation(marker, item, quote(item.number, claim), locate))
     return citations
 
 
-def _citation(marker: re.Match[str], item: ContextItem, claim: str, locate: Locator) -> Citation:
+def _citation(
+    marker: re.Match[str], item: ContextItem, quote: tuple[int, int], locate: Locator
+) -> Citation:
     passage = item.passage
-    start, end = find_quote(passage.text, claim)
+    start, end = quote
     page, place = locate(passage.document_id, passage.revision, passage.start + start)
     return Citation(
         marker=marker.group(),

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from retrieval.analyzer import Analyzer
 from retrieval.embedding import Embedder
@@ -134,6 +135,11 @@ def judge_support(
         is_late: tells whether to stop; what was not judged by then counts as unsupported.
     """
     items = {item.number: item for item in context}
+
+    @cache  # some models repeat themselves until they are cut
+    def lacks(sentence: str, number: int) -> str:
+        return what_lacks(sentence, items[number], analyzer, embedder)
+
     judged = []
     for start, end, numbers in _cited_sentences(answer):
         sentence = MARKER.sub("", answer[start:end]).strip()
@@ -146,7 +152,7 @@ def judge_support(
             continue
         reason = "It cites nothing."
         for number in known:
-            reason = what_lacks(sentence, items[number], analyzer, embedder)
+            reason = lacks(sentence, number)
             if not reason:
                 break
         support = Support.UNSUPPORTED if reason else Support.SUPPORTED
@@ -253,12 +259,13 @@ def _cited_sentences(answer: str) -> list[tuple[int, int, list[int]]]:
 def _share_markers(
     sentences: Sequence[tuple[int, int, list[int]]],
 ) -> list[tuple[int, int, list[int]]]:
+    """Give sentences without markers the next ones, or else those before."""
+    last = next((numbers for _, _, numbers in reversed(sentences) if numbers), [])
     shared = []
-    for i, (start, end, numbers) in enumerate(sentences):
-        others = [*sentences[i + 1 :], *reversed(sentences[:i])]
-        share = numbers or next((theirs for _, _, theirs in others if theirs), [])
-        shared.append((start, end, share))
-    return shared
+    for start, end, numbers in reversed(sentences):
+        last = numbers or last
+        shared.append((start, end, last))
+    return shared[::-1]
 
 
 def _paragraphs(text: str) -> list[tuple[int, int]]:

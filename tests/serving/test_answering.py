@@ -320,6 +320,8 @@ def test_of_several_samples_the_one_that_most_agree_on(
     assert content(body) == "Twenty  [1]"
     assert upstream.requests[-1]["n"] == 3
     assert upstream.requests[-1]["temperature"] > 0
+    warned = ask(served, logprobs=True, suffice={"samples": 3})["suffice"]["warnings"]
+    assert any("no log probabilities" in warning for warning in warned)
     response = served.ask(QUESTION, n=2, suffice={"samples": 2})
     assert_refused(response, 400, "invalid_value", "n", "not both")
 

@@ -101,6 +101,22 @@ def test_languages(language: str, text: str, sentence: str, is_supported: bool) 
     assert (lacks == "") == is_supported
 
 
+class _Counting(HashEmbedder):
+    num_compared = 0
+
+    def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        self.num_compared += 1
+        return super().embed_passage_tokens(texts)
+
+
+def test_a_sentence_that_is_repeated_is_judged_once() -> None:
+    embedder = _Counting()
+    answer = "The bees sleep tonight in the hive, unseen [1]. " * 50
+    judged = judge_support(answer, make_context(HIVE), ENGLISH, embedder)
+    assert len(judged) == 50
+    assert embedder.num_compared == 1
+
+
 class _Alike(HashEmbedder):
     """Finds every token of a query alike with every token of a passage, to one degree."""
 
