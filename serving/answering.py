@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from retrieval.analyzer import get_analyzer
 from serving.account import Account
 from serving.calls import REPLY_TOKENS, Calls
-from serving.citations import Citation, cite
+from serving.citations import Citation, Locator, cite
 from serving.context import Context, Documents
 from serving.conversation import (
     SCHEMA,
@@ -397,11 +398,12 @@ class Answerer:
 
     def _conclude(self, run: _Run, drafts: list[Draft]) -> Conclusion:
         context = run.context
+        locate = _locator(self._documents)
         answers = [
             Answer(
                 draft.text,
                 draft.finish_reason,
-                cite(draft.text, context, self._locate),
+                cite(draft.text, context, locate),
                 sentences,
                 is_refusal=run.prepared is None and run.question.sampling.is_json,
             )
@@ -440,11 +442,16 @@ class Answerer:
             exchanges = [*run.prepared.exchanges, exchange]
             self._memory.remember(question.scope, turns, exchanges)
 
-    def _locate(
-        self, document_id: str, revision: str, offset: int
-    ) -> tuple[int | None, str | None]:
-        text = self._documents.revision_text(document_id, revision)
+
+def _locator(documents: Documents) -> Locator:
+    """Return what tells places in documents; it reads each of them once."""
+    text_of = cache(documents.revision_text)
+
+    def locate(document_id: str, revision: str, offset: int) -> tuple[int | None, str | None]:
+        text = text_of(document_id, revision)
         return (None, None) if text is None else (text.page_at(offset), text.place_at(offset))
+
+    return locate
 
 
 def _abstains(question: Question, found: Found) -> bool:
