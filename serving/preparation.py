@@ -156,8 +156,11 @@ class Preparer:
         history, _ = _trim(question.history, generator)
         nonce = make_nonce(self._secret, question.collection)
         fixed = _count(generator, write_prompt(question.text, (), history, (), nonce), wish)
-        prompt_tokens = 2 * fixed + LEAST_CONTEXT_TOKENS
-        return account.allows(generator, prompt_tokens, reply_tokens + wish.completion_tokens)
+        tokens = 2 * fixed + LEAST_CONTEXT_TOKENS, reply_tokens + wish.completion_tokens
+        left = account.seconds_left()
+        if left is not None and generator.rates and generator.rates.seconds(*tokens) > left:
+            return False
+        return account.allows(generator, *tokens)
 
     def _recall(self, question: Question, generator: Generator) -> tuple[Exchange, ...]:
         """Return the earlier turns with their passages, if all of these still answer."""

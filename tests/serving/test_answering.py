@@ -25,6 +25,7 @@ from serving.openai_server import OpenAIGenerator
 from serving.pricing import PriceList
 from serving.served_tokens import ServedTokenCounter
 from tests.serving.application import Application, assert_refused, serve
+from tests.serving.test_planning import QUICK
 from tests.serving.upstream import (
     DONE,
     LONG_SECONDS,
@@ -558,11 +559,9 @@ def test_what_the_budget_has_for_the_answer_is_not_spent_on_rewriting(
 ) -> None:
     turns = ("What do bees make?", "Honey.", "How much of it?")
 
-    def method(max_cost_usd: float) -> str:
-        budget = {"budget": {"max_cost_usd": max_cost_usd}}
-        name: str = talk(served, *turns, max_tokens=100, suffice=budget)["suffice"]["query"][
-            "method"
-        ]
+    def method(**budget: float) -> str:
+        body = talk(served, *turns, max_tokens=100, suffice={"budget": budget})
+        name: str = body["suffice"]["query"]["method"]
         return name
 
     def respond(_: dict[str, Any]) -> Reply:
@@ -572,8 +571,13 @@ def test_what_the_budget_has_for_the_answer_is_not_spent_on_rewriting(
     whole = num_prompt_tokens(upstream.requests[-1])
     upstream.respond = respond
     answer_usd = (whole + 64 + 100 * 10.0) / 1e6
-    assert method(answer_usd + 0.0001) == "rules"
-    assert method(10 * answer_usd) == "model"
+    assert method(max_cost_usd=answer_usd + 0.0001) == "rules"
+    assert method(max_cost_usd=10 * answer_usd) == "model"
+    fast = served.service.models.get("fast")
+    assert isinstance(fast, OpenAIGenerator)
+    fast.rates = QUICK.rates  # 100 tokens a second: 1 s for the answer, and 1.28 s for rewriting
+    assert method(max_latency_ms=2000) == "rules"
+    assert method(max_latency_ms=20_000) == "model"
 
 
 def test_a_budget_of_time_cuts_the_answer(served: Application, upstream: Upstream) -> None:
