@@ -159,7 +159,8 @@ def test_prompt_holds_numbered_excerpts_then_the_question(
     system, *history, last = request["messages"]
     assert system["role"] == "system"
     assert system["content"].endswith("\n\nAnswer like a pirate.")
-    assert history == messages[1:3]
+    # What its marker named is not known any more.
+    assert history == [messages[1], {"role": "assistant", "content": "Yes."}]
     # Both chunks of bees.md are found, and are one excerpt.
     assert f"-1] bees.md\n{BEES.strip()}\n[/{NONCE}]" in last["content"]
     assert last["content"].startswith(f"Excerpts:\n\n[{NONCE}-1] ")
