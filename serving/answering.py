@@ -238,13 +238,13 @@ class Answerer:
         generator = self._models.get(policy.model)
         if not await asyncio.to_thread(is_follow_up, question.text, question.history):
             return replace(run.rewriting, reason="The question stands alone.")
-        if (
-            policy.rewrite is RewritingPolicy.MODEL
-            and generator.uses_tags
-            and await asyncio.to_thread(
-                self._preparer.leaves_an_answer, question, run.account, generator, REPLY_TOKENS
-            )
-        ):
+        has_room = False
+        if policy.rewrite is RewritingPolicy.MODEL and generator.uses_tags:
+            async with run.account.time_limit():
+                has_room = await asyncio.to_thread(
+                    self._preparer.leaves_an_answer, question, run.account, generator, REPLY_TOKENS
+                )
+        if has_room:
             try:
                 with run.stages.stage("rewriting"):
                     messages = build_rewriting(question.text, question.history)
