@@ -12,7 +12,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -69,6 +69,7 @@ class ServedTokenCounter:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(headers=headers, timeout=_TIMEOUT_SECONDS)
         self._lock = Lock()
+        self._meeting = RLock()
         self._counts: OrderedDict[bytes, int] = OrderedDict()
         self._templates: dict[tuple[object, ...], int] = {}
         self._card: dict[str, Any] | None = None
@@ -133,8 +134,10 @@ class ServedTokenCounter:
 
     def _meet(self) -> dict[str, Any]:
         """Return what the server tells of its model; the first call looks for its tokenizer."""
-        if self._card is not None:
-            return self._card
+        with self._meeting:  # or another thread would forget what this one found out
+            return self._introduce() if self._card is None else self._card
+
+    def _introduce(self) -> dict[str, Any]:
         listed, name = self._list_models(), self._configured_model
         card = next((one for one in listed if one.get("id") == name or name is None), None)
         if card is None:  # nothing to remember: the server may be about to start

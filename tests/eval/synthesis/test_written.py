@@ -159,7 +159,7 @@ def test_a_model_that_goes_down_leaves_what_there_is(
     (warning,) = made.warnings
     assert "The model was not asked any further." in warning
     # Several were asked at a time, so the breaker may have been open for the first of them.
-    assert re.search(r"Error code: 500 - Out of memory\.|left alone for", warning)
+    assert re.search(r"\(500\): Out of memory\.|left alone for", warning)
     assert "What was answered is kept" in warning
     assert made.num_parametric is None
 
