@@ -27,8 +27,9 @@ _MOST_LINK = 1 / 3
 _ENTRY = re.compile(
     r"""
     \A \[ (?: \d+ | [^\s\]]+ \  \d{4} ) \]                       # [12] ..., [Lample 2016] ...
-    | (?: [^\W\d_][\w'\u2019-]+ , \  (?: [^\W\d_]\.[\ -]? )+ .*? ){2}   # Zhu, J., Tian, Z.
-    | \bProceedings\ of\b .* \d | \barXiv(?: :|\ preprint) | \bISBN\b | \bdoi\b
+    # Zhu, J., Tian, Z.; with limits, so that a text of one long word takes no longer than others
+    | (?: \b[^\W\d_][\w'\u2019-]{1,40} , \  (?: [^\W\d_]\.[\ -]? ){1,4} .{0,100}? ){2}
+    | \bProceedings\ of\b .{0,300} \d | \barXiv(?: :|\ preprint) | \bISBN\b | \bdoi\b
     | \bRetrieved\ (?:on\ )?\w+\ \d | \d\(\d+\):\s?\d | \bpp\.\ ?\d
     """,
     re.VERBOSE | re.DOTALL,
