@@ -354,7 +354,7 @@ def test_stages_of_answers_are_measured_or_have_a_reason(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write_questions(order.questions, questions[::3])
+    write_questions(order.questions, questions[::6])
     house, grader = House(), Grader()
     with run_upstream() as upstream:
         upstream.counts = None  # else each passage is counted over HTTP
