@@ -11,7 +11,7 @@ from xdist.scheduler import LoadFileScheduling
 
 # With a vLLM to start as well, all checks are to end within twenty minutes; and a change is not to
 # fail for an example that has nothing to do with it. Without CI, other ones are drawn each time.
-settings.register_profile("ci", max_examples=25, derandomize=True)
+settings.register_profile("ci", max_examples=25, derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
