@@ -196,8 +196,7 @@ def test_server_that_is_full_is_busy_and_one_that_is_stopped_falls_silent(
             with pytest.raises(ModelBusyError, match="currently busy"):
                 await collect(generator, make_task())
         # Another answer: the first one may be written to its end by now.
-        async with aclosing(answer_to(generator, make_task(max_tokens=LONG_ANSWER))) as answer:
-            await anext(answer)
+        async with aclosing(await begin_when_there_is_room(generator)) as answer:
             mortal_vllm.process.send_signal(signal.SIGTERM)
             started = time.monotonic()
             with pytest.raises((ModelFailedError, ModelUnavailableError)):
@@ -206,6 +205,20 @@ def test_server_that_is_full_is_busy_and_one_that_is_stopped_falls_silent(
             return time.monotonic() - started
 
     assert run(mortal_vllm, go) < 2 * SILENCE_SECONDS
+
+
+async def begin_when_there_is_room(
+    generator: OpenAIGenerator,
+) -> AsyncGenerator[Delta | Finish, None]:
+    """Return a long answer that has begun; one that was broken off may still hold its place."""
+    while True:
+        answer = answer_to(generator, make_task(max_tokens=LONG_ANSWER))
+        try:
+            await anext(answer)
+        except ModelBusyError:
+            await asyncio.sleep(0.5)
+        else:
+            return answer
 
 
 async def break_off(generator: OpenAIGenerator, stop: Callable[[], None]) -> None:
