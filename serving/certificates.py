@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -76,7 +77,7 @@ class Certificate(BaseModel):
     statement: str
     collection: str
     num_documents: int = Field(default=0, ge=0)
-    quality: str = "evidence"
+    quality: Literal["evidence", "answers"] = "evidence"
     eps: float = Field(ge=0, lt=1)
     delta: float = Field(gt=0, lt=1)
     test: str
@@ -104,7 +105,7 @@ class Certificate(BaseModel):
         """
         differences = self.fingerprints.differences(now)
         then = self.num_documents
-        if then and not then <= num_documents * GROWTH <= then * GROWTH**2:
+        if then and not then / GROWTH <= num_documents <= then * GROWTH:
             differences.insert(0, f"{then:,} documents instead of {num_documents:,}")
         if settings != self.settings:
             differences.insert(0, "other settings")

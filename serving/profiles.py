@@ -86,8 +86,12 @@ class AnsweringProfile(RetrievalProfile):
 
     @property
     def settings_digest(self) -> str:
-        """The SHA-256 of all but its certificate, which names by it what it is about."""
-        return self.model_copy(update={"certificate": None}).digest
+        """The SHA-256 of all but its certificate, which names by it what it is about.
+
+        Of what is not as by default, so that it stays the same when fields are added.
+        """
+        values = self.model_dump_json(exclude={"certificate"}, exclude_defaults=True)
+        return hashlib.sha256(values.encode()).hexdigest()
 
 
 def to_thinking(wish: bool | int | None) -> Thinking | None:

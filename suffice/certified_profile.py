@@ -29,7 +29,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         statement=decision.statement,
         collection=result.collection,
         num_documents=result.num_documents,
-        quality=decision.quality,
+        quality=decision.quality.value,
         eps=decision.eps,
         delta=decision.delta,
         test=decision.test,

@@ -1,10 +1,13 @@
 """A certified profile serves a collection, and says so only while it is about what is served."""
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from retrieval.packing import PackingPolicy
+from serving.profiles import AnsweringProfile
 from tests.serving.application import Application, assert_refused, serve
 from tests.serving.certified import STATEMENT, certified_profile
 
@@ -100,6 +103,12 @@ def test_it_is_about_a_collection_of_about_that_size(
     answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
     differences = [] if 0.5 <= factor <= 2 else [f"{then} documents instead of {now}"]
     assert answer["profile"]["certificate"]["differences"] == differences
+
+
+def test_settings_have_the_digest_of_what_is_not_as_by_default() -> None:
+    profile = AnsweringProfile(top_k=2, packing=PackingPolicy(max_tokens=300))
+    values = b'{"top_k":2,"packing":{"max_tokens":300}}'
+    assert profile.settings_digest == sha256(values).hexdigest()
 
 
 def test_a_limit_of_the_service_is_another_setting(application: Application) -> None:
