@@ -215,7 +215,7 @@ def test_going_back_to_the_old_bytes_after_a_failure(shelf: Shelf) -> None:
 def test_a_failed_document_can_be_retried(shelf: Shelf) -> None:
     failed = shelf.add_and_wait("locked.pdf", encrypted_pdf())
     queued = shelf.library.retry(failed.id)
-    assert (queued.error_code, queued.attempt) == (None, 2)
+    assert (queued.status, queued.error_code, queued.attempt) == (Status.QUEUED, None, 2)
     again = shelf.wait(queued)
     assert (again.status, again.error_code) == (Status.FAILED, "encrypted")
     uploaded, is_new = shelf.upload("locked.pdf", encrypted_pdf())
@@ -230,7 +230,7 @@ def test_a_partial_document_is_read_anew_with_all_that_share_its_bytes(shelf: Sh
     [text] = (shelf.home / "texts").iterdir()
     text.write_text(text.read_text().replace("xyzzy", "wrong"))
     retried = shelf.library.retry(partial.id)
-    assert retried.attempt == 2
+    assert (retried.status in {Status.QUEUED, Status.PARSING}, retried.attempt) == (True, 2)
     assert shelf.wait(retried).status is Status.PARTIAL
     assert shelf.wait(other).attempt == 2
     assert "xyzzy" in text.read_text()
