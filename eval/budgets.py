@@ -155,7 +155,7 @@ class BudgetSearch:
         dearer = self._neighbour(self._dearer, name, price)
         binding = min(self._limits, key=lambda one: self._limits[one])
         most = self._limits[binding]
-        reference_keeps = self._keeping(REFERENCE, most) >= QUANTILE
+        reference_keeps = self._share_within(REFERENCE, most) >= QUANTILE
         sentences = [
             f"Under the budget 95 % of the prompts may have {most:,} tokens, "
             f"which is what {binding} allows."
@@ -167,7 +167,7 @@ class BudgetSearch:
             sentences.append(
                 f"Most evidence is then found by {label(self._best)}: {coverage.mean:.3f} "
                 f"({coverage.low:.3f} to {coverage.high:.3f}); "
-                f"{self._keeping(self._best, most):.0%} of its prompts kept to the budget."
+                f"{self._share_within(self._best, most):.0%} of its prompts kept to the budget."
             )
         if self._dearer is not None and dearer is not None:
             sentences.append(f"Next dearer: {label(self._dearer)}, {_exchange(dearer)}.")
@@ -185,7 +185,7 @@ class BudgetSearch:
             statement=" ".join(sentences),
         )
 
-    def _keeping(self, number: int, most: int) -> float:
+    def _share_within(self, number: int, most: int) -> float:
         return float(np.mean(self._held_out.tokens[number] <= most))
 
     def _neighbour(
