@@ -5,8 +5,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,15 +94,28 @@ def tiny_model(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def vllm(tiny_model: Path) -> Iterator[VllmServer]:
-    """The server that the tests share."""
-    with run_vllm(tiny_model) as server:
-        yield server
+def start_or_keep(tiny_model: Path) -> Iterator[Callable[[], VllmServer]]:
+    """Return the server that runs, or start another one: a test may have killed it."""
+    servers: list[VllmServer] = []
+    with ExitStack() as stack:
+
+        def running() -> VllmServer:
+            if not servers or servers[-1].process.poll() is not None:
+                servers.append(stack.enter_context(run_vllm(tiny_model)))
+            return servers[-1]
+
+        yield running
+
+
+@pytest.fixture(scope="module")
+def vllm(start_or_keep: Callable[[], VllmServer]) -> VllmServer:
+    """The server that the tests share; the last one of a module may kill it."""
+    return start_or_keep()
 
 
 @pytest.fixture
-def mortal_vllm(tiny_model: Path) -> Iterator[VllmServer]:
-    """A server for one test, which may kill it; it takes one request at a time."""
+def narrow_vllm(tiny_model: Path) -> Iterator[VllmServer]:
+    """A server for one test, which may stop it; it takes one request at a time."""
     with run_vllm(tiny_model, [*GENERATOR_FLAGS, "--max-num-queued-reqs=1"]) as server:
         yield server
 

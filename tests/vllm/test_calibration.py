@@ -18,7 +18,7 @@ def test_all_tokens_of_a_real_server_take_time(vllm: VllmServer) -> None:
         counter = ServedTokenCounter(vllm.url, None, API_KEY)
         generator = OpenAIGenerator("default", Backend(url=vllm.url), counter, API_KEY, 30.0)
         try:
-            return await measure_rates(generator, Workload((2,), max_seconds=120))
+            return await measure_rates(generator, Workload((1,), max_seconds=120))
         finally:
             await generator.close()
 
