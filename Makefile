@@ -25,9 +25,9 @@ test: $(STAMP) ## All checks: lint, then the tests with their coverage
 		echo "No vLLM here (reason above): the tests that need it will be skipped."; } & \
 	fi; \
 	$(MAKE) --no-print-directory lint; status=$$?; wait; exit $$status
-	@# One more than there are cores: many tests wait for processes that start.
+	@# Two more than there are cores: many tests wait, for processes and for time to pass.
 	@# All of them, and what they start, import the same modules: the first one keeps them compiled.
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses "$$($(BIN)/python -c 'import os; print(min(5, 1 + (os.cpu_count() or 1)))')" \
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest --numprocesses "$$($(BIN)/python -c 'import os; print(min(6, 2 + (os.cpu_count() or 1)))')" \
 		--dist loadfile --no-loadscope-reorder --durations=30 --durations-min=10 \
 		--cov --cov-report=term:skip-covered
 
