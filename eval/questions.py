@@ -12,7 +12,8 @@ them.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,20 @@ def load_questions(path: Path) -> list[Question]:
     if not questions:
         raise NoQuestionsError(f"{path} holds no questions. Write one JSON object per line.")
     return list(questions.values())
+
+
+def group_questions(questions: Sequence[Question]) -> dict[str, list[str]]:
+    """Return the ids of the questions of each kind, tag and language.
+
+    What all have in common makes no group. The largest group comes first, of equal ones by name.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for question in questions:
+        names = {question.kind, question.language, *question.tags} - {""}
+        for name in names:
+            groups[name].append(question.question_id)
+    parts = [(name, ids) for name, ids in groups.items() if len(ids) < len(questions)]
+    return dict(sorted(parts, key=lambda part: (-len(part[1]), part[0])))
 
 
 def write_questions(path: Path, questions: Iterable[Question]) -> None:

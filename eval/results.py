@@ -476,6 +476,8 @@ class Result(_Frozen):
         settings: measured on the held-out questions: the reference, then the front by tokens.
         question_ids: of the held-out questions, in the order of all items.
         clusters: of the same.
+        groups: kind, tag or language -> ids of the held-out questions that have it; the largest
+            group first.
         curve: of the search that is served now.
         coverage_at: chunk size -> tokens of context -> mean coverage of the served search.
         not_measured: optional stage -> why nothing is said of it.
@@ -496,6 +498,7 @@ class Result(_Frozen):
     settings: list[Measured]
     question_ids: list[str]
     clusters: list[str]
+    groups: dict[str, list[str]] = {}
     curve: list[CurvePoint]
     coverage_at: dict[str, dict[int, float]]
     decision: Decision
@@ -525,6 +528,8 @@ class Result(_Frozen):
         items = [(one.item_coverage, one.item_tokens) for one in self.settings]
         if {len(self.question_ids)} != {len(part) for part in (self.clusters, *sum(items, ()))}:
             raise ValueError("clusters and items must be as many as questions")
+        if not {one for ids in self.groups.values() for one in ids} <= {*self.question_ids}:
+            raise ValueError("a group has a question that is not there")
         return self
 
     @classmethod

@@ -14,7 +14,7 @@ from eval.errors import NoQuestionsError
 from eval.extras import Extra
 from eval.noise import measure_search_noise
 from eval.progress import Progress, silent
-from eval.questions import Question
+from eval.questions import Question, group_questions
 from eval.replay import Replay
 from eval.report.page import write_report
 from eval.results import Fingerprints, QuestionCounts, Result, SearchNoise, SpanCounts
@@ -240,6 +240,7 @@ def _to_result(
         reference=tuning.reference,
         settings=tuning.settings,
         question_ids=[one.question_id for one in split.certify],
+        groups=group_questions(split.certify),
         clusters=[one.cluster for one in split.certify],
         curve=tuning.curve,
         coverage_at=tuning.coverage_at,

@@ -124,6 +124,10 @@ def make_result(changes: Mapping[str, Any] | None = None, /, **decision: Any) ->
         "settings": settings,
         "question_ids": [f"q-{number}" for number in range(NUM_QUESTIONS)],
         "clusters": CLUSTERS,
+        "groups": {
+            "synthetic-llm": [f"q-{number}" for number in range(180)],
+            "human": [f"q-{number}" for number in range(180, NUM_QUESTIONS)],
+        },
         "curve": [
             CurvePoint(
                 k=k,

@@ -18,6 +18,7 @@ from eval.report import words
 from eval.report.bars import draw_blame, draw_loss
 from eval.report.figures import draw_more
 from eval.report.fronts import draw_answers, draw_front
+from eval.report.groups import compare_groups
 from eval.results import Quality, Result, Verdict
 
 _FOLDER = Path(__file__).parent
@@ -64,6 +65,7 @@ def render_report(result: Result) -> str:
         answers_of={one.name for one in result.answers.settings} if result.answers else set(),
         labels={one.name: one.label for one in result.settings},
         amounts=_amounts(result),
+        groups=compare_groups(result),
         num_questions=_num_questions(result),
         front=front,
         loss=draw_loss(result),

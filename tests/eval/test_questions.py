@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eval.errors import DatasetError, NoQuestionsError
-from eval.questions import Question, Span, load_questions, write_questions
+from eval.questions import Question, Span, group_questions, load_questions, write_questions
 
 SPAN = {"doc": "guide.md", "text": "Ships float."}
 FULL = {
@@ -159,3 +159,26 @@ def test_the_examples_are_written_as_they_are(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"none/q\.jsonl cannot be written: No such file"):
         write_questions(tmp_path / "none" / "q.jsonl", [])
+
+
+def test_questions_are_in_the_groups_of_their_kind_tags_and_language(tmp_path: Path) -> None:
+    tagged = [
+        ("a", "en", ["table"]),
+        ("b", "en", ["table", "easy"]),
+        ("c", "de", []),
+        ("d", "", []),
+    ]
+    questions = load(
+        tmp_path,
+        *(
+            {**FULL, "id": name, "lang": language, "tags": tags, "kind": "human"}
+            for name, language, tags in tagged
+        ),
+    )
+    # All are of the kind `human`, so that is no group.
+    assert list(group_questions(questions).items()) == [
+        ("en", ["a", "b"]),
+        ("table", ["a", "b"]),
+        ("de", ["c"]),
+        ("easy", ["b"]),
+    ]

@@ -24,6 +24,7 @@ def test_result_is_read_as_it_was_written(tmp_path: Path) -> None:
         ({"reference": "gone"}, "there is no setting 'gone'"),
         ({"settings": [make_result().settings[0]] * 2}, "two settings have the same name"),
         ({"question_ids": ["q"] * 240}, "a question is there twice"),
+        ({"groups": {"human": ["gone"]}}, "a group has a question that is not there"),
         ({"clusters": ["c"]}, "clusters and items must be as many as questions"),
         (
             {"settings": make_result().settings[:4], "answers": make_answers()},

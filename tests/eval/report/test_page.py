@@ -22,7 +22,7 @@ from tests.tunings import LABELLED, make_answered, make_answers, make_result
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}$x_1$\\1"""
 CHOICES = ("created", "verdict", "test", "mode", "profile", "quality")
-FREE_KEYS = ("dropped", "by_kind", "coverage_at", "invalid", "not_measured")
+FREE_KEYS = ("dropped", "by_kind", "coverage_at", "groups", "invalid", "not_measured")
 SHARES = st.floats(0, 1)
 TOKENS = st.integers(0, 10**6)
 
@@ -113,6 +113,8 @@ def results(draw: st.DrawFn) -> Result:
     num_questions = draw(st.integers(0, 4))
     names = [str(number) for number in range(num_questions)]
     fields |= {"question_ids": names, "clusters": names, "warnings": [], "stages": []}
+    groups = st.lists(st.sampled_from(names), min_size=1, unique=True) if names else st.nothing()
+    fields["groups"] = draw(st.dictionaries(st.text(max_size=5), groups, max_size=3))
     if draw(st.booleans()):
         fields["not_measured"] = {}
     fields["settings"] = fields["settings"][: draw(st.integers(1, 3))]
