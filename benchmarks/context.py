@@ -23,17 +23,19 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
+from math import ceil
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
 
-from benchmarks.cuttings import PEER_TOKENS, Logs, Way, ways
+from benchmarks.cuttings import PEER_TOKENS, SIZES, Logs, Way, ways
 from benchmarks.evidence_sets import EvidenceSet, chunking_eval, scifact, squad, uda_pdf
 from eval.choice import Chooser, Goal
 from eval.clusters import split_few_clusters
-from eval.grid import NUM_CHUNKS, make_grid
+from eval.grid import MOST_CHUNKS, NUM_CHUNKS, make_grid
 from eval.measurements import Measurements
 from eval.pareto import thin
 from eval.questions import Question
@@ -142,17 +144,23 @@ def _run(data: Path, embedder: Embedder, logs: Logs, end: float) -> dict[str, An
 
 def measure(data: EvidenceSet, embedder: Embedder, logs: Logs) -> dict[str, Any]:
     """Return what was found about a data set, see `_Comparison`."""
-    settings = _Settings(data, embedder, logs.folder)
-    for way in ways(embedder):
-        log = logs.find(data, way)
-        if log is not None:
-            with closing(Replay(log)) as replay:
-                settings.add(way, replay)
+    settings = measure_settings(data, embedder, logs)
     return {
         "num_documents": len(data.texts),
         "cut_at": settings.ways,
         **_Comparison(settings).results(),
     }
+
+
+def measure_settings(data: EvidenceSet, embedder: Embedder, logs: Logs) -> "MeasuredSettings":
+    """Return what all settings find, of the ways to cut the documents that were recorded."""
+    settings = MeasuredSettings(data, embedder, logs.folder)
+    for way in ways(embedder):
+        log = logs.find(data, way)
+        if log is not None:
+            with closing(Replay(log)) as replay:
+                settings.add(way, replay)
+    return settings
 
 
 class Family(StrEnum):
@@ -182,10 +190,25 @@ class Setting:
     num_chunks: int | None = None
 
 
-class _Settings:
-    """Settings of a data set with what they find: a grid, and references that are not in it."""
+class MeasuredSettings:
+    """Settings of a data set with what they find: a grid, and references that are not in it.
+
+    Attributes:
+        questions: of the data set, the columns of the measurements.
+        rows: all settings.
+        references: name -> its row.
+        grid: rows that may be chosen.
+        ways: names of the ways to cut the documents that the grid has.
+    """
 
     def __init__(self, data: EvidenceSet, embedder: Embedder, folder: Path) -> None:
+        """Set up without settings.
+
+        Args:
+            data: that is searched.
+            embedder: counts tokens.
+            folder: keeps what was found.
+        """
         self._data = data
         self._folder = folder
         self._count = embedder.count_tokens
@@ -199,11 +222,23 @@ class _Settings:
         self.grid: list[int] = []
         self.ways: list[str] = []
 
-    @property
+    @cached_property
     def measurements(self) -> Measurements:
-        """A row for each setting, in their order."""
+        """A row for each setting, in their order; to be asked for when all are there."""
         frames = np.zeros(len(self.questions))
         return Measurements.of(self._sweeps, frames, [one.cluster for one in self.questions])
+
+    def part(self, questions: Sequence[int], rows: Sequence[int] | None = None) -> Measurements:
+        """Return some rows of some questions; without rows, all."""
+        whole = self.measurements
+        places = np.ix_(range(len(self.rows)) if rows is None else rows, questions)
+        return Measurements(
+            whole.coverage[places],
+            whole.sufficient[places],
+            whole.tokens[places],
+            whole.num_chunks[places],
+            [whole.clusters[place] for place in questions],
+        )
 
     def add(self, way: Way, replay: Replay) -> None:
         """Measure what cuts documents in a way; the first way is that of the service."""
@@ -229,7 +264,10 @@ class _Settings:
             min_tokens=chunker.min_tokens,
             fingerprint=chunker.fingerprint,
         )
-        profiles = list(dict.fromkeys([base, *make_grid(base, has_reranker=False)]))
+        most_now = ceil(ServingSettings().top_k * SIZES[0] / cut.max_tokens)
+        profiles = list(
+            dict.fromkeys([base, *make_grid(base, min(most_now, MOST_CHUNKS), has_reranker=False)])
+        )
         settings = []
         for profile in profiles:
             family = Family.FIXED
@@ -307,14 +345,13 @@ class _Settings:
 class _Comparison:
     """What can take the place of what, chosen and measured on different questions."""
 
-    def __init__(self, settings: _Settings) -> None:
+    def __init__(self, settings: MeasuredSettings) -> None:
         self._settings = settings
         self._rows = settings.rows
-        self._all = settings.measurements
         self._questions = settings.questions
         split = split_by_cluster(self._questions)
         self._sides = (self._places(split.tune), self._places(split.certify))
-        self._tune, self._held_out = (self._part(side) for side in self._sides)
+        self._tune, self._held_out = (self._settings.part(side) for side in self._sides)
         tuned = self._tune.means(self._tune.coverage)
         most = max(settings.grid, key=lambda row: float(tuned[row]))
         self._references = {**settings.references, ARGMAX: most}
@@ -327,7 +364,7 @@ class _Comparison:
         front = thin(choosers[SERVED].front(), NUM_SHOWN)
         return {
             "num_questions": len(self._questions),
-            "num_clusters": self._all.num_items,
+            "num_clusters": self._settings.measurements.num_items,
             "num_tune": len(self._sides[0]),
             "num_held_out": len(self._sides[1]),
             "num_settings": len(self._settings.grid),
@@ -351,22 +388,11 @@ class _Comparison:
         numbers = {one.question_id: number for number, one in enumerate(self._questions)}
         return [numbers[one.question_id] for one in questions]
 
-    def _part(self, questions: Sequence[int], rows: Sequence[int] | None = None) -> Measurements:
-        places = np.ix_(range(len(self._rows)) if rows is None else rows, questions)
-        whole = self._all
-        return Measurements(
-            whole.coverage[places],
-            whole.sufficient[places],
-            whole.tokens[places],
-            whole.num_chunks[places],
-            [whole.clusters[place] for place in questions],
-        )
-
     def _chooser(self, reference: int, tune: Sequence[int], certify: Sequence[int]) -> Chooser:
         rows = [reference, *self._settings.grid]
         return Chooser(
-            self._part(tune, rows),
-            self._part(certify, rows),
+            self._settings.part(tune, rows),
+            self._settings.part(certify, rows),
             lambda number: self._rows[rows[number]].label,
             None,
         )
@@ -426,7 +452,7 @@ class _Comparison:
             split = split_by_cluster(self._questions, seed)
             tune, certify = self._places(split.tune), self._places(split.certify)
             chosen = self._row(reference, self._chooser(row, tune, certify).choose(Goal()).chosen)
-            part = self._part(certify, [row, chosen])
+            part = self._settings.part(certify, [row, chosen])
             before, after = part.means(part.tokens)
             savings.append(float(1 - after / before))
         return {
@@ -452,7 +478,7 @@ class _Comparison:
             choice = chooser.choose(goal)
             if choice.verdict is Verdict.CERTIFIED:
                 chosen = self._row(reference, choice.chosen)
-                unseen = self._part(self._places(halves.certify), [row, chosen])
+                unseen = self._settings.part(self._places(halves.certify), [row, chosen])
                 before, after = unseen.means(unseen.coverage)
                 losses.append(float((1 if goal.min_coverage else before) - after))
         promised = 1 - goal.min_coverage if goal.min_coverage else goal.eps

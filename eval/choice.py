@@ -145,6 +145,9 @@ class Chooser:
     def _choose_by_reference(self, allowed: Ints, goal: Goal) -> Choice:
         """Test cheaper settings from the reference downwards."""
         least = self._coverage[REFERENCE] - goal.eps
+        # What is saved on the mean shall not be paid by those who wait longest.
+        longest = np.quantile(self._tune.tokens, QUANTILE, axis=1)
+        allowed = allowed[longest[allowed] <= longest[REFERENCE]]
         path = self._path(allowed, LEAST_SAVING * self._tokens[REFERENCE])
         candidates = [one for one in path if self._coverage[one] >= least][:MAX_TESTED]
         held_out = self._held_out

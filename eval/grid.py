@@ -14,17 +14,21 @@ DENSE_WEIGHTS = (0.4, 0.55, 0.7, 0.8, 0.9)
 MOST_CHUNKS = 50
 
 
-def make_grid(base: RetrievalProfile, *, has_reranker: bool) -> list[RetrievalProfile]:
+def make_grid(
+    base: RetrievalProfile, most_now: int, *, has_reranker: bool
+) -> list[RetrievalProfile]:
     """Return all profiles to try, each once.
 
     Args:
         base: what is served now; the grid keeps what it does not vary.
+        most_now: chunks that hold about as much text as what is served now takes at the most. A
+            rule that keeps no more than these makes no prompt longer than today's.
         has_reranker: whether reranked searches are possible.
     """
     profiles = [
         profile
         for search in _searches(base, has_reranker=has_reranker)
-        for profile in _amounts(search)
+        for profile in _amounts(search, most_now)
     ]
     return list(dict.fromkeys(profiles))
 
@@ -44,7 +48,7 @@ def _searches(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[Retriev
             yield bare.model_copy(update={"mode": mode, "rerank": rerank})
 
 
-def _amounts(search: RetrievalProfile) -> Iterator[RetrievalProfile]:
+def _amounts(search: RetrievalProfile, most_now: int) -> Iterator[RetrievalProfile]:
     """Yield ways to say how much of a ranking goes into the context."""
     for top_k in NUM_CHUNKS:
         yield search.model_copy(update={"top_k": top_k})
@@ -52,22 +56,23 @@ def _amounts(search: RetrievalProfile) -> Iterator[RetrievalProfile]:
         packing = search.packing.model_copy(update={"max_tokens": max_tokens})
         yield search.model_copy(update={"top_k": MOST_CHUNKS, "packing": packing})
     if search.mode is Mode.HYBRID and not search.rerank:
-        for rule in _rules():
-            yield search.model_copy(update={"rule": rule})
+        for k_max in (most_now, MOST_CHUNKS):
+            for rule in _rules(k_max):
+                yield search.model_copy(update={"rule": rule})
 
 
-def _rules() -> Iterator[Rule]:
+def _rules(k_max: int) -> Iterator[Rule]:
     """Yield adaptive rules for fused scores, which are from 0 to 1."""
     for percent in range(30, 100, 5):
-        yield Threshold(threshold=percent / 100, k_max=MOST_CHUNKS)
+        yield Threshold(threshold=percent / 100, k_max=k_max)
     for percent in (2, 5, 8, 11, 14, 17, 20, 25, 30, 35, 40, 50):
-        yield MarginToBest(margin=percent / 100, k_max=MOST_CHUNKS)
+        yield MarginToBest(margin=percent / 100, k_max=k_max)
     for deviations in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
-        yield TailDeviation(deviations=deviations, k_max=MOST_CHUNKS)
+        yield TailDeviation(deviations=deviations, k_max=k_max)
     for percent in (5, 10, 15, 20, 25, 30, 40, 50, 60):
-        yield SoftmaxMass(mass=percent / 100, k_max=MOST_CHUNKS)
+        yield SoftmaxMass(mass=percent / 100, k_max=k_max)
     for extra in (0, 1, 2, 3, 5, 8):
-        yield LargestGap(extra=extra, k_max=MOST_CHUNKS)
+        yield LargestGap(extra=extra, k_max=k_max)
 
 
 def deepest(base: RetrievalProfile) -> RetrievalProfile:

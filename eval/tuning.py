@@ -6,6 +6,7 @@ which had no part in the choice.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 
@@ -211,10 +212,17 @@ class _Tuner:
         for pair in self._stage_profiles.values():
             settings += [Setting(0, profile) for profile in pair]
         for number, cutting in enumerate(self._material.cuttings):
-            grid = make_grid(base, has_reranker=cutting.replay.reranking is not None)
+            most_now = self._most_now(cutting.cut)
+            grid = make_grid(base, most_now, has_reranker=cutting.replay.reranking is not None)
             profiles = [*self._curve_profiles(), *self._budget_profiles(), *grid]
             settings += [Setting(number, profile) for profile in profiles]
         return list(dict.fromkeys(settings))
+
+    def _most_now(self, cut: Cut) -> int:
+        """Return how many chunks of a cut hold as much text as what is served takes at the most."""
+        most = self._base.most_hits(None, self._served.default_k)
+        served = self._material.cuttings[0].cut
+        return min(ceil(most * served.max_tokens / cut.max_tokens), MOST_CHUNKS)
 
     def _curve_profiles(self) -> list[RetrievalProfile]:
         depth = max(self._base.num_candidates, MOST_CHUNKS)
@@ -426,8 +434,10 @@ def _describe_amount(profile: RetrievalProfile) -> str:
     if profile.packing.max_tokens is not None:
         return f"up to {profile.packing.max_tokens:,} tokens"
     if profile.rule is not None:
-        values = profile.rule.model_dump(exclude={"family", "k_min", "k_max", "temperature"})
-        return " ".join([profile.rule.family.replace("_", " "), *map(str, values.values())])
+        rule = profile.rule
+        values = rule.model_dump(exclude={"family", "k_min", "k_max", "temperature"}).values()
+        name = " ".join([rule.family.replace("_", " "), *map(str, values)])
+        return f"up to {rule.k_max} chunks by {name}"
     return "1 chunk" if profile.top_k == 1 else f"{profile.top_k} chunks"
 
 

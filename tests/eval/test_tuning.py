@@ -226,6 +226,16 @@ def test_what_is_dearer_counts_among_the_best() -> None:
     assert (best.verdict, best.chosen) == (Verdict.NOT_CERTIFIED, 0)
 
 
+def test_what_is_cheaper_on_the_mean_must_not_have_longer_prompts() -> None:
+    """Both find as much; one saves more, but a tenth of its prompts are three times as long."""
+    values: Floats = np.full((3, 300), 0.9)
+    tokens: Floats = np.array([[1000.0] * 300, [3000.0, *[100.0] * 9] * 30, [600.0] * 300])
+    half = Measurements(values, values, tokens, tokens / 100, [str(n) for n in range(300)])
+    choice = Chooser(half, half, str, None).choose(Goal())
+    assert (choice.verdict, choice.chosen) == (Verdict.CERTIFIED, 2)
+    assert choice.candidates == [2]
+
+
 def test_to_be_as_good_as_the_best_takes_more_questions_than_as_the_reference() -> None:
     """The middle setting is like the reference, and which of the other two is better is unclear."""
     random = np.random.default_rng(0)
