@@ -216,7 +216,8 @@ class MeasuredSettings:
             RetrievalSettings().profile().model_copy(update={"top_k": ServingSettings().top_k})
         )
         self._sweeps: list[Sweep] = []
-        self.questions = split_few_clusters(data.questions, PEER_TOKENS)
+        # As the tuner does, which tries no chunks of the peers' size.
+        self.questions = split_few_clusters(data.questions, max(SIZES))
         self.rows: list[Setting] = []
         self.references: dict[str, int] = {}
         self.grid: list[int] = []
@@ -288,7 +289,8 @@ class MeasuredSettings:
 
     def _sweep(self, replay: Replay, profiles: Sequence[RetrievalProfile]) -> Sweep:
         """Sweep, or read what an earlier run has found."""
-        digest = hashlib.sha256(f"{replay.log.fingerprint} {self.questions}".encode())
+        asked = [(one.question_id, one.text, one.facts) for one in self.questions]
+        digest = hashlib.sha256(f"{replay.log.fingerprint} {asked}".encode())
         for profile in profiles:
             digest.update(profile.model_dump_json().encode())
         path = self._folder / f"{digest.hexdigest()[:16]}.npz"
