@@ -247,11 +247,8 @@ class Catalog:
         self.erase_log()
 
     def erase_log(self) -> None:
-        """Overwrite on disk what rows held before; of Postgres the server keeps its own log."""
-        if self._database.is_sqlite:
-            with self._database.reading() as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        """Overwrite on disk what rows held before, see `Database.erase_log`."""
+        self._database.erase_log()
 
     def has_other_documents(self, collection: str, document_id: str) -> bool:
         """Whether a collection has documents besides one."""
@@ -274,9 +271,11 @@ class Catalog:
             counted = {str(status): number for status, number in connection.execute(query)}
         return {status.value: counted.get(status.value, 0) for status in Status}
 
-    def count_documents_of(self, collection: str) -> int:
-        """Count the documents of a collection."""
+    def count_documents_of(self, collection: str, changed_since: datetime | None = None) -> int:
+        """Count the documents of a collection, or only those that were changed since a time."""
         query = sa.select(sa.func.count()).where(documents.c.collection == collection)
+        if changed_since is not None:
+            query = query.where(documents.c.updated_at > changed_since)
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 

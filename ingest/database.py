@@ -77,6 +77,13 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def erase_log(self) -> None:
+        """Overwrite on disk what rows held before; of Postgres the server keeps its own log."""
+        if self.is_sqlite:
+            with self.reading() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
 
 def in_utc(time: datetime) -> datetime:
     """Return a time as it was written: SQLite forgets the zone, which was UTC."""

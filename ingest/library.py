@@ -163,9 +163,14 @@ class Library:
         """Return how many documents are in each state, those without any among them."""
         return self._catalog.count_documents()
 
-    def count_documents_of(self, collection: str) -> int:
-        """Return how many documents a collection has, in whatever state."""
-        return self._catalog.count_documents_of(collection)
+    def count_documents_of(self, collection: str, changed_since: datetime | None = None) -> int:
+        """Return how many documents a collection has, in whatever state.
+
+        Args:
+            collection: which.
+            changed_since: only those that came, or of which anything was changed, after this time.
+        """
+        return self._catalog.count_documents_of(collection, changed_since)
 
     def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of documents by id; one that is not there is left out."""

@@ -111,6 +111,14 @@ def parse_filter(source: object) -> Filter:
     return where
 
 
+def to_json(where: Filter) -> dict[str, Any]:
+    """Write a filter as JSON, such that `parse_filter` reads the same."""
+    if isinstance(where, Compound):
+        return {"type": where.operator, "filters": [to_json(part) for part in where.filters]}
+    value = list(where.values) if where.operator in {"in", "nin"} else where.values[0]
+    return {"type": where.operator, "key": where.key, "value": value}
+
+
 def check_keys(where: Filter, known: Mapping[str, Collection[Kind]]) -> None:
     """Make sure that documents have the keys of a filter, with values of its kinds.
 

@@ -42,12 +42,15 @@ CALLS = {
         "GET /metrics",
         "GET /v1/traces",
         "GET /v1/traces/{trace_id}",
+        "POST /v1/traces/{trace_id}/replay",
         "POST /v1/feedback",
     ),
     Scope.WRITE: (
         "POST /v1/documents",
         "POST /v1/documents/{document_id}/retry",
         "DELETE /v1/documents/{document_id}",
+        "DELETE /v1/traces",
+        "DELETE /v1/traces/{trace_id}",
     ),
     Scope.ADMIN: (
         "POST /v1/collections/{name}/reindex",

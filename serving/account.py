@@ -112,6 +112,11 @@ class Account:
         """Return the tokens of all calls."""
         return sum((call.usage for call in self.calls), Usage(0, 0))
 
+    def num_tokens(self) -> int:
+        """Return how many tokens all calls read and wrote."""
+        usage = self.usage()
+        return usage.prompt_tokens + usage.completion_tokens
+
     def add(
         self,
         purpose: str,
@@ -167,11 +172,9 @@ class Account:
             InvalidRequestError: it never has.
             PermissionDeniedError: it has a budget in dollars, and the model no price.
         """
-        usage = self.usage()
-        num_tokens = usage.prompt_tokens + usage.completion_tokens
         more = most_nano_usd(generator, prompt_tokens, completion_tokens)
         self._allow(
-            num_tokens + prompt_tokens + completion_tokens,
+            self.num_tokens() + prompt_tokens + completion_tokens,
             None if more is None else self.nano_usd() + more,
         )
 

@@ -6,16 +6,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 
-from ingest.library import Library
 from serving.account import Account
 from serving.afterwards import Afterwards
 from serving.alarms import Alarms, Stream
-from serving.answering import Conclusion
+from serving.answering import Answerer, Conclusion
 from serving.generation import Delta
+from serving.limits import Permit
 from serving.metrics import Metrics
 from serving.question import Question
 from serving.traces import Rating, StoredTrace, TraceStore
-from serving.tracing import make_trace
+from serving.tracing import Tracer
 from serving.usage import Entry, UsageLedger
 
 
@@ -24,16 +24,16 @@ class Bookkeeper:
     """Writes down answers.
 
     Attributes:
-        library: that was asked.
         ledger: of what they took.
-        traces: of how they came about; None: none are kept.
+        tracer: writes how they came about.
+        traces: keeps that; None: nobody does.
         metrics: of the service.
         alarms: about what is watched.
         afterwards: does what no caller waits for.
     """
 
-    library: Library
     ledger: UsageLedger
+    tracer: Tracer
     traces: TraceStore | None
     metrics: Metrics
     alarms: Alarms
@@ -72,8 +72,27 @@ class Bookkeeper:
                 # Here because a task that is being cancelled can wait for nothing.
                 self.enter(trace_id, question, account)
             self.metrics.count_calls(account)
-            usage = account.usage()
-            settle(usage.prompt_tokens + usage.completion_tokens)
+            settle(account.num_tokens())
+
+    async def answer_unseen(
+        self, answerer: Answerer, question: Question, permit: Permit
+    ) -> Conclusion:
+        """Answer a question that nobody asked just now; what it takes is entered, and no more."""
+        account = Account(question.budget, permit.allow)
+        conclusion = None
+        try:
+            async with aclosing(answerer.answer(question, account)) as events:
+                async for event in events:
+                    if isinstance(event, Conclusion):
+                        conclusion = event
+        finally:
+            if account.calls:
+                self.enter(None, question, account)
+            self.metrics.count_calls(account)
+            permit.settle(account.num_tokens())
+        if conclusion is None:
+            raise TypeError("an answer ends with its conclusion")
+        return conclusion
 
     def watch_rating(self, trace: StoredTrace, rating: Rating) -> None:
         """Let a rating count for the profile that gave the answer; only the first one does."""
@@ -109,7 +128,7 @@ class Bookkeeper:
     def _keep(self, trace_id: str, conclusion: Conclusion) -> None:
         if self.traces is not None:
             question = conclusion.question
-            body = make_trace(conclusion, self.library)
+            body = self.tracer.trace(conclusion)
             self.traces.add(trace_id, question.caller, question.collection, body)
 
 

@@ -15,6 +15,7 @@ _GROUP = re.compile(r"(?:\[\d{1,3}\][\s,;]*)+")
 _WORD = re.compile(r"\w+")
 # How `re.escape` writes a number in round brackets.
 _NUMBER = re.compile(r"\\\((\d{1,3})\\\)")
+_NO_WORD = re.compile(r"\W+")
 # Share of words (F1) from which a further sentence belongs to the quote.
 MATCH = 0.5
 
@@ -73,6 +74,11 @@ def cite(answer: str, context: Context, locate: Locator) -> list[Citation]:
             if item := items.get(int(marker.group(1))):
                 citations.append(_citation(marker, item, quote(item.number, claim), locate))
     return citations
+
+
+def words_of(answer: str) -> str:
+    """Return the words of an answer, in small letters and without markers."""
+    return _NO_WORD.sub(" ", MARKER.sub(" ", answer)).casefold().strip()
 
 
 def _citation(

@@ -10,6 +10,7 @@ ServingError
 ├── KeyNotFoundError           no key has this id                         -> 404
 ├── ModelNotFoundError         no model has this name                     -> 404
 ├── TraceNotFoundError         no trace has this id, or not any more      -> 404
+├── NotReplayableError         a trace lacks what was asked for           -> 409
 ├── RateLimitedError           too many requests at a time or in a minute -> 429
 │   └── BudgetSpentError       the key's budget of the day is spent       -> 429
 ├── ModelUnavailableError      the language model did not answer          -> 503
@@ -79,6 +80,10 @@ class ModelNotFoundError(ServingError):
 
 class TraceNotFoundError(ServingError):
     """No trace has this id, or not any more, or it is of another key."""
+
+
+class NotReplayableError(ServingError):
+    """A trace does not hold all that was asked for, because another version wrote it."""
 
 
 class DatabaseUnavailableError(ServingError):
@@ -193,6 +198,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     TraceNotFoundError: (404, "not_found_error", "trace_not_found"),
     ingest_errors.DocumentNotFoundError: (404, "not_found_error", "document_not_found"),
     ingest_errors.CollectionNotFoundError: (404, "not_found_error", "collection_not_found"),
+    NotReplayableError: (409, "conflict_error", "not_replayable"),
     retrieval_errors.CollectionMismatchError: (409, "conflict_error", "collection_mismatch"),
     retrieval_errors.CollectionTooLargeError: (409, "conflict_error", "collection_too_large"),
     retrieval_errors.ForeignIndexError: (409, "conflict_error", "foreign_index"),

@@ -5,6 +5,9 @@ from types import TracebackType
 
 from fastapi import Request
 
+# nginx's status for a caller who hung up; nobody reads it.
+CLIENT_CLOSED_REQUEST = 499
+
 
 class UntilHangUp:
     """A context that is left, without an error, when the caller of a request hangs up.

@@ -29,6 +29,7 @@ class Question:
         budget: what the answer may take.
         caller: who asks; conversations of different callers share nothing.
         profile_name: of a saved profile, or `default`; None: the caller brought it along.
+        profile_digest: of what the profile of that name said, see `settings_digest`.
         standing: of the profile's certificate; None: it has none.
         is_as_served: whether nothing is asked otherwise than the collection is served to all.
         warnings: about the profile.
@@ -46,6 +47,7 @@ class Question:
     budget: Budget = field(default_factory=Budget)
     caller: str = ""
     profile_name: str | None = None
+    profile_digest: str | None = None
     standing: Standing | None = None
     is_as_served: bool = False
     warnings: tuple[str, ...] = ()

@@ -45,10 +45,12 @@ from serving.models import Models, build_models
 from serving.permits import Permits
 from serving.profiles import AnsweringProfile
 from serving.readiness import IndexProbe
+from serving.replay import Replayer
 from serving.retention import Retention
 from serving.settings import ServingSettings
 from serving.shadow import PairStore, Shadow
 from serving.traces import TraceStore
+from serving.tracing import Tracer
 from serving.usage import UsageLedger
 
 # How often it is looked for what is too old to be kept.
@@ -85,6 +87,7 @@ class Service:
     keys: KeyStore
     usage: UsageLedger
     traces: TraceStore
+    replayer: Replayer
     alarms: Alarms
     bookkeeper: Bookkeeper
     metrics: Metrics
@@ -138,7 +141,7 @@ def open_service(
         profiles = ProfileStore(home.profiles, default)
         keys = KeyStore(database, _reveal(settings.serving.api_key))
         closing.callback(keys.close)
-        bookkeeper = _build_bookkeeper(settings.serving, database, library, closing)
+        bookkeeper = _build_bookkeeper(settings.serving, database, library, searcher, closing)
         models = build_models(settings.serving, home.rates)
         find = partial(search_library, library, searcher)
         # Each remembers the conversations that it has.
@@ -167,6 +170,7 @@ def open_service(
             keys=keys,
             usage=bookkeeper.ledger,
             traces=TraceStore(database),
+            replayer=Replayer(library, find, answerer, bookkeeper, profiles),
             alarms=bookkeeper.alarms,
             bookkeeper=bookkeeper,
             metrics=bookkeeper.metrics,
@@ -287,16 +291,21 @@ def _build_reranker(
 
 
 def _build_bookkeeper(
-    settings: ServingSettings, database: Database, library: Library, closing: ExitStack
+    settings: ServingSettings,
+    database: Database,
+    library: Library,
+    searcher: Searcher,
+    closing: ExitStack,
 ) -> Bookkeeper:
     afterwards = Afterwards()
     closing.callback(afterwards.close)
     alarms = Alarms(database)
+    reranking = searcher.reranking
     retention = Retention(partial(_forget_old, settings, database), RETENTION_SECONDS)
     closing.callback(retention.close)
     return Bookkeeper(
-        library=library,
         ledger=UsageLedger(database),
+        tracer=Tracer(library, reranking.fingerprint if reranking else None),
         traces=TraceStore(database) if settings.trace_days else None,
         metrics=Metrics(library, alarms),
         alarms=alarms,

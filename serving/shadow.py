@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import logging
 import random
-import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, replace
@@ -22,16 +21,15 @@ from ingest.errors import IngestError
 from retrieval.errors import RetrievalError
 from retrieval.profiles import ProfileStore
 from serving.access import Caller
-from serving.account import Account
 from serving.answering import Answerer, Conclusion
 from serving.bookkeeping import Bookkeeper
-from serving.citations import MARKER
+from serving.citations import words_of
 from serving.database import shadow_pairs
 from serving.errors import ServingError
 from serving.generation import Delta
 from serving.grounding import Grounded
 from serving.keys import Key, KeyLimits, Scope
-from serving.limits import Limiter, Permit
+from serving.limits import Limiter
 from serving.money import to_nano_usd, to_usd
 from serving.profiles import AnsweringProfile
 from serving.question import Question
@@ -41,7 +39,6 @@ logger = logging.getLogger(__name__)
 # What shadow answers took stands in the ledger under this key.
 KEY = "shadow"
 _SHARES = {Grounded.YES: 1.0, Grounded.PARTLY: 0.5, Grounded.NO: 0.0}
-_NO_WORD = re.compile(r"\W+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +233,7 @@ class Shadow:
             candidate = await asyncio.to_thread(self._load)
             question = self._ask_by(candidate, conclusion.question)
             async with self._limits.admit(self._caller, 0, to_nano_usd(served.usd)) as permit:
-                other = await self._answer(question, permit)
+                other = await self._bookkeeper.answer_unseen(self._answerer, question, permit)
             pair = _pair(conclusion, served, other, candidate)
             await asyncio.to_thread(self._pairs.add, pair)
         except (ServingError, RetrievalError, IngestError) as error:
@@ -255,28 +252,13 @@ class Shadow:
             question,
             profile=profile,
             profile_name=candidate.name,
+            profile_digest=profile.settings_digest,
             top_k=profile.most_hits(None, self._settings.top_k),
             packing=profile.packing.model_copy(update={"max_tokens": max_tokens}),
             caller=KEY,
             standing=None,
             is_as_served=False,
         )
-
-    async def _answer(self, question: Question, permit: Permit) -> Conclusion:
-        account = Account(question.budget, permit.allow)
-        conclusion = None
-        try:
-            async with aclosing(self._answerer.answer(question, account)) as events:
-                async for event in events:
-                    if isinstance(event, Conclusion):
-                        conclusion = event
-        finally:
-            if account.calls:
-                self._bookkeeper.enter(None, question, account)
-            self._bookkeeper.metrics.count_calls(account)
-        if conclusion is None:
-            raise TypeError("an answer ends with its conclusion")
-        return conclusion
 
 
 def _pair(
@@ -290,11 +272,7 @@ def _pair(
         profile_digest=question.profile.digest,
         candidate=candidate.name,
         candidate_digest=candidate.profile.digest,
-        is_same=_words(conclusion) == _words(other),
+        is_same=words_of(conclusion.answers[0].text) == words_of(other.answers[0].text),
         served=served,
         shadow=Measures.of(other),
     )
-
-
-def _words(conclusion: Conclusion) -> str:
-    return _NO_WORD.sub(" ", MARKER.sub(" ", conclusion.answers[0].text)).casefold().strip()

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -10,9 +10,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ingest.database import Database
+from ingest.database import Database, in_utc
 from serving.database import feedback, traces
 from serving.errors import TraceNotFoundError
+
+# Traces that are looked through, or deleted by their ids, at a time.
+_PAGE = 500
 
 
 class Rating(StrEnum):
@@ -83,14 +86,9 @@ class TraceStore:
         Raises:
             TraceNotFoundError: there is none, or it is of another key; nobody can tell.
         """
-        query = sa.select(traces).where(traces.c.id == trace_id)
-        if key_id is not None:
-            query = query.where(traces.c.key_id == key_id)
-        found = self._read(query)
+        found = self._read(_select(traces, key_id).where(traces.c.id == trace_id))
         if not found:
-            raise TraceNotFoundError(
-                f"There is no trace {trace_id[:80]!r}. They are kept for SERVING_TRACE_DAYS."
-            )
+            raise _not_found(trace_id)
         return found[0]
 
     def list_traces(
@@ -108,14 +106,64 @@ class TraceStore:
             after: beginning after this id.
             limit: most to return.
         """
-        query = sa.select(traces).order_by(traces.c.id).limit(limit)
-        if collection is not None:
-            query = query.where(traces.c.collection == collection)
-        if key_id is not None:
-            query = query.where(traces.c.key_id == key_id)
+        query = _select(traces, key_id, collection).order_by(traces.c.id).limit(limit)
         if after is not None:
             query = query.where(traces.c.id > after)
         return self._read(query)
+
+    def delete(self, trace_id: str, key_id: str | None = None) -> None:
+        """Delete a trace with its feedback; see `get`."""
+        if not self._delete(_select(traces.c.id, key_id).where(traces.c.id == trace_id)):
+            raise _not_found(trace_id)
+        self._database.erase_log()
+
+    def delete_all(
+        self,
+        key_id: str | None = None,
+        collection: str | None = None,
+        asked_by: str | None = None,
+        document_id: str | None = None,
+    ) -> int:
+        """Delete traces with their feedback; return how many.
+
+        Args:
+            key_id: only of what this key asked; None: of all.
+            collection: only of this one.
+            asked_by: another restriction to what a key asked.
+            document_id: only of answers for which this document was found or quoted.
+        """
+        matching = _select(traces.c.id, key_id, collection)
+        if asked_by is not None:
+            matching = matching.where(traces.c.key_id == asked_by)
+        if document_id is None:
+            num_deleted = self._delete(matching)
+        else:
+            ids = list(self._find_naming(document_id, matching))
+            batches = (ids[i : i + _PAGE] for i in range(0, len(ids), _PAGE))
+            num_deleted = sum(
+                self._delete(matching.where(traces.c.id.in_(batch))) for batch in batches
+            )
+        self._database.erase_log()
+        return num_deleted
+
+    def _find_naming(self, document_id: str, matching: sa.Select[Any]) -> Iterator[str]:
+        """Yield the ids of those traces whose body names a document."""
+        named = f'"document_id": {json.dumps(document_id, ensure_ascii=False)}'.encode()
+        query = matching.add_columns(traces.c.body).order_by(traces.c.id).limit(_PAGE)
+        after = ""
+        while True:
+            with self._database.reading() as connection:
+                rows = connection.execute(query.where(traces.c.id > after)).all()
+            yield from (row.id for row in rows if named in zlib.decompress(row.body))
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].id
+
+    def _delete(self, matching: sa.Select[Any]) -> int:
+        """Delete the traces whose ids a query finds; return how many."""
+        with self._database.writing() as connection:
+            connection.execute(sa.delete(feedback).where(feedback.c.trace_id.in_(matching)))
+            return connection.execute(sa.delete(traces).where(traces.c.id.in_(matching))).rowcount
 
     def _read(self, query: sa.Select[Any]) -> list[StoredTrace]:
         """Return the traces that a query finds, each with its feedback."""
@@ -127,12 +175,16 @@ class TraceStore:
         return [
             StoredTrace(
                 id=row["id"],
-                time=row["time"],
+                time=in_utc(row["time"]),
                 key_id=row["key_id"],
                 collection=row["collection"],
                 body=json.loads(zlib.decompress(row["body"])),
                 feedback=[
-                    {"time": one["time"], "rating": one["rating"], "comment": one["comment"]}
+                    {
+                        "time": in_utc(one["time"]),
+                        "rating": one["rating"],
+                        "comment": one["comment"],
+                    }
                     for one in opinions
                     if one["trace_id"] == row["id"]
                 ],
@@ -155,7 +207,22 @@ class TraceStore:
     def forget_old(self, num_days: int) -> None:
         """Delete what is older than a number of days; feedback goes with its trace."""
         limit = self._now() - timedelta(days=num_days)
-        old = sa.select(traces.c.id).where(traces.c.time < limit)
-        with self._database.writing() as connection:
-            connection.execute(sa.delete(feedback).where(feedback.c.trace_id.in_(old)))
-            connection.execute(sa.delete(traces).where(traces.c.time < limit))
+        self._delete(sa.select(traces.c.id).where(traces.c.time < limit))
+
+
+def _select(
+    what: sa.Table | sa.Column[Any], key_id: str | None, collection: str | None = None
+) -> sa.Select[Any]:
+    """Return the query for the traces of a key and of a collection; None: of all."""
+    query = sa.select(what)
+    if key_id is not None:
+        query = query.where(traces.c.key_id == key_id)
+    if collection is not None:
+        query = query.where(traces.c.collection == collection)
+    return query
+
+
+def _not_found(trace_id: str) -> TraceNotFoundError:
+    return TraceNotFoundError(
+        f"There is no trace {trace_id[:80]!r}. They are kept for SERVING_TRACE_DAYS."
+    )

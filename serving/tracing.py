@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from ingest.errors import CollectionNotFoundError
@@ -10,87 +11,137 @@ from retrieval.explanation import explain
 from serving.answering import Conclusion
 from serving.completion import describe_context, describe_cost, describe_plan
 from serving.context import ContextItem
+from serving.conversation import Rewriting
+from serving.finding import Found
 from serving.injection import score_instructions
+from serving.question import Question
+from serving.recording import record
 
-TRACE_VERSION = 1
+TRACE_VERSION = 2
 
 
-def make_trace(conclusion: Conclusion, library: Library) -> dict[str, Any]:
-    """Return what became of a question, as JSON.
+class Tracer:
+    """Writes traces. Thread-safe."""
 
-    `candidates` are in their final order, with ranks and scores of each step and, as `outcome`,
-    `cited`, `in the prompt` or why they are not there.
-    """
-    question = conclusion.question
-    return {
-        "version": TRACE_VERSION,
-        "question": question.text,
-        "history": [asdict(turn) for turn in question.history],
-        "collection": question.collection,
-        "profile": question.profile.model_dump(mode="json"),
-        "watched_profile": question.watched_profile,
-        "top_k": question.top_k,
-        "filter": None if question.where is None else repr(question.where),
-        "sampling": asdict(question.sampling),
-        "budget": asdict(question.budget),
-        "query": asdict(conclusion.rewriting),
-        "candidates": _candidates(conclusion, library),
-        "passages": _passages(conclusion),
-        "context": describe_context(conclusion),
-        "plan": describe_plan(conclusion),
-        "answers": [
+    def __init__(self, library: Library, reranker: str | None) -> None:
+        """Set up.
+
+        Args:
+            library: that is searched.
+            reranker: fingerprint of the one that judges what is found; None: there is none.
+        """
+        self._library = library
+        self._reranker = reranker
+
+    def trace(self, conclusion: Conclusion) -> dict[str, Any]:
+        """Return what became of a question, as JSON.
+
+        `candidates` are in their final order, with ranks and scores of each step and, as `outcome`,
+        `cited`, `in the prompt` or why they are not there.
+        """
+        searched = self.trace_search(
+            conclusion.question, conclusion.rewriting, conclusion.found, _outcomes(conclusion)
+        )
+        return {
+            **searched,
+            "passages": _passages(conclusion),
+            "context": describe_context(conclusion),
+            "plan": describe_plan(conclusion),
+            "answered_by": conclusion.answered_by,
+            "grounded": conclusion.grounded,
+            "abstained": conclusion.abstained,
+            "answers": [
+                {
+                    "text": answer.text,
+                    "finish_reason": answer.finish_reason,
+                    "citations": [asdict(citation) for citation in answer.citations],
+                    "sentences": [asdict(sentence) for sentence in answer.sentences],
+                }
+                for answer in conclusion.answers
+            ],
+            "cost": describe_cost(conclusion),
+            "timings": {**conclusion.found.result.timings, **conclusion.timings},
+            "warnings": conclusion.warnings,
+        }
+
+    def trace_search(
+        self,
+        question: Question,
+        query: Rewriting,
+        found: Found,
+        outcomes: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, Any]:
+        """Return what was found for a question, as JSON.
+
+        Args:
+            question: that was asked.
+            query: as it was searched for.
+            found: by the search.
+            outcomes: what became of hits, by chunk id.
+        """
+        return {
+            "version": TRACE_VERSION,
+            **record(question),
+            "library": self._describe_library(question.collection),
+            "query": asdict(query),
+            "candidates": self._candidates(question.collection, found, outcomes),
+            "timings": dict(found.result.timings),
+            "warnings": found.result.warnings,
+        }
+
+    def _describe_library(self, collection: str) -> dict[str, Any]:
+        """Return what is searched; empty when it was deleted meanwhile."""
+        try:
+            found = self._library.collection(collection)
+        except CollectionNotFoundError:
+            return {}
+        return {
+            "num_documents": self._library.count_documents_of(collection),
+            "embedder": found.embedder_fingerprint,
+            "analyzer": found.analyzer,
+            "chunker": found.chunker_fingerprint,
+            "reranker": self._reranker,
+        }
+
+    def _candidates(
+        self, collection: str, found: Found, outcomes: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        explained = explain(found.result)
+        places = self._places(collection, found, explained)
+        return [
             {
-                "text": answer.text,
-                "finish_reason": answer.finish_reason,
-                "citations": [asdict(citation) for citation in answer.citations],
-                "sentences": [asdict(sentence) for sentence in answer.sentences],
+                "chunk_id": one.chunk_id,
+                **places.get(one.chunk_id, {}),
+                "ranks": dict(one.ranks),
+                "scores": dict(one.scores),
+                "is_hit": one.dropped is None,
+                "outcome": one.dropped or outcomes.get(one.chunk_id, "not in the prompt"),
             }
-            for answer in conclusion.answers
-        ],
-        "cost": describe_cost(conclusion),
-        "timings": {**conclusion.found.result.timings, **conclusion.timings},
-        "warnings": conclusion.warnings,
-    }
+            for one in explained.values()
+        ]
 
-
-def _candidates(conclusion: Conclusion, library: Library) -> list[dict[str, Any]]:
-    explained = explain(conclusion.found.result)
-    places = _places(conclusion, library, explained)
-    outcomes = _outcomes(conclusion)
-    return [
-        {
-            "chunk_id": one.chunk_id,
-            **places.get(one.chunk_id, {}),
-            "ranks": dict(one.ranks),
-            "scores": dict(one.scores),
-            "outcome": one.dropped or outcomes.get(one.chunk_id, "not in the prompt"),
+    def _places(
+        self, collection: str, found: Found, chunk_ids: Iterable[str]
+    ) -> dict[str, dict[str, Any]]:
+        """Return where chunks stand; of those deleted meanwhile nothing is known."""
+        chunks = {hit.chunk.chunk_id: hit.chunk for hit in found.result.hits}
+        try:
+            with self._library.open_index(collection) as opened:
+                chunks |= opened.index.fetch([one for one in chunk_ids if one not in chunks])
+        except CollectionNotFoundError:
+            return {}
+        names = self._library.filenames({chunk.document_id for chunk in chunks.values()})
+        return {
+            chunk_id: {
+                "document_id": chunk.document_id,
+                "filename": names.get(chunk.document_id),
+                "place": chunk.place,
+                "heading": chunk.heading_path,
+                "start": chunk.start,
+                "end": chunk.end,
+            }
+            for chunk_id, chunk in chunks.items()
         }
-        for one in explained.values()
-    ]
-
-
-def _places(
-    conclusion: Conclusion, library: Library, chunk_ids: Iterable[str]
-) -> dict[str, dict[str, Any]]:
-    """Return where chunks stand; of those deleted meanwhile nothing is known."""
-    chunks = {hit.chunk.chunk_id: hit.chunk for hit in conclusion.found.result.hits}
-    try:
-        with library.open_index(conclusion.question.collection) as opened:
-            chunks |= opened.index.fetch([one for one in chunk_ids if one not in chunks])
-    except CollectionNotFoundError:
-        return {}
-    names = library.filenames({chunk.document_id for chunk in chunks.values()})
-    return {
-        chunk_id: {
-            "document_id": chunk.document_id,
-            "filename": names.get(chunk.document_id),
-            "place": chunk.place,
-            "heading": chunk.heading_path,
-            "start": chunk.start,
-            "end": chunk.end,
-        }
-        for chunk_id, chunk in chunks.items()
-    }
 
 
 def _outcomes(conclusion: Conclusion) -> Mapping[str, str]:

@@ -24,6 +24,7 @@ from suffice.commands import (
     migrate,
     profiles,
     reindex,
+    replay,
     search,
     serve,
 )
@@ -36,6 +37,7 @@ app.command()(ingest.ingest)
 app.command()(search.search)
 app.command()(ask.ask)
 app.command()(explain.explain)
+app.command()(replay.replay)
 app.add_typer(documents.app, name="documents")
 app.command()(reindex.reindex)
 app.add_typer(profiles.app, name="profiles")

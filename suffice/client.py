@@ -216,6 +216,16 @@ class Client:
         """Show how an answer came about."""
         return self._call("GET", f"/v1/traces/{quote(trace_id, safe='')}")
 
+    def replay(self, trace_id: str, *, search_only: bool = False) -> dict[str, Any]:
+        """Ask the question of a trace again; return what changed.
+
+        Args:
+            trace_id: of the answer.
+            search_only: ask no model.
+        """
+        path = f"/v1/traces/{quote(trace_id, safe='')}/replay"
+        return self._call("POST", path, json={"search_only": search_only})
+
     def traces(self, collection: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield what was asked and answered, page by page."""
         yield from self._pages("/v1/traces", "traces", {"collection": collection})

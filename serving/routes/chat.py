@@ -14,15 +14,15 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from retrieval.packing import PackingPolicy
 from retrieval.profiles import DEFAULT
 from serving.access import Caller
-from serving.account import Account, most_nano_usd
+from serving.account import Account
 from serving.answering import Conclusion
 from serving.certificates import Fingerprints, Standing
 from serving.completion import DONE, Completion, event
 from serving.errors import InvalidRequestError, ModelNotFoundError, error_body
-from serving.generation import Delta, Sampling, Turn, thinking_room
-from serving.hang_up import UntilHangUp
+from serving.generation import Delta, Sampling, Turn
+from serving.hang_up import CLIENT_CLOSED_REQUEST, UntilHangUp
 from serving.planning import Budget
-from serving.profiles import AnsweringProfile, AnswerPolicy, Verification, to_thinking
+from serving.profiles import AnsweringProfile, AnswerPolicy, Verification
 from serving.question import Question
 from serving.responses import INTERNAL
 from serving.routes.dependencies import (
@@ -31,6 +31,7 @@ from serving.routes.dependencies import (
     FoundProfile,
     RunningService,
     check_question,
+    estimate,
     find_profile,
 )
 from serving.schemas import ChatRequest, Message, SufficeOptions
@@ -42,12 +43,6 @@ MODEL = "suffice"
 PROFILE_PREFIX = f"{MODEL}/"
 # Thinking tokens that OpenAI's efforts stand for; None: as many as it takes.
 EFFORTS = {"minimal": 256, "low": 1024, "medium": 4096, "high": None, "xhigh": None}
-# For the estimate by which a question is let in: rather too many tokens than too few.
-CHARACTERS_PER_TOKEN = 3
-INSTRUCTION_TOKENS = 200
-LABEL_TOKENS = 32
-# nginx's status for a caller who hung up; nobody reads it.
-CLIENT_CLOSED_REQUEST = 499
 
 
 @router.get("/v1/models")
@@ -75,7 +70,7 @@ async def chat(
     """Answer the last user message from the documents."""
     caller.check_collection(request.suffice.collection, "suffice.collection")
     question = _to_question(request, service, caller)
-    permit = await admit(*_most(question, service))
+    permit = await admit(*estimate(question, service))
     account = Account(question.budget, permit.allow)
     completion = Completion(request.model, question.describe_profile())
     answer = service.shadow.follow(
@@ -115,23 +110,6 @@ def _describe_model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": MODEL}
 
 
-def _most(question: Question, service: Service) -> tuple[int, int | None]:
-    """Return about how many tokens an answer may take at most, and nano-dollars if known.
-
-    What it takes beyond, such as another call to verify it, is set aside when it comes to that.
-    """
-    policy = question.profile.answering
-    texts = [question.text, *(turn.text for turn in question.history)]
-    told = sum(map(len, texts)) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
-    chunk_tokens = service.settings.ingest.chunk_tokens + LABEL_TOKENS
-    context = question.packing.max_tokens or question.top_k * chunk_tokens
-    prompt = min(told + context, question.budget.max_prompt_tokens or told + context)
-    one = question.sampling.max_tokens + thinking_room(to_thinking(policy.thinking))
-    completion = one * max(policy.samples, question.num_choices)
-    generator = service.models.get(policy.strong_model or policy.model)
-    return prompt + completion, most_nano_usd(generator, prompt, completion)
-
-
 def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Question:
     *earlier, last = request.messages
     if last.role != "user":
@@ -161,6 +139,7 @@ def _to_question(request: ChatRequest, service: Service, caller: Caller) -> Ques
         budget=Budget(**options.budget.model_dump()),
         caller=caller.key.id,
         profile_name=found.name,
+        profile_digest=found.digest,
         standing=_check_certificate(profile, packing, options, service),
         is_as_served=_is_as_served(request),
         warnings=found.warnings,

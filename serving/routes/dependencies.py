@@ -11,10 +11,18 @@ from ingest.documents import Document
 from ingest.errors import DocumentNotFoundError
 from retrieval.profiles import DEFAULT
 from serving.access import Caller
+from serving.account import most_nano_usd
 from serving.errors import InvalidRequestError
+from serving.generation import thinking_room
 from serving.limits import Permit
-from serving.profiles import AnsweringProfile
+from serving.profiles import AnsweringProfile, to_thinking
+from serving.question import Question
 from serving.service import Service
+
+# For the estimate by which a question is let in: rather too many tokens than too few.
+CHARACTERS_PER_TOKEN = 3
+INSTRUCTION_TOKENS = 200
+LABEL_TOKENS = 32
 
 
 def get_service(request: Request) -> Service:
@@ -79,10 +87,18 @@ async def admit_search(service: RunningService, caller: CurrentCaller) -> AsyncI
 
 @dataclass(frozen=True, slots=True)
 class FoundProfile:
-    """The profile of a request; one that it brought along has no name."""
+    """The profile of a request.
+
+    Attributes:
+        name: under which it is saved; None: the request brought it along.
+        profile: what it says, with what the request asks for otherwise.
+        digest: of what it says as it is saved, see `settings_digest`; None: it is not.
+        warnings: about it.
+    """
 
     name: str | None
     profile: AnsweringProfile
+    digest: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -97,7 +113,7 @@ def find_profile(
     if isinstance(wanted, AnsweringProfile):
         return FoundProfile(None, wanted)
     if wanted is not None:
-        return FoundProfile(wanted, service.profiles.get(wanted))
+        return _saved(wanted, service.profiles.get(wanted))
     name = service.profiles.served(collection)
     profile = service.profiles.get(name)
     if service.settings.serving.fall_back_when_stale and profile.certificate is not None:
@@ -107,8 +123,29 @@ def find_profile(
                 f"The profile {DEFAULT!r} stands in for {name!r}, whose certificate is stale: "
                 f"{alarm}."
             )
-            return FoundProfile(DEFAULT, service.profiles.get(DEFAULT), (warning,))
-    return FoundProfile(name, profile)
+            return _saved(DEFAULT, service.profiles.get(DEFAULT), warning)
+    return _saved(name, profile)
+
+
+def _saved(name: str, profile: AnsweringProfile, *warnings: str) -> FoundProfile:
+    return FoundProfile(name, profile, profile.settings_digest, warnings)
+
+
+def estimate(question: Question, service: Service) -> tuple[int, int | None]:
+    """Return about how many tokens an answer may take at most, and nano-dollars if known.
+
+    What it takes beyond, such as another call to verify it, is set aside when it comes to that.
+    """
+    policy = question.profile.answering
+    texts = [question.text, *(turn.text for turn in question.history)]
+    told = sum(map(len, texts)) // CHARACTERS_PER_TOKEN + INSTRUCTION_TOKENS
+    chunk_tokens = service.settings.ingest.chunk_tokens + LABEL_TOKENS
+    context = question.packing.max_tokens or question.top_k * chunk_tokens
+    prompt = min(told + context, question.budget.max_prompt_tokens or told + context)
+    one = question.sampling.max_tokens + thinking_room(to_thinking(policy.thinking))
+    completion = one * max(policy.samples, question.num_choices)
+    generator = service.models.get(policy.strong_model or policy.model)
+    return prompt + completion, most_nano_usd(generator, prompt, completion)
 
 
 def check_question(text: str, service: Service, param: str) -> str:

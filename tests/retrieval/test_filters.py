@@ -1,5 +1,6 @@
 """Filters: what is refused, what each operator means, and that every index finds the same."""
 
+import json
 import random
 import uuid
 import warnings
@@ -23,6 +24,7 @@ from retrieval.filters import (
     check_keys,
     matches,
     parse_filter,
+    to_json,
 )
 from retrieval.index import ChunkIndex, IndexStore
 from retrieval.profiles import Mode, RetrievalProfile
@@ -266,6 +268,12 @@ def random_index(store: IndexStore) -> tuple[ChunkIndex, dict[str, Attributes]]:
         add(index, f"doc{n}", attributes): attributes for n, attributes in enumerate(library)
     }
     return index, documents
+
+
+@settings(deadline=None)
+@given(FILTERS)
+def test_a_filter_is_written_as_it_is_read(where: Filter) -> None:
+    assert parse_filter(json.loads(json.dumps(to_json(where)))) == where
 
 
 @settings(max_examples=200, deadline=None)

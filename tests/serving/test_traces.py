@@ -1,12 +1,18 @@
 """Traces, feedback and the ledger, over HTTP and in the database."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from ingest.database import Database
+from ingest.home import Home
+from ingest.settings import IngestSettings
+from serving.database import feedback, open_database
 from serving.errors import TraceNotFoundError
+from serving.settings import ServingSettings
 from serving.traces import Rating, TraceStore
 from tests.serving.application import Application, assert_refused
 
@@ -124,6 +130,7 @@ def test_traces_are_of_the_key_that_asked_and_are_forgotten(database: Database) 
     now = NOON
     store = TraceStore(database, lambda: now)
     store.add("trace-1", "alice", "laws", {"question": "Bees?"})
+    assert store.get("trace-1").time == NOON
     store.rate("trace-1", "alice", Rating.UP, None)
     assert store.get("trace-1", "alice").body == {"question": "Bees?"}
     assert store.get("trace-1").key_id == "alice"
@@ -140,3 +147,116 @@ def test_traces_are_of_the_key_that_asked_and_are_forgotten(database: Database) 
     store.forget_old(30)
     with pytest.raises(TraceNotFoundError):
         store.get("trace-1")
+
+
+# ---- deletion
+
+
+def add(store: TraceStore, trace_id: str, key: str, collection: str, document: str) -> None:
+    body = {"candidates": [{"chunk_id": "c", "document_id": document}]}
+    store.add(trace_id, key, collection, body)
+    store.rate(trace_id, key, Rating.UP, None)
+
+
+def ids(store: TraceStore) -> list[str]:
+    return [one.id for one in store.list_traces()]
+
+
+def num_feedback(database: Database) -> int:
+    with database.reading() as connection:
+        return len(connection.execute(sa.select(feedback.c.id)).all())
+
+
+@pytest.fixture
+def store(database: Database) -> TraceStore:
+    store = TraceStore(database)
+    add(store, "trace-1", "alice", "laws", "bees")
+    add(store, "trace-2", "alice", "contracts", "oaks")
+    add(store, "trace-3", "bob", "laws", "bees")
+    add(store, "trace-4", "bob", "laws", "bees-2")
+    return store
+
+
+def test_a_trace_goes_with_its_feedback(database: Database, store: TraceStore) -> None:
+    with pytest.raises(TraceNotFoundError):
+        store.delete("trace-1", "bob")
+    store.delete("trace-1", "alice")
+    assert ids(store) == ["trace-2", "trace-3", "trace-4"]
+    assert num_feedback(database) == 3
+    with pytest.raises(TraceNotFoundError):
+        store.delete("trace-1")
+
+
+@pytest.mark.parametrize(
+    ("which", "kept"),
+    [
+        ({"collection": "laws"}, [2]),
+        ({"asked_by": "alice"}, [3, 4]),
+        ({"document_id": "bees"}, [2, 4]),
+        ({"document_id": "bees", "asked_by": "bob"}, [1, 2, 4]),
+        ({"key_id": "alice", "collection": "laws"}, [2, 3, 4]),
+        ({"key_id": "alice", "asked_by": "bob"}, [1, 2, 3, 4]),
+        ({"document_id": "b"}, [1, 2, 3, 4]),
+    ],
+)
+def test_all_traces_of_something_go(
+    database: Database, store: TraceStore, which: dict[str, str], kept: list[int]
+) -> None:
+    assert store.delete_all(**which) == 4 - len(kept)
+    assert ids(store) == [f"trace-{number}" for number in kept]
+    assert num_feedback(database) == len(kept)
+
+
+def test_a_document_is_found_on_every_page(
+    store: TraceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.traces._PAGE", 1)
+    assert store.delete_all(document_id="bees") == 2
+    assert ids(store) == ["trace-2", "trace-4"]
+
+
+def test_nothing_of_a_deleted_trace_is_left_on_disk(tmp_path: Path) -> None:
+    settings = (ServingSettings.model_construct(), IngestSettings.model_construct())
+    with open_database(*settings, Home(tmp_path)) as database:
+        store = TraceStore(database)
+        store.add("trace-1", "alice", "laws", {})
+        store.rate("trace-1", "alice", Rating.UP, "unmistakable")
+
+        def is_on_disk() -> bool:
+            files = [path for path in tmp_path.rglob("*") if path.is_file()]
+            return any(b"unmistakable" in path.read_bytes() for path in files)
+
+        assert is_on_disk()
+        store.delete("trace-1")
+        assert not is_on_disk()
+
+
+def test_traces_are_deleted_over_http(application: Application) -> None:
+    document = application.ingest("bees.md", "# Bees", collection="deleting")
+    answers = [application.ask("Bees?", suffice={"collection": "deleting"}) for _ in range(3)]
+    first, *_ = (answer.json()["suffice"]["trace_id"] for answer in answers)
+    path = f"/v1/traces/{first}"
+    assert application.http.delete(path).json() == {"id": first, "deleted": True}
+    assert_refused(application.http.get(path), 404, "trace_not_found", None, first)
+    assert_refused(application.http.delete(path), 404, "trace_not_found", None, first)
+    for params, expected in (
+        ({"document_id": document["id"], "collection": "other"}, 0),
+        ({"document_id": document["id"]}, 2),
+        ({"collection": "deleting"}, 0),
+    ):
+        response = application.http.delete("/v1/traces", params=params)
+        assert response.json() == {"num_deleted": expected}
+
+
+@pytest.mark.parametrize(
+    ("params", "param", "says"),
+    [
+        ({}, None, "Say which traces"),
+        ({"collection": "laws", "document": "x"}, "document", "Extra inputs"),
+    ],
+)
+def test_a_deletion_of_everything_is_no_slip(
+    application: Application, params: dict[str, str], param: str | None, says: str
+) -> None:
+    response = application.http.delete("/v1/traces", params=params)
+    assert_refused(response, 400, "invalid_value", param, says)
