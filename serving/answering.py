@@ -8,6 +8,7 @@ from functools import cache
 
 from retrieval.analyzer import get_analyzer
 from serving.account import Account
+from serving.answer_language import differs
 from serving.calls import REPLY_TOKENS, Calls
 from serving.citations import Citation, Locator, cite
 from serving.context import Context, Documents
@@ -419,6 +420,7 @@ class Answerer:
             run.warnings.append("max_latency_ms passed before all sentences were judged.")
         if unknown := sum(draft.num_unknown for draft in drafts):
             run.warnings.append(f"{unknown} markers named no passage and were left out.")
+        run.warnings += _warn_of_language(run, drafts)
         self._remember(run, drafts)
         return Conclusion(
             answers=answers,
@@ -452,6 +454,25 @@ def _locator(documents: Documents) -> Locator:
         return (None, None) if text is None else (text.page_at(offset), text.place_at(offset))
 
     return locate
+
+
+def _warn_of_language(run: _Run, drafts: list[Draft]) -> list[str]:
+    """Say so where a model surely answered in another language than it was asked in.
+
+    A refusal is in a language that it was told to use, and JSON may hold quotes alone.
+    """
+    question = run.question
+    if run.prepared is None or not run.ready.plan.generator.uses_tags or question.sampling.is_json:
+        return []
+    told = [turn.text for turn in question.history if turn.role != "assistant"]
+    for draft, sentences in zip(drafts, run.sentences, strict=True):
+        has_claim = any(one.support is not Support.NO_CLAIM for one in sentences)
+        if has_claim and (languages := differs(draft.text, question.text, told)):
+            return [
+                "The answer seems to be in {}, and the question in {}. Name the language in the "
+                "question, or ask another model.".format(*languages)
+            ]
+    return []
 
 
 def _abstains(question: Question, found: Found) -> bool:

@@ -106,6 +106,40 @@ def num_prompt_tokens(request: dict[str, Any]) -> int:
     return sum(map(count_words, texts)) + 4 * len(texts)
 
 
+# ---- the language of answers
+
+GERMAN = (
+    "Ein Volk gibt zwanzig Kilogramm in einem Jahr, und das ist auch für die Imker nicht wenig, "
+    "wenn es kalt ist oder die Bienen nach der Tracht noch nicht satt sind."
+)
+IN_GERMAN = "The answer seems to be in German, and the question in English. Name the language"
+
+
+def warns_of_language(body: dict[str, Any]) -> bool:
+    return any(warning.startswith(IN_GERMAN) for warning in body["suffice"]["warnings"])
+
+
+def test_an_answer_in_another_language_is_told(served: Application, upstream: Upstream) -> None:
+    upstream.chat = stream_reply(GERMAN, f" [{NONCE}-1].")
+    body = ask(served)
+    assert warns_of_language(body)
+    trace = served.http.get(f"/v1/traces/{body['suffice']['trace_id']}").json()
+    assert trace["body"]["warnings"] == body["suffice"]["warnings"]
+    *_, last = served.stream(QUESTION)
+    assert warns_of_language(last)
+
+
+def test_an_answer_in_the_language_that_was_asked_for_is_fine(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.chat = stream_reply(GERMAN, f" [{NONCE}-1].")
+    assert not warns_of_language(ask(served, f"{QUESTION} Answer in German."))
+    system = {"role": "system", "content": "Antworte in der Sprache, die auf dem Schild steht."}
+    body = {"messages": [system, {"role": "user", "content": QUESTION}]}
+    assert not warns_of_language(served.http.post("/v1/chat/completions", json=body).json())
+    assert not warns_of_language(ask(served, response_format={"type": "json_object"}))
+
+
 # ---- the prompt
 
 
