@@ -20,6 +20,7 @@ ServingError
 │   ├── ModelSaidNothingError  it ended without an answer
 │   ├── ModelChangedError      the server has another model than before
 │   └── ModelBrokeOffError     it ended in the middle of an answer
+├── ServiceStoppingError       the service was stopped meanwhile          -> 503
 ├── BackendsError              the description of the models is wrong     (at start)
 ├── DatabaseUnavailableError   the database of keys and usage is away     -> 503
 ├── ExposedWithoutKeyError     listening beyond loopback needs a key      (at start)
@@ -170,6 +171,10 @@ class ModelBrokeOffError(ModelFailedError):
     is_fault_of_server = True
 
 
+class ServiceStoppingError(ServingError):
+    """The service was stopped before the answer was complete."""
+
+
 class BackendsError(ServingError):
     """The description of the models is wrong."""
 
@@ -215,6 +220,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     retrieval_errors.EmbedderFailedError: (500, "server_error", "embedder_failed"),
     ModelFailedError: (502, "server_error", "model_failed"),
     ModelUnavailableError: (503, "server_error", "model_unavailable"),
+    ServiceStoppingError: (503, "server_error", "service_stopping"),
     retrieval_errors.IndexUnavailableError: (503, "server_error", "index_unavailable"),
     DatabaseUnavailableError: (503, "server_error", "database_unavailable"),
     ingest_errors.DiskFullError: (507, "server_error", "disk_full"),

@@ -1,5 +1,6 @@
 """Running the application with uvicorn, in the foreground or in a thread."""
 
+import asyncio
 import signal
 import sys
 import threading
@@ -20,8 +21,10 @@ from serving.keys import KeyStore
 from serving.service import Service, Settings, open_service
 
 START_TIMEOUT_SECONDS = 30
-# For answers under way when the service is stopped; less than docker-compose.yml leaves it.
+# For calls under way when the service is stopped; less than docker-compose.yml leaves it.
 STOP_TIMEOUT_SECONDS = 20
+# Then answers end in an error, which must be sent.
+ANSWER_SECONDS = 18
 
 
 class Server(uvicorn.Server):
@@ -63,7 +66,10 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Stop, then close what the answers needed."""
+        loop = asyncio.get_running_loop()
+        cut = loop.call_later(ANSWER_SECONDS, self._service.stopping.cut)
         await super().shutdown(sockets)
+        cut.cancel()
         await self._service.shadow.close()
         await self._service.answerer.close()
 

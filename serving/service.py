@@ -49,6 +49,7 @@ from serving.replay import Replayer
 from serving.retention import Retention
 from serving.settings import ServingSettings
 from serving.shadow import PairStore, Shadow
+from serving.stopping import Stopping
 from serving.traces import TraceStore
 from serving.tracing import Tracer
 from serving.usage import UsageLedger
@@ -94,6 +95,7 @@ class Service:
     limits: Limiter
     pairs: PairStore
     shadow: Shadow
+    stopping: Stopping
 
 
 @contextmanager
@@ -177,6 +179,7 @@ def open_service(
             limits=limits,
             pairs=pairs,
             shadow=Shadow(settings.serving, shadow_answerer, bookkeeper, limits, profiles, pairs),
+            stopping=Stopping(),
         )
 
 

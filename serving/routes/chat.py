@@ -70,7 +70,8 @@ async def chat(
     """Answer the last user message from the documents."""
     caller.check_collection(request.suffice.collection, "suffice.collection")
     question = _to_question(request, service, caller)
-    permit = await admit(*estimate(question, service))
+    async with service.stopping.until_cut():
+        permit = await admit(*estimate(question, service))
     account = Account(question.budget, permit.allow)
     completion = Completion(request.model, question.describe_profile())
     answer = service.shadow.follow(
@@ -82,7 +83,7 @@ async def chat(
             permit.settle,
         )
     )
-    async with UntilHangUp(http):
+    async with service.stopping.until_cut(), UntilHangUp(http):
         # Errors before the first piece still get a status; later ones can only go into the stream.
         first = await anext(answer)
         if not request.stream:
@@ -90,7 +91,8 @@ async def chat(
             return JSONResponse(body, headers=permit.headers)
         include_usage = bool(request.stream_options and request.stream_options.include_usage)
         opening = completion.opening(question.num_choices)
-        events = _events(completion, _chain(first, answer), include_usage=include_usage)
+        pieces = _until_cut(service, _chain(first, answer))
+        events = _events(completion, pieces, include_usage=include_usage)
         return StreamingResponse(
             _until_hang_up(http, opening, events),
             media_type="text/event-stream",
@@ -273,6 +275,14 @@ async def _until_hang_up(
         yield opening
         async for text in events:
             yield text
+
+
+async def _until_cut(
+    service: Service, answer: AsyncIterator[Delta | Conclusion]
+) -> AsyncIterator[Delta | Conclusion]:
+    async with service.stopping.until_cut():
+        async for piece in answer:
+            yield piece
 
 
 async def _events(

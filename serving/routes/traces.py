@@ -90,8 +90,8 @@ async def replay(
     if request is not None and request.search_only:
         async with service.limits.admit_search(caller):
             return await asyncio.to_thread(service.replayer.search, trace, question)
-    permit = await admit(*estimate(question, service))
-    async with UntilHangUp(http):
+    async with service.stopping.until_cut(), UntilHangUp(http):
+        permit = await admit(*estimate(question, service))
         return await service.replayer.answer(trace, question, permit)
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
