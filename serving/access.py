@@ -1,7 +1,7 @@
 """Who may call what: every call of the service with the scope it needs."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -149,7 +149,7 @@ class Access:
         method = connection["method"]
         if path is not None and path.scopes.get(method, Scope.ADMIN) is None:
             return
-        caller = Caller(await self._identify(connection))
+        caller = await identify(connection["headers"], self._keys, is_loopback=self._is_loopback)
         if path is None:
             raise HTTPException(404)
         if (scope := path.scopes.get(method)) is None:
@@ -162,15 +162,25 @@ class Access:
         wanted = path.rstrip("/")
         return next((known for known in self._paths if known.pattern.match(wanted)), None)
 
-    async def _identify(self, connection: Connection) -> Key:
-        headers = dict(connection["headers"])
-        if self._is_loopback and not await self._keys.are_needed():
-            _check_local(headers)
-            return LOCAL
-        scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() != b"bearer":
-            raise UnauthorizedError(HOW_TO_SEND)
-        return await self._keys.find(secret)
+
+async def identify(
+    raw_headers: Iterable[tuple[bytes, bytes]], keys: KeyStore, *, is_loopback: bool
+) -> Caller:
+    """Return who makes a call, by its headers.
+
+    Raises:
+        UnauthorizedError: nobody who is known.
+        PermissionDeniedError: a web page from elsewhere.
+        DatabaseUnavailableError: nobody can tell.
+    """
+    headers = dict(raw_headers)
+    if is_loopback and not await keys.are_needed():
+        _check_local(headers)
+        return Caller(LOCAL)
+    scheme, _, secret = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"bearer":
+        raise UnauthorizedError(HOW_TO_SEND)
+    return Caller(await keys.find(secret))
 
 
 def _check_local(headers: Mapping[bytes, bytes]) -> None:

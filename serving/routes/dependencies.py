@@ -10,10 +10,11 @@ from fastapi import Depends, Request
 from ingest.documents import Document
 from ingest.errors import DocumentNotFoundError
 from retrieval.profiles import DEFAULT
-from serving.access import Caller
+from serving.access import Caller, identify
 from serving.account import most_nano_usd
-from serving.errors import InvalidRequestError
+from serving.errors import InvalidRequestError, ServingError
 from serving.generation import thinking_room
+from serving.keys import Scope
 from serving.limits import Permit
 from serving.profiles import AnsweringProfile, to_thinking
 from serving.question import Question
@@ -41,6 +42,19 @@ async def get_caller(request: Request) -> Caller:
 
 
 CurrentCaller = Annotated[Caller, Depends(get_caller)]
+
+
+async def is_by_admin(request: Request, service: RunningService) -> bool:
+    """Tell whether an admin makes a call that is open to everybody."""
+    is_loopback = service.settings.serving.is_loopback
+    try:
+        caller = await identify(request.headers.raw, service.keys, is_loopback=is_loopback)
+    except ServingError:
+        return False
+    return caller.key.may(Scope.ADMIN)
+
+
+ByAdmin = Annotated[bool, Depends(is_by_admin)]
 
 
 def find_document(document_id: str, service: RunningService, caller: CurrentCaller) -> Document:

@@ -8,10 +8,11 @@ from fastapi.responses import JSONResponse, Response
 from retrieval.errors import IndexUnavailableError
 from serving.errors import RETRY_AFTER_SECONDS, ServingError
 from serving.metrics import CONTENT_TYPE
-from serving.routes.dependencies import CurrentCaller, RunningService
+from serving.routes.dependencies import ByAdmin, CurrentCaller, RunningService
 
 router = APIRouter()
 OK = "ok"
+UNAVAILABLE = "unavailable"
 
 
 @router.get("/healthz")
@@ -21,16 +22,19 @@ def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def readyz(service: RunningService) -> JSONResponse:
+async def readyz(service: RunningService, is_admin: ByAdmin) -> JSONResponse:
     """Tell whether questions can be answered, and if not, which part is missing.
 
-    Of several models the first one must answer; the others are told.
+    Of several models the first one must answer; the others are told. Why a part is missing names
+    addresses inside, so only admins are told.
     """
     (_, state), *others = [
         (name, await _state(service.models.get(name).check())) for name in service.models.names()
     ]
     needed = {"model": state, "index": await _state(service.index_probe.check())}
     parts = needed | {f"model {name}": state for name, state in others}
+    if not is_admin:
+        parts = {part: OK if state == OK else UNAVAILABLE for part, state in parts.items()}
     if set(needed.values()) == {OK}:
         return JSONResponse({"ready": True, "parts": parts})
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}

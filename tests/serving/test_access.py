@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -18,9 +19,14 @@ from ingest.home import Home
 from serving.access import CALLS as ACCESS
 from serving.access import Access
 from serving.app import create_app
+from serving.backends import Backend
+from serving.breaker import CircuitBreaker
 from serving.database import open_database
 from serving.errors import ExposedWithoutKeyError
 from serving.keys import KeyStore, Scope
+from serving.models import Models
+from serving.openai_server import OpenAIGenerator
+from serving.served_tokens import ServedTokenCounter
 from serving.server import run
 from tests.serving.application import Application, assert_refused, make_settings, serve
 from tests.serving.documents import BEES
@@ -152,6 +158,33 @@ def test_only_the_scope_of_a_call_lets_it_in(
     else:
         says = f"needs a key with the scope {DECLARED[call]}; this one has {scopes[0]}"
         assert_refused(response, 403, "permission_denied", None, says)
+
+
+def test_only_admins_are_told_what_is_not_ready(guarded: Guarded) -> None:
+    url = "http://127.0.0.1:9/v1"
+    backend = Backend(url=url, model="tiny")
+    counter = ServedTokenCounter(url, "tiny", None)
+    generator = OpenAIGenerator("fast", backend, counter, None, 1.0, breaker=CircuitBreaker(5))
+    models = Models({"fast": generator, "strong": generator})
+    with (
+        TemporaryDirectory() as home,
+        serve(replace(guarded.application.service, models=models, home=Home(Path(home)))) as served,
+    ):
+
+        def parts(secret: str) -> dict[str, str]:
+            headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+            response = served.http.get("/readyz", headers=headers)
+            assert response.status_code == 503
+            told: dict[str, str] = response.json()["parts"]
+            return told
+
+        reader = guarded.secret(Scope.READ, Scope.WRITE)
+        for secret in ("", "wrong", reader):
+            states = {"model": "unavailable", "index": "ok", "model strong": "unavailable"}
+            assert parts(secret) == states
+        told = parts(guarded.secret(Scope.ADMIN))
+        assert url in told["model"]
+        assert url in told["model strong"]
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/documents"])
