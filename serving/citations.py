@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Protocol
 
 from retrieval.sentences import sentence_spans
@@ -110,29 +110,40 @@ def find_quote(text: str, claim: str) -> tuple[int, int]:
     (F1, the first one wins), and the quote is the best match with those of its neighbours that were
     matched, too.
     """
-    spans = sentence_spans(text) or [(0, len(text))]
+    spans, _ = _sentences(text)
     last_paragraph = claim.rpartition("\n\n")[2]
     copied = _find_copy(text, claim) or _find_copy(text, last_paragraph)
     if copied is not None:
         start = max((start for start, _ in spans if start <= copied[0]), default=copied[0])
         end = min((end for _, end in spans if end >= copied[1]), default=copied[1])
         return start, end
-    return _best_match(text, spans, last_paragraph)
+    return _best_match(text, last_paragraph)
+
+
+# Of the passages of some answers, each of which is asked about once for each claim.
+@lru_cache(maxsize=256)
+def _sentences(text: str) -> tuple[Sequence[tuple[int, int]], Sequence[frozenset[str]]]:
+    """Return the sentences of a text as spans and as sets of words."""
+    spans = sentence_spans(text) or [(0, len(text))]
+    return spans, [_words(text[start:end]) for start, end in spans]
 
 
 def _find_copy(text: str, claim: str) -> tuple[int, int] | None:
     """Find a claim word for word; line wraps may differ, and its `(2)` may stand for `[2]`."""
     words = claim.lstrip(" .,;:").split()  # what may stand between it and the marker before
+    if not all(word in text for word in words if "(" not in word):
+        return None  # told sooner than a pattern is compiled
     copy = r"\s+".join(_NUMBER.sub(r"[\[(]\1[\])]", re.escape(word)) for word in words)
     match = re.search(rf"(?<!\w){copy}(?!\w)", text) if words else None
     return match.span() if match else None
 
 
-def _best_match(text: str, spans: Sequence[tuple[int, int]], claim: str) -> tuple[int, int]:
-    sentences = [_words(text[slice(*span)]) for span in spans]
+def _best_match(text: str, claim: str) -> tuple[int, int]:
+    spans, sentences = _sentences(text)
     matched: dict[int, float] = {}
     for start, end in sentence_spans(claim):
-        overlaps = [_overlap(sentence, _words(claim[start:end])) for sentence in sentences]
+        words = _words(claim[start:end])
+        overlaps = [_overlap(sentence, words) for sentence in sentences]
         best = max(range(len(spans)), key=overlaps.__getitem__)
         matched[best] = max(overlaps[best], matched.get(best, 0.0))
     first = last = max(matched, key=lambda i: matched[i], default=0)
@@ -143,9 +154,9 @@ def _best_match(text: str, spans: Sequence[tuple[int, int]], claim: str) -> tupl
     return spans[first][0], spans[last][1]
 
 
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower()))
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.lower()))
 
 
-def _overlap(these: set[str], others: set[str]) -> float:
+def _overlap(these: frozenset[str], others: frozenset[str]) -> float:
     return 2 * len(these & others) / max(1, len(these) + len(others))
