@@ -78,6 +78,8 @@ class KeyNotFoundError(ServingError):
 class ModelNotFoundError(ServingError):
     """No model has this name."""
 
+    param = "model"
+
 
 class TraceNotFoundError(ServingError):
     """No trace has this id, or not any more, or it is of another key."""

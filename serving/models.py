@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from serving.backends import DEFAULT, Backend, load_backends
-from serving.errors import BackendsError, InvalidRequestError
+from serving.errors import BackendsError, ModelNotFoundError
 from serving.extractive import ExtractiveGenerator
 from serving.generation import Generator
 from serving.pricing import Rates
@@ -27,7 +27,7 @@ class Models:
         """Return a generator; None stands for the default.
 
         Raises:
-            InvalidRequestError: there is none of this name.
+            ModelNotFoundError: there is none of this name.
         """
         if name is None:
             return next(iter(self._generators.values()))
@@ -37,8 +37,8 @@ class Models:
             others = (
                 f" or one of {', '.join(self._generators)}" if len(self._generators) > 1 else ""
             )
-            raise InvalidRequestError(
-                f"There is no model {name!r}; use 'suffice'{others}.", "model"
+            raise ModelNotFoundError(
+                f"There is no model {name!r}; use 'suffice'{others}."
             ) from None
 
     async def close(self) -> None:

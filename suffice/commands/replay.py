@@ -39,7 +39,7 @@ def _print_setting(outcome: dict[str, Any]) -> None:
         f"{outcome['time']}."
     )
     changed = ", ".join(outcome["changed"]) or "nothing"
-    console.print(f"Other than then: {changed}.")
+    console.print(f"Changed: {changed}.")
     if outcome["query"]["before"] != outcome["query"]["now"]:
         console.print(f"Searched for: {escape(_change(outcome['query']))}")
 

@@ -295,7 +295,6 @@ def test_last_message_must_be_the_users(application: Application, role: str) -> 
     [
         pytest.param({"messages": []}, "messages", "at least 1 item", id="no messages"),
         pytest.param({"messages": "Bees?"}, "messages", "valid list", id="text as messages"),
-        pytest.param({"model": "gpt-4o"}, "model", "no model 'gpt-4o'; use 'suffice'", id="model"),
         pytest.param({"n": 0}, "n", "greater than or equal to 1", id="n 0"),
         pytest.param({"tools": [{"type": "function"}]}, None, "Tools are not supp", id="tools"),
         pytest.param({"tempreture": 0}, "tempreture", "not permitted", id="unknown parameter"),
@@ -377,7 +376,6 @@ def test_what_asks_for_nothing_is_let_by(application: Application, body: dict[st
         ),
         pytest.param({"metadata": {"str": 3}}, "metadata.str", "string", id="named like a type"),
         pytest.param({"tool_choice": "auto"}, None, "Tools are not supp", id="tool choice"),
-        pytest.param({"model": "suffice/"}, "model", "use 'suffice'", id="profile without name"),
         pytest.param(
             {"max_tokens": 5, "max_completion_tokens": 6},
             "max_tokens",
@@ -436,10 +434,20 @@ def test_broken_unicode(application: Application) -> None:
     assert response.status_code == 400, response.text
 
 
+@pytest.mark.parametrize("model", ["gpt-4o", "suffice/", "Suffice"])
+def test_unknown_model(application: Application, model: str) -> None:
+    response = post(application, messages=user("Bees?"), model=model)
+    says = f"no model '{model}'; use 'suffice'"
+    assert_refused(response, 404, "model_not_found", "model", says)
+
+
 def test_client_raises_the_error_of_its_status(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError, match="use 'suffice'") as caught:
+    with pytest.raises(openai.BadRequestError, match="Ask something") as caught:
+        client.chat.completions.create(model="suffice", messages=user(" "))
+    assert (caught.value.param, caught.value.code) == ("messages", "invalid_value")
+    with pytest.raises(openai.NotFoundError, match="use 'suffice'") as unknown:
         client.chat.completions.create(model="gpt-4o", messages=user("Bees?"))
-    assert (caught.value.param, caught.value.code) == ("model", "invalid_value")
+    assert (unknown.value.param, unknown.value.code) == ("model", "model_not_found")
     with pytest.raises(openai.NotFoundError, match="Upload a document"):
         client.chat.completions.create(
             model="suffice",
