@@ -68,13 +68,9 @@ class Replayer:
         self, trace: StoredTrace, question: Question, now: Mapping[str, Any]
     ) -> dict[str, Any]:
         before = trace.body
-        num_changed = self.library.count_documents_of(trace.collection, trace.time)
-        documents = {
-            **_pair(before["library"].get("num_documents"), now["library"].get("num_documents")),
-            "changed_since": num_changed,
-        }
+        documents = self._compare_documents(trace)
         changed = {
-            "documents": num_changed > 0 or documents["before"] != documents["now"],
+            "documents": bool(documents["num_changed"] or documents["deleted"]),
             **{part: before["library"].get(part) != now["library"].get(part) for part in PARTS},
             "profile": self._digest(question.profile_name) != question.profile_digest,
             "model": "answers" in now and before["answered_by"] != now["answered_by"],
@@ -88,6 +84,21 @@ class Replayer:
             "hits": compare_hits(before["candidates"], now["candidates"]),
             **(compare_answers(before, now) if "answers" in now else NO_ANSWER),
             "now": now,
+        }
+
+    def _compare_documents(self, trace: StoredTrace) -> dict[str, Any]:
+        """Count the documents, and those changed since; name those found then that are gone."""
+        found = {one.get("document_id"): one.get("filename") for one in trace.body["candidates"]}
+        found.pop(None, None)  # of a candidate that was gone by then
+        known = self.library.filenames(found)
+        return {
+            "num_now": self.library.count_documents_of(trace.collection),
+            "num_changed": self.library.count_documents_of(trace.collection, trace.time),
+            "deleted": [
+                {"document_id": document_id, "filename": filename}
+                for document_id, filename in found.items()
+                if document_id not in known
+            ],
         }
 
     def _digest(self, name: str | None) -> str | None:

@@ -96,7 +96,6 @@ class Tracer:
         except CollectionNotFoundError:
             return {}
         return {
-            "num_documents": self._library.count_documents_of(collection),
             "embedder": found.embedder_fingerprint,
             "analyzer": found.analyzer,
             "chunker": found.chunker_fingerprint,

@@ -35,9 +35,11 @@ def replay(
 def _print_setting(outcome: dict[str, Any]) -> None:
     documents = outcome["documents"]
     console.print(
-        f"Documents: {_change(documents)}, {documents['changed_since']} changed since "
+        f"Documents: {documents['num_now']}, {documents['num_changed']} of them changed since "
         f"{outcome['time']}."
     )
+    if gone := ", ".join(escape(one["filename"] or "?") for one in documents["deleted"]):
+        console.print(f"Deleted, and found then: {gone}.")
     changed = ", ".join(outcome["changed"]) or "nothing"
     console.print(f"Changed: {changed}.")
     if outcome["query"]["before"] != outcome["query"]["now"]:

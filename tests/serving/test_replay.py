@@ -158,6 +158,15 @@ def test_all_that_was_asked_for_is_asked_for_again(served: Application, upstream
     assert upstream.requests[-1] == upstream.requests[-2]
 
 
+def test_a_refusal_is_replayed(served: Application, upstream: Upstream) -> None:
+    answer = ask(served, suffice={"profile": {"answering": {"abstain_below": 2.0}}})
+    outcome = replay(served, answer)
+    assert upstream.requests == []
+    assert outcome["changed"] == []
+    assert outcome["answer"]["is_same"]
+    assert outcome["usd"] == {"before": 0.0, "now": 0.0}
+
+
 def test_a_search_alone_asks_no_model(served: Application, upstream: Upstream) -> None:
     answer = ask(served)
     before = num_answers(served)
@@ -210,7 +219,8 @@ def test_documents_that_came_changed_and_went_are_told(served: Application) -> N
     ingest("rival.md", RIVAL)
     outcome = replay(served, answer)
     assert outcome["changed"] == ["documents"]
-    assert outcome["documents"] == {"before": 2, "now": 2, "changed_since": 1}
+    deleted = [{"document_id": gone, "filename": "oaks.md"}]
+    assert outcome["documents"] == {"num_now": 2, "num_changed": 1, "deleted": deleted}
     hits = outcome["hits"]
     assert (hits["num_before"], hits["num_now"], hits["num_kept"]) == (2, 2, 1)
     [gained], [moved], [lost] = hits["gained"], hits["moved"], hits["lost"]

@@ -34,13 +34,13 @@ def test_an_answer_is_explained_and_replayed(
         assert "cited as [1]" in explained.out
 
         same = offline("replay", trace_id)
-        assert "Documents: 1, 0 changed since 20" in same.out
+        assert "Documents: 1, 0 of them changed since 20" in same.out
         assert "Changed: nothing." in same.out
         assert "The answer is the same." in same.out
 
         application.ingest("rival.md", RIVAL)
         found = offline("replay", trace_id, "--search-only")
-        assert "Documents: 1 -> 2, 1 changed since 20" in found.out
+        assert "Documents: 2, 1 of them changed since 20" in found.out
         assert "Changed: documents." in found.out
         assert "rival.md" in found.out
         assert "gained" in found.out
