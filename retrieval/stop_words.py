@@ -5,6 +5,7 @@ BM25 gives common words next to no weight anyway. A language that is not here ha
 Lower case, accents left out.
 """
 
+import unicodedata
 from collections.abc import Mapping
 
 _WORDS = {
@@ -137,3 +138,9 @@ ELISIONS: Mapping[str, frozenset[str]] = {
     | {"agl", "all", "coll", "dagl", "dall", "degl", "dell", "gl", "negl", "nell", "sugl", "sull"}
     | {"un"},
 }
+
+
+def fold(text: str) -> str:
+    """Return a text as the words here are written."""
+    decomposed = unicodedata.normalize("NFD", text.lower())
+    return "".join(char for char in decomposed if not unicodedata.combining(char))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
-from retrieval.stop_words import STOP_WORDS
+from retrieval.stop_words import STOP_WORDS, fold
 
 # What is read of each text, in characters.
 MAX_CHARACTERS = 4000
@@ -133,7 +133,7 @@ def _language(text: str, *, is_answer: bool) -> str | None:
 def _latin_language(prose: str, *, is_answer: bool) -> str | None:
     words = _WORD.findall(prose)
     small = [word for word in words if word.islower()] if is_answer else words
-    folded = Counter(_fold(word) for word in small if len(word) > 1)
+    folded = Counter(fold(word) for word in small if len(word) > 1)
 
     def count(common: Iterable[str]) -> int:
         return sum(folded[word] for word in common)
@@ -158,13 +158,7 @@ def _is_running(prose: str, script: str) -> bool:
     if script == "CJK":
         return len(_COMMON_CHARACTERS & set(prose)) >= FEW_WORDS
     common = _COMMON_WORDS.get(script)
-    return common is None or len(common & set(map(_fold, _WORD.findall(prose)))) >= FEW_WORDS
-
-
-def _fold(word: str) -> str:
-    """Return a word as the lists of common words have it."""
-    decomposed = unicodedata.normalize("NFD", word.lower())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
+    return common is None or len(common & set(map(fold, _WORD.findall(prose)))) >= FEW_WORDS
 
 
 @cache

@@ -5,7 +5,6 @@ Pure: whoever has a model sends it `build_rewriting` and reads the reply with `p
 
 import json
 import re
-import unicodedata
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from retrieval.analyzer import NO_LANGUAGE, get_analyzer
 from retrieval.sentences import sentence_spans
-from retrieval.stop_words import STOP_WORDS
+from retrieval.stop_words import STOP_WORDS, fold
 from serving.generation import Turn
 from serving.injection import defuse
 from serving.references import NO_REFERENCES, REFERENCES
@@ -206,17 +205,12 @@ def _names(answer: str) -> list[str]:
 
 def language_of(text: str) -> str:
     """Return the language most of whose common words stand in a text."""
-    words = Counter(_WORD.findall(_without_accents(text.lower())))
+    words = Counter(_WORD.findall(fold(text)))
     counts = {
         language: sum(words[word] for word in STOP_WORDS[language]) for language in REFERENCES
     }
     best = max(counts, key=counts.__getitem__)
     return best if counts[best] else NO_LANGUAGE
-
-
-def _without_accents(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text)
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def _query_of(reply: str) -> str | None:

@@ -23,6 +23,8 @@ from serving.traces import StoredTrace
 
 # What a search rests on, as traces name it.
 PARTS = ("embedder", "analyzer", "chunker", "reranker")
+# Of a replay that only searches.
+NO_ANSWER = dict.fromkeys(("answer", "grounded", "prompt_tokens", "usd"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,6 @@ class Replayer:
             return None if name is None else self.profiles.get(name).settings_digest
         except (ProfileError, ProfileNotFoundError):
             return None
-
-
-# Of a replay that only searches.
-NO_ANSWER = dict.fromkeys(("answer", "grounded", "prompt_tokens", "usd"))
 
 
 def compare_hits(

@@ -7,6 +7,14 @@ from typing import Any
 
 from serving.errors import ServiceStoppingError
 
+_WHAT_TO_DO = (
+    "The service is being stopped, and the answer was not complete by then. Ask again soon."
+)
+
+_WHAT_TO_DO = (
+    "The service is being stopped, and the answer was not complete by then. Ask again soon."
+)
+
 
 class Stopping:
     """Knows the answers under way. For use in one event loop."""
@@ -46,8 +54,3 @@ class Stopping:
         finally:
             self._under_way.discard(task)
             self._cut.discard(task)
-
-
-_WHAT_TO_DO = (
-    "The service is being stopped, and the answer was not complete by then. Ask again soon."
-)
