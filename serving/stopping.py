@@ -11,10 +11,6 @@ _WHAT_TO_DO = (
     "The service is being stopped, and the answer was not complete by then. Ask again soon."
 )
 
-_WHAT_TO_DO = (
-    "The service is being stopped, and the answer was not complete by then. Ask again soon."
-)
-
 
 class Stopping:
     """Knows the answers under way. For use in one event loop."""
