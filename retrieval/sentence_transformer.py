@@ -26,6 +26,7 @@ from retrieval.gathering import Gatherer
 from retrieval.half_weights import with_half_weights
 from retrieval.settings import Precision
 from retrieval.token_counts import make_counter
+from retrieval.traced_model import VECTORS, TracedModel, trace
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +46,11 @@ PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
 # Tokens of a batch with its padding. On a CPU three chunks: what they need stays in the cache.
 CPU_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 16_384
-# The fast model for queries is taken when its vectors are this near to the model's own.
+# A fast model for queries is taken when its vectors are this near to the model's own.
 QUERY_MIN_COSINE = 0.9999
 QUERY_PROBES = (
     "bees",
-    "What is the effect of vitamin D on bone density? " * 4,
+    "What is the effect of vitamin D on bone density? " * 8,
     "E-1234 Größe 漢字",
 )
 # Read before an embedder sets it to 1; it follows OMP_NUM_THREADS.
@@ -115,6 +116,7 @@ class SentenceTransformerEmbedder:
         self.fingerprint = _fingerprint(folder, f"{self.dimension} {self.max_tokens} {modules}")
         # The first call sets the tokenizer's padding; later calls only read it, from any thread.
         self._query_model = _fast_query_model(self._model)
+        self._traced_query_model = _trace(self._query_model)
         self._gather_query = Gatherer[str, Matrix](self._embed_queries)
         logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
 
@@ -170,7 +172,7 @@ class SentenceTransformerEmbedder:
         lengths = self._lengths(texts) if len(texts) > 1 else [1]
         for batch in _batches(lengths, self._batch_tokens):
             vectors[batch] = _sentence_vectors(
-                self._query_model, [texts[i] for i in batch], "query"
+                self._query_model, [texts[i] for i in batch], "query", self._traced_query_model
             )
         return list(vectors)
 
@@ -226,12 +228,24 @@ def _fast_query_model(model: SentenceTransformer) -> SentenceTransformer:
     return fast if cosine >= QUERY_MIN_COSINE else model
 
 
-def _sentence_vectors(model: SentenceTransformer, texts: list[str], task: Task) -> Matrix:
+def _trace(model: SentenceTransformer) -> TracedModel | None:
+    """Return a recording with the same vectors, or None; a GPU does not wait for Python as long."""
+    if model.device.type != "cpu":
+        return None
+    batches = [list(QUERY_PROBES), *([probe] for probe in QUERY_PROBES)]
+    with torch.inference_mode():
+        examples = [_features(model, batch, "query") for batch in batches]
+        return trace(model, examples, QUERY_MIN_COSINE)
+
+
+def _sentence_vectors(
+    model: SentenceTransformer, texts: list[str], task: Task, traced: TracedModel | None = None
+) -> Matrix:
     """Return (n, dimension) rows of norm 1, as `model.encode` would."""
-    names = [name for name in PROMPT_NAMES[task] if name in model.prompts]
-    prompt = model.prompts.get(names[0] if names else model.default_prompt_name or "")
-    vectors = _forward(model, texts, task, prompt)["sentence_embedding"]
-    unit = np.asarray(torch.nn.functional.normalize(vectors.float(), dim=1).cpu(), np.float32)
+    with torch.inference_mode():
+        features = _features(model, texts, task)
+        vectors = traced(features) if traced else model(features, task=task)[VECTORS]
+        unit = np.asarray(torch.nn.functional.normalize(vectors.float(), dim=1).cpu(), np.float32)
     if not np.isfinite(unit).all():
         raise EmbedderFailedError(
             "The embedder gave numbers that are no vector (NaN or infinity). Its weights may be "
@@ -242,20 +256,22 @@ def _sentence_vectors(model: SentenceTransformer, texts: list[str], task: Task) 
 
 def _token_rows(model: SentenceTransformer, texts: list[str], task: Task) -> list[Matrix]:
     """Return for each text its rows, special tokens included."""
-    # No prompt: it would stand between the text and its offsets.
-    features = _forward(model, texts, task, prompt=None)
-    masks = features["attention_mask"].bool()
-    rows = zip(features["token_embeddings"].float(), masks, strict=True)
-    return [np.asarray(row[mask].cpu(), dtype=np.float32) for row, mask in rows]
-
-
-def _forward(
-    model: SentenceTransformer, texts: list[str], task: Task, prompt: str | None
-) -> dict[str, Any]:
-    """Run a batch. What `model.encode` does besides takes as long as a short query."""
     with torch.inference_mode():
-        features = batch_to_device(model.preprocess(texts, prompt=prompt, task=task), model.device)
-        return dict(model(features, task=task))
+        # No prompt: it would stand between the text and its offsets.
+        features = model(_features(model, texts, task, with_prompt=False), task=task)
+        masks = features["attention_mask"].bool()
+        rows = zip(features["token_embeddings"].float(), masks, strict=True)
+        return [np.asarray(row[mask].cpu(), dtype=np.float32) for row, mask in rows]
+
+
+def _features(
+    model: SentenceTransformer, texts: list[str], task: Task, *, with_prompt: bool = True
+) -> dict[str, Any]:
+    """Return what the model reads. What `model.encode` does besides takes as long as a query."""
+    names = [name for name in PROMPT_NAMES[task] if name in model.prompts]
+    prompt = model.prompts.get(names[0] if names else model.default_prompt_name or "")
+    features = model.preprocess(texts, prompt=prompt if with_prompt else None, task=task)
+    return dict(batch_to_device(features, model.device))
 
 
 def _best_devices() -> list[str]:

@@ -1,0 +1,100 @@
+"""A model as one call into torch, recorded once, for short texts on a CPU.
+
+What Python does between the operations takes a third of the time of a query. And each of these
+hundreds would wait anew for Python's global lock, which the embedded engine holds for milliseconds.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+VECTORS = "sentence_embedding"
+Features = Mapping[str, Any]
+_CHATTY = ("sentence_transformers", "transformers")
+logger = logging.getLogger(__name__)
+
+
+def trace(
+    model: torch.nn.Module, examples: Sequence[Features], min_cosine: float
+) -> "TracedModel | None":
+    """Return a recording that does to all examples what the model does, or None.
+
+    Args:
+        model: of sentence-transformers.
+        examples: what it is given for queries; the first is recorded, so it has texts of different
+            lengths, the longest of all among them.
+        min_cosine: of the vectors of both; what a model decides in Python is not recorded.
+    """
+    try:
+        traced = TracedModel(model, examples[0])
+        cosines = [
+            torch.cosine_similarity(traced(features), model(dict(features), task="query")[VECTORS])
+            for features in examples
+        ]
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        logger.info("queries are embedded without a recording", extra={"reason": str(error)})
+        return None
+    return traced if torch.cat(cosines).min().item() >= min_cosine else None
+
+
+class TracedModel:
+    """The sentence vectors of a model's queries, from a recording of its operations."""
+
+    def __init__(self, model: torch.nn.Module, example: Features) -> None:
+        """Record what the model does with an example.
+
+        Longer texts are left to the model itself, which may do otherwise with them.
+        """
+        self._model = model
+        self._names = [name for name, value in example.items() if torch.is_tensor(value)]
+        others = {name: value for name, value in example.items() if name not in self._names}
+        self._num_tokens = example["input_ids"].shape[1]
+        tensors = tuple(example[name] for name in self._names)
+        with _quiet():
+            self._traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                _OfTensors(model, self._names, others).eval(), tensors, check_trace=False
+            )
+
+    def __call__(self, features: Features) -> torch.Tensor:
+        """Return the (n, dimension) vectors of n texts."""
+        if features["input_ids"].shape[1] > self._num_tokens:
+            vectors: torch.Tensor = self._model(dict(features), task="query")[VECTORS]
+        else:
+            vectors = self._traced(*(features[name] for name in self._names))
+        return vectors
+
+
+class _OfTensors(torch.nn.Module):
+    """A model as a function of tensors alone, which is what can be recorded."""
+
+    def __init__(self, model: torch.nn.Module, names: list[str], others: Features) -> None:
+        super().__init__()
+        self._model = model
+        self._names = names
+        self._others = others
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        features = {**self._others, **dict(zip(self._names, tensors, strict=True))}
+        vectors: torch.Tensor = self._model(features, task="query")[VECTORS]
+        return vectors
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Say nothing of deprecated properties, all of which are read while a module is recorded."""
+    loggers = [logging.getLogger(name) for name in _CHATTY]
+    levels = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.ERROR)
+    try:
+        # Torch recommends torch.compile instead, which needs a C++ compiler where it runs.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
