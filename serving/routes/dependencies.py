@@ -26,7 +26,7 @@ INSTRUCTION_TOKENS = 200
 LABEL_TOKENS = 32
 
 
-def get_service(request: Request) -> Service:
+async def get_service(request: Request) -> Service:  # else it would be called in a thread
     """Return the running service."""
     service: Service = request.app.state.service
     return service
