@@ -2,8 +2,10 @@
 
 Usage: python -m benchmarks.growth
 Chunks are synthetic (see synthetic.py); queries come embedded. A process for each size writes and
-optimises the index, another one opens and asks it. Results go to benchmarks/results/growth.json,
-.md and .svg. A size that is in growth.json already is not measured again.
+optimises the index, another one opens and asks it: all chunks, then those that a filter leaves, a
+tenth, and in turn with both the engine alone, its two queries without us. Results go to
+benchmarks/results/growth.json, .md and .svg. A size of which growth.json has all figures is not
+measured again.
 """
 
 import json
@@ -12,16 +14,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.peers import peers_python, run
-from benchmarks.synthetic import DIMENSION, Collection
+from benchmarks.synthetic import DIMENSION, Collection, Query
+from benchmarks.systems.engine import ask_engine
 from benchmarks.systems.worker import resident_bytes
-from retrieval.edge import EdgeStore
+from retrieval.edge import EdgeIndex, EdgeStore
+from retrieval.filters import Comparison, Filter
+from retrieval.payload import query_text
 from retrieval.search import Searcher
 from retrieval.settings import RetrievalSettings
 
@@ -30,9 +37,25 @@ SIZES = tuple(int(n) for n in os.environ.get("SIZES", "10000,50000,100000,250000
 NUM_QUERIES = 200
 WARM_UP = 20
 TOP_K = 10
+# Batch by batch, so that each tenth is all over the topics.
+TENTH = "tenth"
+A_TENTH = Comparison(TENTH, "eq", (0.0,))
 # The engine answers one query at a time and holds the whole process meanwhile. At 25 ms a service
 # answers at most 40 queries a second, on however many cores.
 SERVER_FROM_MS = 25
+COLUMNS = {
+    "num_chunks": "chunks",
+    "p50_ms": "p50, ms",
+    "p95_ms": "p95, ms",
+    "filtered_p50_ms": "p50 within a tenth, ms",
+    "engine_p50_ms": "p50 of the engine alone, ms",
+    "memory_mb": "memory, MB",
+    "disk_mb": "disk, MB",
+    "open_seconds": "opening, s",
+    "write_seconds": "writing, s",
+    "optimise_seconds": "optimising, s",
+    "load_average": "load",
+}
 
 
 def main() -> None:
@@ -41,7 +64,7 @@ def main() -> None:
         {"write": write_index, "ask": ask_index}[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
         return
     known = json.loads(RESULTS.read_text())["sizes"] if RESULTS.exists() else []
-    sizes = {one["num_chunks"]: one for one in known}
+    sizes = {one["num_chunks"]: one for one in known if one.keys() >= COLUMNS.keys()}
     for num_chunks in SIZES:
         if num_chunks not in sizes:
             with tempfile.TemporaryDirectory() as folder:
@@ -61,8 +84,8 @@ def write_index(root: Path, num_chunks: int) -> None:
     store = EdgeStore(root, DIMENSION, RetrievalSettings().language)
     index = store.open("default")
     started = time.perf_counter()
-    for chunks, vectors in Collection(num_chunks).batches():
-        index.upsert(chunks, vectors)
+    for number, (chunks, vectors) in enumerate(Collection(num_chunks).batches()):
+        index.upsert(chunks, vectors, {TENTH: (float(number % 10),)})
     upserted = time.perf_counter()
     index.compact()
     compacted = time.perf_counter()
@@ -79,29 +102,52 @@ def write_index(root: Path, num_chunks: int) -> None:
 
 def ask_index(root: Path, num_chunks: int) -> None:
     """Open an index and ask it, and print how long that takes."""
-    queries = Collection(num_chunks).queries(NUM_QUERIES + WARM_UP)
+    queries = Collection(num_chunks).queries(3 * (NUM_QUERIES + WARM_UP))
     before = resident_bytes()
     started = time.perf_counter()
     store = EdgeStore(root, DIMENSION, RetrievalSettings().language)
     index = store.open("default")
     opened = time.perf_counter()
-    searcher, profile = Searcher(), RetrievalSettings().profile()
-    seconds = []
-    for query in queries:
-        asked = time.perf_counter()
-        searcher.search(index, lambda _, vector=query.vector: vector, query.text, profile, TOP_K)  # type: ignore[misc]
-        seconds.append(time.perf_counter() - asked)
-    searcher.close()
-    p50, p95 = np.quantile(seconds[WARM_UP:], [0.5, 0.95]) * 1000
+    seconds = measure(index, queries)
+    p50, p95 = np.quantile(seconds["all"], [0.5, 0.95]) * 1000
+    filtered, engine = (np.median(seconds[kind]) * 1000 for kind in ("filtered", "engine"))
     figures = {
         "open_seconds": round(opened - started, 2),
         "p50_ms": round(float(p50), 2),
         "p95_ms": round(float(p95), 2),
+        "filtered_p50_ms": round(float(filtered), 2),
+        "engine_p50_ms": round(float(engine), 2),
         "memory_mb": round((resident_bytes() - before) / 1e6),
         "load_average": round(os.getloadavg()[0], 1),
     }
     print(json.dumps(figures))
     store.close()
+
+
+def measure(index: EdgeIndex, queries: Sequence[Query]) -> dict[str, list[float]]:
+    """Return the seconds of each query among all chunks, within a tenth, and by the engine."""
+    searcher, profile = Searcher(), RetrievalSettings().profile()
+
+    def search(query: Query, where: Filter | None = None) -> None:
+        searcher.search(index, lambda _: query.vector, query.text, profile, TOP_K, where)
+
+    def ask(query: Query) -> None:
+        words = query_text(query.text, index.analyzer)
+        ask_engine(index._shard, words, query.vector, profile.num_candidates)
+
+    kinds: dict[str, Callable[[Query], None]] = {
+        "all": search,
+        "filtered": partial(search, where=A_TENTH),
+        "engine": ask,
+    }
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    # Each query once: the analyzer remembers words.
+    for query, kind in zip(queries, cycle(kinds)):
+        started = time.perf_counter()
+        kinds[kind](query)
+        seconds[kind].append(time.perf_counter() - started)
+    searcher.close()
+    return {kind: taken[WARM_UP:] for kind, taken in seconds.items()}
 
 
 def server_from(sizes: Sequence[dict[str, Any]]) -> int:
@@ -114,26 +160,15 @@ def server_from(sizes: Sequence[dict[str, Any]]) -> int:
 
 def to_markdown(results: dict[str, Any]) -> str:
     """Return a table, and where a server should take over."""
-    columns = {
-        "num_chunks": "chunks",
-        "p50_ms": "p50, ms",
-        "p95_ms": "p95, ms",
-        "memory_mb": "memory, MB",
-        "disk_mb": "disk, MB",
-        "open_seconds": "opening, s",
-        "write_seconds": "writing, s",
-        "optimise_seconds": "optimising, s",
-        "load_average": "load",
-    }
     lines = [
         "# Cost of growth",
         "",
         "Embedded index, synthetic chunks, hybrid queries of ten hits, embedding left out. Memory "
         "is what the process has of its own; the files are mapped besides.",
         "",
-        f"| {' | '.join(columns.values())} |",
-        f"|{'---|' * len(columns)}",
-        *(f"| {' | '.join(f'{one[key]:,}' for key in columns)} |" for one in results["sizes"]),
+        f"| {' | '.join(COLUMNS.values())} |",
+        f"|{'---|' * len(COLUMNS)}",
+        *(f"| {' | '.join(f'{one[key]:,}' for key in COLUMNS)} |" for one in results["sizes"]),
         "",
         f"The median reaches {SERVER_FROM_MS} ms at about {results['server_from_chunks']:,} "
         "chunks. The engine answers one query at a time, so from there on a Qdrant server should "

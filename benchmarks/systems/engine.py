@@ -19,10 +19,15 @@ def ingest(texts: list[str], embed: Given) -> Search:
     limit, analyzer = RetrievalSettings().num_candidates, shard.index.analyzer
 
     def search(query: str, vector: Matrix) -> list[int]:
-        nearest = edge.Query.Nearest(vector.tolist(), using=VECTOR)
-        words = edge.TextQuery(TOKENS, query_text(query, analyzer))
-        engine.query(edge.QueryRequest(query=nearest, limit=limit, params=dense_search(limit)))
-        engine.query(edge.QueryRequest(query=words, limit=LEXICAL_DEPTH))
+        ask_engine(engine, query_text(query, analyzer), vector, limit)
         return []
 
     return search
+
+
+def ask_engine(engine: edge.EdgeShard, words: str, vector: Matrix, limit: int) -> None:
+    """Ask what a hybrid search with so many candidates asks."""
+    nearest = edge.Query.Nearest(vector.tolist(), using=VECTOR)
+    engine.query(edge.QueryRequest(query=nearest, limit=limit, params=dense_search(limit)))
+    lexical = edge.TextQuery(TOKENS, words)
+    engine.query(edge.QueryRequest(query=lexical, limit=LEXICAL_DEPTH))
