@@ -8,10 +8,10 @@ finds says nothing.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from uuid import UUID, uuid5
 
 import numpy as np
 
+from retrieval.chunk_ids import make_chunk_id
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 
@@ -23,7 +23,6 @@ NUM_TOPICS, CENTRES_PER_TOPIC = 400, 20
 CHUNKS_PER_DOCUMENT = 20
 QUERY_WORDS = 6
 BATCH_SIZE = 256
-_NAMESPACE = UUID("5f1e8d0a-6c52-5a55-8a0e-7f4f4b8f5b11")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ class Collection:
 def _chunk(number: int, text: str) -> Chunk:
     document = number // CHUNKS_PER_DOCUMENT
     return Chunk(
-        chunk_id=str(uuid5(_NAMESPACE, str(number))),
+        chunk_id=make_chunk_id(str(number)),
         document_id=f"document-{document}",
         revision="r1",
         start=0,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid5
 
 from ingest.boundaries import Boundaries, is_word_break, last_word_break
 from ingest.heads import Head, Heads
@@ -12,10 +11,10 @@ from ingest.settings import IngestSettings
 from ingest.tables import Tables
 from ingest.texts import CanonicalText
 from ingest.token_positions import TokenOffsets, TokenPositions
+from retrieval.chunk_ids import make_chunk_id
 from retrieval.chunks import Chunk
 
 _ALGORITHM = "structure-2"
-_NAMESPACE = UUID("6f1d9a52-3c0e-5b7d-9f43-2a8e51c7d0b4")
 # One character can be 18 tokens (U+FDFA under NFKC), and a head takes up to half of the limit.
 MIN_MAX_TOKENS = 32
 
@@ -86,7 +85,7 @@ class Chunker:
         name = f"{document_id}\n{revision}\n{self.fingerprint}"
         return [
             Chunk(
-                chunk_id=str(uuid5(_NAMESPACE, f"{name}\n{ordinal}")),
+                chunk_id=make_chunk_id(f"{name}\n{ordinal}"),
                 document_id=document_id,
                 revision=revision,
                 start=piece.start,

@@ -11,7 +11,7 @@ class Chunk:
     """A span of a document's canonical text, the unit that is embedded and found.
 
     Attributes:
-        chunk_id: UUID as text.
+        chunk_id: see `retrieval.chunk_ids`.
         document_id: document the span belongs to.
         revision: SHA-256 of the document's bytes, hexadecimal.
         start: first character in the canonical text.

@@ -23,6 +23,7 @@ import qdrant_edge as edge
 
 from retrieval.analyzer import FINGERPRINT, get_analyzer
 from retrieval.attributes import Attributes, Kind
+from retrieval.chunk_ids import to_chunk_id, to_point_id
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.errors import IndexUnavailableError, StoreLockedError
@@ -210,7 +211,11 @@ class EdgeIndex:
             batch = chunks[start : start + BATCH_SIZE]
             rows = vectors[start : start + BATCH_SIZE].tolist()
             points = [
-                edge.Point(chunk.chunk_id, {VECTOR: row}, to_payload(chunk, self.analyzer) | more)
+                edge.Point(
+                    to_point_id(chunk.chunk_id),
+                    {VECTOR: row},
+                    to_payload(chunk, self.analyzer) | more,
+                )
                 for chunk, row in zip(batch, rows, strict=True)
             ]
             self._update(edge.UpdateOperation.upsert_points(points))
@@ -263,10 +268,12 @@ class EdgeIndex:
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
+        wanted = [to_point_id(one) for one in chunk_ids]
+        shown = edge.PayloadSelector.Exclude([TOKENS])
         with self._engine():
-            records = self._shard.retrieve(list(chunk_ids), with_payload=True, with_vector=False)
+            records = self._shard.retrieve(wanted, with_payload=shown, with_vector=False)
         # Each reading of an attribute makes a new object.
-        chunks = (from_payload(str(record.id), record.payload or {}) for record in records)
+        chunks = (from_payload(to_chunk_id(record.id), record.payload or {}) for record in records)
         return {chunk.chunk_id: chunk for chunk in chunks}
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
@@ -284,9 +291,10 @@ class EdgeIndex:
 
     def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
         """Return vectors by id, see `ChunkIndex`."""
+        wanted = [to_point_id(one) for one in chunk_ids]
         with self._engine():
-            records = self._shard.retrieve(list(chunk_ids), False, True)
-        return {str(record.id): _vector(record) for record in records}
+            records = self._shard.retrieve(wanted, with_payload=False, with_vector=True)
+        return {to_chunk_id(record.id): _vector(record) for record in records}
 
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
@@ -419,7 +427,7 @@ class EdgeIndex:
             return {}
         conditions: list[edge.ConditionType] = []
         if within is not None:
-            conditions.append(edge.HasIdCondition(set(within)))
+            conditions.append(edge.HasIdCondition(set(map(to_point_id, within))))
         if where is not None:
             conditions.append(_to_filter(where))
         only = edge.Filter(must=conditions) if conditions else None
@@ -428,7 +436,7 @@ class EdgeIndex:
         )
         with self._engine():
             points = self._shard.query(request)
-        return make_ranking((str(point.id), float(point.score)) for point in points)
+        return make_ranking([(to_chunk_id(point.id), point.score) for point in points])
 
     def _count(self, condition: edge.Filter) -> int:
         with self._engine():
@@ -441,7 +449,7 @@ class EdgeIndex:
             page = edge.ScrollRequest(offset, BATCH_SIZE, with_payload=list(fields))
             with self._engine():
                 records, offset = self._shard.scroll(page)
-            yield from ((str(record.id), record.payload or {}) for record in records)
+            yield from ((to_chunk_id(record.id), record.payload or {}) for record in records)
             if offset is None:
                 break
 
@@ -544,7 +552,7 @@ class _State:
 
 
 def _to_point(record: edge.Record) -> Point:
-    return Point(str(record.id), _vector(record), record.payload or {})
+    return Point(to_chunk_id(record.id), _vector(record), record.payload or {})
 
 
 def _vector(record: edge.Record) -> Matrix:

@@ -55,11 +55,11 @@ def convex_combination(
         chunk id -> score in [0, 1], best first.
     """
     best = max(lexical.values(), default=0.0) or 1.0
-    fused = {
-        chunk_id: dense_weight * min(max(dense.get(chunk_id, 0.0), 0.0), 1.0)
-        + (1 - dense_weight) * lexical.get(chunk_id, 0.0) / best
-        for chunk_id in {*dense, *lexical}
-    }
+    fused = dict.fromkeys(lexical, 0.0)
+    for chunk_id, score in dense.items():
+        fused[chunk_id] = dense_weight * min(max(score, 0.0), 1.0)
+    for chunk_id, score in lexical.items():
+        fused[chunk_id] += (1 - dense_weight) * score / best
     return _ordered(fused)
 
 

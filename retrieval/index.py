@@ -5,6 +5,7 @@ either.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import gt
 from types import MappingProxyType
 from typing import Protocol
 
@@ -36,7 +37,11 @@ def never() -> bool:
 
 def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
     """Put pairs of chunk id and score into order."""
-    return dict(sorted(scores, key=lambda pair: (-pair[1], pair[0])))
+    ranking = dict(scores)
+    in_turn = list(ranking.values())
+    if all(map(gt, in_turn, in_turn[1:])):  # as engines give them, but for equal ones
+        return ranking
+    return dict(sorted(ranking.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 class SearchableIndex(Protocol):

@@ -13,6 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from retrieval.analyzer import FINGERPRINT, Analyzer, get_analyzer
 from retrieval.attributes import Attributes, Kind
+from retrieval.chunk_ids import to_chunk_id, to_point_id
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.errors import ForeignIndexError
@@ -312,7 +313,7 @@ class QdrantIndex:
             rows = vectors[start : start + BATCH_SIZE].tolist()
             points = [
                 models.PointStruct(
-                    id=chunk.chunk_id,
+                    id=to_point_id(chunk.chunk_id),
                     vector={VECTOR: row},
                     payload=to_payload(chunk, self.analyzer) | more,
                 )
@@ -365,10 +366,11 @@ class QdrantIndex:
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
-        ids = list(chunk_ids)
+        ids = [to_point_id(one) for one in chunk_ids]
         shown = models.PayloadSelectorExclude(exclude=[TOKENS])
         records = answer(lambda: self._client.retrieve(self._collection, ids, with_payload=shown))
-        return {str(r.id): from_payload(str(r.id), r.payload or {}) for r in records}
+        chunks = (from_payload(to_chunk_id(record.id), record.payload or {}) for record in records)
+        return {chunk.chunk_id: chunk for chunk in chunks}
 
     def count(self, document_id: str | None = None, revision: str | None = None) -> int:
         """Count chunks, see `ChunkIndex`."""
@@ -390,17 +392,17 @@ class QdrantIndex:
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
         for records in _scroll(self._client, self._collection, TOKENS):
-            yield from ((str(r.id), (r.payload or {})[TOKENS].split()) for r in records)
+            yield from ((to_chunk_id(r.id), (r.payload or {})[TOKENS].split()) for r in records)
 
     def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
         """Return vectors by id, see `ChunkIndex`."""
-        ids = list(chunk_ids)
+        ids = [to_point_id(one) for one in chunk_ids]
         records = answer(
             lambda: self._client.retrieve(
                 self._collection, ids, with_payload=False, with_vectors=True
             )
         )
-        return {str(record.id): _vector(record) for record in records}
+        return {to_chunk_id(record.id): _vector(record) for record in records}
 
     def points(self) -> Iterator[list[Point]]:
         """Yield all points, see `retrieval.migration`."""
@@ -416,7 +418,9 @@ class QdrantIndex:
         self._upsert(
             [
                 models.PointStruct(
-                    id=point.id, vector={VECTOR: point.vector.tolist()}, payload=point.payload
+                    id=to_point_id(point.id),
+                    vector={VECTOR: point.vector.tolist()},
+                    payload=point.payload,
                 )
                 for point in points
             ]
@@ -447,7 +451,7 @@ class QdrantIndex:
     ) -> Ranking:
         conditions: list[models.Condition] = []
         if within is not None:
-            conditions.append(models.HasIdCondition(has_id=sorted(within)))
+            conditions.append(models.HasIdCondition(has_id=list(map(to_point_id, within))))
         if where is not None:
             conditions.append(_to_filter(where))
         points = answer(
@@ -461,7 +465,7 @@ class QdrantIndex:
                 search_params=self._search_params if using == VECTOR else None,
             )
         ).points
-        return make_ranking((str(point.id), point.score) for point in points)
+        return make_ranking((to_chunk_id(point.id), point.score) for point in points)
 
 
 def _scroll(
@@ -490,7 +494,7 @@ def _create_payload_index(client: QdrantClient, collection: str, field: str, sch
 
 
 def _to_point(record: models.Record) -> Point:
-    return Point(str(record.id), _vector(record), record.payload or {})
+    return Point(to_chunk_id(record.id), _vector(record), record.payload or {})
 
 
 def _vector(record: models.Record) -> Matrix:

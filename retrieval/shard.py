@@ -145,6 +145,8 @@ def _config(dimension: int) -> edge.EdgeConfig:
       instead of minutes.
     - Vectors of 4 bits a number (TurboQuant) are compared first, an eighth of the bytes; the best
       of them again by the whole vectors, see `dense_search`.
+    - Payloads are read into memory when the shard is opened, so that no hit is read from disk; the
+      system may take that memory back.
     """
     bits = edge.TurboQuantBitSize.Bits4
     vector = edge.EdgeVectorParams(
@@ -153,7 +155,9 @@ def _config(dimension: int) -> edge.EdgeConfig:
         quantization_config=edge.TurboQuantQuantizationConfig(bits=bits),
     )
     graph = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
-    return edge.EdgeConfig(vectors={VECTOR: vector}, hnsw_config=graph)
+    return edge.EdgeConfig(
+        vectors={VECTOR: vector}, hnsw_config=graph, payload_memory=edge.Memory.Cached
+    )
 
 
 def _analyse(payload: dict[str, Any], language: str | None) -> dict[str, Any]:

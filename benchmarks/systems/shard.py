@@ -2,11 +2,11 @@
 
 import tempfile
 from pathlib import Path
-from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
 from benchmarks.systems.worker import Given
+from retrieval.chunk_ids import make_chunk_id
 from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
 from retrieval.index import BATCH_SIZE
@@ -38,7 +38,7 @@ class Shard:
 
 def _chunk(number: int, text: str) -> Chunk:
     return Chunk(
-        chunk_id=str(uuid5(NAMESPACE_OID, str(number))),
+        chunk_id=make_chunk_id(str(number)),
         document_id=str(number),
         revision="",
         start=0,

@@ -21,6 +21,7 @@ from rank_bm25 import BM25Okapi
 
 from retrieval.analyzer import get_analyzer
 from retrieval.bm25 import RankBM25Store
+from retrieval.chunk_ids import make_chunk_id, to_point_id
 from retrieval.chunks import Chunk, Hit
 from retrieval.edge import EdgeStore
 from retrieval.index import ChunkIndex, IndexStore
@@ -43,8 +44,10 @@ REVISION = "a" * 64
 def make_chunk(
     text: str, ordinal: int = 0, document: str = "doc", revision: str = REVISION
 ) -> Chunk:
+    name = f"{document} {revision} {ordinal}"
+    older_id = str(uuid.uuid5(uuid.NAMESPACE_OID, name))
     return Chunk(
-        chunk_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"{document} {revision} {ordinal}")),
+        chunk_id=older_id if ordinal % 2 else make_chunk_id(name),
         document_id=document,
         revision=revision,
         start=ordinal * 1000,
@@ -419,7 +422,8 @@ def test_a_collection_on_a_server_of_the_first_format_answers() -> None:
         payload = to_payload(chunk, get_analyzer("none"))
         del payload[TOKENS]
         vector = {"dense": EMBEDDER.embed_query(chunk.text).tolist()}
-        point = models.PointStruct(id=chunk.chunk_id, vector=vector, payload=payload)
+        point_id = to_point_id(chunk.chunk_id)
+        point = models.PointStruct(id=point_id, vector=vector, payload=payload)
         client.upsert("default", [point])
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
