@@ -8,8 +8,12 @@ import ctypes
 import math
 import re
 import struct
-from collections.abc import Callable, Sequence
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
+from functools import lru_cache
+from itertools import chain, repeat
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -46,7 +50,11 @@ _char_index = bind(pdfium.FPDFText_GetCharIndexFromTextIndex, _INT, _POINTER, _I
 _text_object = bind(pdfium.FPDFText_GetTextObject, _POINTER, _POINTER, _INT)
 _render_mode = bind(pdfium.FPDFTextObj_GetTextRenderMode, _INT, _POINTER)
 fill_color = bind(pdfium.FPDFPageObj_GetFillColor, _INT, *[_POINTER] * 5)
+_RECT_BYTES = 16
 _TWO_RECTS = struct.Struct("8f")
+_COLOR_BYTES = 16
+_COLOR = struct.Struct("4I")  # red, green, blue, opacity
+_BLACK = _COLOR.pack(0, 0, 0, 255)
 
 
 class Paint(Enum):
@@ -72,16 +80,17 @@ class Characters:
         self._is_aligned = len(self.text) == self._num_listed
         self._matrix = (ctypes.c_float * 6)()
         self._matrix_address = ctypes.addressof(self._matrix)
+        # Text without an object is what PDFium puts between texts: white space.
+        self._paints: dict[int | None, Paint] = {None: Paint.INK}
 
     def boxes(self, ends: Sequence[tuple[int, int]]) -> list[Box]:
         """Return the box around each pair of a first and a last character."""
-        rects = (ctypes.c_float * (8 * len(ends)))()
-        address = ctypes.addressof(rects)
-        handle, index = self._handle, self._index
-        for first, last in ends:
-            _char_box(handle, index(first), address)
-            _char_box(handle, index(last), address + 16)
-            address += 32
+        places: Iterable[int] = chain.from_iterable(ends)
+        indices = places if self._is_aligned else map(self._index, places)
+        rects = array("f", bytes(2 * _RECT_BYTES * len(ends)))
+        start, _ = rects.buffer_info()
+        addresses = range(start, start + 2 * _RECT_BYTES * len(ends), _RECT_BYTES)
+        deque(map(_char_box, repeat(self._handle), indices, addresses), maxlen=0)
         return [
             (
                 l1 if l1 < l2 else l2,
@@ -89,7 +98,7 @@ class Characters:
                 r1 if r1 > r2 else r2,
                 t1 if t1 > t2 else t2,
             )
-            for l1, t1, r1, b1, l2, t2, r2, b2 in _TWO_RECTS.iter_unpack(bytes(rects))
+            for l1, t1, r1, b1, l2, t2, r2, b2 in _TWO_RECTS.iter_unpack(rects)
         ]
 
     def type_size(self, place: int) -> float:
@@ -116,13 +125,26 @@ class Characters:
 
     def paint(self, place: int) -> Paint:
         """Tell how the text around a character is painted."""
-        return _paint(_text_object(self._handle, self._index(place)))
+        text = _text_object(self._handle, self._index(place))
+        if text not in self._paints:
+            self._look_at({text})
+        return self._paints[text]
 
     def is_all_ink(self, step: int) -> bool:
         """Tell whether the text around every character of a sample, one in `step`, is seen."""
         samples = range(0, self._num_listed, step)
-        objects = {_text_object(self._handle, index) for index in samples}
-        return all(_paint(one) is Paint.INK for one in objects)
+        self._look_at(set(map(_text_object, repeat(self._handle), samples)))
+        return all(paint is Paint.INK for paint in self._paints.values())
+
+    def _look_at(self, texts: set[int | None]) -> None:
+        texts = texts - {None}
+        colors = array("I", _BLACK * len(texts))
+        red, _ = colors.buffer_info()
+        for text in texts:
+            fill_color(text, red, red + 4, red + 8, red + 12)  # stays black where it is unknown
+            red += _COLOR_BYTES
+        modes = map(_render_mode, texts)
+        self._paints.update(zip(texts, map(_paint, modes, _COLOR.iter_unpack(colors)), strict=True))
 
     def _index(self, place: int) -> int:
         """Return the place of a character in PDFium's list."""
@@ -132,17 +154,10 @@ class Characters:
         return index
 
 
-def _paint(text_object: int | None) -> Paint:
-    if not text_object:
-        return Paint.INK
-    if _render_mode(text_object) in _INVISIBLE_MODES:
-        return Paint.NONE
-    color = (ctypes.c_uint * 4)()
-    address = ctypes.addressof(color)
-    if not fill_color(text_object, address, address + 4, address + 8, address + 12):
-        return Paint.INK
+@lru_cache
+def _paint(render_mode: int, color: tuple[int, int, int, int]) -> Paint:
     red, green, blue, opacity = color
-    if opacity == 0:
+    if render_mode in _INVISIBLE_MODES or opacity == 0:
         return Paint.NONE
     return Paint.WHITE if min(red, green, blue) >= WHITE else Paint.INK
 

@@ -235,7 +235,7 @@ def _rows(lines: Sequence[Line]) -> list[Row]:
 def _is_same_row(row: Row, line: Line) -> bool:
     if line.rows or row[0].rows:
         return False
-    tallest = max(row, key=lambda part: part.top - part.bottom)
+    tallest = row[0] if len(row) == 1 else max(row, key=lambda part: part.top - part.bottom)
     shared = min(tallest.top, line.top) - max(tallest.bottom, line.bottom)
     if shared < 0.5 * min(tallest.top - tallest.bottom, line.top - line.bottom):
         return False

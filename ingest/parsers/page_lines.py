@@ -27,7 +27,8 @@ _HYPHEN = "\ufffe"
 _LINE = re.compile(r"[^\s\ufffe](?:[^\n\ufffe]*[^\s\ufffe])?\ufffe?")
 _WORD = re.compile(r"[^\s\ufffe]+\ufffe?")
 # Dots that lead the eye to a page number; an ellipsis with a full stop has four.
-_LEADERS = re.compile(r"\s*(?:[.\u2026] ?){5,}")
+_MIN_LEADERS = 5
+_LEADERS = re.compile(rf"\s*(?:[.\u2026] ?){{{_MIN_LEADERS},}}")
 # Wider than any space between the words of a justified line, in heights of the line.
 _WIDE_GAP = 0.9
 # A sign apart from its number belongs to the next word, however near the last one is.
@@ -234,8 +235,10 @@ class _Reader:
             yield line
 
     def _text_of(self, span: _Span) -> str:
-        text = self._text[slice(*span)].replace(_HYPHEN, "-")
-        text = _LEADERS.sub(" \u2026 ", text).strip()
+        start, end = span
+        text = self._text[start:end].replace(_HYPHEN, "-")
+        if text.count(".") + text.count("\u2026") >= _MIN_LEADERS:
+            text = _LEADERS.sub(" \u2026 ", text).strip()
         if text.isascii() and text.isprintable():
             return text
         return clean(_whole_letters(text))

@@ -2,8 +2,9 @@
 
 import ctypes
 import struct
+from array import array
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise, repeat
+from itertools import compress, pairwise, repeat
 
 import pypdfium2.raw as pdfium
 from pypdfium2 import PdfPage
@@ -110,8 +111,8 @@ class _Reader:
         if self._num_objects > _MAX_OBJECTS:
             raise _DrawingError
         objects = list(map(get, repeat(holder), range(count)))
-        kinds = list(map(_kind, objects))
-        paths = [item for item, kind in zip(objects, kinds, strict=True) if kind == _PATH]
+        kinds = bytes(map(_kind, objects))
+        paths = list(compress(objects, map(_PATH.__eq__, kinds)))
         for path, (left, bottom, right, top) in zip(paths, _bounds_of(paths), strict=True):
             width, height = right - left, top - bottom
             if width > _THICK and height > _THICK:
@@ -120,10 +121,9 @@ class _Reader:
             elif width > _THICK or height > _THICK:
                 yield path, _around(_moved((left, bottom), matrix), _moved((right, top), matrix))
         if _FORM in kinds and depth < _MAX_DEPTH:
-            for item, kind in zip(objects, kinds, strict=True):
-                if kind == _FORM:
-                    inner, count = _product(self._matrix_of(item), matrix), _num_in_form(item)
-                    yield from self._inside(item, count, _form_object, inner, depth + 1)
+            for form in compress(objects, map(_FORM.__eq__, kinds)):
+                inner, count = _product(self._matrix_of(form), matrix), _num_in_form(form)
+                yield from self._inside(form, count, _form_object, inner, depth + 1)
 
     def _within_path(self, path: int, matrix: _Matrix) -> Iterator[Box]:
         """Yield the rules of which a path is made: the sides of boxes, or bars."""
@@ -166,12 +166,12 @@ class _Reader:
 
 
 def _bounds_of(paths: Sequence[int]) -> Iterator[Box]:
-    rects = (ctypes.c_float * (4 * len(paths)))()
-    address = ctypes.addressof(rects)
+    rects = array("f", bytes(_RECT.size * len(paths)))
+    left, _ = rects.buffer_info()
     for path in paths:
-        _bounds(path, address, address + 4, address + 8, address + 12)
-        address += 16
-    return _RECT.iter_unpack(bytes(rects))
+        _bounds(path, left, left + 4, left + 8, left + 12)
+        left += _RECT.size
+    return _RECT.iter_unpack(rects)
 
 
 def _is_flat(box: Box) -> bool:

@@ -127,22 +127,22 @@ def _fitting(
 
 
 def _is_across(part: Line, columns: Sequence[tuple[float, float]]) -> bool:
-    first, last = part.left, part.right
-    least = _ACROSS * (last - first)
-    num_covered = 0
-    for left, right in columns:
-        if (right if right < last else last) - (left if left > first else first) > least:
-            num_covered += 1
-    return num_covered > 1
+    least = _ACROSS * (part.right - part.left)
+    return sum(width > least for width in _shared(part, columns)) > 1
 
 
 def _column_of(part: Line, columns: Sequence[tuple[float, float]]) -> int:
-    shared = [_shared(part, column) for column in columns]
+    shared = _shared(part, columns)
     return shared.index(max(shared))
 
 
-def _shared(part: Line, column: tuple[float, float]) -> float:
-    return min(part.right, column[1]) - max(part.left, column[0])
+def _shared(part: Line, columns: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the width that a part has in common with each column, below 0 where there is none."""
+    first, last = part.left, part.right
+    return [
+        (right if right < last else last) - (left if left > first else first)
+        for left, right in columns
+    ]
 
 
 def _is_table(rows: Sequence[Row], columns: Sequence[tuple[float, float]]) -> bool:
