@@ -25,7 +25,7 @@ from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
 from retrieval.gathering import Gatherer
 from retrieval.half_weights import with_half_weights
 from retrieval.settings import Precision
-from retrieval.token_counts import make_counter
+from retrieval.token_counts import TextTokenizer
 from retrieval.traced_model import VECTORS, TracedModel, trace
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class SentenceTransformerEmbedder:
         self.name = name
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self._tokenizer = _plain_tokenizer(self._model)
-        self._count_tokens = make_counter(self._tokenizer)
+        self._text_tokenizer = TextTokenizer(self._tokenizer)
         num_special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         self.max_tokens = int(self._model.max_seq_length or 512) - num_special_tokens
         modules = [
@@ -161,11 +161,11 @@ class SentenceTransformerEmbedder:
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         """Return the character span of each token, see `Embedder`."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
+        return self._text_tokenizer.offsets(text)
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has, see `Embedder`."""
-        return self._count_tokens(text)
+        return self._text_tokenizer.count(text)
 
     def _embed_queries(self, texts: list[str]) -> list[Matrix]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)

@@ -1,31 +1,55 @@
-"""Counting the tokens of a text without making them all, where a tokenizer takes word by word."""
+"""The tokens of a text and how many they are, by those of its words where these tell."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
 
 from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-# A word with its count takes about 150 bytes.
-MAX_WORDS = 100_000
+Span = tuple[int, int]
+# A word with the places of its tokens takes about 300 bytes.
+MAX_WORDS = 50_000
+# Longer ones are hardly met again, and may take any room.
+MAX_WORD_CHARACTERS = 100
 
 
-def make_counter(tokenizer: Tokenizer) -> Callable[[str], int]:
-    """Return what counts the tokens of a text, special tokens left out; for several threads.
+class TextTokenizer:
+    """Tells tokens of texts, special tokens left out; for several threads.
 
     BERT's kind of tokenizer (Devlin et al., NAACL 2019) splits at white space before anything else
     and looks at each word alone, so the tokens of a text are those of its words, and most words
-    have been counted before. Blanks and line ends are white space to all; what else is, differs.
+    have been met before. Blanks and line ends are white space to all; what else is, differs.
     """
 
-    def count(text: str) -> int:
-        return len(tokenizer.encode(text, add_special_tokens=False))
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._takes_words = _takes_words(tokenizer)
+        self._remembered = lru_cache(MAX_WORDS)(self._encode)
 
-    if not _takes_words(tokenizer):
-        return count
-    count_word = lru_cache(MAX_WORDS)(count)
-    return lambda text: sum(map(count_word, text.replace("\n", " ").split(" ")))
+    def count(self, text: str) -> int:
+        """Return the number of tokens."""
+        return sum(len(self._spans(word)) for word in self._words(text))
+
+    def offsets(self, text: str) -> list[Span]:
+        """Return the (start, end) characters of each token, in order."""
+        spans: list[Span] = []
+        at = 0
+        for word in self._words(text):
+            spans += [(at + start, at + end) for start, end in self._spans(word)]
+            at += len(word) + 1
+        return spans
+
+    def _words(self, text: str) -> list[str]:
+        """Return what is looked at alone: words, or the whole text."""
+        return text.replace("\n", " ").split(" ") if self._takes_words else [text]
+
+    def _spans(self, word: str) -> Sequence[Span]:
+        return self._remembered(word) if len(word) <= MAX_WORD_CHARACTERS else self._encode(word)
+
+    def _encode(self, text: str) -> Sequence[Span]:
+        spans: Sequence[Span] = self._tokenizer.encode(text, add_special_tokens=False).offsets
+        return spans
 
 
 def _takes_words(tokenizer: Tokenizer) -> bool:

@@ -1,4 +1,4 @@
-"""What is counted word by word is what the tokenizer makes of the whole text."""
+"""What is looked up word by word is what the tokenizer makes of the whole text."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, PreTokenizer
 
-from retrieval.token_counts import make_counter
+from retrieval.token_counts import MAX_WORD_CHARACTERS, TextTokenizer
 
 PIECES = ("[UNK]", "bee", "bees", "##s", "##hive", "b", "##e", "e", "1", "##2", ".", "-", "e\u0301")
 # All that some call white space, and what BERT removes, joins or takes for words of their own.
@@ -29,26 +29,38 @@ def make_tokenizer(pre_tokenizer: PreTokenizer) -> Tokenizer:
 
 
 WORDS = make_tokenizer(BertPreTokenizer())
-COUNT_WORDS = make_counter(WORDS)
+LOOK_UP = TextTokenizer(WORDS)
 
 
 @given(TEXTS)
 def test_words_add_up(text: str) -> None:
-    assert COUNT_WORDS(text) == len(WORDS.encode(text, add_special_tokens=False))
+    offsets = WORDS.encode(text, add_special_tokens=False).offsets
+    assert LOOK_UP.offsets(text) == offsets
+    assert LOOK_UP.count(text) == len(offsets)
 
 
-@pytest.mark.parametrize("text", ["", " ", "bees", "bees bees\nbeehive, 12.", "a\x0bb", "a\x85b"])
+LONG = "bees" * MAX_WORD_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "bees", "bees bees\nbeehive, 12.", "a\x0bb", "a\x85b", f"bee {LONG} bee"]
+)
 def test_words_add_up_in(text: str) -> None:
-    assert COUNT_WORDS(text) == len(WORDS.encode(text, add_special_tokens=False))
+    offsets = WORDS.encode(text, add_special_tokens=False).offsets
+    assert LOOK_UP.offsets(text) == offsets
+    assert LOOK_UP.count(text) == len(offsets)
 
 
 def test_other_tokenizers_see_the_whole_text() -> None:
     tokenizer = make_tokenizer(ByteLevel())  # makes a token of each blank, too
     text = "bee  bee"
-    assert make_counter(tokenizer)(text) == len(tokenizer.encode(text, add_special_tokens=False))
+    offsets = tokenizer.encode(text, add_special_tokens=False).offsets
+    assert TextTokenizer(tokenizer).offsets(text) == offsets
+    assert TextTokenizer(tokenizer).count(text) == len(offsets)
 
 
 def test_a_token_of_two_words_is_one() -> None:
     tokenizer = make_tokenizer(BertPreTokenizer())
     tokenizer.add_tokens([AddedToken("queen bee", normalized=False)])
-    assert make_counter(tokenizer)("queen bee bee") == 2
+    assert TextTokenizer(tokenizer).offsets("queen bee bee") == [(0, 9), (10, 13)]
+    assert TextTokenizer(tokenizer).count("queen bee bee") == 2
