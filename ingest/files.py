@@ -7,12 +7,12 @@ import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 from ingest.errors import EmptyUploadError, UploadTooLargeError
-from ingest.texts import CanonicalText
+from ingest.texts import CanonicalText, json_fields
 
 # Raise when parsers give another text for the same bytes: documents are then ingested anew at the
 # next start.
@@ -141,7 +141,7 @@ class TextStore:
         new = Path(name)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(text), file, ensure_ascii=False)
+                file.write(json.dumps(text, default=json_fields, ensure_ascii=False))
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(path)

@@ -24,6 +24,14 @@ class Place:
     label: str
 
 
+def json_fields(record: "CanonicalText | Heading | Place") -> dict[str, Any]:
+    """Return the fields of a record, for the argument `default` of `json.dumps`.
+
+    `dataclasses.asdict` copies all within a record first: a large sheet has a place for each row.
+    """
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
 @dataclass(frozen=True, slots=True)
 class CanonicalText:
     r"""The text of one document revision with its page, heading and place maps.
@@ -53,7 +61,7 @@ class CanonicalText:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "CanonicalText":
-        """Return the text that `dataclasses.asdict` was given."""
+        """Return the text that `json_fields` was given."""
         return cls(
             text=fields["text"],
             page_starts=tuple(fields["page_starts"]),

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from dataclasses import replace
 
-from ingest.texts import CanonicalText
+from ingest.texts import CanonicalText, Place
 
 _LETTERS = str.maketrans(
     {
@@ -39,10 +39,15 @@ def without_surrogates(text: CanonicalText) -> CanonicalText:
         text,
         text=_whole(text.text),
         headings=tuple(replace(one, title=_whole(one.title)) for one in text.headings),
-        places=tuple(replace(one, label=_whole(one.label)) for one in text.places),
+        places=tuple(map(_with_whole_label, text.places)),
         unreadable_reason=text.unreadable_reason and _whole(text.unreadable_reason),
         metadata={name: _whole(value) for name, value in text.metadata.items()},
     )
+
+
+def _with_whole_label(place: Place) -> Place:
+    # A sheet has one for each row.
+    return place if place.label.isascii() else replace(place, label=_whole(place.label))
 
 
 def _whole(text: str) -> str:

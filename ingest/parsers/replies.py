@@ -3,7 +3,6 @@
 JSON instead of pickle, because the other side has just read a hostile file.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
@@ -15,7 +14,7 @@ _UNSUPPORTED = "unsupported"
 
 def success(text: CanonicalText) -> Reply:
     """Return the reply that carries a text."""
-    return {"text": asdict(text)}
+    return {"text": text}
 
 
 def failure(error: UnreadableFileError | UnsupportedTypeError) -> Reply:

@@ -17,6 +17,7 @@ from ingest.errors import UnreadableFileError, UnsupportedTypeError
 from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.parse import parse
 from ingest.parsers.replies import Reply, failure, success
+from ingest.texts import json_fields
 
 
 def main() -> None:
@@ -73,7 +74,7 @@ def _private_output() -> TextIO:
 
 def _send(replies: TextIO, reply: Reply) -> None:
     try:
-        replies.write(json.dumps(reply) + "\n")
+        replies.write(json.dumps(reply, default=json_fields) + "\n")
         replies.flush()
     except BrokenPipeError:  # the parent died
         os._exit(0)

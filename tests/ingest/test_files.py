@@ -9,13 +9,15 @@ from ingest import files as stores
 from ingest.errors import EmptyUploadError, UploadTooLargeError
 from ingest.files import FileStore, Received, TextStore
 from ingest.parsers.media_types import MARKDOWN, PLAIN
-from ingest.texts import CanonicalText, Heading
+from ingest.texts import CanonicalText, Heading, Place
 
 TEXT = CanonicalText(
     "Größe 漢字\n\n🎉 second page\u2028",
     page_starts=(0, 10),
     headings=(Heading(0, 5, 1, "Größe"), Heading(10, 11, 2, "🎉")),
     unreadable_pages=(3,),
+    places=(Place(0, "sheet Bees, row 1"),),
+    metadata={"title": "Bees"},
 )
 
 

@@ -100,6 +100,14 @@ def test_delimited_text(path: Path, delimiter: str) -> None:
     assert place_of(text, "big") == "row 4"
 
 
+def test_a_cell_of_several_lines(path: Path) -> None:
+    data = b'Bee,Notes\n"honey","dances,\n\nand hums"\nbumble,loud\n'
+    text = read(path, data, media_types.CSV)
+    rows = ["| Bee | Notes |", "| --- | --- |", "| honey | dances, and hums |", "| bumble | loud |"]
+    assert text.text == "\n".join(rows)
+    assert place_of(text, "loud") == "row 3"
+
+
 def test_prose_named_csv_is_not_lost(path: Path) -> None:
     text = read(path, b"Some notes about bees.\nThey dance.\n", media_types.CSV)
     assert "Some notes about bees." in text.text
