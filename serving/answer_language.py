@@ -54,10 +54,12 @@ _COMMON_CHARACTERS = frozenset("的是了在不和这這也")
 _LABELS = {"CJK": "Chinese", "KANA": "Japanese", "HANGUL": "Korean"}
 
 _WORD = re.compile(r"[^\W\d_]+")
+# No opening mark within what it opens, and addresses from their beginning: else a text of nothing
+# but marks, or one long word, takes a second.
 _NO_PROSE = re.compile(
-    r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|\S+@\S+"
-    r"|\"[^\"\n]*\"|\u201c[^\u201d\n]*\u201d|\u201e[^\u201c\u201d\n]*[\u201c\u201d]"
-    r"|\u00ab[^\u00bb\n]*\u00bb|\u300c[^\u300d\n]*\u300d|\u300a[^\u300b\n]*\u300b",
+    r"```.*?(?:```|$)|`[^`\n]*`|https?://\S+|(?<!\S)[^\s@]+@\S+"
+    r"|\"[^\"\n]*\"|\u201c[^\u201c\u201d\n]*\u201d|\u201e[^\u201c\u201d\u201e\n]*[\u201c\u201d]"
+    r"|\u00ab[^\u00ab\u00bb\n]*\u00bb|\u300c[^\u300c\u300d\n]*\u300d|\u300a[^\u300a\u300b\n]*\u300b",
     re.DOTALL,
 )
 # Whoever names a language, or asks for a translation, may want another one. Rather too much.
@@ -84,12 +86,12 @@ def differs(answer: str, question: str, told: Iterable[str] = ()) -> tuple[str, 
         question: that it answers.
         told: what user and system said before; an answer in the language of any of it is fine.
     """
-    told = [text[:MAX_CHARACTERS] for text in (question, *told)]
-    if any(_NAMES_LANGUAGE.search(text) for text in told):
-        return None
     of_answer = _language(answer, is_answer=True)
     of_question = _language(question, is_answer=False)
-    if of_answer is None or of_question is None:
+    if of_answer is None or of_question is None or _suits(of_answer, of_question):
+        return None
+    told = [text[:MAX_CHARACTERS] for text in (question, *told)]
+    if any(_NAMES_LANGUAGE.search(text) for text in told):
         return None
     if any(_suits(of_answer, _language(text, is_answer=False)) for text in told):
         return None
