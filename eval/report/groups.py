@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eval.decisions.items import Floats, cluster_means
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.results import Result
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Questions that have something in common.
+    """Questions that have something in common; each cluster of them counts the same.
 
     Attributes:
         name: what they have in common.
@@ -43,12 +44,16 @@ def _compare(result: Result, name: str, places: list[int]) -> Group:
     served, chosen = result.served, result.chosen
     now, new = (np.array(one.item_coverage)[places] for one in (served, chosen))
     clusters = [result.clusters[place] for place in places]
+
+    def mean(values: Floats) -> float:
+        return float(cluster_means(values, clusters).mean())
+
     return Group(
         name=name,
         num_questions=len(places),
-        coverage_now=float(now.mean()),
-        coverage_new=float(new.mean()),
+        coverage_now=mean(now),
+        coverage_new=mean(new),
         change=cluster_t_interval((new - now).tolist(), clusters),
-        tokens_now=float(np.array(served.item_tokens)[places].mean()),
-        tokens_new=float(np.array(chosen.item_tokens)[places].mean()),
+        tokens_now=mean(np.array(served.item_tokens, float)[places]),
+        tokens_new=mean(np.array(chosen.item_tokens, float)[places]),
     )

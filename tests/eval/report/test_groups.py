@@ -47,3 +47,12 @@ def test_one_cluster_has_no_interval() -> None:
     (table,) = compare_groups(four_questions(["1", "2", "3", "3"], {"table": ["c", "d"]}))
     assert table.change is None
     assert table.coverage_new == 0.5
+
+
+def test_each_cluster_counts_the_same() -> None:
+    """As in what is said of all questions; else a change could stand outside its own interval."""
+    (group,) = compare_groups(four_questions(["1", "2", "3", "3"], {"table": ["b", "c", "d"]}))
+    assert (group.coverage_now, group.coverage_new) == (1.0, 0.75)
+    assert (group.tokens_now, group.tokens_new) == (200.0, 80.0)
+    assert group.change is not None
+    assert group.change.mean == group.coverage_new - group.coverage_now
