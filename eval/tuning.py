@@ -221,8 +221,9 @@ class _Tuner:
     def _most_now(self, cut: Cut) -> int:
         """Return how many chunks of a cut hold as much text as what is served takes at the most."""
         most = self._base.most_hits(None, self._served.default_k)
-        served = self._material.cuttings[0].cut
-        return min(ceil(most * served.max_tokens / cut.max_tokens), MOST_CHUNKS)
+        tokens = most * self._material.cuttings[0].cut.max_tokens
+        tokens = min(tokens, self._base.packing.max_tokens or tokens)
+        return min(ceil(tokens / cut.max_tokens), MOST_CHUNKS)
 
     def _curve_profiles(self) -> list[RetrievalProfile]:
         depth = max(self._base.num_candidates, MOST_CHUNKS)

@@ -92,6 +92,17 @@ def test_all_that_is_reported_is_of_the_held_out_half(tuning: Tuning) -> None:
 
 
 @pytest.mark.no_cover  # over the same lines hundreds of times
+def test_rules_keep_what_a_token_budget_of_today_holds(
+    questions: list[Question], material: Material
+) -> None:
+    """Two chunks fill it, however many hits are found for it; so rules with two are tried, too."""
+    deep = RetrievalProfile(top_k=50)
+    budget = deep.packing.model_copy(update={"max_tokens": 2 * CUT.max_tokens})
+    profiles = [deep, deep.model_copy(update={"packing": budget})]
+    free, limited = (tune(questions, material, Served(one, 10, None), GOAL) for one in profiles)
+    assert limited.num_settings > free.num_settings + 100
+
+
 def test_what_cannot_be_had_is_infeasible(
     questions: list[Question], material: Material, served: Served
 ) -> None:
