@@ -146,8 +146,7 @@ class Chooser:
         """Test cheaper settings from the reference downwards."""
         least = self._coverage[REFERENCE] - goal.eps
         # What is saved on the mean shall not be paid by those who wait longest.
-        longest = np.quantile(self._tune.tokens, QUANTILE, axis=1)
-        allowed = allowed[longest[allowed] <= longest[REFERENCE]]
+        allowed = allowed[_have_no_longer_prompts(self._tune)[allowed]]
         path = self._path(allowed, LEAST_SAVING * self._tokens[REFERENCE])
         candidates = [one for one in path if self._coverage[one] >= least][:MAX_TESTED]
         held_out = self._held_out
@@ -177,8 +176,9 @@ class Chooser:
                 mode=goal.mode,
             )
             tested = [(rows[look.candidate], look.p_value) for look in certification.looks]
-            # All up to the last hold together, so the shortest prompts may be looked at as well.
-            certified = [one for one, p_value in tested if p_value <= goal.delta]
+            # All up to the last hold together, so their prompts may be looked at as well.
+            are_short = _have_no_longer_prompts(held_out)
+            certified = [one for one, p_value in tested if p_value <= goal.delta and are_short[one]]
             chosen = min((REFERENCE, *certified), key=self._mean_tokens)
         if chosen != REFERENCE:
             statement = self._state_certified(chosen, len(rows) - 1, goal)
@@ -242,8 +242,8 @@ class Chooser:
         if not candidates:
             limit = " and so short a prompt" if goal.prompt_limits else ""
             return (
-                f"Keep {now}: nothing cheaper{limit} comes within {goal.eps:g} of its evidence "
-                "coverage."
+                f"Keep {now}: nothing cheaper{limit}, with long prompts no longer than today's, "
+                f"comes within {goal.eps:g} of its evidence coverage."
             )
         if needed is None:
             return (
@@ -262,6 +262,13 @@ class Chooser:
 
     def _mean_tokens(self, setting: int) -> float:
         return float(self._held_out.means(self._held_out.tokens[setting]))
+
+
+def _have_no_longer_prompts(measured: Measurements) -> NDArray[np.bool_]:
+    """Tell of each setting whether its long prompts are no longer than the reference's."""
+    longest = np.quantile(measured.tokens, QUANTILE, axis=1)
+    are_no_longer: NDArray[np.bool_] = longest <= longest[REFERENCE]
+    return are_no_longer
 
 
 def keeping(prompt_limits: Mapping[str, int], measured: Measurements) -> Ints:

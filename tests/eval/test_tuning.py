@@ -247,6 +247,27 @@ def test_what_is_cheaper_on_the_mean_must_not_have_longer_prompts() -> None:
     assert choice.candidates == [2]
 
 
+def test_prompts_that_are_longer_on_the_held_out_half_are_not_chosen() -> None:
+    """One prompt in thirty was long among those to choose with; one in ten is."""
+    values: Floats = np.full((3, 300), 0.9)
+    rare = np.array([[1000.0] * 300, [3000.0, *[100.0] * 29] * 10, [600.0] * 300])
+    often = np.array([[1000.0] * 300, [3000.0, *[100.0] * 9] * 30, [600.0] * 300])
+    names = [str(n) for n in range(300)]
+    half, held_out = (Measurements(values, values, one, one / 100, names) for one in (rare, often))
+    choice = Chooser(half, held_out, str, None).choose(Goal())
+    assert 1 in choice.candidates
+    assert (choice.verdict, choice.chosen) == (Verdict.CERTIFIED, 2)
+
+
+def test_where_all_that_is_cheaper_has_longer_prompts_it_is_said() -> None:
+    values: Floats = np.full((2, 300), 0.9)
+    tokens: Floats = np.array([[1000.0] * 300, [3000.0, *[100.0] * 9] * 30])
+    half = Measurements(values, values, tokens, tokens / 100, [str(n) for n in range(300)])
+    choice = Chooser(half, half, str, None).choose(Goal())
+    assert (choice.verdict, choice.candidates) == (Verdict.NOT_CERTIFIED, [])
+    assert "with long prompts no longer than today's" in choice.statement
+
+
 def test_to_be_as_good_as_the_best_takes_more_questions_than_as_the_reference() -> None:
     """The middle setting is like the reference, and which of the other two is better is unclear."""
     random = np.random.default_rng(0)
