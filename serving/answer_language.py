@@ -2,7 +2,8 @@
 
 Models that read excerpts in one language sometimes answer in it, whatever they were asked in. Told
 by scripts, and within the Latin one by common words. Silent unless both languages are certain: a
-short answer, names, code, quotations and lists of titles are in no language here.
+short answer, names, lists of titles, and what is marked as code or quotation are in no language
+here.
 """
 
 import re
