@@ -165,7 +165,6 @@ class Chooser:
         items = held_out.items(held_out.coverage[rows])
         first = 1 if goal.mode is Mode.BEST else 0  # the reference is not to be tested then either
         tested: list[tuple[int, float]] = []
-        chosen = REFERENCE
         if candidates:
             certification = certify(
                 items,
@@ -176,17 +175,27 @@ class Chooser:
                 mode=goal.mode,
             )
             tested = [(rows[look.candidate], look.p_value) for look in certification.looks]
-            # All up to the last hold together, so their prompts may be looked at as well.
-            are_short = _have_no_longer_prompts(held_out)
-            certified = [one for one, p_value in tested if p_value <= goal.delta and are_short[one]]
-            chosen = min((REFERENCE, *certified), key=self._mean_tokens)
-        if chosen != REFERENCE:
+        certified = [one for one, p_value in tested if one != REFERENCE and p_value <= goal.delta]
+        if certified:
+            chosen = self._cheapest(certified)
+            if chosen == REFERENCE:
+                statement = self._state_not_cheaper()
+                return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, candidates, tested)
             statement = self._state_certified(chosen, len(rows) - 1, goal)
             return Choice(Verdict.CERTIFIED, chosen, statement, candidates, tested)
         numbered = range(1, len(candidates) + 1)
         needed = fewest_more_questions(items, items, numbered, goal, self._num_questions)
         statement = self._state_kept(candidates, needed, goal)
-        return Choice(Verdict.NOT_CERTIFIED, chosen, statement, candidates, tested, needed)
+        return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, candidates, tested, needed)
+
+    def _cheapest(self, certified: Sequence[int]) -> int:
+        """Return what costs least on the questions that it was tested on; maybe the reference.
+
+        All that is certified holds together, so the prompts of each may be looked at.
+        """
+        are_short = _have_no_longer_prompts(self._held_out)
+        short = [one for one in certified if are_short[one]]
+        return min((REFERENCE, *short), key=self._mean_tokens)
 
     def _choose_by_coverage(self, allowed: Ints, least: float, delta: float) -> Choice:
         """Test settings from the most context downwards for the coverage that is asked for."""
@@ -235,6 +244,13 @@ class Chooser:
             f"{self._label(chosen)}: {tokens:,.0f} tokens instead of {now:,.0f} "
             f"({1 - tokens / now:.0%} fewer){money}. Its evidence coverage is not below {rival} by "
             f"more than {goal.eps:g}, with error at most {goal.delta:.0%}."
+        )
+
+    def _state_not_cheaper(self) -> str:
+        return (
+            f"Keep {self._label(REFERENCE)} ({self._mean_tokens(REFERENCE):,.0f} tokens): what was "
+            "shown to find as much has as long prompts on the questions it was tested on, on the "
+            "mean or at the 95th percentile."
         )
 
     def _state_kept(self, candidates: Sequence[int], needed: int | None, goal: Goal) -> str:

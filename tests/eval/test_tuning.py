@@ -257,6 +257,13 @@ def test_prompts_that_are_longer_on_the_held_out_half_are_not_chosen() -> None:
     choice = Chooser(half, held_out, str, None).choose(Goal())
     assert 1 in choice.candidates
     assert (choice.verdict, choice.chosen) == (Verdict.CERTIFIED, 2)
+    half, held_out = (
+        Measurements(values[:2], values[:2], one[:2], one[:2] / 100, names) for one in (rare, often)
+    )
+    kept = Chooser(half, held_out, str, None).choose(Goal())
+    assert (kept.verdict, kept.chosen) == (Verdict.NOT_CERTIFIED, 0)
+    assert "has as long prompts" in kept.statement
+    assert kept.questions_needed is None
 
 
 def test_where_all_that_is_cheaper_has_longer_prompts_it_is_said() -> None:
