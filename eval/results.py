@@ -530,6 +530,8 @@ class Result(_Frozen):
             raise ValueError("clusters and items must be as many as questions")
         if not {one for ids in self.groups.values() for one in ids} <= {*self.question_ids}:
             raise ValueError("a group has a question that is not there")
+        if not all(self.groups.values()):
+            raise ValueError("a group has no question")
         return self
 
     @classmethod

@@ -25,6 +25,7 @@ def test_result_is_read_as_it_was_written(tmp_path: Path) -> None:
         ({"settings": [make_result().settings[0]] * 2}, "two settings have the same name"),
         ({"question_ids": ["q"] * 240}, "a question is there twice"),
         ({"groups": {"human": ["gone"]}}, "a group has a question that is not there"),
+        ({"groups": {"human": []}}, "a group has no question"),
         ({"clusters": ["c"]}, "clusters and items must be as many as questions"),
         (
             {"settings": make_result().settings[:4], "answers": make_answers()},
