@@ -76,6 +76,7 @@ class Replayer:
             **{part: before["library"].get(part) != now["library"].get(part) for part in PARTS},
             "profile": self._digest(question.profile_name) != question.profile_digest,
             "model": "answers" in now and before["answered_by"] != now["answered_by"],
+            "memory": "answers" in now and _recalled(before) != _recalled(now),
         }
         return {
             "trace_id": trace.id,
@@ -162,6 +163,13 @@ def compare_answers(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[s
 def _ranks(candidates: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     hits = [one["chunk_id"] for one in candidates if one["is_hit"]]
     return {chunk_id: rank for rank, chunk_id in enumerate(hits, start=1)}
+
+
+def _recalled(body: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return the passages that the service remembered of earlier turns."""
+    place = ("document_id", "revision", "start", "end")
+    recalled = [one for one in body["passages"] if one["is_recalled"]]
+    return [tuple(one[part] for part in place) for one in recalled]
 
 
 def _pair(before: Any, now: Any) -> dict[str, Any]:

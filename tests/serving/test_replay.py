@@ -253,6 +253,23 @@ def test_another_answer_of_another_model_is_told(served: Application, upstream: 
     assert outcome["grounded"]["before"] == answer["suffice"]["grounded"]
 
 
+def test_passages_of_earlier_turns_that_are_forgotten_are_told(
+    served: Application, upstream: Upstream
+) -> None:
+    text = ask(served)["choices"][0]["message"]["content"]
+    messages = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": text},
+        {"role": "user", "content": "How many bees live in one hive?"},
+    ]
+    answer = ask(served, messages=messages, suffice={"profile": {"answering": {"rewrite": "off"}}})
+    assert replay(served, answer)["changed"] == []
+    assert upstream.requests[-1] == upstream.requests[-2]
+    with serve_model(served, upstream, MODEL) as restarted:
+        assert replay(restarted, answer)["changed"] == ["memory"]
+    assert upstream.requests[-1] != upstream.requests[-2]
+
+
 def test_a_profile_that_was_saved_anew_is_told(served: Application) -> None:
     served.http.put("/v1/profiles/small", json={"top_k": 1}).raise_for_status()
     answer = ask(served, model="suffice/small", suffice={"thinking": False})
