@@ -1,5 +1,6 @@
 """A database with tables of our own, SQLite or Postgres: transactions and migrations."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,8 +11,12 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
+# How long another one who writes is waited for, and who reads what is to be erased.
+BUSY_MILLISECONDS = 10_000
+ERASING_MILLISECONDS = 500
 # Any number that nothing else locks.
 _UPGRADE = 0x5FF1CF
+logger = logging.getLogger(__name__)
 
 
 class Database:
@@ -78,11 +83,26 @@ class Database:
                 yield connection
 
     def erase_log(self) -> None:
-        """Overwrite on disk what rows held before; of Postgres the server keeps its own log."""
-        if self.is_sqlite:
-            with self.reading() as connection:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        """Overwrite on disk what rows held before; of Postgres the server keeps its own log.
+
+        Who reads meanwhile, such as a backup, needs the log, and who writes waits for this: so what
+        cannot be erased soon is left to the next time.
+        """
+        if not self.is_sqlite:
+            return
+        with self.reading() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(sa.text(f"PRAGMA busy_timeout={ERASING_MILLISECONDS}"))
+            try:
+                is_busy = connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)")).scalar()
+            finally:
+                connection.execute(sa.text(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}"))
+        if is_busy:
+            logger.warning(
+                "somebody reads the %s: what was deleted stays in its log until the next deletion "
+                "or stop",
+                self._name,
+            )
 
 
 def in_utc(time: datetime) -> datetime:
@@ -92,7 +112,7 @@ def in_utc(time: datetime) -> datetime:
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:
     for pragma in (
-        "busy_timeout=10000",
+        f"busy_timeout={BUSY_MILLISECONDS}",
         "journal_mode=WAL",
         "secure_delete=ON",
     ):

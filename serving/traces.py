@@ -208,6 +208,7 @@ class TraceStore:
         """Delete what is older than a number of days; feedback goes with its trace."""
         limit = self._now() - timedelta(days=num_days)
         self._delete(sa.select(traces.c.id).where(traces.c.time < limit))
+        self._database.erase_log()
 
 
 def _select(

@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.markup import escape
-
 from ingest.home import Home
 from suffice.client import Client
 from suffice.commands.ask import print_answer
 from suffice.errors import DemoError
 from suffice.evaluation import measure_chunk_count, print_chunk_count
-from suffice.options import console
+from suffice.options import console, escape
 from suffice.settings import variables
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"

@@ -1,6 +1,7 @@
 """Options and output that several commands share."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape as escape_markup
 
 from suffice.errors import SufficeError
 
@@ -43,8 +45,16 @@ Profile = Annotated[
 ]
 Url = Annotated[str | None, typer.Option(help="Service to talk to; default: SUFFICE_URL.")]
 
+# All but tabs and line ends.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 console = Console(highlight=False, soft_wrap=True)
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def escape(text: str) -> str:
+    """Return a text of documents or models as it is: no markup, nothing that a terminal obeys."""
+    return escape_markup(_CONTROL.sub(lambda match: ascii(match.group())[1:-1], text))
 
 
 @contextmanager

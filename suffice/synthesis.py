@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.markup import escape
 from rich.table import Table
 
 from eval.asking import Asker, Spending
@@ -23,7 +22,7 @@ from serving.models import build_models, list_backends
 from serving.settings import ServingSettings
 from suffice.client import Client
 from suffice.errors import SufficeError
-from suffice.options import console, error_console
+from suffice.options import console, error_console, escape
 from suffice.snapshots import read_collection
 
 

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from eval.answer_scores import Fault
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
 from eval.results import Answers, Measured, Result, Verdict
-from suffice.options import console, error_console
+from suffice.options import console, error_console, escape
 
 
 def print_result(result: Result, folder: Path) -> None:

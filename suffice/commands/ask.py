@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from suffice.options import (
     Collection,
@@ -13,6 +12,7 @@ from suffice.options import (
     Url,
     console,
     error_console,
+    escape,
     print_json,
     read_profile,
     service,

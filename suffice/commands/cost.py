@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from suffice.options import Json, console, print_json
+from suffice.options import Json, console, escape, print_json
 
 if TYPE_CHECKING:
     from eval.break_even import Comparison, ListedPrice

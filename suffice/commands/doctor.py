@@ -4,9 +4,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from suffice.options import Json, console, print_json
+from suffice.options import Json, console, escape, print_json
 
 
 def doctor(

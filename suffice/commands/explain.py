@@ -3,10 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from suffice.options import Json, Url, console, print_json, service
+from suffice.options import Json, Url, console, escape, print_json, service
 
 STEPS = ("dense", "lexical", "fused", "rerank")
 

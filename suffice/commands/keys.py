@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from suffice.options import Json, console, error_console, print_json
+from suffice.options import Json, console, error_console, escape, print_json
 
 if TYPE_CHECKING:
     from serving.keys import Key, KeyStore

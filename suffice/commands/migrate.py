@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from suffice.errors import SufficeError
-from suffice.options import Json, console, print_json
+from suffice.options import Json, console, escape, print_json
 
 if TYPE_CHECKING:
     from suffice.migration import Moved

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from suffice.options import (
@@ -14,6 +13,7 @@ from suffice.options import (
     Url,
     console,
     error_console,
+    escape,
     print_json,
     read_json,
     service,

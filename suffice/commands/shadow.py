@@ -3,11 +3,10 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from suffice.errors import SufficeError
-from suffice.options import Json, Url, console, print_json, service
+from suffice.options import Json, Url, console, escape, print_json, service
 
 if TYPE_CHECKING:
     from eval.pairs import PairedMeasure, ShadowComparison
