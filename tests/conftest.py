@@ -34,6 +34,10 @@ SLOW = (
     "tests/ingest/test_library.py",
     "tests/retrieval/test_edge.py",
     "tests/retrieval/test_index.py",
+    "tests/serving/test_stale.py",
+    "tests/suffice/test_synth.py",
+    "tests/suffice/test_bulk_flow.py",
+    "tests/eval/report/test_page.py",
 )
 
 

@@ -187,7 +187,10 @@ def make_result(changes: Mapping[str, Any] | None = None, /, **decision: Any) ->
         "warnings": ["Tokens are counted by the embedder's tokenizer, because no model is set."],
     }
     fields["decision"] = Decision(**fields["decision"])
-    return Result(**fields | dict(changes or {}))
+    changes = dict(changes or {})
+    if "question_ids" in changes:
+        fields["groups"] = {}
+    return Result(**fields | changes)
 
 
 def answered(name: str, flaw: str | None = None) -> AnsweredSetting:
