@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.context import CACHE_BYTES, RESULTS, SERVED, MeasuredSettings, measure_settings
-from benchmarks.cuttings import Logs
+from benchmarks.context import RESULTS, SERVED, MeasuredSettings, measure_settings
+from benchmarks.cuttings import Logs, cached_embedder
 from benchmarks.evidence_sets import chunking_eval, squad
 from eval.answer_quality import BLOCK
 from eval.choice import Chooser, Goal
@@ -32,10 +32,7 @@ from eval.decisions.racing import Race
 from eval.pareto import thin
 from eval.split import split_by_cluster
 from eval.tuning import MOST_ANSWERED
-from retrieval.embedding import Embedder
-from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
-from retrieval.vector_cache import CachingEmbedder, open_cache
 
 NUM_RUNS = 100
 REGRET = 0.01
@@ -68,14 +65,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, required=True)
     arguments = parser.parse_args()
-    settings = RetrievalSettings()
-    embedder: Embedder = SentenceTransformerEmbedder(
-        settings.embedder, settings.device, settings.embedder_precision
-    )
-    with open_cache(arguments.cache / "vectors.sqlite", CACHE_BYTES) as vectors:
-        if vectors is not None:
-            embedder = CachingEmbedder(embedder, vectors)
-        logs = Logs(arguments.cache / "context", embedder, settings.language)
+    with cached_embedder(arguments.cache) as embedder:
+        logs = Logs(arguments.cache / "context", embedder, RetrievalSettings().language)
         data_sets = {
             data.name: _figures(measure_settings(data, embedder, logs))
             for data in (

@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cuttings import PEER_TOKENS, SIZES, Logs, Way, ways
+from benchmarks.cuttings import PEER_TOKENS, SIZES, Logs, Way, cached_embedder, ways
 from benchmarks.evidence_sets import EvidenceSet, chunking_eval, scifact, squad, uda_pdf
 from eval.choice import Chooser, Goal
 from eval.clusters import split_few_clusters
@@ -48,13 +48,10 @@ from eval.tuning import describe
 from retrieval.adaptive import LargestGap
 from retrieval.embedding import Embedder
 from retrieval.profiles import Mode, RetrievalProfile
-from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
-from retrieval.vector_cache import CachingEmbedder, open_cache
 from serving.settings import ServingSettings
 
 RESULTS = Path(__file__).resolve().parent / "results"
-CACHE_BYTES = 4 << 30
 LABEL_TOKENS = 8
 # Splits into a half that is tuned and certified on and a half that sees what came of it.
 NUM_HALVES = 40
@@ -105,15 +102,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=float("inf"))
     arguments = parser.parse_args()
-    arguments.cache.mkdir(parents=True, exist_ok=True)
-    settings = RetrievalSettings()
-    embedder: Embedder = SentenceTransformerEmbedder(
-        settings.embedder, settings.device, settings.embedder_precision
-    )
-    with open_cache(arguments.cache / "vectors.sqlite", CACHE_BYTES) as vectors:
-        if vectors is not None:
-            embedder = CachingEmbedder(embedder, vectors)
-        logs = Logs(arguments.cache / "context", embedder, settings.language)
+    language = RetrievalSettings().language
+    with cached_embedder(arguments.cache) as embedder:
+        logs = Logs(arguments.cache / "context", embedder, language)
         results = _run(arguments.data, embedder, logs, monotonic() + 60 * arguments.minutes)
     (RESULTS / "context.json").write_text(json.dumps(results, indent=1) + "\n")
     table = _table(results["data_sets"])

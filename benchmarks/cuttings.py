@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,7 +12,11 @@ from eval.replay import ReplayLog, record
 from eval.shadow import shadow_index
 from ingest.chunker import Chunker
 from retrieval.embedding import Embedder
+from retrieval.sentence_transformer import SentenceTransformerEmbedder
+from retrieval.settings import RetrievalSettings
+from retrieval.vector_cache import CachingEmbedder, open_cache
 
+CACHE_BYTES = 4 << 30
 SIZES = (200, 128, 254, 64)
 PEER_TOKENS = 512
 R2R_CHARACTERS, R2R_OVERLAP = 1024, 512
@@ -58,6 +63,18 @@ def ways(embedder: Embedder) -> Iterator[Way]:
 def _characters(text: str) -> list[tuple[int, int]]:
     """Return each character as a token."""
     return [(place, place + 1) for place in range(len(text))]
+
+
+@contextmanager
+def cached_embedder(folder: Path) -> Iterator[Embedder]:
+    """Yield the embedder of the settings, which keeps its vectors in a folder between runs."""
+    settings = RetrievalSettings()
+    embedder = SentenceTransformerEmbedder(
+        settings.embedder, settings.device, settings.embedder_precision
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_cache(folder / "vectors.sqlite", CACHE_BYTES) as vectors:
+        yield embedder if vectors is None else CachingEmbedder(embedder, vectors)
 
 
 class Logs:
