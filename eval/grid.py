@@ -21,8 +21,8 @@ def make_grid(
 
     Args:
         base: what is served now; the grid keeps what it does not vary.
-        most_now: chunks that hold about as much text as what is served now takes at the most. A
-            rule that keeps no more than these makes no prompt longer than today's.
+        most_now: chunks that hold about as much text as what is served now takes at the most, so
+            that a rule that keeps no more than these makes hardly any prompt longer than today's.
         has_reranker: whether reranked searches are possible.
     """
     profiles = [

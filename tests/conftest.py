@@ -54,7 +54,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what is slow first, and count no lines where counting them doubles the time."""
+    """Put what is slow first, and count no lines where counting them takes long."""
     items.sort(key=lambda item: _turn(item.nodeid))
     for item in items:
         if _turn(item.nodeid) < len(SLOW) or _is_long(item):
