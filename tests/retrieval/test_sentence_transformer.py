@@ -32,7 +32,8 @@ def packaged() -> Path:
 
 @pytest.fixture(scope="module")
 def embedder(packaged: Path) -> SentenceTransformerEmbedder:
-    return SentenceTransformerEmbedder(str(packaged), "cpu")
+    """In fp32: what `auto` takes depends on the CPU."""
+    return SentenceTransformerEmbedder(str(packaged), "cpu", "fp32")
 
 
 def without_network(patch: pytest.MonkeyPatch) -> None:
@@ -135,7 +136,7 @@ def test_weights_that_fp16_cannot_hold_are_kept_as_they_are(
     tensors["encoder.layer.0.output.dense.weight"] *= 1e7
     save_file(tensors, weights, {"format": "pt"})
     model = SentenceTransformer(str(weights.parent), device="cpu")
-    embedder = SentenceTransformerEmbedder(str(weights.parent), "cpu")
+    embedder = SentenceTransformerEmbedder(str(weights.parent), "cpu", "fp32")
     query = model.encode_query("Bees sleep.", normalize_embeddings=True)
     assert embedder.embed_query("Bees sleep.") == pytest.approx(query, abs=1e-6)
 
@@ -145,7 +146,7 @@ def test_prompts_are_put_before_the_text(copy_model: Callable[[str], Path]) -> N
     content = json.loads(config.read_text())
     prompts = {"query": "find: ", "passage": "text: "}
     config.write_text(json.dumps({**content, "prompts": prompts}))
-    prompted = SentenceTransformerEmbedder(str(config.parent), "cpu")
+    prompted = SentenceTransformerEmbedder(str(config.parent), "cpu", "fp32")
     model = SentenceTransformer(str(config.parent), device="cpu")
     assert prompted.embed_query("bees") @ model.encode_query("bees") > 0.99999
     assert prompted.embed_passages(["bees"])[0] == pytest.approx(

@@ -636,8 +636,8 @@ def test_a_budget_of_time_is_for_counting_and_judging_too(
     assert not upstream.requests
 
     upstream.count_seconds = 0.0
-    sentences = [f"A hive gives {i} kilograms of honey. " for i in range(4000)]
-    upstream.chat = stream_reply("".join(sentences), "Honey [1].")
+    # Cut when the time is over, so that none is left to judge what was written.
+    upstream.chat = Reply([START, chunk({"content": "A hive gives honey [1]."}), LONG_SECONDS])
     body = ask(served, suffice={"budget": {"max_latency_ms": 1500}})
     assert body["suffice"]["grounded"] != "yes"
     assert body["suffice"]["unsupported"][-1]["reason"] == NO_TIME
