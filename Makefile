@@ -1,5 +1,6 @@
 # Everything a checkout needs: `make help` lists the targets.
-# Settings: PYTHON (which Python makes the environment), CI (also run the tests against vLLM).
+# Settings: PYTHON (which Python makes the environment), CI (also run the tests against vLLM,
+# and install Tesseract for those of OCR).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,6 +22,9 @@ demo: $(STAMP) ## Upload the bundled documents, ask, print cited answers
 test: $(STAMP) ## All checks: lint, then the tests with their coverage
 	@# A vLLM is downloaded and unpacked while one core checks types.
 	@if [ -n "$${CI:-}" ]; then \
+		command -v tesseract >/dev/null || { \
+			apt-get update -qq && apt-get install -qq --no-install-recommends tesseract-ocr; \
+		} >/dev/null 2>&1 || echo "No Tesseract here: the tests of OCR will be skipped."; \
 		{ $(MAKE) --no-print-directory vllm-env || \
 		echo "No vLLM here (reason above): the tests that need it will be skipped."; } & \
 	fi; \
