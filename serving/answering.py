@@ -122,6 +122,7 @@ class _Run:
     question: Question
     account: Account
     rewriting: Rewriting
+    is_remembered: bool
     found: Found | None = None
     prepared: Prepared | None = None
     sentences: list[list[SentenceSupport]] = field(default_factory=list)
@@ -173,17 +174,17 @@ class Answerer:
         self._preparer = Preparer(documents, models, self._memory, secret)
 
     async def answer(
-        self, question: Question, account: Account
+        self, question: Question, account: Account, *, is_remembered: bool = True
     ) -> AsyncGenerator[Delta | Conclusion, None]:
         """Yield the answers in pieces, then their Conclusion.
 
         Args:
             question: of the caller.
             account: that the calls of models are entered in, however the answer ends.
+            is_remembered: whether a turn may follow, so that its passages are kept for that.
         """
-        run = _Run(
-            question, account, Rewriting(question.text, "none", "There are no earlier turns.")
-        )
+        as_it_is = Rewriting(question.text, "none", "There are no earlier turns.")
+        run = _Run(question, account, as_it_is, is_remembered)
         try:
             async with aclosing(self._answer(run)) as events:
                 async for event in events:
@@ -421,7 +422,8 @@ class Answerer:
         if unknown := sum(draft.num_unknown for draft in drafts):
             run.warnings.append(f"{unknown} markers named no passage and were left out.")
         run.warnings += _warn_of_language(run, drafts)
-        self._remember(run, drafts)
+        if run.is_remembered:
+            self._remember(run, drafts)
         return Conclusion(
             answers=answers,
             question=run.question,

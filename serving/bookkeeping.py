@@ -75,13 +75,25 @@ class Bookkeeper:
             settle(account.num_tokens())
 
     async def answer_unseen(
-        self, answerer: Answerer, question: Question, permit: Permit
+        self, answerer: Answerer, question: Question, permit: Permit, *, is_remembered: bool
     ) -> Conclusion:
-        """Answer a question that nobody asked just now; what it takes is entered, and no more."""
+        """Answer a question that nobody asked just now; what it takes is entered, and no more.
+
+        Args:
+            answerer: that is asked.
+            question: to be answered.
+            permit: to do so.
+            is_remembered: see `Answerer.answer`.
+
+        Raises:
+            ServingError: there is no answer.
+        """
         account = Account(question.budget, permit.allow)
         conclusion = None
         try:
-            async with aclosing(answerer.answer(question, account)) as events:
+            async with aclosing(
+                answerer.answer(question, account, is_remembered=is_remembered)
+            ) as events:
                 async for event in events:
                     if isinstance(event, Conclusion):
                         conclusion = event

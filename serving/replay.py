@@ -1,6 +1,7 @@
 """Replay: a question is asked again as it was, of what is served now, and what changed is told.
 
-Nobody asked it just now: a replay is no trace, counts for no alarm, and is harvested by nobody.
+Nobody asked it just now: a replay is no trace, counts for no alarm, is harvested by nobody, and no
+turn of its conversation goes on from it.
 """
 
 import asyncio
@@ -55,7 +56,9 @@ class Replayer:
             question: that is recorded in it.
             permit: to answer.
         """
-        conclusion = await self.bookkeeper.answer_unseen(self.answerer, question, permit)
+        conclusion = await self.bookkeeper.answer_unseen(
+            self.answerer, question, permit, is_remembered=False
+        )
         now = await asyncio.to_thread(self.bookkeeper.tracer.trace, conclusion)
         return await asyncio.to_thread(self._compare, trace, question, now)
 

@@ -233,7 +233,9 @@ class Shadow:
             candidate = await asyncio.to_thread(self._load)
             question = self._ask_by(candidate, conclusion.question)
             async with self._limits.admit(self._caller, 0, to_nano_usd(served.usd)) as permit:
-                other = await self._bookkeeper.answer_unseen(self._answerer, question, permit)
+                other = await self._bookkeeper.answer_unseen(
+                    self._answerer, question, permit, is_remembered=True
+                )
             pair = _pair(conclusion, served, other, candidate)
             await asyncio.to_thread(self._pairs.add, pair)
         except (ServingError, RetrievalError, IngestError) as error:

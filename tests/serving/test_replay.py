@@ -270,6 +270,25 @@ def test_passages_of_earlier_turns_that_are_forgotten_are_told(
     assert upstream.requests[-1] != upstream.requests[-2]
 
 
+def test_a_conversation_goes_on_from_the_answer_and_not_from_its_replay(
+    served: Application, upstream: Upstream
+) -> None:
+    served.ingest("hives.md", "One hive gives twenty kilograms of honey.", collection="going-on")
+    options = {"collection": "going-on", "profile": {"answering": {"rewrite": "off"}}}
+    answer = ask(served, suffice=options)
+    asked = upstream.requests[-1]["messages"]
+    served.ingest("rival.md", RIVAL, collection="going-on")
+    assert replay(served, answer)["answer"]["is_same"]
+    assert upstream.requests[-1]["messages"] != asked
+    messages = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": answer["choices"][0]["message"]["content"]},
+        {"role": "user", "content": "How many bees live in one hive?"},
+    ]
+    ask(served, messages=messages, suffice=options)
+    assert upstream.requests[-1]["messages"][: len(asked)] == asked
+
+
 def test_a_profile_that_was_saved_anew_is_told(served: Application) -> None:
     served.http.put("/v1/profiles/small", json={"top_k": 1}).raise_for_status()
     answer = ask(served, model="suffice/small", suffice={"thinking": False})
