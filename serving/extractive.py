@@ -25,6 +25,7 @@ MAX_EXTRACTS = 6
 WORST_SHARE = 0.25
 MIN_WORDS = 4
 _WORD = re.compile(r"\w+")
+_BLANK_LINE = re.compile(r"\n\s*\n")
 _WRAP = re.compile(r"[ \t]*\n\s*(?!\s|\||[-*•] |\d+[.)] )")
 
 Span = tuple[int, int]
@@ -45,15 +46,15 @@ class Extract:
     sentence: Span
 
     @property
-    def text(self) -> str:
-        """The extract without line wraps; list items and table rows keep their lines."""
-        return _WRAP.sub(" ", self.item.passage.text[slice(*self.span)])
-
-    @property
     def cited_text(self) -> str:
-        """The extract and its marker; the document's own `[2]` must not pass for one."""
-        text = MARKER.sub(r"(\1)", self.text)
-        return f"{text} [{self.item.number}]"
+        """The extract without line wraps, each paragraph with the marker.
+
+        List items and table rows keep their lines. The document's own `[2]` must not pass for a
+        marker.
+        """
+        text = MARKER.sub(r"(\1)", self.item.passage.text[slice(*self.span)])
+        paragraphs = [_WRAP.sub(" ", one.strip()) for one in _BLANK_LINE.split(text)]
+        return "\n\n".join(f"{one} [{self.item.number}]" for one in paragraphs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,14 @@ def test_what_was_cut_off_a_chunk_is_no_answer() -> None:
     item = make_item(1, chunk)
     end = HIVE.index(" A queen")
     cut = replace(item, passage=replace(item.passage, end=OFFSET + end, text=HIVE[:end]))
-    assert [extract.text for extract in rank(QUESTION, [cut])] == [HIVE[:end]]
+    assert [one.cited_text for one in rank(QUESTION, [cut])] == [f"{HIVE[:end]} [1]"]
+
+
+def test_each_paragraph_of_an_extract_has_the_marker() -> None:
+    text = "6.1 How long they live\n\nA queen can live\nfor five years, they say [4]."
+    [extract] = choose_extracts(rank("How long can a queen live, they say?", make_context(text)))
+    paragraphs = ["6.1 How long they live [1]", "A queen can live for five years, they say (4). [1]"]
+    assert extract.cited_text == "\n\n".join(paragraphs)
 
 
 def test_wrapped_lines_are_joined_and_list_items_are_not() -> None:
