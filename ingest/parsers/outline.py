@@ -1,11 +1,13 @@
 """PDF outlines: bookmarks become headings where their title stands on the page."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import islice
 
 from pypdfium2 import PdfDocument, PdfiumError
 
+from ingest.parsers.builder import BLOCK_SEPARATOR
 from ingest.parsers.cleaning import clean
 from ingest.texts import Heading
 
@@ -59,6 +61,44 @@ def locate_headings(
     return tuple(heading for _, heading in sorted(headings.items()))
 
 
+def set_apart(
+    texts: Sequence[str], headings: Sequence[Heading], page_starts: Sequence[int]
+) -> list[str]:
+    """Return the texts of the pages with a blank line before and behind each heading.
+
+    A heading in a line with more than its number stays where it is.
+
+    Args:
+        texts: the text of each page.
+        headings: as `locate_headings` returns them.
+        page_starts: the offset of each page in the canonical text.
+    """
+    apart = list(texts)
+    for heading in reversed(headings):
+        page = bisect_right(page_starts, heading.start) - 1
+        start, end = (offset - page_starts[page] for offset in (heading.start, heading.end))
+        apart[page] = _set_apart(apart[page], start, end)
+    return apart
+
+
+def _set_apart(text: str, start: int, end: int) -> str:
+    line_start, line_end = _line_around(text, start, end)
+    if text[end:line_end].strip() or not _NUMBERING.fullmatch(text, line_start, start):
+        return text
+    parts = (
+        text[:line_start].rstrip("\n"),
+        text[line_start:line_end],
+        text[line_end:].lstrip("\n"),
+    )
+    return BLOCK_SEPARATOR.join(filter(None, parts))
+
+
+def _line_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """Return from where to where the lines go that a span begins and ends in."""
+    line_end = text.find("\n", end)
+    return text.rfind("\n", 0, start) + 1, line_end if line_end >= 0 else len(text)
+
+
 class _FoldedPage:
     """A page without white space and letter case, searched from top to bottom."""
 
@@ -95,13 +135,12 @@ class _FoldedPage:
         return spans
 
     def _strangeness(self, start: int, end: int) -> int | None:
-        line_start = self._text.rfind("\n", 0, start) + 1
-        line_end = self._text.find("\n", end)
+        line_start, line_end = _line_around(self._text, start, end)
         begins_line = (
             start - line_start <= _MAX_NUMBERING_CHARACTERS
             and _NUMBERING.fullmatch(self._text, line_start, start) is not None
         )
-        ends_line = not self._text[end : line_end if line_end >= 0 else None].strip()
+        ends_line = not self._text[end:line_end].strip()
         return {2: 0, 1: 1}.get(begins_line + ends_line)
 
 

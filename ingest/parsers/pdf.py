@@ -12,7 +12,7 @@ from pypdfium2 import PdfDocument, PdfiumError
 from ingest.errors import UnreadableFileError
 from ingest.parsers.ocr import OcrError, Tesseract, ocr_lines, render
 from ingest.parsers.ocr_settings import OcrSettings
-from ingest.parsers.outline import locate_headings, read_outline
+from ingest.parsers.outline import locate_headings, read_outline, set_apart
 from ingest.parsers.page_layout import in_reading_order
 from ingest.parsers.page_lines import Line, PageLines, may_show_text, read_lines
 from ingest.parsers.page_text import (
@@ -81,10 +81,15 @@ def parse_pdf(
     continue_tables(bodies)
     texts, spans = write_pages(bodies)
     starts = page_starts(texts)
+    headings = locate_headings(outline, texts, starts)
+    if headings:
+        texts = set_apart(texts, headings, starts)
+        starts = page_starts(texts)
+        headings = locate_headings(outline, texts, starts)
     return CanonicalText(
         text=PAGE_SEPARATOR.join(texts),
         page_starts=starts,
-        headings=locate_headings(outline, texts, starts) or to_headings(texts, spans, starts),
+        headings=headings or to_headings(texts, spans, starts),
         unreadable_pages=unread.numbers,
         unreadable_reason=unread.reason,
         ocr_pages=tuple(number for number in ocr_pages if bodies[number - 1]),

@@ -28,7 +28,12 @@ _TOUCHING = 0.1
 # or with a single word, counts something else: the invoices of a file, one on each page.
 _MAX_SHIFT = 100
 _WORDS = re.compile(r"[^\W\d_]+(?:\W+[^\W\d_]+)+")
-_BARE = re.compile(r"[\W_]*(?:[a-z]{1,2}|page|seite|p\u00e1gina|pagina)?[\W_]*", re.IGNORECASE)
+# Of `Page 3`, `- 3 -`, `A-3`, `3 of 16`, `3/16` what stands beside the 3.
+_BARE = re.compile(
+    r"[\W_]*(?:[a-z]{1,2}|page|seite|p\u00e1gina|pagina)?[\W_]*"
+    r"(?:(?:/|\b[^\W\d_]{1,3}\b)\W*\d{1,4}[\W_]*)?",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"(?<![\d.,])\d{1,4}(?![\d.,]\d)")
 _ROMAN = re.compile(r"(?=[ivxlc])(xc|xl|l?x{0,3})(ix|iv|v?i{0,3})", re.IGNORECASE)
 _ROMAN_DIGITS = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}

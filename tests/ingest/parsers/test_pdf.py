@@ -44,6 +44,13 @@ def test_outline_gives_headings() -> None:
         (2, "of It", "Of it"),
         (1, "End", "End"),
     ]
+    # Each is a block of its own; a title in a sentence stays in it.
+    pages = [text.text[: text.page_starts[1]], text.text[text.page_starts[1] :]]
+    assert pages == [
+        "We show the main results below.\n\n1 Main RESULTS\n\nText\n\n",
+        "More\n\nOf it\n\n2 End",
+    ]
+    assert text.page_at(text.headings[1].start) == 2
 
 
 def test_empty_password_opens() -> None:

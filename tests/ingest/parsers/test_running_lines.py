@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pytest
+
 from ingest.parsers.page_lines import Line, PageLines
 from ingest.parsers.running_lines import without_running_lines
 
@@ -36,6 +38,16 @@ def test_number_with_words_beside_it_is_that_of_a_page_only_if_it_is_near() -> N
     for label in ("Page {}", "F-{}", "- {} -"):
         excerpt = [page(line("body", 700), line(label.format(n), 30)) for n in range(1243, 1247)]
         assert texts(excerpt) == [["body"]] * 4
+
+
+@pytest.mark.parametrize(
+    "label", ["{} of 16", "{}/16", "- {} / 16 -", "Page {}/16", "Seite {} von 16", "{} z 16"]
+)
+def test_page_numbers_with_their_total(label: str) -> None:
+    pages = [page(line("body", 700), line(label.format(n), 30)) for n in range(2, 6)]
+    assert texts(pages) == [["body"]] * 4
+    counts = [page(line("body", 700), line(f"{n} of 16", 30)) for n in (4, 9, 2, 15)]
+    assert texts(counts) == [["body", f"{n} of 16"] for n in (4, 9, 2, 15)]
 
 
 def test_header_of_a_table_on_each_page_stays() -> None:
