@@ -151,9 +151,10 @@ class Access:
             return
         caller = await identify(connection["headers"], self._keys, is_loopback=self._is_loopback)
         if path is None:
-            raise HTTPException(404)
+            raise HTTPException(404, "No call has this path; /docs lists them all.")
         if (scope := path.scopes.get(method)) is None:
-            raise HTTPException(405, headers={"Allow": ", ".join(path.scopes)})
+            methods = ", ".join(path.scopes)
+            raise HTTPException(405, f"This path takes {methods}.", {"Allow": methods})
         caller.check_scope(scope)
         connection.setdefault("state", {})["caller"] = caller
 

@@ -10,7 +10,9 @@ from starlette.types import Receive, Send
 from serving.errors import RETRY_AFTER_SECONDS, error_body
 
 logger = logging.getLogger(__name__)
-BAD_REQUEST, UNAUTHORIZED, NOT_FOUND, INTERNAL = 400, 401, 404, 500
+UNAUTHORIZED, NOT_FOUND, INTERNAL = 401, 404, 500
+# Of calls that no route takes, or whose body none can read.
+CODES = {400: "invalid_value", NOT_FOUND: "path_not_found", 405: "method_not_allowed"}
 TRY_AGAIN = {429, 503}
 
 
@@ -31,7 +33,7 @@ def error_response(error: Exception) -> JSONResponse:
 def http_error_response(error: HTTPException) -> JSONResponse:
     """Return the answer to a call that no route takes, or whose body none can read."""
     kind = "not_found_error" if error.status_code == NOT_FOUND else "invalid_request_error"
-    code = "invalid_value" if error.status_code == BAD_REQUEST else None
+    code = CODES.get(error.status_code)
     body = {"message": str(error.detail), "type": kind, "param": None, "code": code}
     return JSONResponse({"error": body}, error.status_code, error.headers)
 

@@ -209,7 +209,7 @@ class ChatRequest(Request):
         if any(body.get(name) not in NO_TOOLS for name in TOOL_FIELDS):
             raise ValueError(
                 "Tools are not supported: answers come from the documents alone. Leave out tools, "
-                "tool_choice and functions."
+                "tool_choice and functions; docs/chat-uis.md says how to in a chat UI."
             )
         return {name: value for name, value in body.items() if name not in TOOL_FIELDS}
 

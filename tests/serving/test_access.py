@@ -201,12 +201,16 @@ def test_body_is_not_looked_at_without_the_scope(guarded: Guarded, path: str) ->
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [("GET", "/v1/nothing", 404), ("GET", "/secret", 404), ("PATCH", "/v1/documents", 405)],
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/v1/nothing", 404, "path_not_found"),
+        ("GET", "/secret", 404, "path_not_found"),
+        ("PATCH", "/v1/documents", 405, "method_not_allowed"),
+    ],
 )
-def test_unknown_call(guarded: Guarded, method: str, path: str, status: int) -> None:
+def test_unknown_call(guarded: Guarded, method: str, path: str, status: int, code: str) -> None:
     assert guarded.call(method, path, None).status_code == 401
-    assert_refused(guarded.call(method, path, guarded.secret(Scope.READ)), status, None, None, "No")
+    assert_refused(guarded.call(method, path, guarded.secret(Scope.READ)), status, code, None, "")
 
 
 def test_route_that_declares_no_scope_answers_nobody(guarded: Guarded) -> None:

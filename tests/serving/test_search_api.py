@@ -233,11 +233,13 @@ def test_wrong_content_type(application: Application, content_type: str | None) 
 
 
 def test_wrong_method(application: Application) -> None:
-    assert_refused(application.http.get("/v1/search"), 405, None, None, "Method Not Allowed")
+    response = application.http.get("/v1/search")
+    assert_refused(response, 405, "method_not_allowed", None, "This path takes POST.")
+    assert response.headers["Allow"] == "POST"
 
 
 def test_unknown_path(application: Application) -> None:
-    assert_refused(application.http.get("/v1/sarch"), 404, None, None, "Not Found")
+    assert_refused(application.http.get("/v1/sarch"), 404, "path_not_found", None, "/docs")
 
 
 # ---- filters
