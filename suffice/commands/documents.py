@@ -1,13 +1,15 @@
 """`suffice documents`."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
-from suffice.options import Json, Url, console, print_json, service
+from suffice.options import Json, Url, console, escape, print_json, service
 
 app = typer.Typer(help="List, show, delete and retry documents.", no_args_is_help=True)
+ID_WIDTH = 36
 Ids = Annotated[list[str], typer.Argument(help="Document ids.")]
 
 
@@ -24,18 +26,7 @@ def list_documents(
     if json_output:
         print_json({"documents": documents})
         return
-    whole = Column("id", no_wrap=True, min_width=36)  # to be copied from a narrow terminal, too
-    table = Table(whole, "collection", "document", "status", "chunks", "reason")
-    for document in documents:
-        table.add_row(
-            document["id"],
-            document["collection"],
-            document["external_id"],
-            document["status"],
-            str(document["num_chunks"] or ""),
-            (document["error"] or {}).get("reason", ""),
-        )
-    console.print(table)
+    console.print(_table(documents))
 
 
 @app.command()
@@ -62,7 +53,30 @@ def retry(document_ids: Ids, url: Url = None) -> None:
             client.retry(document_id)
         documents = [client.wait(document_id) for document_id in document_ids]
     for document in documents:
-        reason = (document["error"] or {}).get("reason", "")
-        console.print(f"{document['id']} {document['status']} {reason}")
+        console.print(f"{document['id']} {document['status']} {escape(_reason(document))}")
     if any(document["status"] == "failed" for document in documents):
         raise typer.Exit(1)
+
+
+def _table(documents: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table that fits into 80 columns: ids below the names, nothing that goes without."""
+    table = Table(Column("document, id", overflow="fold", width=ID_WIDTH))
+    has_several = len({one["collection"] for one in documents}) > 1
+    if has_several:
+        table.add_column("collection", overflow="fold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("chunks", no_wrap=True)
+    has_reasons = any(map(_reason, documents))
+    if has_reasons:
+        table.add_column("reason", overflow="fold")
+    for one in documents:
+        cells = [f"{escape(one['external_id'])}\n[dim]{one['id']}[/]"]
+        cells += [escape(one["collection"])] if has_several else []
+        cells += [one["status"], str(one["num_chunks"] or "")]
+        cells += [escape(_reason(one))] if has_reasons else []
+        table.add_row(*cells)
+    return table
+
+
+def _reason(document: Mapping[str, Any]) -> str:
+    return str((document["error"] or {}).get("reason") or "")

@@ -264,6 +264,22 @@ def test_profiles_are_listed_by_what_differs(
     assert "num_candidates=" in table
 
 
+def test_a_list_of_documents_fits_into_80_columns(
+    suffice: Suffice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "width", 80)
+    (tmp_path / "scan [red].pdf").write_bytes(make_scan())
+    (tmp_path / f"{'a' * 50}.md").write_text("# Bees\n\nBees sleep.")
+    assert suffice("ingest", str(tmp_path), "--collection", "narrow").code == 1
+    lines = suffice("documents", "list", "--collection", "narrow").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    shown = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    documents = suffice("documents", "list", "--collection", "narrow", "--json").json()
+    assert {one["id"] for one in documents["documents"]} <= set(shown)
+    assert "scan [red].pdf" in shown
+    assert not any("narrow" in line for line in lines)
+
+
 def test_documents_from_list_to_delete(suffice: Suffice, tmp_path: Path) -> None:
     (tmp_path / "scan.pdf").write_bytes(make_scan())
     assert suffice("ingest", "scan.pdf", "--collection", "life").code == 1
