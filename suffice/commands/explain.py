@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from suffice.commands.search import score_in
 from suffice.options import Json, Url, console, escape, print_json, service
 
 STEPS = ("dense", "lexical", "fused", "rerank")
@@ -65,16 +66,10 @@ def _candidates(candidates: list[dict[str, Any]]) -> Table:
         table.add_row(
             str(rank),
             escape(f"{one.get('filename') or one['chunk_id']} {place}".strip()),
-            *(_score(one, step) for step in steps),
+            *(score_in(step, one) for step in steps),
             escape(one["outcome"]),
         )
     return table
-
-
-def _score(candidate: dict[str, Any], step: str) -> str:
-    if step not in candidate["ranks"]:
-        return "-"
-    return f"{candidate['ranks'][step]}. {candidate['scores'][step]:.3f}"
 
 
 def _calls(calls: list[dict[str, Any]]) -> Table:

@@ -66,19 +66,18 @@ def explanation_table(answer: dict[str, Any]) -> Table:
     table = Table("hit", *steps, "document", "text, or why it is no hit")
     for number, hit in enumerate(answer["hits"], start=1):
         text = " ".join(hit["text"].split())[:80]
-        table.add_row(str(number), *_cells(hit, steps), escape(locate(hit)), escape(text))
+        scores = [score_in(step, hit) for step in steps]
+        table.add_row(str(number), *scores, escape(locate(hit)), escape(text))
     table.add_section()
     for candidate in answer["explain"]["dropped"]:
         reason = escape(candidate["reason"])
-        table.add_row("", *_cells(candidate, steps), escape(locate(candidate)), reason, style="dim")
+        scores = [score_in(step, candidate) for step in steps]
+        table.add_row("", *scores, escape(locate(candidate)), reason, style="dim")
     return table
 
 
-def _cells(candidate: dict[str, Any], steps: list[str]) -> list[str]:
-    """Return `score (#rank)` of each step; a rank is missing where only another step found it."""
-    cells = []
-    for step in steps:
-        score, rank = candidate["scores"].get(step), candidate["ranks"].get(step)
-        place = f" (#{rank})" if rank else ""
-        cells.append("" if score is None else f"{score:.3f}{place}")
-    return cells
+def score_in(step: str, candidate: dict[str, Any]) -> str:
+    """Return `score (#rank)`; the rank is missing where only another step found the candidate."""
+    score, rank = candidate["scores"].get(step), candidate["ranks"].get(step)
+    place = f" (#{rank})" if rank else ""
+    return "" if score is None else f"{score:.3f}{place}"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from serving.service import open_service
+from suffice.commands.search import score_in
 from tests.fakes import HashEmbedder
 from tests.serving.application import DIMENSION, make_settings, serve
 from tests.serving.documents import BEES
@@ -54,3 +55,11 @@ def test_an_answer_is_explained_and_replayed(
         missing = offline("replay", "trace-0")
         assert (missing.code, missing.out) == (1, "")
         assert "There is no trace 'trace-0'" in missing.err
+
+
+def test_a_rank_is_shown_where_a_search_found_the_chunk_and_its_score_wherever_it_is_known() -> (
+    None
+):
+    candidate = {"scores": {"dense": 0.23, "lexical": 8.4}, "ranks": {"lexical": 5}}
+    cells = [score_in(step, candidate) for step in ("dense", "lexical", "fused")]
+    assert cells == ["0.230", "8.400 (#5)", ""]
