@@ -106,11 +106,9 @@ class Message(BaseModel):
     @classmethod
     def _refuse_what_is_no_text(cls, content: Any) -> Any:
         parts = content if isinstance(content, list) else []
-        kinds = {part.get("type") for part in parts if isinstance(part, dict)} - {"text"}
+        kinds = {str(part.get("type"))[:50] for part in parts if isinstance(part, dict)} - {"text"}
         if kinds:
-            raise ValueError(
-                f"Nothing here reads {', '.join(sorted(map(str, kinds)))}; send text alone."
-            )
+            raise ValueError(f"Nothing here reads {', '.join(sorted(kinds))}; send text alone.")
         return content
 
     @property

@@ -427,6 +427,13 @@ def test_pictures_are_refused_by_name(application: Application) -> None:
     assert_refused(response, 400, "invalid_value", "messages.0.content", says)
 
 
+def test_part_whose_type_is_no_text_is_refused(application: Application) -> None:
+    content = [{"type": {"a": 1}, "text": "What is this?"}]
+    response = post(application, messages=[{"role": "user", "content": content}])
+    says = "Nothing here reads {'a': 1}; send text alone"
+    assert_refused(response, 400, "invalid_value", "messages.0.content", says)
+
+
 def test_broken_unicode(application: Application) -> None:
     content = rb'{"messages": [{"role": "user", "content": "bees \ud83d"}]}'
     headers = {"Content-Type": "application/json"}
