@@ -5,20 +5,23 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.errors import IngestError
 from ingest.library import Library
-from serving.access import Access
+from serving.access import DOCS_FILES, Access
 from serving.errors import STATUS, InvalidRequestError, RequestTooLargeError
 from serving.metrics import MeteredApp
 from serving.responses import error_response, http_error_response, refuse
 from serving.routes import chat, documents, health, keys, profiles, search, shadow, traces, usage
+from serving.routes.dependencies import BEARER
+from serving.schemas import ErrorBody
 from serving.service import Service
 
 # Of answers, for web pages of other origins to read.
@@ -30,6 +33,11 @@ EXPOSED_HEADERS = [
         for unit in ("requests", "tokens")
     ),
 ]
+# What /openapi.json says of all calls; `Access` sees to the key.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorBody, "description": "The call is refused; docs/api.md lists why."},
+    "5XX": {"model": ErrorBody, "description": "Something does not work; the message says what."},
+}
 UPLOAD = ("POST", "/v1/documents")
 HOW_TO_UPLOAD = (
     "Send each document as a part `file` with a file name in multipart/form-data, as "
@@ -39,12 +47,18 @@ HOW_TO_UPLOAD = (
 
 def create_app(service: Service) -> FastAPI:
     """Build the application that answers from an open service."""
-    app = FastAPI(title="Suffice", version=version("suffice"))
+    app = FastAPIOffline(
+        title="Suffice",
+        version=version("suffice"),
+        redoc_url=None,
+        static_url=f"/{DOCS_FILES}",
+        responses=REFUSALS,
+    )
     app.state.service = service
     app.include_router(health.router)
-    app.include_router(documents.uploads)
+    app.include_router(documents.uploads, dependencies=[Depends(BEARER)])
     for module in (documents, search, profiles, chat, traces, shadow, keys, usage):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(BEARER)])
     app.add_middleware(RoomCheck, library=service.library)
     app.add_middleware(BodyLimit, max_bytes=service.settings.serving.max_request_bytes)
     app.add_middleware(Access, keys=service.keys, is_loopback=service.settings.serving.is_loopback)

@@ -212,6 +212,28 @@ class ChatRequest(Request):
         return {name: value for name, value in body.items() if name not in TOOL_FIELDS}
 
 
+class ErrorView(BaseModel):
+    """Why a call is refused or failed.
+
+    Attributes:
+        message: what happened, and what to do.
+        type: as OpenAI's API groups errors.
+        param: the place in the request, such as `suffice.budget`.
+        code: what programs tell apart.
+    """
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """The answer to a call that is refused or failed."""
+
+    error: ErrorView
+
+
 class Progress(BaseModel):
     """How far ingestion got."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 
 from ingest.documents import Document
 from ingest.errors import DocumentNotFoundError
@@ -24,6 +25,9 @@ from serving.service import Service
 CHARACTERS_PER_TOKEN = 3
 INSTRUCTION_TOKENS = 200
 LABEL_TOKENS = 32
+
+# Lets the page /docs ask for a key; `Access` checks it.
+BEARER = HTTPBearer(scheme_name="key", description="See docs/keys.md.", auto_error=False)
 
 
 async def get_service(request: Request) -> Service:  # else it would be called in a thread

@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable
 
-from fastapi import APIRouter
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Depends
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from retrieval.errors import IndexUnavailableError
 from serving.errors import RETRY_AFTER_SECONDS, ServingError
 from serving.metrics import CONTENT_TYPE
-from serving.routes.dependencies import ByAdmin, CurrentCaller, RunningService
+from serving.routes.dependencies import BEARER, ByAdmin, CurrentCaller, RunningService
 
 router = APIRouter()
 OK = "ok"
@@ -41,11 +41,11 @@ async def readyz(service: RunningService, is_admin: ByAdmin) -> JSONResponse:
     return JSONResponse({"ready": False, "parts": parts}, 503, headers)
 
 
-@router.get("/metrics")
-def metrics(service: RunningService, caller: CurrentCaller) -> Response:
+@router.get("/metrics", response_class=PlainTextResponse, dependencies=[Depends(BEARER)])
+def metrics(service: RunningService, caller: CurrentCaller) -> PlainTextResponse:
     """Return the metrics for Prometheus, which are of all collections and keys."""
     caller.check_all_collections()
-    return Response(service.metrics.text(), media_type=CONTENT_TYPE)
+    return PlainTextResponse(service.metrics.text(), media_type=CONTENT_TYPE)
 
 
 async def _state(check: Awaitable[None]) -> str:

@@ -1,5 +1,6 @@
 """What holds for every call: the size of its body, and how what is wrong with it is told."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -87,3 +88,36 @@ def test_page_of_another_origin_may_not(allowing: Application, application: Appl
         asked = httpx.options(f"{url}{CHAT}", headers=headers)
         assert asked.status_code in {400, 403, 405}
         assert "Access-Control-Allow-Origin" not in asked.headers
+
+
+def test_page_of_the_calls_needs_nothing_from_elsewhere(application: Application) -> None:
+    page = application.http.get("/docs")
+    assert page.status_code == 200
+    assert not re.findall(r"https?://", page.text)
+    files = re.findall(r'(?:src|href)="(/[^"]+)"', page.text)
+    assert len(files) == 3
+    for path in files:
+        assert application.http.get(path).status_code == 200
+    missing = application.http.get("/docs/files/nothing.js")
+    assert_refused(missing, 404, "path_not_found", None, "")
+
+
+def test_calls_are_described_with_their_key_and_their_refusals(application: Application) -> None:
+    described = application.http.get("/openapi.json").json()
+    [(scheme, what)] = described["components"]["securitySchemes"].items()
+    assert (what["type"], what["scheme"]) == ("http", "bearer")
+    calls = {
+        f"{method.upper()} {path}": call
+        for path, methods in described["paths"].items()
+        for method, call in methods.items()
+    }
+    assert {name for name, call in calls.items() if call.get("security") != [{scheme: []}]} == {
+        "GET /healthz",
+        "GET /readyz",
+    }
+    for call in calls.values():
+        assert {"4XX", "5XX"} <= call["responses"].keys()
+        assert "422" not in call["responses"]
+    error = described["components"]["schemas"]["ErrorView"]
+    refused = application.http.get("/v1/nothing").json()["error"]
+    assert refused.keys() == error["properties"].keys()
