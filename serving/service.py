@@ -125,39 +125,32 @@ def open_service(
         open_cache(home.vectors, settings.retrieval.vector_cache_bytes) as cache,
         ExitStack() as closing,
     ):
-        load = load or partial(load_embedder, settings.retrieval)
-        recipes = Recipes(
-            settings.ingest,
-            settings.retrieval.language,
-            _cached(embedder or load(settings.retrieval.embedder), cache),
-            lambda name: _cached(load(name), cache),
-        )
+        ingest, serving = settings.ingest, settings.serving
+        recipes = _build_recipes(settings, embedder, load, cache)
         searcher = Searcher(build_reranking(settings.retrieval, recipes.current.embedder, closing))
         closing.callback(searcher.close)
-        pipeline = _build_pipeline(settings, home, recipes, cache)
-        database_url = settings.ingest.database_url or home.database_url("jobs")
-        ingest = settings.ingest
-        jobs = Jobs(pipeline, database_url, ingest.concurrent_jobs)
+        pipeline = _build_pipeline(settings, home, recipes, cache, closing)
+        index_probe = IndexProbe(pipeline.store)
+        closing.callback(index_probe.close)
+        jobs = Jobs(
+            pipeline, ingest.database_url or home.database_url("jobs"), ingest.concurrent_jobs
+        )
         library = Library(pipeline, jobs, ingest.max_upload_bytes, ingest.max_queued)
-        default = AnsweringProfile(**settings.retrieval.profile().model_dump())
-        profiles = ProfileStore(home.profiles, default)
-        keys = KeyStore(database, _reveal(settings.serving.api_key))
+        profiles = ProfileStore(
+            home.profiles, AnsweringProfile(**settings.retrieval.profile().model_dump())
+        )
+        keys = KeyStore(database, _reveal(serving.api_key))
         closing.callback(keys.close)
-        bookkeeper = _build_bookkeeper(settings.serving, database, library, searcher, closing)
-        models = build_models(settings.serving, home.rates)
+        bookkeeper = _build_bookkeeper(serving, database, library, searcher, closing)
+        models = build_models(serving, home.rates)
         find = partial(search_library, library, searcher)
         # Each remembers the conversations that it has.
         answerer, shadow_answerer = (
             Answerer(library, find, models, home.secret()) for _ in range(2)
         )
-        limits = _build_limits(settings.serving, bookkeeper.ledger)
-        pairs = PairStore(database)
-        closing.callback(pipeline.catalog.close)
-        closing.callback(pipeline.store.close)
-        index_probe = IndexProbe(pipeline.store)
-        closing.callback(index_probe.close)
-        closing.callback(pipeline.parsers.close)
+        limits = _build_limits(serving, bookkeeper.ledger)
         bookkeeper.metrics.watch(limits.permits)
+        pairs = PairStore(database)
         library.add_missing_attributes()
         _start_jobs(jobs, library, closing)
         yield Service(
@@ -178,7 +171,7 @@ def open_service(
             metrics=bookkeeper.metrics,
             limits=limits,
             pairs=pairs,
-            shadow=Shadow(settings.serving, shadow_answerer, bookkeeper, limits, profiles, pairs),
+            shadow=Shadow(serving, shadow_answerer, bookkeeper, limits, profiles, pairs),
             stopping=Stopping(),
         )
 
@@ -205,23 +198,47 @@ def _start_jobs(jobs: Jobs, library: Library, closing: ExitStack) -> None:
         library.delete(document.id)
 
 
+def _build_recipes(
+    settings: Settings,
+    embedder: Embedder | None,
+    load: LoadEmbedder | None,
+    cache: VectorCache | None,
+) -> Recipes:
+    load = load or partial(load_embedder, settings.retrieval)
+    return Recipes(
+        settings.ingest,
+        settings.retrieval.language,
+        _cached(embedder or load(settings.retrieval.embedder), cache),
+        lambda name: _cached(load(name), cache),
+    )
+
+
 def _cached(embedder: Embedder, cache: VectorCache | None) -> Embedder:
     return embedder if cache is None else CachingEmbedder(embedder, cache)
 
 
 def _build_pipeline(
-    settings: Settings, home: Home, recipes: Recipes, cache: VectorCache | None
+    settings: Settings,
+    home: Home,
+    recipes: Recipes,
+    cache: VectorCache | None,
+    closing: ExitStack,
 ) -> Pipeline:
     ingest = settings.ingest
     catalog = open_catalog(ingest, home)
+    closing.callback(catalog.close)
+    store = build_store(settings.retrieval, home, catalog)
+    closing.callback(store.close)
+    parsers = ParserPool(max_workers=1, max_memory_bytes=ingest.parse_memory_bytes)
+    closing.callback(parsers.close)
     return Pipeline(
         catalog=catalog,
         files=FileStore(home.files, home.work),
         texts=TextStore(home.texts, home.work),
-        parsers=ParserPool(max_workers=1, max_memory_bytes=ingest.parse_memory_bytes),
+        parsers=parsers,
         recipes=recipes,
         cache=cache,
-        store=build_store(settings.retrieval, home, catalog),
+        store=store,
         work=home.work,
         limits=Limits(
             ingest.max_pages,
