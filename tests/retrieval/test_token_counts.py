@@ -8,7 +8,7 @@ from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer, ByteLevel, PreTokenizer
 
-from retrieval.token_counts import MAX_WORD_CHARACTERS, TextTokenizer
+from retrieval.token_counts import MAX_SENTENCE_CHARACTERS, MAX_WORD_CHARACTERS, TextTokenizer
 
 PIECES = ("[UNK]", "bee", "bees", "##s", "##hive", "b", "##e", "e", "1", "##2", ".", "-", "e\u0301")
 # All that some call white space, and what BERT removes, joins or takes for words of their own.
@@ -40,10 +40,24 @@ def test_words_add_up(text: str) -> None:
 
 
 LONG = "bees" * MAX_WORD_CHARACTERS
+LONG_SENTENCE = " ".join(["bee 12"] * MAX_SENTENCE_CHARACTERS)
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "bees", "bees bees\nbeehive, 12.", "a\x0bb", "a\x85b", f"bee {LONG} bee"]
+    "text",
+    [
+        "",
+        " ",
+        "bees",
+        "bees bees\nbeehive, 12.",
+        "a\x0bb",
+        "a\x85b",
+        f"bee {LONG} bee",
+        "bee. bees. bee.",
+        "bee.  1. ",
+        ". .",
+        f"bee. {LONG_SENTENCE}. bee",
+    ],
 )
 def test_words_add_up_in(text: str) -> None:
     offsets = WORDS.encode(text, add_special_tokens=False).offsets
