@@ -23,7 +23,7 @@ from retrieval.filters import Filter
 from retrieval.index import Ranking, SearchableIndex
 from retrieval.profiles import MAX_TOP_K, RetrievalProfile
 from retrieval.reranking import Reranker, Reranking
-from retrieval.search import LEXICAL_DEPTH, Searcher, SearchResult
+from retrieval.search import LEXICAL_DEPTH, Ranked, Searcher, SearchResult
 
 FORMAT = 1
 # Deepest search of which a record knows all.
@@ -245,14 +245,26 @@ class Replay:
         Raises:
             EvalError: the profile looks deeper than was recorded.
         """
+        index = self._index(question_id, profile, top_k)
+        return self._searcher.search(index, _no_vector, index.record.query, profile, top_k)
+
+    def rank(self, question_id: str, profile: RetrievalProfile, top_k: int) -> Ranked:
+        """Rank for a recorded question, see `Searcher.rank`.
+
+        Raises:
+            EvalError: the profile looks deeper than was recorded.
+        """
+        index = self._index(question_id, profile, top_k)
+        return self._searcher.rank(index, _no_vector, index.record.query, profile, top_k)
+
+    def _index(self, question_id: str, profile: RetrievalProfile, top_k: int) -> RecordedIndex:
         depth = max(profile.num_candidates, top_k)
         if depth > DEPTH:
             raise EvalError(
                 f"The profile looks at {depth} candidates, and searches are recorded {DEPTH} deep. "
                 "Lower its num_candidates, or RETRIEVAL_NUM_CANDIDATES."
             )
-        index = self._indexes[question_id]
-        return self._searcher.search(index, _no_vector, index.record.query, profile, top_k)
+        return self._indexes[question_id]
 
 
 def _no_vector(_: str) -> Matrix:

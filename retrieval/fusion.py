@@ -64,4 +64,6 @@ def convex_combination(
 
 
 def _ordered(scores: Mapping[str, float]) -> dict[str, float]:
-    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
+    chunk_ids = sorted(scores)
+    chunk_ids.sort(key=scores.__getitem__, reverse=True)  # stable, so ties stay in order
+    return {chunk_id: scores[chunk_id] for chunk_id in chunk_ids}

@@ -21,31 +21,28 @@ NUM_THREADS = 32
 LEXICAL_DEPTH = 300
 # Most hits where a rule was to say how many, but a step failed.
 UNRULED_TOP_K = 10
+RERANK = "rerank"
 EmbedQuery = Callable[[str], Matrix]
 """query -> (dimension,) float32 of unit norm."""
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Hits, and how they came about.
+class Ranked:
+    """What a search ranked, and how that came about.
 
     Attributes:
-        hits: best first; `scores` of each tells the view of every step.
         timings: seconds of each step.
         warnings: what was done otherwise than asked, and why.
         rankings: what each step ranked, by its name; the last one ranks the hits.
-        dropped: chunk id -> why a chunk of the last ranking is not among the hits.
         depth: how many chunks each search contributes; those further down in its ranking are
             only there because the other one found them.
         is_degraded: whether a step failed. The scores are then those of another step than the
             profile's thresholds were made for, so no threshold counts.
     """
 
-    hits: list[Hit]
     timings: Mapping[str, float]
     warnings: list[str]
     rankings: Mapping[str, Ranking]
-    dropped: Mapping[str, str]
     depth: int
     is_degraded: bool
 
@@ -53,6 +50,19 @@ class SearchResult:
     def final_ranking(self) -> Ranking:
         """The last ranking."""
         return _last(self.rankings)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult(Ranked):
+    """Hits, and how they came about.
+
+    Attributes:
+        hits: best first; `scores` of each tells the view of every step.
+        dropped: chunk id -> why a chunk that was ranked is not among the hits.
+    """
+
+    hits: list[Hit]
+    dropped: Mapping[str, str]
 
 
 class Searcher:
@@ -100,6 +110,32 @@ class Searcher:
             IndexUnavailableError: none of the searches that were asked for could be made.
             EmbedderFailedError: the same, because of the embedder.
         """
+        ranked = self.rank(index, embed_query, text, profile, top_k, where)
+        if ranked.is_degraded:
+            top_k = top_k if profile.rule is None else min(top_k, UNRULED_TOP_K)
+            profile = profile.model_copy(update={"min_score": None, "rule": None})
+        dropped = _cut(ranked.final_ranking, profile, top_k) | _leave_out(ranked.rankings)
+        hits = _to_hits(index, ranked.rankings, dropped)
+        return SearchResult(
+            timings=ranked.timings,
+            warnings=ranked.warnings,
+            rankings=ranked.rankings,
+            depth=ranked.depth,
+            is_degraded=ranked.is_degraded,
+            hits=hits,
+            dropped=dropped,
+        )
+
+    def rank(
+        self,
+        index: SearchableIndex,
+        embed_query: EmbedQuery,
+        text: str,
+        profile: RetrievalProfile,
+        top_k: int,
+        where: Filter | None = None,
+    ) -> Ranked:
+        """Rank all candidates, of which `search` takes the hits; see there."""
         started = perf_counter()
         if where is not None:
             _check_keys(where, index)
@@ -115,18 +151,11 @@ class Searcher:
             "embed_seconds": query.embed_seconds,
             "search_seconds": searched - started - query.embed_seconds,
         }
-        candidates = _last(rankings)
         if self.reranking is not None and profile.rerank:
             faults = _rerank(index, text, rankings, self.reranking, top_k)
             warnings, is_degraded = warnings + faults, is_degraded or bool(faults)
             timings["rerank_seconds"] = perf_counter() - searched
-        ranking = _last(rankings)
-        if is_degraded:
-            top_k = top_k if profile.rule is None else min(top_k, UNRULED_TOP_K)
-            profile = profile.model_copy(update={"min_score": None, "rule": None})
-        dropped = _cut(ranking, profile, top_k) | _leave_out(candidates, ranking)
-        hits = _to_hits(index, rankings, dropped)
-        return SearchResult(hits, timings, warnings, rankings, dropped, depth, is_degraded)
+        return Ranked(timings, warnings, rankings, depth, is_degraded)
 
     def _rank_arms(
         self, index: SearchableIndex, query: "_Query", mode: Mode, depth: int
@@ -236,12 +265,14 @@ def _rerank(
     reranked = reranking.rerank(query, hits)
     if reranked.report.outcome is not Outcome.DONE:
         return [f"The hits are not reranked. {reranked.report.reason}"]
-    rankings["rerank"] = {hit.chunk.chunk_id: hit.score for hit in reranked.hits}
+    rankings[RERANK] = {hit.chunk.chunk_id: hit.score for hit in reranked.hits}
     return []
 
 
-def _leave_out(candidates: Ranking, ranking: Ranking) -> dict[str, str]:
-    """Return which candidates the last ranking left out, each with the reason."""
+def _leave_out(rankings: Mapping[str, Ranking]) -> dict[str, str]:
+    """Return which candidates were not reranked, each with the reason."""
+    ranking = _last(rankings)
+    *_, candidates = (one for step, one in rankings.items() if step != RERANK)
     return {
         chunk_id: f"rank {rank} before reranking is beyond what is reranked"
         for rank, chunk_id in enumerate(candidates, start=1)

@@ -247,6 +247,18 @@ def test_every_candidate_is_a_hit_or_dropped_for_a_reason(search: Search) -> Non
     assert set(list(result.dropped.values())[:1]) == {"rank 3 is beyond top_k 2"}
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_hits_are_the_first_of_what_is_ranked(
+    index: ChunkIndex, searcher: Searcher, search: Search, mode: Mode
+) -> None:
+    query = "cats chase mice"
+    profile = RetrievalProfile(mode=mode, num_candidates=5)
+    ranked = searcher.rank(index, EMBEDDER.embed_query, query, profile, 3)
+    result = search(query, 3, mode=mode)
+    assert result.rankings == ranked.rankings
+    assert [hit.chunk.chunk_id for hit in result.hits] == list(ranked.final_ranking)[:3]
+
+
 def test_explanation_tells_ranks_of_those_that_found_a_chunk(search: Search) -> None:
     """A chunk that only one search found has a score in the other, and no rank."""
     result = search("cats chase mice", 3, num_candidates=3)
