@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from retrieval.chunks import Hit, make_passage
+from retrieval.chunks import Chunk, Hit, make_passage
 from retrieval.stitching import Draft, LabelTokens, Stitcher, Stretch, TextOf
 
 
@@ -165,22 +165,17 @@ def pack(
         policy: the budget, and how to use it.
         label_tokens: of each passage.
     """
-    stitcher = Stitcher(text_of, count_tokens, label_tokens)
+    chunks = [hit.chunk for hit in hits]
+    stitcher = Stitcher(chunks, text_of, count_tokens, label_tokens)
     by_id = {hit.chunk.chunk_id: hit for hit in hits}
     ranks = {chunk_id: rank for rank, chunk_id in enumerate(by_id)}
-    draft = Draft()
+    draft = Draft(stitcher)
     dropped = []
-    for hit in hits:
-        twins: Sequence[Stretch] = ()
-        longer = draft
-        if not draft.is_full:
-            options = stitcher.options(draft, hit.chunk)
-            twins, longer = options.twins, options.within(policy.max_tokens)
-        if longer is draft:
-            dropped.append(_drop(hit, twins, ranks))
-        draft = longer
+    for chunk in chunks:
+        if not draft.take(chunk, policy.max_tokens):
+            dropped.append(_drop(chunk, draft, ranks))
     if policy.expand:
-        draft = expand(stitcher, draft, ranks, policy.max_tokens)
+        expand(draft, ranks, policy.max_tokens)
     passages = [
         _to_passage(stretch, stitcher.text(stretch), by_id, ranks)
         for stretch in sorted(draft.stretches, key=lambda one: one.first_of(ranks))
@@ -195,28 +190,25 @@ def pack(
     )
 
 
-def expand(
-    stitcher: Stitcher, draft: Draft, ranks: Mapping[str, int], max_tokens: int | None
-) -> Draft:
+def expand(draft: Draft, ranks: Mapping[str, int], max_tokens: int | None) -> None:
     """Widen stretches to the parent windows of their chunks as far as the budget goes.
 
     Args:
-        stitcher: that made the draft.
         draft: within the budget.
         ranks: of all its chunks by their ids; what ranks best is widened first.
         max_tokens: the budget; None: any.
     """
     for stretch in sorted(draft.stretches, key=lambda one: one.first_of(ranks)):
         for chunk in sorted(stretch.chunks, key=lambda one: ranks[one.chunk_id]):
-            draft = stitcher.widen(draft, chunk, max_tokens)
-    return draft
+            draft.widen(chunk, max_tokens)
 
 
-def _drop(hit: Hit, twins: Sequence[Stretch], ranks: Mapping[str, int]) -> Dropped:
+def _drop(chunk: Chunk, draft: Draft, ranks: Mapping[str, int]) -> Dropped:
+    twins = [] if draft.is_full else draft.twins(chunk)
     if not twins:
-        return Dropped(hit.chunk.chunk_id, Reason.OVER_BUDGET)
-    said = [chunk.chunk_id for twin in twins for chunk in twin.chunks]
-    return Dropped(hit.chunk.chunk_id, Reason.DUPLICATE, min(said, key=ranks.__getitem__))
+        return Dropped(chunk.chunk_id, Reason.OVER_BUDGET)
+    said = [one.chunk_id for twin in twins for one in twin.chunks]
+    return Dropped(chunk.chunk_id, Reason.DUPLICATE, min(said, key=ranks.__getitem__))
 
 
 def _to_passage(
