@@ -116,7 +116,7 @@ def test_garbage_is_counted(upstream: Upstream, author: Author, tmp_path: Path) 
     author.garbage = 3
     made = make(upstream, tmp_path)
     assert made.num_by_maker["written"] == 9
-    assert made.num_rejected[Flaw.NO_JSON] == 2  # of the 11 that were looked at
+    assert made.num_rejected[Flaw.NO_JSON] == 5  # of the 14 that were looked at
 
 
 def test_an_empty_reply_is_garbage(upstream: Upstream, tmp_path: Path) -> None:
