@@ -17,6 +17,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import batch_to_device, get_device_name
+from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -84,6 +85,8 @@ class SentenceTransformerEmbedder:
         folder = find_model(name)
         transformers_logging.disable_progress_bar()
         devices = [device] if device else _best_devices()
+        # NumPy's other threads gain little where token vectors are compared, and spin long after.
+        threadpool_limits(1, user_api="blas")
         if devices == ["cpu"]:
             torch.set_num_threads(1)
         try:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
+from threadpoolctl import threadpool_info
 
 from retrieval import sentence_transformer
 from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
@@ -85,6 +86,13 @@ def test_token_vectors_are_what_the_sentence_vector_is_the_mean_of(
         assert query.offsets == tokens.offsets
         assert (query.vectors * tokens.vectors).sum(axis=1).min() > 0.9999
     assert embedder.embed_query_tokens("").offsets == []
+
+
+@pytest.mark.usefixtures("embedder")
+def test_products_of_vectors_leave_the_other_cores_alone() -> None:
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert pools
+    assert {pool["num_threads"] for pool in pools} == {1}
 
 
 def test_threads_get_the_same_vectors(embedder: SentenceTransformerEmbedder) -> None:
