@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from serving.instructions import RULES, Kind
 
@@ -92,6 +93,8 @@ _ROLE = re.compile(
 )
 
 
+# Of each passage one asks for the warning and one for the trace, and good passages come again.
+@lru_cache(maxsize=512)
 def score_instructions(text: str) -> InjectionReport:
     """Find what in a text gives orders to a model.
 
