@@ -190,7 +190,7 @@ class _Watch:
             self.usage = event.usage if event.usage.prompt_tokens else None
             return
         num_bytes = len(event.text.encode()) + len(event.thought.encode())
-        self._written_tokens += max(1, num_bytes // _BYTES_PER_TOKEN)
+        self._written_tokens += max(event.num_pieces, num_bytes // _BYTES_PER_TOKEN)
         if self._first is None:
             self._first = perf_counter() - self._started
 

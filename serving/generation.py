@@ -135,6 +135,7 @@ class Delta:
         thought: of the thinking, which is no part of the answer.
         logprobs: OpenAI's, of the tokens of `text`.
         is_refusal: whether `text` stands in the place of JSON that was asked for.
+        num_pieces: of the model server that it is made of; mostly each is a token.
     """
 
     text: str = ""
@@ -142,6 +143,7 @@ class Delta:
     thought: str = ""
     logprobs: Mapping[str, Any] | None = None
     is_refusal: bool = False
+    num_pieces: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,18 @@
 import asyncio
 import json
 import random
+import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
+from itertools import takewhile
 from typing import Any, TypeGuard
 
+import anyio
 import httpx2
 import openai
 
 from serving.backends import Backend, ThinkingSwitch
+from serving.batches import in_batches
 from serving.breaker import CircuitBreaker
 from serving.errors import (
     InvalidRequestError,
@@ -24,6 +28,7 @@ from serving.errors import (
     PromptTooLongError,
     ServingError,
 )
+from serving.event_stream import EventReader
 from serving.generation import (
     Delta,
     Finish,
@@ -49,8 +54,14 @@ _BUSY = {429, 503}
 MAX_SAID = 200
 # Kinds of bodies that hold an error, or somebody else's page, in the place of a stream.
 _NO_STREAM = ("application/json", "text/html")
+# What a connection that is cut raises; over TLS it is not always the client's own error.
+_CUT = (httpx2.RequestError, ssl.SSLError, anyio.EndOfStream)
 # What the client raises on answers that are no completion, which it does not check itself.
 _NONSENSE = (openai.APIError, httpx2.HTTPError, AttributeError, LookupError, TypeError, ValueError)
+_CONNECT_SECONDS = 5.0
+# What ends a stream, and how long the connection may take to end after it.
+_DONE = b"[DONE]"
+_END_SECONDS = 1.0
 _LOW_EFFORT_TOKENS = 1024
 _MEDIUM_EFFORT_TOKENS = 4096
 
@@ -99,9 +110,11 @@ class OpenAIGenerator:
         self._client = openai.AsyncOpenAI(
             base_url=backend.url,
             api_key=api_key or "none",
-            timeout=openai.Timeout(timeout_seconds, connect=5.0),
+            timeout=openai.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
             max_retries=0,
         )
+        # A silence within a stream is noticed here, see `_read`.
+        self._stream_timeout = openai.Timeout(timeout_seconds, connect=_CONNECT_SECONDS, read=None)
 
     async def model_name(self) -> str:
         """Return the model that answers, asking the server once if none is configured."""
@@ -180,31 +193,33 @@ class OpenAIGenerator:
         """Yield what the server writes, as long as it goes on writing."""
         model = await self.model_name()
         clock = asyncio.get_running_loop().time
-        # Any byte resets the client's own clock, such as those of a proxy that keeps a line open.
+        # The client's own clock takes any byte for a sign, such as those of a proxy that keeps a
+        # line open, and costs a timer for each.
         deadline = clock() + self._timeout_seconds
         async with asyncio.timeout_at(deadline):
             stream = await self._open(model, task)
-        async with stream, aclosing(aiter(stream)) as chunks:
+        async with stream, aclosing(_chunks(stream.response)) as batches:
             while True:
                 try:
                     async with asyncio.timeout_at(deadline):
-                        chunk = await anext(chunks)
+                        chunks = await anext(batches)
                 except StopAsyncIteration:
                     break
-                for delta in answers.read(chunk):
+                for delta in answers.read(chunks):
                     yield delta
                     deadline = clock() + self._timeout_seconds
         for delta in answers.rest():
             yield delta
 
     async def _open(self, model: str, task: Task) -> Any:
-        """Return the client's stream; its types do not tell that reading it can be broken off."""
+        """Return the client's stream, for its response: it reads for itself four times as long."""
         messages: list[Any] = list(task.messages)
         stream = await self._client.chat.completions.create(
             model=model,
             messages=messages,
             stream=True,
             stream_options={"include_usage": True},
+            timeout=self._stream_timeout,
             **_options(task.sampling, task.thinking, self._switch),
         )
         if stream.response.headers.get("content-type", "").startswith(_NO_STREAM):
@@ -227,7 +242,7 @@ class OpenAIGenerator:
                 f"The model server at {self._url} was silent for {self._timeout_seconds:g} s. Ask "
                 "again, or raise SERVING_LLM_TIMEOUT_SECONDS."
             ) from error
-        except openai.APIConnectionError as error:
+        except (openai.APIConnectionError, *_CUT) as error:
             self._forget()
             raise ModelUnavailableError(
                 f"The model server at {self._url} does not answer. Check that it runs and that "
@@ -286,6 +301,40 @@ class OpenAIGenerator:
         self._model = self._configured_model
         if self.counter is not None:
             self.counter.forget()
+
+
+async def _chunks(response: httpx2.Response) -> AsyncGenerator[Iterator[Any], None]:
+    """Yield what a stream brings until it says that this is all; what came together, together."""
+    reader = EventReader()
+    async with aclosing(in_batches(response.aiter_bytes())) as batches:
+        async for batch in batches:
+            events = reader.feed(b"".join(batch))
+            yield (_to_chunk(event, response) for event in takewhile(_is_more, events))
+            if not all(map(_is_more, events)):
+                break
+        # To its end, or the connection could not be used again.
+        with suppress(TimeoutError, *_CUT):
+            async with asyncio.timeout(_END_SECONDS):
+                async for _ in batches:
+                    pass
+
+
+def _is_more(event: bytes) -> bool:
+    return not event.startswith(_DONE)
+
+
+def _to_chunk(event: bytes, response: httpx2.Response) -> Any:
+    """Return the JSON of an event.
+
+    Raises:
+        openai.APIError: it is an error, as the client raises it.
+        ValueError: it is no JSON.
+    """
+    chunk = json.loads(event)
+    if isinstance(chunk, dict) and (error := chunk.get("error")):
+        message = error.get("message") if isinstance(error, dict) else None
+        raise openai.APIError(str(message or "It sent an error."), response.request, body=error)
+    return chunk
 
 
 async def _read_error(response: httpx2.Response) -> openai.APIError:

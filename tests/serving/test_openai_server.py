@@ -35,6 +35,7 @@ from tests.serving.upstream import (
     stream_reply,
 )
 
+PAUSE_SECONDS = 0.1  # long enough to be passed on alone
 SILENCE_SECONDS = 1.0
 SECRET = b"a secret of this test"
 NONCE = make_nonce(SECRET, "default")
@@ -123,13 +124,29 @@ def test_markers_become_citations(served: Application, upstream: Upstream) -> No
 
 
 def test_stream_is_passed_on_piece_by_piece(served: Application, upstream: Upstream) -> None:
-    upstream.chat = stream_reply("Twenty", " kilograms", " [1].")
+    start, *parts = stream_reply("Twenty", " kilograms", " [1].").parts
+    upstream.chat = Reply([start, *(one for part in parts for one in (part, PAUSE_SECONDS))])
     first, *pieces, last = served.stream(QUESTION)
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     contents = [piece["choices"][0]["delta"]["content"] for piece in pieces]
     assert contents == ["Twenty", " kilograms", " [1]."]
     assert last["choices"][0]["finish_reason"] == "stop"
     assert len(last["choices"][0]["delta"]["annotations"]) == 1
+
+
+def test_pieces_that_come_together_are_passed_on_together(
+    served: Application, upstream: Upstream
+) -> None:
+    parts = stream_reply("Twenty", " kilograms", " [1].").parts
+    upstream.chat = Reply([b"".join(one for one in parts if isinstance(one, bytes))])
+    _, piece, _ = served.stream(QUESTION)
+    assert piece["choices"][0]["delta"] == {"content": "Twenty kilograms [1]."}
+
+    failed = event({"error": {"message": "EngineCore died.", "code": 500}})
+    upstream.chat = Reply([chunk({"content": "Twenty"}) + chunk({"content": " kilo"}) + failed])
+    _, piece, last = served.stream(QUESTION)
+    assert piece["choices"][0]["delta"] == {"content": "Twenty kilo"}
+    assert "EngineCore died" in last["error"]["message"]
 
 
 def test_prompt_holds_numbered_excerpts_then_the_question(
