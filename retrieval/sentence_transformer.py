@@ -119,6 +119,7 @@ class SentenceTransformerEmbedder:
         self.fingerprint = _fingerprint(folder, f"{self.dimension} {self.max_tokens} {modules}")
         # The first call sets the tokenizer's padding; later calls only read it, from any thread.
         self._query_model = _fast_query_model(self._model)
+        self._token_models = [self._query_model, *self._replicas[1:]]
         self._traced_query_model = _trace(self._query_model)
         self._gather_query = Gatherer[str, Matrix](self._embed_queries)
         logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
@@ -147,7 +148,7 @@ class SentenceTransformerEmbedder:
         tokens: dict[int, TokenVectors] = {}
 
         def embed(number: int, batch: list[int]) -> None:
-            model = self._replicas[number % len(self._replicas)]
+            model = self._token_models[number % len(self._token_models)]
             rows = _token_rows(model, [texts[i] for i in batch], "document")
             tokens.update(
                 {i: self._token_vectors(texts[i], r) for i, r in zip(batch, rows, strict=True)}
