@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +26,7 @@ from retrieval.gathering import Gatherer
 from retrieval.half_weights import with_half_weights
 from retrieval.settings import Precision
 from retrieval.token_counts import TextTokenizer
-from retrieval.traced_model import VECTORS, TracedModel, trace
+from retrieval.traced_model import TOKENS, VECTORS, Features, TracedModel, trace
 
 logger = logging.getLogger(__name__)
 
@@ -85,10 +84,7 @@ class SentenceTransformerEmbedder:
         folder = find_model(name)
         transformers_logging.disable_progress_bar()
         devices = [device] if device else _best_devices()
-        # NumPy's other threads gain little where token vectors are compared, and spin long after.
-        threadpool_limits(1, user_api="blas")
-        if devices == ["cpu"]:
-            torch.set_num_threads(1)
+        _keep_products_on_one_core(devices)
         try:
             dtype = DTYPES.get(precision) or _fastest_dtype(devices[0])
             self._model = SentenceTransformer(
@@ -160,7 +156,7 @@ class SentenceTransformerEmbedder:
 
     def embed_query_tokens(self, text: str) -> TokenVectors:
         """Embed the tokens of a query, see `Embedder`."""
-        [rows] = _token_rows(self._query_model, [text], "query")
+        [rows] = _token_rows(self._query_model, [text], "query", self._traced_query_model)
         return self._token_vectors(text, rows)
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
@@ -248,8 +244,9 @@ def _sentence_vectors(
     """Return (n, dimension) rows of norm 1, as `model.encode` would."""
     with torch.inference_mode():
         features = _features(model, texts, task)
-        vectors = traced(features) if traced else model(features, task=task)[VECTORS]
-        unit = np.asarray(torch.nn.functional.normalize(vectors.float(), dim=1).cpu(), np.float32)
+        features = traced(features) if traced else model(features, task=task)
+        vectors = features[VECTORS].float()
+        unit = np.asarray(torch.nn.functional.normalize(vectors, dim=1).cpu(), np.float32)
     if not np.isfinite(unit).all():
         raise EmbedderFailedError(
             "The embedder gave numbers that are no vector (NaN or infinity). Its weights may be "
@@ -258,24 +255,34 @@ def _sentence_vectors(
     return unit
 
 
-def _token_rows(model: SentenceTransformer, texts: list[str], task: Task) -> list[Matrix]:
+def _token_rows(
+    model: SentenceTransformer, texts: list[str], task: Task, traced: TracedModel | None = None
+) -> list[Matrix]:
     """Return for each text its rows, special tokens included."""
     with torch.inference_mode():
         # No prompt: it would stand between the text and its offsets.
-        features = model(_features(model, texts, task, with_prompt=False), task=task)
+        features = _features(model, texts, task, with_prompt=False)
+        features = traced(features) if traced else model(features, task=task)
         masks = features["attention_mask"].bool()
-        rows = zip(features["token_embeddings"].float(), masks, strict=True)
+        rows = zip(features[TOKENS].float(), masks, strict=True)
         return [np.asarray(row[mask].cpu(), dtype=np.float32) for row, mask in rows]
 
 
 def _features(
     model: SentenceTransformer, texts: list[str], task: Task, *, with_prompt: bool = True
-) -> dict[str, Any]:
+) -> Features:
     """Return what the model reads. What `model.encode` does besides takes as long as a query."""
     names = [name for name in PROMPT_NAMES[task] if name in model.prompts]
     prompt = model.prompts.get(names[0] if names else model.default_prompt_name or "")
     features = model.preprocess(texts, prompt=prompt if with_prompt else None, task=task)
     return dict(batch_to_device(features, model.device))
+
+
+def _keep_products_on_one_core(devices: Sequence[str]) -> None:
+    """NumPy's other threads gain little where token vectors are compared, and spin long after."""
+    threadpool_limits(1, user_api="blas")
+    if devices == ["cpu"]:
+        torch.set_num_threads(1)
 
 
 def _best_devices() -> list[str]:

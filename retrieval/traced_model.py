@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 
+# What a model adds to its features: (texts, dimension), and (texts, tokens, dimension).
 VECTORS = "sentence_embedding"
+TOKENS = "token_embeddings"
 Features = Mapping[str, Any]
 _CHATTY = ("sentence_transformers", "transformers")
 logger = logging.getLogger(__name__)
@@ -32,17 +34,20 @@ def trace(
     try:
         traced = TracedModel(model, examples[0])
         cosines = [
-            torch.cosine_similarity(traced(features), model(dict(features), task="query")[VECTORS])
+            torch.cosine_similarity(
+                traced(features)[name], model(dict(features), task="query")[name], -1
+            ).min()
             for features in examples
+            for name in (VECTORS, TOKENS)
         ]
-    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         logger.info("queries are embedded without a recording", extra={"reason": str(error)})
         return None
-    return traced if torch.cat(cosines).min().item() >= min_cosine else None
+    return traced if torch.stack(cosines).min().item() >= min_cosine else None
 
 
 class TracedModel:
-    """The sentence vectors of a model's queries, from a recording of its operations."""
+    """What a model adds to the features of queries, from a recording of its operations."""
 
     def __init__(self, model: torch.nn.Module, example: Features) -> None:
         """Record what the model does with an example.
@@ -59,13 +64,13 @@ class TracedModel:
                 _OfTensors(model, self._names, others).eval(), tensors, check_trace=False
             )
 
-    def __call__(self, features: Features) -> torch.Tensor:
-        """Return the (n, dimension) vectors of n texts."""
+    def __call__(self, features: Features) -> Features:
+        """Return the features of some texts with `VECTORS` and `TOKENS`."""
         if features["input_ids"].shape[1] > self._num_tokens:
-            vectors: torch.Tensor = self._model(dict(features), task="query")[VECTORS]
-        else:
-            vectors = self._traced(*(features[name] for name in self._names))
-        return vectors
+            whole: Features = self._model(dict(features), task="query")
+            return whole
+        vectors, tokens = self._traced(*(features[name] for name in self._names))
+        return {**features, VECTORS: vectors, TOKENS: tokens}
 
 
 class _OfTensors(torch.nn.Module):
@@ -77,10 +82,10 @@ class _OfTensors(torch.nn.Module):
         self._names = names
         self._others = others
 
-    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+    def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         features = {**self._others, **dict(zip(self._names, tensors, strict=True))}
-        vectors: torch.Tensor = self._model(features, task="query")[VECTORS]
-        return vectors
+        features = self._model(features, task="query")
+        return features[VECTORS], features[TOKENS]
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from retrieval.traced_model import VECTORS, TracedModel, trace
+from retrieval.traced_model import TOKENS, VECTORS, TracedModel, trace
 
 MIN_COSINE = 0.9999
 Features = dict[str, Any]
@@ -22,7 +22,8 @@ class MeanOfTokens(torch.nn.Module):
         assert task == "query"
         mask = features["attention_mask"].unsqueeze(-1).float()
         vectors = self.tokens(features["input_ids"])
-        return {**features, VECTORS: (vectors * mask).sum(1) / mask.sum(1)}
+        mean = (vectors * mask).sum(1) / mask.sum(1)
+        return {**features, VECTORS: mean, TOKENS: vectors}
 
 
 class OtherwiseForOne(MeanOfTokens):
@@ -63,7 +64,9 @@ def test_a_recording_gives_the_vectors_of_the_model(lengths: tuple[int, ...]) ->
     traced = trace(model, EXAMPLES, MIN_COSINE)
     assert traced is not None
     features = features_of(*lengths)
-    torch.testing.assert_close(traced(features), model(features, task="query")[VECTORS])
+    expected = model(features, task="query")
+    for name in (VECTORS, TOKENS):
+        torch.testing.assert_close(traced(features)[name], expected[name])
 
 
 @pytest.mark.parametrize("kind", [OtherwiseForOne, Unrecordable])
@@ -78,5 +81,5 @@ def test_longer_texts_are_left_to_the_model() -> None:
     model = OtherwiseForOne()
     traced = TracedModel(model, features_of(9, 3))
     longer, other = features_of(10), features_of(9)
-    torch.testing.assert_close(traced(longer), model(longer, task="query")[VECTORS])
-    torch.testing.assert_close(traced(other), -model(other, task="query")[VECTORS])
+    torch.testing.assert_close(traced(longer)[VECTORS], model(longer, task="query")[VECTORS])
+    torch.testing.assert_close(traced(other)[VECTORS], -model(other, task="query")[VECTORS])
