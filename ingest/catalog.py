@@ -94,7 +94,9 @@ for _name, _columns in (
 _CLAIM = 0x5FF1CE
 # Literal in the SQL, so that the partial indexes of the waiting documents are used.
 _QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{Status.QUEUED}'")
-# Made once, because each search asks for it, and making it takes longer than the answer.
+# Made once, because each answer asks for them, and making one takes longer than the database does.
+_DOCUMENT = sa.select(documents).where(documents.c.id == sa.bindparam("id"))
+_COLLECTION = sa.select(collections).where(collections.c.name == sa.bindparam("name"))
 _FILENAMES = sa.select(documents.c.id, documents.c.filename).where(
     documents.c.id.in_(sa.bindparam("ids", expanding=True))
 )
@@ -130,9 +132,8 @@ class Catalog:
 
     def get(self, document_id: str) -> Document | None:
         """Return a document, or None."""
-        query = sa.select(documents).where(documents.c.id == document_id)
         with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(_DOCUMENT, {"id": document_id}).mappings().first()
         return None if row is None else _to_document(dict(row))
 
     def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
@@ -328,9 +329,8 @@ class Catalog:
 
     def get_collection(self, name: str) -> Collection | None:
         """Return a collection, its documents not counted, or None."""
-        query = sa.select(collections).where(collections.c.name == name)
         with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
+            row = connection.execute(_COLLECTION, {"name": name}).mappings().first()
         return None if row is None else Collection(**row)
 
     def list_collections(self) -> list[Collection]:

@@ -9,7 +9,7 @@ here.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from functools import cache
 
 from retrieval.stop_words import STOP_WORDS, fold
@@ -138,8 +138,8 @@ def _latin_language(prose: str, *, is_answer: bool) -> str | None:
     small = [word for word in words if word.islower()] if is_answer else words
     folded = Counter(fold(word) for word in small if len(word) > 1)
 
-    def count(common: Iterable[str]) -> int:
-        return sum(folded[word] for word in common)
+    def count(common: Set[str]) -> int:
+        return sum(folded[word] for word in folded.keys() & common)
 
     language = max(_LATIN, key=lambda one: count(STOP_WORDS[one]))
     common = STOP_WORDS[language]

@@ -62,8 +62,7 @@ class Bookkeeper:
                 async for event in answer:
                     if isinstance(event, Conclusion):
                         is_entered = True
-                        await asyncio.to_thread(self.enter, trace_id, question, account)
-                        await asyncio.to_thread(self._keep, trace_id, event)
+                        await asyncio.to_thread(self._write_down, trace_id, event)
                         self.metrics.count_answer(event)
                         self._watch(event)
                     yield event
@@ -137,9 +136,10 @@ class Bookkeeper:
             figures = _figures(conclusion)
             self.afterwards.do(partial(self.alarms.observe, question.collection, profile, figures))
 
-    def _keep(self, trace_id: str, conclusion: Conclusion) -> None:
+    def _write_down(self, trace_id: str, conclusion: Conclusion) -> None:
+        question = conclusion.question
+        self.enter(trace_id, question, conclusion.account)
         if self.traces is not None:
-            question = conclusion.question
             body = self.tracer.trace(conclusion)
             self.traces.add(trace_id, question.caller, question.collection, body)
 

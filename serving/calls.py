@@ -4,14 +4,23 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from time import perf_counter
 from typing import Any
 
 from serving.account import Account
-from serving.drafts import Draft, DraftWriter
+from serving.drafts import Desk, Draft
 from serving.errors import BudgetTooSmallError
-from serving.generation import Delta, Finish, Generator, Message, Sampling, Task, Thinking, Usage
+from serving.generation import (
+    Delta,
+    Finish,
+    Generator,
+    Message,
+    Sampling,
+    Task,
+    Thinking,
+    Usage,
+    about_tokens,
+)
 from serving.planning import SPARE_TOKENS
 from serving.preparation import Prepared
 
@@ -19,8 +28,6 @@ from serving.preparation import Prepared
 REPLY_TOKENS = 128
 # A server that counts less than this share of what was sent cuts prompts.
 TRUNCATED_SHARE = 0.98
-# For want of the server's usage: English and Chinese have about four bytes in a token.
-_BYTES_PER_TOKEN = 4
 
 
 class Calls:
@@ -47,15 +54,14 @@ class Calls:
         """
         plan, task = prepared.plan, prepared.task
         self._account.set_aside(plan.generator, prepared.prompt_tokens, plan.completion_tokens)
-        new_writer = partial(
-            DraftWriter,
+        desk = Desk(
             task.context,
             prepared.nonce,
             uses_tags=prepared.plan.generator.uses_tags,
             is_json=task.sampling.is_json,
         )
-        writers = [new_writer() for _ in range(task.sampling.num_choices)]
-        thinkers = [new_writer() for _ in writers]  # thoughts name tags, too
+        writers = [desk.writer() for _ in range(task.sampling.num_choices)]
+        thinkers = [desk.writer() for _ in writers]  # thoughts name tags, too
         reasons = tuple("length" for _ in writers)
         watch = _Watch(prepared.plan.generator, purpose, prepared.prompt_tokens)
         try:
@@ -189,8 +195,7 @@ class _Watch:
         if isinstance(event, Finish):
             self.usage = event.usage if event.usage.prompt_tokens else None
             return
-        num_bytes = len(event.text.encode()) + len(event.thought.encode())
-        self._written_tokens += max(event.num_pieces, num_bytes // _BYTES_PER_TOKEN)
+        self._written_tokens += about_tokens(event)
         if self._first is None:
             self._first = perf_counter() - self._started
 

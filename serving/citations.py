@@ -110,7 +110,7 @@ def find_quote(text: str, claim: str) -> tuple[int, int]:
     (F1, the first one wins), and the quote is the best match with those of its neighbours that were
     matched, too.
     """
-    spans, _ = _sentences(text)
+    spans, _ = sentences_of(text)
     last_paragraph = claim.rpartition("\n\n")[2]
     copied = _find_copy(text, claim) or _find_copy(text, last_paragraph)
     if copied is not None:
@@ -122,7 +122,7 @@ def find_quote(text: str, claim: str) -> tuple[int, int]:
 
 # Of the passages of some answers, each of which is asked about once for each claim.
 @lru_cache(maxsize=256)
-def _sentences(text: str) -> tuple[Sequence[tuple[int, int]], Sequence[frozenset[str]]]:
+def sentences_of(text: str) -> tuple[Sequence[tuple[int, int]], Sequence[frozenset[str]]]:
     """Return the sentences of a text as spans and as sets of words."""
     spans = sentence_spans(text) or [(0, len(text))]
     return spans, [_words(text[start:end]) for start, end in spans]
@@ -139,7 +139,7 @@ def _find_copy(text: str, claim: str) -> tuple[int, int] | None:
 
 
 def _best_match(text: str, claim: str) -> tuple[int, int]:
-    spans, sentences = _sentences(text)
+    spans, sentences = sentences_of(text)
     matched: dict[int, float] = {}
     for start, end in sentence_spans(claim):
         words = _words(claim[start:end])

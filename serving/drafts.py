@@ -26,11 +26,8 @@ class Draft:
     num_unknown: int = 0
 
 
-class DraftWriter:
-    """Takes the pieces of one answer, and gives out those that may be shown.
-
-    Tags become markers, and links that no cited passage has do nothing.
-    """
+class Desk:
+    """What the writers of answers from one context have in common."""
 
     def __init__(
         self, context: Context, nonce: str, *, uses_tags: bool, is_json: bool = False
@@ -38,23 +35,46 @@ class DraftWriter:
         """Set up.
 
         Args:
-            context: that the answer cites.
+            context: that the answers cite.
             nonce: of its tags.
-            uses_tags: false where the writer sets markers itself, and copies those of documents
-                in another form.
-            is_json: whether it is JSON, in which numbers in square brackets are lists.
+            uses_tags: false where whoever writes sets markers himself, and copies those of
+                documents in another form.
+            is_json: whether they are JSON, in which numbers in square brackets are lists.
         """
-        own = bracketed_numbers(item.passage.text for item in context)
-        self._markers = (
-            MarkerStream(nonce, len(context), own, tags_only=is_json) if uses_tags else None
-        )
-        stages = [PlainJson() if is_json else None, self._markers, InertStream(_urls(context))]
+        self._num_items = len(context)
+        self._own_numbers = bracketed_numbers(item.passage.text for item in context)
+        self._urls = _urls(context)
+        self._nonce = nonce
+        self._uses_tags = uses_tags
+        self._is_json = is_json
+
+    def writer(self) -> "DraftWriter":
+        """Return a writer of one more answer."""
+        markers = None
+        if self._uses_tags:
+            markers = MarkerStream(
+                self._nonce, self._num_items, self._own_numbers, tags_only=self._is_json
+            )
+        return DraftWriter(markers, InertStream(self._urls), is_json=self._is_json)
+
+
+class DraftWriter:
+    """Takes the pieces of one answer, and gives out those that may be shown.
+
+    Tags become markers, and links that no cited passage has do nothing.
+    """
+
+    def __init__(self, markers: MarkerStream | None, links: InertStream, *, is_json: bool) -> None:
+        self._markers = markers
+        stages = [PlainJson() if is_json else None, markers, links]
         self._stages = [stage for stage in stages if stage is not None]
         self._raw: list[str] = []
         self._text: list[str] = []
 
     def feed(self, delta: str) -> str:
         """Take the next piece and return what may be shown by now."""
+        if not delta:
+            return ""
         self._raw.append(delta)
         text = delta
         for stage in self._stages:

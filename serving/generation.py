@@ -10,6 +10,8 @@ from serving.pricing import Price, Rates
 
 # Room for thinking without a limit of its own, in tokens.
 THINKING_TOKENS = 4096
+# English and Chinese have about four bytes in a token.
+_BYTES_PER_TOKEN = 4
 NO_ANSWER = "The documents do not contain an answer to this question."
 
 Message = Mapping[str, str]
@@ -135,7 +137,7 @@ class Delta:
         thought: of the thinking, which is no part of the answer.
         logprobs: OpenAI's, of the tokens of `text`.
         is_refusal: whether `text` stands in the place of JSON that was asked for.
-        num_pieces: of the model server that it is made of; mostly each is a token.
+        num_tokens: about as many as it has, where it was put together; None: see `about_tokens`.
     """
 
     text: str = ""
@@ -143,7 +145,13 @@ class Delta:
     thought: str = ""
     logprobs: Mapping[str, Any] | None = None
     is_refusal: bool = False
-    num_pieces: int = 1
+    num_tokens: int | None = None
+
+
+def about_tokens(delta: Delta) -> int:
+    """Return about how many tokens a piece has, for want of the server's usage: mostly one."""
+    num_bytes = len(delta.text.encode()) + len(delta.thought.encode())
+    return delta.num_tokens or max(1, num_bytes // _BYTES_PER_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)

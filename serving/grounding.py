@@ -19,7 +19,7 @@ from retrieval.analyzer import Analyzer
 from retrieval.embedding import Embedder
 from retrieval.late_interaction import mean_of_best_matches
 from retrieval.sentences import sentence_spans
-from serving.citations import MARKER, find_quote
+from serving.citations import MARKER, find_quote, sentences_of
 from serving.context import Context, ContextItem
 from serving.injection import defuse
 
@@ -201,7 +201,7 @@ def _is_paraphrase(sentence: str, evidence: str, embedder: Embedder | None) -> b
 def _evidence(text: str, sentence: str) -> tuple[str, str]:
     """Return the sentence of a text that resembles another most, alone and with its neighbours."""
     start, end = find_quote(text, sentence)
-    spans = sentence_spans(text) or [(0, len(text))]
+    spans, _ = sentences_of(text)
     first = max((i for i, span in enumerate(spans) if span[0] <= start), default=0)
     last = min((i for i, span in enumerate(spans) if span[1] >= end), default=len(spans) - 1)
     around = slice(

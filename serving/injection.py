@@ -74,6 +74,7 @@ _ANY_CONTROL = re.compile(rf"{_CONTROL}|{_AMBIGUOUS}", re.IGNORECASE)
 # Tags of Unicode spell text that only models see; overrides of direction show another text.
 _SMUGGLED = re.compile("[\U000e0000-\U000e007f\u202a-\u202e\u2066-\u2069]")
 _INVISIBLE = re.compile("[\u200b\u2060-\u2064\ufeff\u00ad\u180e]")
+_UNSEEN = re.compile(f"{_INVISIBLE.pattern}|[\U000e0020-\U000e007e]")
 _SMUGGLED_RUN = re.compile("[\U000e0020-\U000e007f]{4,}|[\u202d\u202e]|[\u200b\u2060-\u2064]{4,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
 # Words of Latin and other letters.
@@ -147,6 +148,8 @@ def _read(text: str) -> tuple[str, Sequence[int]]:
     """Return a text as people read it, and where each of its characters stands in the original."""
     if text.isascii():
         return text, range(len(text))
+    if unicodedata.is_normalized("NFKC", text) and not _UNSEEN.search(text):
+        return _undisguised(text), range(len(text))
     characters: list[str] = []
     origins: list[int] = []
     for i, original in enumerate(text):
@@ -156,7 +159,12 @@ def _read(text: str) -> tuple[str, Sequence[int]]:
             characters.append(character)
             origins.append(i)
     readable = "".join(characters)
-    return _MIXED.sub(lambda word: word[0].translate(_LOOK_ALIKES), readable), origins
+    return _undisguised(readable), origins
+
+
+def _undisguised(text: str) -> str:
+    """Return a text with Latin letters for those that only look like them; it stays as long."""
+    return _MIXED.sub(lambda word: word[0].translate(_LOOK_ALIKES), text)
 
 
 def _untagged(character: str) -> str:

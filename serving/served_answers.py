@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from serving.generation import Delta, Finish, Usage
+from serving.generation import Delta, Finish, Usage, about_tokens
 from serving.thoughts import ThoughtSplitter
 
 # Why vLLM ends a stream with "[DONE]" when it is stopped, or fails, in the middle of an answer.
@@ -105,7 +105,7 @@ def _join(first: Delta, second: Delta) -> Delta:
         first.text + second.text,
         first.choice,
         first.thought + second.thought,
-        num_pieces=first.num_pieces + second.num_pieces,
+        num_tokens=about_tokens(first) + about_tokens(second),
     )
 
 
