@@ -66,6 +66,16 @@ class Outcome:
         return self.document["id"] is not None
 
     @property
+    def num_embedded(self) -> int:
+        """Chunks that have their vectors, of a document that the service has."""
+        return int(self.document["progress"]["embedded"])
+
+    @property
+    def share_embedded(self) -> float:
+        """The share of the chunks that have their vectors, from 0 to 1."""
+        return self.num_embedded / (self.document["num_chunks"] or 1)
+
+    @property
     def reason(self) -> str:
         """Why the document failed or is partial, in words; empty for others."""
         return str((self.document["error"] or {}).get("reason", ""))
@@ -80,7 +90,10 @@ class BulkProgress:
         num_sent: uploaded, refused or found unchanged.
         num_idle: of these, unchanged and final, so that nothing is to be done.
         num_final: searchable, partial or failed by now, the idle ones left out.
-        num_chunks: embedded for the documents that are not idle.
+        num_under_way: documents whose chunks are being embedded, each counted by the share of them
+            that has its vectors.
+        num_before: of these and the final ones, what was embedded before the run, counted so, too.
+        num_chunks: embedded in the run.
         obstacle: what the run waits for, in words, or None.
     """
 
@@ -88,6 +101,8 @@ class BulkProgress:
     num_sent: int = 0
     num_idle: int = 0
     num_final: int = 0
+    num_under_way: float = 0.0
+    num_before: float = 0.0
     num_chunks: int = 0
     obstacle: str | None = None
 
@@ -265,12 +280,13 @@ class _Run:
         """Return when everything is sent and final."""
         pause = MIN_POLL_SECONDS
         while True:
+            # Asked first: what is sent from here on is seen by the next look.
             is_sending = any(thread.is_alive() for thread in self._threads)
             if self._pending:
                 self._look()
-            elif not is_sending:
-                return
             self._tell()
+            if not is_sending and not self._pending:
+                return
             self._patience.wait(pause)
             pause = min(1.3 * pause, MAX_POLL_SECONDS)
 
@@ -362,10 +378,12 @@ class _Run:
         return Outcome(file, document)
 
     def _look(self) -> None:
-        """Ask once for the states of all pending documents."""
+        """Ask once for the states of all pending documents, with as few calls as that takes."""
+        with self._condition:
+            is_list_worth_it = len(self._pending) > len(OPEN_STATES)
         found = {
             document["id"]: document
-            for status in OPEN_STATES
+            for status in (OPEN_STATES if is_list_worth_it else ())
             for document in self._patience.call(partial(self._list, status))
         }
         with self._condition:
@@ -392,7 +410,6 @@ class _Run:
         name = outcome.file.external_id
         with self._condition:
             is_new = name not in self._outcomes
-            is_idle = is_new and outcome.is_unchanged and outcome.is_final
             self._outcomes[name] = outcome
             if outcome.is_accepted:
                 self._known[name] = outcome.document
@@ -401,23 +418,38 @@ class _Run:
                 self._condition.notify_all()
             else:
                 self._pending[name] = outcome
-            self._progress = replace(
-                self._progress,
-                num_sent=self._progress.num_sent + is_new,
-                num_idle=self._progress.num_idle + is_idle,
-                num_final=self._progress.num_final + (outcome.is_final and not is_idle),
-                num_chunks=self._progress.num_chunks
-                + (outcome.is_final and not is_idle and (outcome.document["num_chunks"] or 0)),
-            )
+            self._count(outcome, is_new=is_new)
         self._tell()
+
+    def _count(self, outcome: Outcome, *, is_new: bool) -> None:
+        num_idle = num_chunks = 0
+        num_before = 0.0
+        if is_new and outcome.is_unchanged and outcome.is_final:
+            num_idle = 1
+        elif is_new and outcome.is_unchanged:
+            num_before, num_chunks = outcome.share_embedded, -outcome.num_embedded
+        elif outcome.is_final:
+            num_chunks = outcome.document["num_chunks"] or 0
+        progress = self._progress
+        self._progress = replace(
+            progress,
+            num_sent=progress.num_sent + is_new,
+            num_idle=progress.num_idle + num_idle,
+            num_final=progress.num_final + (outcome.is_final and not num_idle),
+            num_before=progress.num_before + num_before,
+            num_chunks=progress.num_chunks + num_chunks,
+        )
 
     def _tell(self) -> None:
         with self._condition:
-            # Of the documents under way, what is embedded so far.
-            embedded = sum(one.document["progress"]["embedded"] for one in self._pending.values())
-            num_chunks = self._progress.num_chunks + embedded
-            obstacle = self._patience.obstacle
-            self._show(replace(self._progress, num_chunks=num_chunks, obstacle=obstacle))
+            pending = self._pending.values()
+            progress = replace(
+                self._progress,
+                num_under_way=sum(one.share_embedded for one in pending),
+                num_chunks=self._progress.num_chunks + sum(one.num_embedded for one in pending),
+                obstacle=self._patience.obstacle,
+            )
+            self._show(progress)
 
 
 def _hash(path: Path) -> str:

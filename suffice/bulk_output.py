@@ -2,14 +2,15 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from rich.progress import Task, TaskID
+from rich.progress import TaskID
 from rich.table import Column, Table
 from rich.text import Text
 
-from suffice.bars import make_bars
+from suffice.bars import Pace, duration, make_bars
 from suffice.bulk import BulkProgress, BulkReport
 from suffice.folders import Listing, readable
 from suffice.options import console, error_console
@@ -25,12 +26,13 @@ class BulkBars:
     Where standard error is no terminal, a line every half minute.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._bars = make_bars()
         self._sending = self._add("Uploading")
         self._ingesting = self._add("Ingesting")
-        self._chunks = self._add("Chunks", visible=False)  # for its rate
-        self._next_line = time.monotonic() + LINE_INTERVAL_SECONDS
+        self._clock = clock
+        self._documents, self._chunks = (Pace(0, clock()) for _ in range(2))
+        self._next_line = clock() + LINE_INTERVAL_SECONDS
 
     def __enter__(self) -> Self:
         """Show the bars."""
@@ -48,35 +50,33 @@ class BulkBars:
 
     def show(self, progress: BulkProgress) -> None:
         """Bring the bars up to date."""
+        now = self._clock()
         num_documents = progress.num_files - progress.num_idle
+        num_done = progress.num_final + progress.num_under_way
+        self._documents.note(num_done - progress.num_before, now)
+        self._chunks.note(progress.num_chunks, now)
+        obstacle = f"waiting: {progress.obstacle}" if progress.obstacle else ""
+        rates = f"{self._documents.show(now)} documents/s, {self._chunks.show(now)} chunks/s"
         self._bars.update(
-            self._sending,
-            total=progress.num_files,
-            completed=progress.num_sent,
-            note=f"waiting: {progress.obstacle}" if progress.obstacle else "",
+            self._sending, total=progress.num_files, completed=progress.num_sent, note=obstacle
         )
-        self._bars.update(self._chunks, completed=progress.num_chunks)
-        rates = f"{self._rate(self._ingesting)} documents/s, {self._rate(self._chunks)} chunks/s"
         self._bars.update(
-            self._ingesting, total=num_documents, completed=progress.num_final, note=rates
+            self._ingesting,
+            total=num_documents,
+            completed=num_done,
+            before=progress.num_before,
+            note=rates,
         )
-        if self._bars.disable and time.monotonic() > self._next_line:
-            self._next_line = time.monotonic() + LINE_INTERVAL_SECONDS
-            left = self._task(self._ingesting).time_remaining
+        if self._bars.disable and now > self._next_line:
+            self._next_line = now + LINE_INTERVAL_SECONDS
+            left = self._documents.seconds_left(num_documents - progress.num_before, now)
             parts = [f"{progress.num_final} of {num_documents} documents", rates]
-            parts += [f"about {left:.0f} s left"] if left else []
-            parts += [f"waiting: {progress.obstacle}"] if progress.obstacle else []
+            parts += [f"about {duration(left)} left"] if left else []
+            parts += [obstacle] if obstacle else []
             error_console.print(", ".join(parts), markup=False)
 
-    def _add(self, description: str, *, visible: bool = True) -> TaskID:
-        return self._bars.add_task(description, total=None, visible=visible, note="")
-
-    def _task(self, task_id: TaskID) -> Task:
-        return next(task for task in self._bars.tasks if task.id == task_id)
-
-    def _rate(self, task_id: TaskID) -> str:
-        speed = self._task(task_id).speed
-        return f"{speed:.1f}" if speed else "-"
+    def _add(self, description: str) -> TaskID:
+        return self._bars.add_task(description, total=None, note="")
 
 
 def print_report(report: BulkReport, listing: Listing) -> None:

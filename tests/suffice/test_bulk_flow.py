@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.pipeline import EMBED_SLICE
 from serving.service import open_service
 from suffice import bulk
 from suffice.bulk import BulkIngestion, BulkProgress
@@ -82,6 +83,29 @@ def test_progress_only_grows_and_ends_with_all(gated: Gated, folder: Path) -> No
     again: list[BulkProgress] = []
     BulkIngestion(gated.client, "default").run(files_of(folder), again.append)
     assert again[-1] == BulkProgress(NUM_FILES, num_sent=NUM_FILES, num_idle=NUM_FILES)
+
+
+def test_what_was_embedded_before_the_run_tells_nothing_of_its_pace(
+    gated: Gated, tmp_path: Path
+) -> None:
+    text = "\n\n".join(f"Tree {number} " + "grows here. " * 40 for number in range(200))
+    [file] = files_of(write(tmp_path / "long", {"long.txt": text}))
+    gated.embedder.close(after=1)
+    document = gated.client.upload(file.path, external_id=file.external_id)
+    while gated.client.document(document["id"])["progress"]["embedded"] == 0:
+        gated.embedder.reached.wait(0.05)
+    shown: list[BulkProgress] = []
+
+    def show(progress: BulkProgress) -> None:
+        shown.append(progress)
+        if progress.num_under_way:
+            gated.embedder.gate.set()
+
+    report = BulkIngestion(gated.client, "default").run([file], show)
+    taken_up = next(progress for progress in shown if progress.num_under_way)
+    assert 0 < taken_up.num_under_way == taken_up.num_before < 1
+    assert (taken_up.num_sent, taken_up.num_final, taken_up.num_chunks) == (1, 0, 0)
+    assert shown[-1].num_chunks == report.outcomes[0].document["num_chunks"] - EMBED_SLICE
 
 
 def test_interrupted_run_is_taken_up_by_the_next(gated: Gated, folder: Path) -> None:
