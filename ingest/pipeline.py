@@ -6,7 +6,8 @@ A step leaves its result on disk (text, vectors), so a job that was killed goes 
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ingest.ahead import computed_ahead
 from ingest.catalog import Catalog
 from ingest.documents import Collection, Document, Status
 from ingest.errors import DiskFullError, IngestError
@@ -340,28 +342,43 @@ class Pipeline:
 
     def _embed_chunks(self, document: Document, cut: CutText) -> None:
         path, dimension = self._vectors_path(document, cut.recipe), cut.recipe.embedder.dimension
-        done = len(_read_vectors(path, dimension))
-        while done < len(cut.chunks):
-            done = self._embed_slice(document, cut, path)
-            if done < len(cut.chunks):
-                self._advance(document.id, document.revision, num_embedded=done)
+        while (done := len(_read_vectors(path, dimension))) < len(cut.chunks):
+            # Closed before the job goes on, so that nothing is embedded for what was deleted.
+            with closing(self._embed_slices(cut, done)) as slices:
+                for vectors in slices:
+                    if not self._append(document, path, done, vectors):
+                        break
+                    done += len(vectors)
+                    if done < len(cut.chunks):
+                        self._advance(document.id, document.revision, num_embedded=done)
 
-    def _embed_slice(self, document: Document, cut: CutText, path: Path) -> int:
-        """Append the vectors of the next chunks; return how many chunks have theirs."""
-        embedder = cut.recipe.embedder
-        done = len(_read_vectors(path, embedder.dimension))
-        passages = [chunk.passage for chunk in cut.chunks[done : done + EMBED_SLICE]]
-        vectors = embedder.embed_passages(passages)
+    def _embed_slices(self, cut: CutText, start: int) -> Generator[Matrix, None, None]:
+        """Yield the vectors of the chunks from `start` on; one slice is made ahead of the caller.
+
+        Raises:
+            ServiceStopping: there is no time for another slice.
+        """
+
+        def embed(first: int) -> Matrix:
+            if self.stopping.is_set():
+                raise ServiceStopping
+            passages = [chunk.passage for chunk in cut.chunks[first : first + EMBED_SLICE]]
+            return cut.recipe.embedder.embed_passages(passages)
+
+        yield from computed_ahead(embed, range(start, len(cut.chunks), EMBED_SLICE))
+
+    def _append(self, document: Document, path: Path, done: int, vectors: Matrix) -> bool:
+        """Write the vectors of the chunks from `done` on, unless these have theirs by now."""
         with self.change:  # what was deleted meanwhile must not come back
             # Also while the service stops: this was the most expensive work.
             self._latest(document.id, document.revision)
             # Bytes that were deleted or replaced and came back have two jobs for a while.
-            if (now := len(_read_vectors(path, embedder.dimension))) != done:
-                return now
+            if len(_read_vectors(path, vectors.shape[1])) != done:
+                return False
             with path.open("ab") as file:
-                file.truncate(done * embedder.dimension * vectors.itemsize)
+                file.truncate(done * vectors.shape[1] * vectors.itemsize)
                 file.write(vectors.tobytes())
-        return done + len(passages)
+        return True
 
     def _put_into_index(self, document: Document) -> None:
         cut = self.cut.get((document.id, document.revision)) or self._cut(document)
