@@ -4,9 +4,10 @@ import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -26,7 +27,14 @@ from retrieval.gathering import Gatherer
 from retrieval.half_weights import with_half_weights
 from retrieval.settings import Precision
 from retrieval.token_counts import TextTokenizer
-from retrieval.traced_model import TOKENS, VECTORS, Features, TracedModel, trace
+from retrieval.traced_model import (
+    TOKENS,
+    VECTORS,
+    Features,
+    LateRecording,
+    TracedModel,
+    trace,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +54,19 @@ PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
 # Tokens of a batch with its padding. On a CPU three chunks: what they need stays in the cache.
 CPU_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 16_384
-# A fast model for queries is taken when its vectors are this near to the model's own.
-QUERY_MIN_COSINE = 0.9999
+# A faster way to the vectors is taken when they are this near to the model's own.
+MIN_COSINE = 0.9999
 QUERY_PROBES = (
     "bees",
     "What is the effect of vitamin D on bone density? " * 8,
     "E-1234 Größe 漢字",
 )
+# What recordings are made and tried with. A passage is as long as chunks are by default: with a
+# large model longer ones would take long.
+QUERY_EXAMPLES = (QUERY_PROBES, *((probe,) for probe in QUERY_PROBES))
+PASSAGE_EXAMPLES = (("word " * 254, "bees"), ("bees",))
+# A recording for passages takes half a second, as much as it saves on some hundred.
+RECORD_AFTER_PASSAGES = 256
 # Read before an embedder sets it to 1; it follows OMP_NUM_THREADS.
 NUM_CORES = torch.get_num_threads()
 # What the fingerprint reads of a weight file: at most 64 MiB, spread evenly.
@@ -116,17 +130,21 @@ class SentenceTransformerEmbedder:
         # The first call sets the tokenizer's padding; later calls only read it, from any thread.
         self._query_model = _fast_query_model(self._model)
         self._token_models = [self._query_model, *self._replicas[1:]]
-        self._traced_query_model = _trace(self._query_model)
+        self._traced_query_model = _trace(self._query_model, "query", QUERY_EXAMPLES)
+        self._passage_recording = LateRecording(
+            partial(_trace, self._model, "document", PASSAGE_EXAMPLES), RECORD_AFTER_PASSAGES
+        )
         self._gather_query = Gatherer[str, Matrix](self._embed_queries)
         logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """Embed passages, see `Embedder`."""
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        traced = self._passage_recording(len(texts))
 
         def embed(number: int, batch: list[int]) -> None:
             model = self._replicas[number % len(self._replicas)]
-            vectors[batch] = _sentence_vectors(model, [texts[i] for i in batch], "document")
+            vectors[batch] = _sentence_vectors(model, [texts[i] for i in batch], "document", traced)
 
         batches = self._spread_batches(texts)
         list(self._passage_workers.map(embed, range(len(batches)), batches))
@@ -225,17 +243,18 @@ def _fast_query_model(model: SentenceTransformer) -> SentenceTransformer:
         logger.info("queries are embedded as passages are", extra={"reason": str(error)})
         return model
     cosine = float((vectors * expected).sum(axis=1).min())
-    return fast if cosine >= QUERY_MIN_COSINE else model
+    return fast if cosine >= MIN_COSINE else model
 
 
-def _trace(model: SentenceTransformer) -> TracedModel | None:
+def _trace(
+    model: SentenceTransformer, task: Task, batches: Iterable[Sequence[str]]
+) -> TracedModel | None:
     """Return a recording with the same vectors, or None; a GPU does not wait for Python as long."""
     if model.device.type != "cpu":
         return None
-    batches = [list(QUERY_PROBES), *([probe] for probe in QUERY_PROBES)]
     with torch.inference_mode():
-        examples = [_features(model, batch, "query") for batch in batches]
-        return trace(model, examples, QUERY_MIN_COSINE)
+        examples = [_features(model, list(batch), task) for batch in batches]
+        return trace(model, task, examples, MIN_COSINE)
 
 
 def _sentence_vectors(

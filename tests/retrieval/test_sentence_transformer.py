@@ -16,7 +16,11 @@ from threadpoolctl import threadpool_info
 
 from retrieval import sentence_transformer
 from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
-from retrieval.sentence_transformer import SentenceTransformerEmbedder, find_model
+from retrieval.sentence_transformer import (
+    RECORD_AFTER_PASSAGES,
+    SentenceTransformerEmbedder,
+    find_model,
+)
 
 NAME = "sentence-transformers/all-MiniLM-L6-v2"
 CANONICAL_VALUES = [-0.034477, 0.031023, 0.006735, 0.026109, -0.039362]
@@ -120,6 +124,15 @@ def test_the_same_text_has_the_same_vector_in_any_batch(
     assert np.abs(together - alone).max() < 1e-6
     assert np.abs(together - reversed_order).max() < 1e-6
     assert np.array_equal(embedder.embed_query(texts[0]), embedder.embed_query(texts[0]))
+
+
+def test_vectors_stay_the_same_when_many_passages_came(packaged: Path) -> None:
+    """Then the model is recorded."""
+    embedder = SentenceTransformerEmbedder(str(packaged), "cpu")
+    texts = ["short", "a much longer text " * 20, UNICODE, "long " * 600]
+    before = embedder.embed_passages(texts)
+    embedder.embed_passages([f"bee {n}" for n in range(RECORD_AFTER_PASSAGES)])
+    assert np.abs(embedder.embed_passages(texts) - before).max() < 1e-6
 
 
 def test_it_is_what_sentence_transformers_computes(

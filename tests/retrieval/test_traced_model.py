@@ -5,25 +5,25 @@ from typing import Any
 import pytest
 import torch
 
-from retrieval.traced_model import TOKENS, VECTORS, TracedModel, trace
+from retrieval.embedding import Task
+from retrieval.traced_model import TOKENS, VECTORS, LateRecording, TracedModel, trace
 
 MIN_COSINE = 0.9999
 Features = dict[str, Any]
 
 
 class MeanOfTokens(torch.nn.Module):
-    """A model as small as can be: the mean of the vectors of a text's tokens."""
+    """A model as small as can be: the mean of the vectors of a text's tokens, by task."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tokens = torch.nn.Embedding(100, 8)
 
     def forward(self, features: Features, task: str) -> Features:
-        assert task == "query"
         mask = features["attention_mask"].unsqueeze(-1).float()
         vectors = self.tokens(features["input_ids"])
         mean = (vectors * mask).sum(1) / mask.sum(1)
-        return {**features, VECTORS: mean, TOKENS: vectors}
+        return {**features, VECTORS: mean if task == "query" else -mean, TOKENS: vectors}
 
 
 class OtherwiseForOne(MeanOfTokens):
@@ -56,15 +56,16 @@ def features_of(*lengths: int) -> Features:
 EXAMPLES = [features_of(9, 3), features_of(3)]
 
 
+@pytest.mark.parametrize("task", ["query", "document"])
 @pytest.mark.parametrize("lengths", [(3,), (9,), (1, 2, 3, 4), (9, 9, 9), (1, 40)])
 @torch.inference_mode()
-def test_a_recording_gives_the_vectors_of_the_model(lengths: tuple[int, ...]) -> None:
+def test_a_recording_gives_the_vectors_of_the_model(task: Task, lengths: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     model = MeanOfTokens()
-    traced = trace(model, EXAMPLES, MIN_COSINE)
+    traced = trace(model, task, EXAMPLES, MIN_COSINE)
     assert traced is not None
     features = features_of(*lengths)
-    expected = model(features, task="query")
+    expected = model(features, task=task)
     for name in (VECTORS, TOKENS):
         torch.testing.assert_close(traced(features)[name], expected[name])
 
@@ -72,14 +73,21 @@ def test_a_recording_gives_the_vectors_of_the_model(lengths: tuple[int, ...]) ->
 @pytest.mark.parametrize("kind", [OtherwiseForOne, Unrecordable])
 @torch.inference_mode()
 def test_a_model_that_cannot_be_recorded_is_not(kind: type[MeanOfTokens]) -> None:
-    assert trace(kind(), EXAMPLES, MIN_COSINE) is None
+    assert trace(kind(), "query", EXAMPLES, MIN_COSINE) is None
 
 
 @torch.inference_mode()
 def test_longer_texts_are_left_to_the_model() -> None:
     """Which may do otherwise with them."""
     model = OtherwiseForOne()
-    traced = TracedModel(model, features_of(9, 3))
+    traced = TracedModel(model, "query", features_of(9, 3))
     longer, other = features_of(10), features_of(9)
     torch.testing.assert_close(traced(longer)[VECTORS], model(longer, task="query")[VECTORS])
     torch.testing.assert_close(traced(other)[VECTORS], -model(other, task="query")[VECTORS])
+
+
+def test_a_recording_is_made_once_when_enough_texts_came() -> None:
+    traced = TracedModel(MeanOfTokens(), "document", features_of(9, 3))
+    made = iter([traced])
+    recording = LateRecording(lambda: next(made), 10)
+    assert [recording(number) for number in (4, 5, 0, 1, 3, 20)] == [None] * 3 + [traced] * 3
