@@ -42,9 +42,14 @@ class TextTokenizer:
         """Return the (start, end) characters of each token, in order."""
         spans: list[Span] = []
         at = 0
+        # Of the ways to write these loops the fastest: they are a third of what cutting takes.
+        append, remembered = spans.append, self._remembered
         for word in self._words(text):
-            spans += [(at + start, at + end) for start, end in self._spans(word)]
-            at += len(word) + 1
+            length = len(word)
+            known = remembered(word) if length <= MAX_WORD_CHARACTERS else self._encode(word)
+            for start, end in known:
+                append((at + start, at + end))
+            at += length + 1
         return spans
 
     def _count_sentence(self, text: str) -> int:
