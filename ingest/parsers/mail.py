@@ -3,31 +3,40 @@
 import email
 import email.policy
 import mimetypes
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import EmailMessage
 from io import BytesIO
 
+from olefile import OleFileIO
 from oxmsg import Message
 from oxmsg.attachment import Attachment as MsgAttachment
-from oxmsg.domain.constants import PID_ATTACH_CONTENT_ID
+from oxmsg.domain.constants import (
+    PID_ATTACH_CONTENT_ID,
+    PID_ATTACH_METHOD,
+    PID_DISPLAY_NAME,
+)
+from oxmsg.properties import Properties
+from oxmsg.storage import Storage
 from PIL import Image
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode, unicode_encoding
 from ingest.parsers.hypertext import read_html
-from ingest.parsers.mime_parts import Attachment, read_parts
+from ingest.parsers.mime_parts import Attachment, Content, ParseAttachment, read_parts
 from ingest.texts import CanonicalText
 
 # Digests and threads have hundreds; the time limit of a file holds for all of them together.
 MAX_ATTACHMENTS = 1000
 # A page has more pixels even at 72 dots per inch; logos, icons and portraits have fewer.
 _MIN_PAGE_PIXELS = 640 * 480
-_NO_FILE = "It is a link, or a message within this one; save it and upload it as a file of its own."
+_NO_FILE = "It is a link, or an object of another program; save it and upload it as a file."
 _PICTURES = ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP")
-ParseAttachment = Callable[[bytes, str], CanonicalText]
-"""(bytes, file name) -> text; raises what `parse` raises."""
+# Of a message within another one ([MS-OXMSG]): the method of its attachment, the storage in which
+# it lies, and where its properties begin there.
+_IS_MESSAGE = 5
+_OBJECT = "__substg1.0_3701000D"
+_INNER_HEADER_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,28 @@ def parse_eml(data: bytes, parse_attachment: ParseAttachment) -> CanonicalText:
 
 def parse_msg(data: bytes, parse_attachment: ParseAttachment) -> CanonicalText:
     """Return the text of an Outlook message, like `parse_eml`."""
-    message = Message.load(BytesIO(data))
+    with OleFileIO(BytesIO(data)) as file:
+        storage = Storage.from_ole(file)
+    return write_msg(Message(storage), storage, parse_attachment)
+
+
+class InnerMessage(Message):
+    """A message that is attached to another one as it is, not as a file."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(storage)
+        self._inner_properties = Properties(storage, _INNER_HEADER_BYTES)
+
+    @property
+    def properties(self) -> Properties:
+        """Its properties, which begin earlier than those of a file."""
+        return self._inner_properties
+
+
+def write_msg(
+    message: Message, storage: Storage, parse_attachment: ParseAttachment
+) -> CanonicalText:
+    """Return the text of a message and of its attachments, which are in its storage."""
     headers = message.message_headers
     fields = [
         ("From", message.sender or ""),
@@ -66,19 +96,28 @@ def parse_msg(data: bytes, parse_attachment: ParseAttachment) -> CanonicalText:
     body = CanonicalText(message.body or "")
     if not body.text.strip() and message.html_body:
         body = read_html(message.html_body.encode("utf-8", "replace"))
-    attachments = [_from_msg(one) for one in message.attachments]
+    attachments = [_from_msg(one) for one in storage.iter_attachment_storages()]
     return _write(_Mail(message.subject or "", fields, [body], attachments), parse_attachment)
 
 
-def _from_msg(attachment: MsgAttachment) -> Attachment:
-    data = attachment.file_bytes
+def _from_msg(storage: Storage) -> Attachment:
+    attachment = MsgAttachment(storage)
+    name = attachment.file_name
+    content: Content | None = attachment.file_bytes
+    if attachment.properties.int_prop_value(PID_ATTACH_METHOD) == _IS_MESSAGE:
+        name = name or attachment.properties.str_prop_value(PID_DISPLAY_NAME) or "message.msg"
+        content = next((_inner(one) for one in storage.storages if one.name == _OBJECT), None)
     return Attachment(
-        attachment.file_name,
+        name,
         attachment.mime_type or "application/octet-stream",
-        data or b"",
+        content or b"",
         attachment.properties.str_prop_value(PID_ATTACH_CONTENT_ID) is not None,
-        _NO_FILE if data is None else None,
+        _NO_FILE if content is None else None,
     )
+
+
+def _inner(storage: Storage) -> Content:
+    return lambda parse_attachment: write_msg(InnerMessage(storage), storage, parse_attachment)
 
 
 def _write(mail: _Mail, parse_attachment: ParseAttachment) -> CanonicalText:
@@ -125,8 +164,10 @@ def _file_name(attachment: Attachment, number: int) -> str:
     return name or f"{number}{mimetypes.guess_extension(attachment.media_type) or ''}"
 
 
-def _is_ornament(data: bytes) -> bool:
+def _is_ornament(data: Content) -> bool:
     """Tell whether this is a picture too small for a page, such as the logo of a signature."""
+    if not isinstance(data, bytes):
+        return False
     try:
         with Image.open(BytesIO(data), formats=_PICTURES) as image:
             return image.width * image.height < _MIN_PAGE_PIXELS

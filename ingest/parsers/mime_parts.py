@@ -1,6 +1,6 @@
 """The parts of a MIME message (RFC 2045 to 2049): texts of the body, and attachments."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage, MIMEPart
 from email.message import Message as AnyMessage
@@ -16,6 +16,11 @@ _MAILS = ("message/rfc822", "message/global")
 # What only says how other parts are to look.
 _STYLES = ("text/css", "text/javascript", "application/javascript")
 
+ParseAttachment = Callable[["Content", str], CanonicalText]
+"""(content, file name) -> text; raises what `parse` raises."""
+Content = bytes | Callable[[ParseAttachment], CanonicalText]
+"""The bytes of a file; or, of what is taken apart already, what writes its text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
@@ -24,14 +29,14 @@ class Attachment:
     Attributes:
         name: its file name, if it has one.
         media_type: what the mail says it is.
-        data: its bytes.
+        data: its content.
         is_inline: it is shown within the text, as pictures are.
-        reason: why its bytes are not to be had, and what to do.
+        reason: why its content is not to be had, and what to do.
     """
 
     name: str | None
     media_type: str
-    data: bytes = b""
+    data: Content = b""
     is_inline: bool = False
     reason: str | None = None
 

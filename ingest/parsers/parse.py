@@ -7,6 +7,7 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING
 from xml.parsers.expat import ExpatError
 from zipfile import BadZipFile
 
@@ -19,6 +20,9 @@ from ingest.parsers.damage import DAMAGE
 from ingest.parsers.media_types import SCANS, SUPPORTED, detect_media_type
 from ingest.parsers.ocr_settings import OcrSettings
 from ingest.texts import CanonicalText
+
+if TYPE_CHECKING:  # parsers are imported when they are needed, see below
+    from ingest.parsers.mime_parts import Content
 
 _DAMAGE = (BadZipFile, ExpatError, etree.LxmlError, *DAMAGE)
 # A mail in a mail in a mail.
@@ -93,9 +97,11 @@ class _Parsing:
     depth: int = 0
 
     def parse(self, data: bytes, media_type: str) -> CanonicalText:
-        parser = self._parser(media_type)
+        return self._guarded(partial(self._parser(media_type), data))
+
+    def _guarded(self, read: Callable[[], CanonicalText]) -> CanonicalText:
         try:
-            return parser(data)
+            return read()
         except _DAMAGE as error:
             raise UnreadableFileError(
                 "damaged",
@@ -116,10 +122,12 @@ class _Parsing:
             return partial(parser, parse_attachment=self._parse_attachment)
         return parser
 
-    def _parse_attachment(self, data: bytes, filename: str) -> CanonicalText:
+    def _parse_attachment(self, content: "Content", filename: str) -> CanonicalText:
         if self.depth == _MAX_DEPTH:
             raise UnsupportedTypeError(f"{filename} is an attachment within too many others.")
-        media_type = detect_media_type(BytesIO(data), filename)
         # The time for OCR is that of the whole file.
         ocr = replace(self.ocr, max_seconds=max(0.0, self.ocr_deadline - time.monotonic()))
-        return replace(self, ocr=ocr, depth=self.depth + 1).parse(data, media_type)
+        inner = replace(self, ocr=ocr, depth=self.depth + 1)
+        if not isinstance(content, bytes):
+            return inner._guarded(partial(content, inner._parse_attachment))
+        return inner.parse(content, detect_media_type(BytesIO(content), filename))

@@ -8,10 +8,12 @@ from PIL import Image
 from ingest.errors import UnreadableFileError
 from ingest.parsers import media_types
 from ingest.parsers.mail import MAX_ATTACHMENTS, parse_eml
+from ingest.parsers.mime_parts import Content
 from ingest.parsers.parse import parse
 from ingest.parsers.plain import parse_plain
 from ingest.texts import CanonicalText
 from tests.ingest.parsers.office import make_xlsx
+from tests.ingest.parsers.outlook import attached_file, inner_message, make_msg
 from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
 from tests.ingest.parsers.reading import headings, place_of
 
@@ -221,7 +223,7 @@ def test_long_lists_of_reasons_are_cut() -> None:
     assert "Attachment 19.pdf was not read: No. And 10 more." in reason
 
 
-def refuse(data: bytes, filename: str) -> CanonicalText:
+def refuse(content: Content, filename: str) -> CanonicalText:
     raise UnreadableFileError("damaged", "No.")
 
 
@@ -250,10 +252,15 @@ def test_picture_in_which_nothing_is_found_keeps_its_name_only_when_attached() -
     assert text.unreadable_reason is None
 
 
+def read_plain(content: Content, filename: str) -> CanonicalText:
+    assert isinstance(content, bytes)
+    return parse_plain(content)
+
+
 def test_no_attachment_is_left_out_without_a_word() -> None:
     number_of = "Content-Type: text/plain; name={0}.txt\r\n\r\nNumber {0}."
     data = parts(*(number_of.format(number) for number in range(MAX_ATTACHMENTS + 2)))
-    text = parse_eml(data, lambda data, name: parse_plain(data))
+    text = parse_eml(data, read_plain)
     assert f"Number {MAX_ATTACHMENTS - 1}." in text.text
     assert f"Number {MAX_ATTACHMENTS}." not in text.text
     assert str(text.unreadable_reason).startswith("2 of 1002 attachments were left out,")
@@ -269,3 +276,43 @@ def test_mail_without_charset_is_read(path: Path) -> None:
 def test_mail_saved_as_utf16_is_read(path: Path, encoding: str) -> None:
     data = mail().as_bytes().decode("ascii").encode(encoding)
     assert read(path, data).text == f"{HEAD}\n\nSee the sheet."
+
+
+def test_message_within_an_outlook_message_is_read(path: Path) -> None:
+    table = attached_file("prices.csv", b"Size,Price\nsmall,5\n")
+    inner = inner_message("Offer", "Forwarded words.", table, name="The offer")
+    text = read(path, make_msg("Fwd", "See below.", inner), media_types.MSG)
+    assert text.text == (
+        "Fwd\n\nFrom: Ann\n\nSee below.\n\nAttachment The offer\n\nOffer\n\n"
+        f"From: Ann\n\nForwarded words.\n\nAttachment prices.csv\n\n{PRICES}"
+    )
+    assert place_of(text, "small") == "attachment The offer, attachment prices.csv, row 2"
+    assert (3, "Offer") in headings(text)
+    assert text.unreadable_reason is None
+
+
+def test_outlook_message_in_message_ends(path: Path) -> None:
+    inner = inner_message("Innermost", "See the sheet.")
+    for depth in range(6):
+        inner = inner_message(f"Depth {depth}", "", inner)
+    text = read(path, make_msg("Outer", "", inner), media_types.MSG)
+    assert "Depth 5" in text.text
+    assert "message.msg is an attachment within too many others" in str(text.unreadable_reason)
+    assert "See the sheet" not in text.text
+
+
+def test_damaged_message_within_another_is_named(path: Path) -> None:
+    inner = inner_message("Offer", "Forwarded words.", name="The offer")
+    [message] = [value for value in inner.values() if isinstance(value, dict)]
+    del message["__properties_version1.0"]
+    text = read(path, make_msg("Fwd", "See below.", inner), media_types.MSG)
+    assert "See below." in text.text
+    assert "Attachment The offer was not read: The file is damaged" in str(text.unreadable_reason)
+
+
+def test_attachment_that_is_no_file_is_named(path: Path) -> None:
+    link = attached_file("price list", b"")
+    del link["__substg1.0_37010102"]
+    link["__properties_version1.0"] = link["__properties_version1.0"][:-16]
+    text = read(path, make_msg("Prices", "See the link.", link), media_types.MSG)
+    assert "Attachment price list was not read: It is a link" in str(text.unreadable_reason)
