@@ -4,21 +4,16 @@ The reader of workbooks holds every cell between the first and the last, the emp
 stray word in the last cell of a sheet takes 400 GB. Such rows and columns are moved together.
 """
 
-import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import pairwise
 from zipfile import ZipFile
 
-from lxml import etree
-
 from ingest.errors import UnreadableFileError
-from ingest.parsers.opendocument import safe_xml_parser
+from ingest.parsers.workbook_parts import sheet_paths
 
-_WORKBOOK = "xl/workbook.xml"
-_RELATIONS = "xl/_rels/workbook.xml.rels"
 _CELL = re.compile(rb"""(\br=["'])([A-Z]{1,3})([0-9]{1,7})(?=["'])""")
 _ROW = re.compile(rb"""(<(?:\w+:)?row\b[^>]*?\br=["'])([0-9]{1,7})(?=["'])""")
 # A sheet without any of these is small: at most 26 columns and 99,999 rows.
@@ -55,7 +50,7 @@ def gather_far_cells(archive: ZipFile, data: bytes) -> GatheredWorkbook:
     """
     changed: dict[str, bytes] = {}
     row_numbers: dict[str, Sequence[int]] = {}
-    for name, path in _sheet_paths(archive):
+    for name, path in sheet_paths(archive):
         sheet = archive.read(path)
         if not any(pattern.search(sheet) for pattern in _MAY_BE_FAR):
             continue
@@ -73,23 +68,6 @@ def gather_far_cells(archive: ZipFile, data: bytes) -> GatheredWorkbook:
         changed[path] = _moved(sheet, numbers, sorted(columns))
         row_numbers[name] = numbers
     return GatheredWorkbook(_replaced(archive, changed) if changed else data, row_numbers)
-
-
-def _sheet_paths(archive: ZipFile) -> Iterator[tuple[str, str]]:
-    """Yield the name of each worksheet and the name of its part."""
-    names = set(archive.namelist())
-    if not {_WORKBOOK, _RELATIONS} <= names:
-        return
-    parts = {
-        one.get("Id"): one.get("Target", "")
-        for one in etree.fromstring(archive.read(_RELATIONS), safe_xml_parser())
-    }
-    workbook = etree.fromstring(archive.read(_WORKBOOK), safe_xml_parser())
-    for sheet in workbook.iter("{*}sheet"):
-        identifier = next((v for key, v in sheet.items() if str(key).endswith("}id")), None)
-        path = posixpath.normpath(posixpath.join("/xl", parts.get(identifier, ""))).lstrip("/")
-        if path in names:
-            yield sheet.get("name", ""), path
 
 
 def _extent(sheet: bytes) -> tuple[set[int], set[int], int]:

@@ -19,6 +19,7 @@ from ingest.parsers.archive import ZIP_MAGIC, encrypted, is_locked_office_file, 
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
 from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
+from ingest.parsers.sheet_comments import SheetComments, comments_by_sheet
 from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
 from ingest.texts import CanonicalText
 
@@ -34,13 +35,17 @@ _MAX_TITLE_CHARACTERS = 100
 def parse_workbook(data: bytes) -> CanonicalText:
     """Return all sheets, each as a heading and tables of shown values, hidden ones as well.
 
+    Behind the tables of a sheet stand the comments on its cells, of XLSX files.
+
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
     """
     gathered = GatheredWorkbook(data)
+    comments: dict[str, SheetComments] = {}
     if data.startswith(ZIP_MAGIC) or is_locked_office_file(data):
         with open_archive(data) as archive:
             gathered = gather_far_cells(archive, data)
+            comments = comments_by_sheet(archive)
     try:
         workbook = CalamineWorkbook.from_filelike(BytesIO(gathered.data))
         builder = TextBuilder()
@@ -48,6 +53,7 @@ def parse_workbook(data: bytes) -> CanonicalText:
             is_hidden = sheet.visible != SheetVisibleEnum.Visible
             place = f"sheet {sheet.name}{' (hidden)' if is_hidden else ''}"
             _add_sheet(builder, workbook.get_sheet_by_name(sheet.name), place, gathered)
+            _add_comments(builder, comments.get(sheet.name, SheetComments()), place)
     except PasswordError as error:
         raise encrypted() from error
     except CalamineError as error:
@@ -81,6 +87,14 @@ def _add_titles(builder: TextBuilder, table: SheetTable, place: str) -> None:
             builder.heading(title, level=2)
         else:
             builder.block(title)
+
+
+def _add_comments(builder: TextBuilder, found: SheetComments, place: str) -> None:
+    for comment in found.comments:
+        builder.begin_place(f"{place}, row {comment.row}")
+        builder.block(f"Comment on {comment.cell}: {comment.text}")
+    if found.is_damaged:
+        builder.add_unread(f"Comments of {place} are damaged and could not be read.")
 
 
 def parse_delimited(data: bytes) -> CanonicalText:

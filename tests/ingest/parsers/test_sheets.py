@@ -12,7 +12,7 @@ import xlsxwriter
 from ingest.errors import UnreadableFileError
 from ingest.parsers.sheets import parse_workbook
 from ingest.texts import CanonicalText
-from tests.ingest.parsers.office import make_xlsx
+from tests.ingest.parsers.office import make_xlsx, make_zip
 from tests.ingest.parsers.reading import headings, place_of
 
 
@@ -163,3 +163,54 @@ def test_a_real_report_keeps_its_titles_apart(data_dir: Path) -> None:
     ]
     assert "\n\nRevenue and results\n\n| In millions of CHF |" in text.text
     assert "\n\n(a) Inter-segment sales are not significant.\n\n(b) Trading" in text.text
+
+
+THREADS = "http://schemas.microsoft.com/office/2017/10/relationships/threadedComment"
+
+
+def with_comments(threads: str = "") -> bytes:
+    """Return a workbook with a note on B2 and one on A1; threads are added as they are."""
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        for name in ("Prices", "Empty"):
+            workbook.add_worksheet(name)
+        sheet = workbook.get_worksheet_by_name("Prices")
+        for number, row in enumerate([["Item", "Price"], ["Apple", 1.5]]):
+            sheet.write_row(number, 0, row)
+        sheet.write_comment("B2", "Ann:\nUntil May only.")
+        sheet.write_comment("A1", "What we sell.")
+    if not threads:
+        return buffer.getvalue()
+    with ZipFile(buffer) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    relations, end = "xl/worksheets/_rels/sheet1.xml.rels", b"</Relationships>"
+    thread = f'<Relationship Id="rId9" Type="{THREADS}" Target="../threads.xml"/>'.encode()
+    entries[relations] = entries[relations].replace(end, thread + end)
+    return make_zip({**entries, "xl/threads.xml": threads})
+
+
+def test_comments_on_cells_stand_behind_the_tables() -> None:
+    text = parse_workbook(with_comments())
+    assert text.text == (
+        f"Prices\n\n{APPLES}\n\nComment on A1: What we sell.\n\nComment on B2: Ann: Until May only."
+    )
+    assert place_of(text, "What we sell") == "sheet Prices, row 1"
+    assert place_of(text, "Until May") == "sheet Prices, row 2"
+    assert text.unreadable_reason is None
+
+
+def test_threads_of_comments_stand_for_the_notes_that_tell_of_them() -> None:
+    threads = (
+        '<ThreadedComments xmlns="x"><threadedComment ref="B2"><text>Is this right?</text>'
+        '</threadedComment><threadedComment ref="B2" parentId="1"><text>Yes, until May.</text>'
+        "</threadedComment></ThreadedComments>"
+    )
+    text = parse_workbook(with_comments(threads)).text
+    assert "Comment on A1: What we sell." in text
+    assert text.endswith("Comment on B2: Is this right? Yes, until May.")
+
+
+def test_damaged_comments_take_nothing_else_with_them() -> None:
+    text = parse_workbook(with_comments("<ThreadedComments><thr"))
+    assert text.text.startswith(f"Prices\n\n{APPLES}\n\nComment on A1")
+    assert text.unreadable_reason == ("Comments of sheet Prices are damaged and could not be read.")
