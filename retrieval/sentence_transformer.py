@@ -46,6 +46,7 @@ PACKAGED_MODELS = {
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # bf16 is taken where its matrix products are this much faster; below, other steps eat the gain.
 BF16_MIN_SPEEDUP = 1.5
+NUM_PRODUCTS = 30
 # The names under which models keep their prompts, as in sentence-transformers.
 PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
     "query": ("query",),
@@ -316,20 +317,21 @@ def _fastest_dtype(device: str) -> torch.dtype:
 
     CPUs without bf16 compute it as well, 7 times slower than fp32 (Zen 3).
     """
-    fp32, bf16 = (_product_seconds(device, dtype) for dtype in (torch.float32, torch.bfloat16))
+    size = 256 if device == "cpu" else 4096
+    factors = [
+        torch.ones((size, size), dtype=dtype, device=device)
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    # The shortest of each, by turns: other work on the machine only lengthens them.
+    turns = zip(*(map(_product_seconds, factors) for _ in range(NUM_PRODUCTS)), strict=True)
+    fp32, bf16 = map(min, turns)
     return torch.bfloat16 if bf16 * BF16_MIN_SPEEDUP < fp32 else torch.float32
 
 
-def _product_seconds(device: str, dtype: torch.dtype) -> float:
-    """Return the shortest of some measurements: other work on the machine only lengthens them."""
-    size = 256 if device == "cpu" else 4096
-    factor = torch.ones((size, size), dtype=dtype, device=device)
-    seconds = []
-    for _ in range(5):
-        started = perf_counter()
-        (factor @ factor)[0, 0].item()  # waits for the device
-        seconds.append(perf_counter() - started)
-    return min(seconds)
+def _product_seconds(factor: torch.Tensor) -> float:
+    started = perf_counter()
+    (factor @ factor)[0, 0].item()  # waits for the device
+    return perf_counter() - started
 
 
 def find_model(name: str) -> Path:
