@@ -157,7 +157,7 @@ def open_workbench(
     """Load what is needed; all of it is closed with the block.
 
     Args:
-        home: with the vector cache.
+        home: with the vector cache; made where the service has another one.
         served: the collection.
         load: loads its embedder by name.
 
@@ -166,6 +166,7 @@ def open_workbench(
         EmbedderUnavailableError: it cannot be loaded.
     """
     settings = RetrievalSettings()
+    home.create()
     with open_cache(home.vectors, settings.vector_cache_bytes) as vectors, ExitStack() as closing:
         embedder = load(settings, served.embedder)
         if embedder.fingerprint != served.fingerprints["embedder"]:

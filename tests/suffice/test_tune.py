@@ -86,8 +86,7 @@ def short_order(questions: list[Question], order: Order) -> Order:
 
 
 def tune(client: Client, order: Order) -> Result:
-    home = Home(order.output / "home")
-    home.path.mkdir(parents=True, exist_ok=True)
+    home = Home(order.output / "home")  # not there yet: the service has another one
     return run_tuning(client, home, order, load=load)
 
 
