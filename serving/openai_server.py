@@ -39,7 +39,7 @@ from serving.generation import (
     thinking_room,
 )
 from serving.pricing import Rates
-from serving.served_answers import ServedAnswers
+from serving.served_answers import NO_CHUNK, ServedAnswers
 
 NUM_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
@@ -57,7 +57,7 @@ _NO_STREAM = ("application/json", "text/html")
 # What a connection that is cut raises; over TLS it is not always the client's own error.
 _CUT = (httpx2.RequestError, ssl.SSLError, anyio.EndOfStream)
 # What the client raises on answers that are no completion, which it does not check itself.
-_NONSENSE = (openai.APIError, httpx2.HTTPError, AttributeError, LookupError, TypeError, ValueError)
+_NONSENSE = (openai.APIError, httpx2.HTTPError, *NO_CHUNK)
 _CONNECT_SECONDS = 5.0
 # What ends a stream, and how long the connection may take to end after it.
 _DONE = b"[DONE]"

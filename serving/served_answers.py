@@ -1,8 +1,7 @@
 """Answers put together from the chunks that an OpenAI-compatible server streams.
 
-A chunk is whatever JSON the server sent; what is no chunk raises AttributeError, LookupError,
-TypeError or ValueError. The client's own classes for it take four times as long to make as all else
-here.
+A chunk is whatever JSON the server sent; what is no chunk raises one of `NO_CHUNK`. The client's
+own classes for it take four times as long to make as all else here.
 """
 
 import re
@@ -10,12 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+import openai
+
 from serving.generation import Delta, Finish, Usage, about_tokens
 from serving.thoughts import ThoughtSplitter
 
 # Why vLLM ends a stream with "[DONE]" when it is stopped, or fails, in the middle of an answer.
 _BROKEN_OFF = {"abort", "error"}
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
+NO_CHUNK = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class ServedAnswers:
@@ -40,7 +42,7 @@ class ServedAnswers:
                     yield last
                     last = None
                 last = delta if last is None else _join(last, delta)
-        except Exception:
+        except (openai.APIError, *NO_CHUNK):
             if last is not None:  # it was good
                 yield last
             raise
