@@ -5,8 +5,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.cross_encoders import save_cross_encoder
 API_KEY = "secret"
 MODEL = "tiny"
 CONTEXT_TOKENS = 2048
+LONG_CONTEXT_TOKENS = 32768
 BLOCK_TOKENS = 32
 START_SECONDS = 180
 PYTHON = Path(__file__).parents[2] / ".venv-vllm" / "bin" / "python"
@@ -42,6 +43,8 @@ GENERATOR_FLAGS = [
     '--default-chat-template-kwargs={"enable_thinking": false}',
     '--structured-outputs-config={"backend": "xgrammar", "disable_any_whitespace": true}',
 ]
+# An answer that is to be broken off must not end by itself while a busy machine does other things.
+MORTAL_FLAGS = [*GENERATOR_FLAGS, f"--max-model-len={LONG_CONTEXT_TOKENS}"]
 RERANKER_FLAGS = ["--runner=pooling"]
 
 
@@ -94,29 +97,23 @@ def tiny_model(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def start_or_keep(tiny_model: Path) -> Iterator[Callable[[], VllmServer]]:
-    """Return the server that runs, or start another one: a test may have killed it."""
-    servers: list[VllmServer] = []
-    with ExitStack() as stack:
-
-        def running() -> VllmServer:
-            if not servers or servers[-1].process.poll() is not None:
-                servers.append(stack.enter_context(run_vllm(tiny_model)))
-            return servers[-1]
-
-        yield running
+def vllm(tiny_model: Path) -> Iterator[VllmServer]:
+    """The server that the tests share; none may stop it."""
+    with run_vllm(tiny_model) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def vllm(start_or_keep: Callable[[], VllmServer]) -> VllmServer:
-    """The server that the tests share; the last one of a module may kill it."""
-    return start_or_keep()
+def mortal_vllm(tiny_model: Path) -> Iterator[VllmServer]:
+    """A server of one module, whose last test may kill it; it can write for half a minute."""
+    with run_vllm(tiny_model, MORTAL_FLAGS) as server:
+        yield server
 
 
 @pytest.fixture
 def narrow_vllm(tiny_model: Path) -> Iterator[VllmServer]:
     """A server for one test, which may stop it; it takes one request at a time."""
-    with run_vllm(tiny_model, [*GENERATOR_FLAGS, "--max-num-queued-reqs=1"]) as server:
+    with run_vllm(tiny_model, [*MORTAL_FLAGS, "--max-num-queued-reqs=1"]) as server:
         yield server
 
 

@@ -33,7 +33,7 @@ ADDED_TOKENS = ["<think>", "</think>"]
 VOCABULARY = 2048
 HIDDEN = 64
 HEAD = 32  # one that vLLM's attention on the CPU supports
-CONTEXT_TOKENS = 8192
+CONTEXT_TOKENS = 32768
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from tests.vllm.conftest import API_KEY, BLOCK_TOKENS, CONTEXT_TOKENS, MODEL, Vl
 
 pytestmark = pytest.mark.vllm
 QUESTION = "How much honey does a hive give?"
+ANSWERS_AT_ONCE = 8  # as many as the server writes; they take it seconds
 GREEDY = {"temperature": 0, "seed": 1}
 SENTENCES = [
     f"Hive {number} of the southern meadow gives {number + 10} kilograms of honey in a good year."
@@ -194,6 +195,7 @@ def test_a_caller_who_hangs_up_stops_the_model(
         {
             "messages": user(QUESTION),
             "stream": stream,
+            "n": ANSWERS_AT_ONCE,
             "max_tokens": 1500,
             "temperature": 1,
             "suffice": {"top_k": 1},
@@ -203,9 +205,9 @@ def test_a_caller_who_hangs_up_stops_the_model(
     with socket.create_connection((str(address.hostname), address.port or 80)) as connection:
         head = f"Host: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
         connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n\r\n{body}".encode())
-        assert until(lambda: vllm.metric("vllm:num_requests_running") == 1)
+        assert until(lambda: vllm.metric("vllm:num_requests_running") > 0)
     assert until(lambda: vllm.metric("vllm:num_requests_running") == 0)
-    assert vllm.metric("vllm:generation_tokens_total") - before < 1400
+    assert vllm.metric("vllm:generation_tokens_total") - before < ANSWERS_AT_ONCE * 1400
 
 
 def until(holds: Any, seconds: float = 10) -> bool:

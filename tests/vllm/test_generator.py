@@ -29,7 +29,7 @@ from tests.vllm.conftest import API_KEY, MODEL, VllmServer
 pytestmark = pytest.mark.vllm
 T = TypeVar("T")
 SILENCE_SECONDS = 3.0
-LONG_ANSWER = 1500
+LONG_ANSWER = 30_000  # tokens, of a millisecond each
 NONCE = "k7f4"
 
 
@@ -76,21 +76,25 @@ def run(
     return asyncio.run(go())
 
 
-def test_answer_streams_and_ends_with_the_servers_own_count_of_tokens(vllm: VllmServer) -> None:
+def test_answer_streams_and_ends_with_the_servers_own_count_of_tokens(
+    mortal_vllm: VllmServer,
+) -> None:
     names = ("vllm:prompt_tokens_total", "vllm:generation_tokens_total")
-    before = [vllm.metric(name) for name in names]
+    before = [mortal_vllm.metric(name) for name in names]
 
-    *pieces, finish = run(vllm, lambda generator: collect(generator, make_task()))
+    task = make_task(max_tokens=500)
+
+    *pieces, finish = run(mortal_vllm, lambda generator: collect(generator, task))
 
     assert len(pieces) > 1
     assert all(isinstance(piece, Delta) and piece.text for piece in pieces)
     assert isinstance(finish, Finish)
     assert finish.reasons == ("length",)
-    counted = [vllm.metric(name) - old for name, old in zip(names, before, strict=True)]
+    counted = [mortal_vllm.metric(name) - old for name, old in zip(names, before, strict=True)]
     assert [finish.usage.prompt_tokens, finish.usage.completion_tokens] == counted
 
 
-def test_prompts_are_counted_as_the_server_counts_them(vllm: VllmServer) -> None:
+def test_prompts_are_counted_as_the_server_counts_them(mortal_vllm: VllmServer) -> None:
     task = make_task(
         excerpt="Bees sleep in 30 % of all 1,234 hives: na\u00efve, isn't it?\n\t| a |"
     )
@@ -105,52 +109,52 @@ def test_prompts_are_counted_as_the_server_counts_them(vllm: VllmServer) -> None
         assert counter._tokenizer is not None  # found where the server says its model lies
         return [asked, by_tokenizer, finish.usage.prompt_tokens]
 
-    asked, by_tokenizer, read = run(vllm, count)
+    asked, by_tokenizer, read = run(mortal_vllm, count)
     assert asked == by_tokenizer == read
 
 
-def test_repeated_prompt_comes_from_the_servers_cache(vllm: VllmServer) -> None:
+def test_repeated_prompt_comes_from_the_servers_cache(mortal_vllm: VllmServer) -> None:
     task = make_task(excerpt="Bumblebees nest in the ground. " * 20)
-    run(vllm, lambda generator: collect(generator, task))
-    *_, finish = run(vllm, lambda generator: collect(generator, task))
+    run(mortal_vllm, lambda generator: collect(generator, task))
+    *_, finish = run(mortal_vllm, lambda generator: collect(generator, task))
 
     assert isinstance(finish, Finish)
     assert 0 < finish.usage.cached_tokens < finish.usage.prompt_tokens
 
 
-def test_model_name_is_the_one_the_server_lists(vllm: VllmServer) -> None:
-    assert run(vllm, lambda generator: generator.model_name()) == MODEL
+def test_model_name_is_the_one_the_server_lists(mortal_vllm: VllmServer) -> None:
+    assert run(mortal_vllm, lambda generator: generator.model_name()) == MODEL
 
 
-def test_prompt_that_is_too_long_is_the_callers_fault(vllm: VllmServer) -> None:
-    with pytest.raises(InvalidRequestError, match=r"maximum context length is 2048.*top_k"):
-        run(vllm, lambda generator: collect(generator, make_task(excerpt="bee " * 5000)))
+def test_prompt_that_is_too_long_is_the_callers_fault(mortal_vllm: VllmServer) -> None:
+    with pytest.raises(InvalidRequestError, match=r"maximum context length is 32768.*top_k"):
+        run(mortal_vllm, lambda generator: collect(generator, make_task(excerpt="bee " * 40_000)))
 
 
-def test_wrong_key_names_the_setting(vllm: VllmServer) -> None:
+def test_wrong_key_names_the_setting(mortal_vllm: VllmServer) -> None:
     with pytest.raises(ModelFailedError, match=r"refuses the key.*SERVING_LLM_API_KEY"):
-        run(vllm, lambda generator: collect(generator, make_task()), key="wrong")
+        run(mortal_vllm, lambda generator: collect(generator, make_task()), key="wrong")
 
 
-def test_unknown_model_names_the_setting(vllm: VllmServer) -> None:
+def test_unknown_model_names_the_setting(mortal_vllm: VllmServer) -> None:
     with pytest.raises(ModelFailedError, match=r"`nope` does not exist.*SERVING_LLM_MODEL"):
-        run(vllm, lambda generator: collect(generator, make_task()), model="nope")
+        run(mortal_vllm, lambda generator: collect(generator, make_task()), model="nope")
 
 
-def test_closing_the_answer_stops_the_server(vllm: VllmServer) -> None:
+def test_closing_the_answer_stops_the_server(mortal_vllm: VllmServer) -> None:
     async def leave(generator: OpenAIGenerator) -> None:
         async with aclosing(answer_to(generator, make_task(max_tokens=LONG_ANSWER))) as answer:
             await anext(answer)
-            assert vllm.metric("vllm:num_requests_running") == 1
+            assert mortal_vllm.metric("vllm:num_requests_running") == 1
 
-    before = vllm.metric("vllm:generation_tokens_total")
-    run(vllm, leave)
+    before = mortal_vllm.metric("vllm:generation_tokens_total")
+    run(mortal_vllm, leave)
 
     deadline = time.monotonic() + 5
-    while vllm.metric("vllm:num_requests_running") and time.monotonic() < deadline:
+    while mortal_vllm.metric("vllm:num_requests_running") and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert vllm.metric("vllm:num_requests_running") == 0
-    assert vllm.metric("vllm:generation_tokens_total") - before < LONG_ANSWER
+    assert mortal_vllm.metric("vllm:num_requests_running") == 0
+    assert mortal_vllm.metric("vllm:generation_tokens_total") - before < LONG_ANSWER
 
 
 def interrupt(server: VllmServer, number: signal.Signals) -> float:
@@ -169,11 +173,13 @@ def interrupt(server: VllmServer, number: signal.Signals) -> float:
     return run(server, go)
 
 
-def test_server_that_falls_silent_fails_the_answer_after_the_timeout(vllm: VllmServer) -> None:
+def test_server_that_falls_silent_fails_the_answer_after_the_timeout(
+    mortal_vllm: VllmServer,
+) -> None:
     try:
-        seconds = interrupt(vllm, signal.SIGSTOP)
+        seconds = interrupt(mortal_vllm, signal.SIGSTOP)
     finally:
-        vllm.signal(signal.SIGCONT)
+        mortal_vllm.signal(signal.SIGCONT)
     assert SILENCE_SECONDS <= seconds < 2 * SILENCE_SECONDS
 
 
@@ -185,7 +191,6 @@ def test_server_that_is_full_is_busy_and_one_that_is_stopped_falls_silent(
             await anext(answer)
             with pytest.raises(ModelBusyError, match="currently busy"):
                 await collect(generator, make_task())
-        # Another answer: the first one may be written to its end by now.
         async with aclosing(await begin_when_there_is_room(generator)) as answer:
             narrow_vllm.process.send_signal(signal.SIGTERM)
             started = time.monotonic()
@@ -221,9 +226,11 @@ async def break_off(generator: OpenAIGenerator, stop: Callable[[], None]) -> Non
 
 
 # The last one here: no other test of this module finds the server alive.
-def test_engine_that_is_killed_fails_the_answer_and_then_is_unavailable(vllm: VllmServer) -> None:
+def test_engine_that_is_killed_fails_the_answer_and_then_is_unavailable(
+    mortal_vllm: VllmServer,
+) -> None:
     with pytest.raises((ModelFailedError, ModelUnavailableError)):
-        run(vllm, lambda generator: break_off(generator, vllm.kill_engine))
-    vllm.process.wait(timeout=30)  # it does not live without its engine
+        run(mortal_vllm, lambda generator: break_off(generator, mortal_vllm.kill_engine))
+    mortal_vllm.process.wait(timeout=30)  # it does not live without its engine
     with pytest.raises(ModelUnavailableError, match="SERVING_LLM_URL"):
-        run(vllm, lambda generator: collect(generator, make_task()))
+        run(mortal_vllm, lambda generator: collect(generator, make_task()))
