@@ -73,6 +73,7 @@ def test_the_clients_stream_ends_with_usage(client: openai.OpenAI) -> None:
             stream=True,
             stream_options={"include_usage": True},
             temperature=0,
+            max_tokens=500,  # more than one piece, however slowly it is read
         )
     )
     *pieces, last = chunks
