@@ -12,6 +12,8 @@ BUDGETS = (192, 256, 320, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072,
 DENSE_WEIGHTS = (0.4, 0.55, 0.7, 0.8, 0.9)
 # The most chunks that a rule keeps, and that a budget is filled with.
 MOST_CHUNKS = 50
+# Hits that bring the sections around them along, and the most that a rule keeps of these.
+NUM_EXPANDED = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12)
 
 
 def make_grid(
@@ -39,7 +41,7 @@ def _searches(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[Retriev
         num_candidates=max(base.num_candidates, MOST_CHUNKS),
         fusion=base.fusion,
         rrf_k=base.rrf_k,
-        packing=base.packing.model_copy(update={"max_tokens": None}),
+        packing=base.packing.model_copy(update={"max_tokens": None, "expand": False}),
     )
     for rerank in (False, True) if has_reranker else (False,):
         for weight in sorted({*DENSE_WEIGHTS, base.dense_weight}):
@@ -55,10 +57,16 @@ def _amounts(search: RetrievalProfile, most_now: int) -> Iterator[RetrievalProfi
     for max_tokens in BUDGETS:
         packing = search.packing.model_copy(update={"max_tokens": max_tokens})
         yield search.model_copy(update={"top_k": MOST_CHUNKS, "packing": packing})
+    packing = search.packing.model_copy(update={"expand": True})
+    expanded = search.model_copy(update={"packing": packing})
+    for top_k in NUM_EXPANDED:
+        yield expanded.model_copy(update={"top_k": top_k})
     if search.mode is Mode.HYBRID and not search.rerank:
         for k_max in (most_now, MOST_CHUNKS):
             for rule in _rules(k_max):
                 yield search.model_copy(update={"rule": rule})
+        for rule in _rules(NUM_EXPANDED[-1]):
+            yield expanded.model_copy(update={"rule": rule})
 
 
 def _rules(k_max: int) -> Iterator[Rule]:

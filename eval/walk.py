@@ -5,13 +5,14 @@ too; from there on only what the rest of the budget can hold is looked for.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.gold import Context, Evidence, Gold
 from retrieval.chunks import Chunk
-from retrieval.packing import PackingPolicy, expand
+from retrieval.packing import expand
 from retrieval.profiles import RetrievalProfile
 from retrieval.stitching import Draft, Stitcher
 
@@ -90,8 +91,9 @@ class Walk:
         """
         num_hits = amounts.num_hits(scores)
         unlimited, others = self._measure_all(num_hits.tolist(), amounts.budgets)
+        expanded = cache(self._expand)
         for number in amounts.expanded:
-            others[number] = self._expand(num_hits[number], amounts.packings[number])
+            others[number] = expanded(int(num_hits[number]), amounts.packings[number].max_tokens)
         found = np.array(unlimited, np.float32)[num_hits]
         if others:
             found[list(others)] = np.array(list(others.values()), np.float32)
@@ -137,11 +139,11 @@ class Walk:
             draft, room = context.draft, max_tokens - context.draft.num_tokens
         return context.evidence
 
-    def _expand(self, num_hits: int, packing: PackingPolicy) -> Evidence:
-        """Return what a context holds that grows beyond its chunks."""
+    def _expand(self, num_hits: int, max_tokens: int | None) -> Evidence:
+        """Return what a context of the first hits holds that grows beyond its chunks."""
         draft = Draft(self._stitcher)
         for chunk in self._chunks[:num_hits]:
-            draft.take(chunk, packing.max_tokens)
+            draft.take(chunk, max_tokens)
         ranks = {chunk.chunk_id: rank for rank, chunk in enumerate(self._chunks)}
-        expand(draft, ranks, packing.max_tokens)
+        expand(draft, ranks, max_tokens)
         return (*self._gold.score(draft), draft.num_tokens, len(draft.chunk_ids))
