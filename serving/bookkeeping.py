@@ -1,6 +1,7 @@
 """Bookkeeping: what each answer took, and how it came about, is written down before it ends."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -56,20 +57,20 @@ class Bookkeeper:
             account: that the answer keeps.
             settle: told how many tokens it took indeed.
         """
-        is_entered = False
+        enter = _Once(partial(self.enter, trace_id, question, account))
         try:
             async with aclosing(answer):
                 async for event in answer:
                     if isinstance(event, Conclusion):
-                        is_entered = True
-                        await asyncio.to_thread(self._write_down, trace_id, event)
+                        await asyncio.to_thread(self._write_down, trace_id, event, enter)
                         self.metrics.count_answer(event)
                         self._watch(event)
                     yield event
         finally:
-            if not is_entered and account.calls:
-                # Here because a task that is being cancelled can wait for nothing.
-                self.enter(trace_id, question, account)
+            if account.calls:
+                # Here because a task that is being cancelled can wait for nothing, and a thread
+                # that it waits for may never begin.
+                enter()
             self.metrics.count_calls(account)
             settle(account.num_tokens())
 
@@ -136,12 +137,27 @@ class Bookkeeper:
             figures = _figures(conclusion)
             self.afterwards.do(partial(self.alarms.observe, question.collection, profile, figures))
 
-    def _write_down(self, trace_id: str, conclusion: Conclusion) -> None:
+    def _write_down(self, trace_id: str, conclusion: Conclusion, enter: Callable[[], None]) -> None:
         question = conclusion.question
-        self.enter(trace_id, question, conclusion.account)
+        enter()
         if self.traces is not None:
             body = self.tracer.trace(conclusion)
             self.traces.add(trace_id, question.caller, question.collection, body)
+
+
+class _Once:
+    """Does something once, whichever thread comes first; the others return when it is done."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+        self._lock = threading.Lock()
+        self._is_done = False
+
+    def __call__(self) -> None:
+        with self._lock:
+            if not self._is_done:
+                self._is_done = True
+                self._do()
 
 
 def _figures(conclusion: Conclusion) -> dict[Stream, float]:
