@@ -161,7 +161,7 @@ class KeyStore:
             created_at=self._now(),
             collections=None if collections is None else frozenset(collections),
             limits=limits,
-            expires_at=None if expires_at is None else expires_at.astimezone(UTC),
+            expires_at=None if expires_at is None else _to_utc(expires_at),
         )
         _check(key)
         secret = f"{SECRET_PREFIX}{key.id}-{secrets.token_urlsafe(SECRET_BYTES)}"
@@ -289,6 +289,16 @@ class KeyStore:
                 connection.execute(statement, changes)
         except DatabaseUnavailableError:  # a full disk must lock nobody out
             logger.warning("the last use of keys was not written", exc_info=True)
+
+
+def _to_utc(expires_at: datetime) -> datetime:
+    try:
+        return expires_at.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRequestError(
+            "The key would expire after the year 9999. Leave it out for one that never does.",
+            "expires_at",
+        ) from None
 
 
 def _check(key: Key) -> None:

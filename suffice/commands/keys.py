@@ -15,15 +15,18 @@ if TYPE_CHECKING:
     from serving.keys import Key, KeyStore
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+MAX_AMOUNT = 10**15  # as the API takes
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _parse_expiry(text: str) -> datetime:
     """Read a span from now, such as 30d, or a time in ISO 8601."""
-    if span := re.fullmatch(r"(\d{1,6})([mhdw])", text):
-        return datetime.now(UTC) + timedelta(**{UNITS[span[2]]: int(span[1])})
     try:
+        if span := re.fullmatch(r"(\d{1,6})([mhdw])", text):
+            return datetime.now(UTC) + timedelta(**{UNITS[span[2]]: int(span[1])})
         time = datetime.fromisoformat(text)
+    except OverflowError:
+        raise typer.BadParameter("that is after the year 9999; leave it out for never") from None
     except ValueError:
         raise typer.BadParameter("use a span such as 30d or 12h, or a date") from None
     return time if time.tzinfo else time.replace(tzinfo=UTC)
@@ -43,13 +46,19 @@ def create(
         typer.Option(parser=_parse_expiry, metavar="WHEN", help="30d, 12h, or a date."),
     ] = None,
     requests_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Most questions and searches in a minute.")
+        int | None,
+        typer.Option(min=1, max=MAX_AMOUNT, help="Most questions and searches in a minute."),
     ] = None,
     tokens_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of prompts and answers in a minute.")
+        int | None,
+        typer.Option(min=1, max=MAX_AMOUNT, help="Most tokens of prompts and answers in a minute."),
     ] = None,
-    max_concurrent: Annotated[int | None, typer.Option(min=1, help="Most answers at once.")] = None,
-    tokens_per_day: Annotated[int | None, typer.Option(min=1, help="Budget of tokens.")] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=1, max=MAX_AMOUNT, help="Most answers at once.")
+    ] = None,
+    tokens_per_day: Annotated[
+        int | None, typer.Option(min=1, max=MAX_AMOUNT, help="Budget of tokens.")
+    ] = None,
     usd_per_day: Annotated[
         float | None, typer.Option(min=0.000001, max=1e9, help="Budget of US dollars.")
     ] = None,

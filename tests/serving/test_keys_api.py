@@ -67,6 +67,7 @@ def test_key_from_creation_to_revocation(call: Call) -> None:
         ({"collections": ["a"], "scopes": ["admin"]}, "collections", "admin are for all"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at", "expired already"),
         ({"expires_at": "2099-01-01T00:00:00"}, "expires_at", "timezone"),
+        ({"expires_at": "9999-12-31T23:00:00-02:00"}, "expires_at", "after the year 9999"),
         ({"requests_per_minute": 0}, "requests_per_minute", "greater than or equal to 1"),
         ({"tokens_per_day": 10**18}, "tokens_per_day", "less than or equal"),
         ({"usd_per_day": -1}, "usd_per_day", "greater than 0"),

@@ -80,6 +80,9 @@ def test_key_with_a_date(offline: Suffice, expires: str, shown: str) -> None:
     [
         (["--scope", "all"], 2, "is no scope: use read, write, admin"),
         (["--expires", "soon"], 2, "use a span such as 30d"),
+        (["--expires", "999999w"], 2, "after the year 9999"),
+        (["--expires", "9999-12-31T23:00-02:00"], 1, "after the year 9999"),
+        (["--tokens-per-day", 10**18], 2, "tokens-per-day"),
         (["--expires", "2020-01-01"], 1, "expired already"),
         (["--requests-per-minute", 0], 2, "requests-per-minute"),
         (["--usd-per-day", -1], 2, "usd-per-day"),
