@@ -18,6 +18,7 @@ from math import ceil
 import numpy as np
 
 from eval.answer_scores import (
+    RIGHT,
     Abstention,
     CitationScores,
     Fault,
@@ -354,7 +355,9 @@ class AnswerMeter:
             rouge_l=rouge_l(bare, question.answers),
             numeric=numeric_match(bare, question.answers),
             citations=citations,
-            fault=find_fault(
+            fault=Fault.UNJUDGED
+            if quality.low < RIGHT <= quality.high
+            else find_fault(
                 quality.low,
                 is_sufficient=is_sufficient,
                 is_answerable=question.answerable,

@@ -184,6 +184,8 @@ class Fault(StrEnum):
     """Evidence was missing from the context."""
     ABSTENTION = "abstention"
     """An answer where there is none, or none though all evidence was in the context."""
+    UNJUDGED = "unjudged"
+    """The judge gave no verdict, so it may be right."""
 
 
 # Quality below which an answer is wrong.

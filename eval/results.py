@@ -217,7 +217,7 @@ class AnsweredSetting(_Frozen):
         name: of the setting.
         quality: 95 % interval over clusters, in [0, 1].
         change: of the quality against the reference's, paired, likewise; None: it is the reference.
-        quality_low: mean over questions with each failed verdict of the judge against the answer.
+        quality_low: its mean with each failed verdict of the judge against the answer.
         quality_high: with each of them for it.
         prompt_tokens: 95 % interval over clusters.
         usd_per_1000: of 1,000 such answers; None: nothing is known of the price.
@@ -225,7 +225,8 @@ class AnsweredSetting(_Frozen):
         faithfulness: share of the claims that stand in what they cite, says the judge.
         abstention_precision: share of the refusals to answer that were right.
         abstention_recall: share of the questions without an answer that were refused.
-        faults: why answers were wrong -> how many; `none`: they were right.
+        faults: why answers were wrong -> how many; `none`: they were right;
+            `unjudged`: they may have been.
         flaw: why nothing may rest on these answers.
         labelled: None: too few of the answers were labelled by people, or no judge graded them.
         items: quality of each answer.

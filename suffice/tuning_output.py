@@ -107,9 +107,13 @@ def _print_answers(result: Result, answers: Answers) -> None:
     served = answers.setting(result.reference)
     if served is not None:
         wrong = [
-            f"{number} {fault}" for fault, number in served.faults.items() if fault != Fault.NONE
+            f"{number} {fault}"
+            for fault, number in served.faults.items()
+            if fault not in {Fault.NONE, Fault.UNJUDGED}
         ]
-        console.print(f"Wrong now, of {len(served.items)}: {', '.join(wrong)}.")
+        unjudged = served.faults.get(Fault.UNJUDGED, 0)
+        also = f" {unjudged} were not judged." if unjudged else ""
+        console.print(f"Wrong now, of {len(served.items)}: {', '.join(wrong)}.{also}")
     if answers.noise is not None:
         noise = answers.noise
         console.print(

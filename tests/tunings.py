@@ -269,3 +269,12 @@ def with_coverage(scores: Sequence[float]) -> Result:
     return make_result(
         {"settings": [served.model_copy(update={"item_coverage": list(scores)}), *others]}
     )
+
+
+def with_faults(faults: Mapping[Fault, int]) -> Result:
+    """Return a result of answers of which so many had each fault, whatever the setting."""
+    result = make_answered()
+    assert result.answers is not None
+    settings = [one.model_copy(update={"faults": faults}) for one in result.answers.settings]
+    answers = result.answers.model_copy(update={"settings": settings})
+    return result.model_copy(update={"answers": answers})

@@ -26,6 +26,7 @@ _BLAME = (
     ("misread", LINES[3], Fault.READER),
     ("evidence missing", MUTED, Fault.RETRIEVAL),
     ("refused or not", SERVED, Fault.ABSTENTION),
+    ("not judged", GRID, Fault.UNJUDGED),
 )
 _Parts = Sequence[tuple[str, str, Sequence[float]]]
 
@@ -71,12 +72,13 @@ def draw_blame(result: Result) -> Figure | None:
         (part, color, [one.faults.get(fault, 0) / len(one.items) for one in shown.values()])
         for part, color, fault in _BLAME
     ]
-    right, *faults = ((shares[-1], part) for part, _, shares in parts)
-    title = "No answer is wrong"
-    if right[0] < 1:
+    _, *faults, _ = ((shares[-1], part) for part, _, shares in parts)
+    title = "No answer is known to be wrong" if any(parts[-1][-1]) else "No answer is wrong"
+    if wrong := sum(share for share, _ in faults):
         share, part = max(faults)
-        wrong = percent(1 - right[0])
-        title = f"{wrong} of the answers are wrong, most of them: {part}, {percent(share)}"
+        title = f"{percent(wrong)} of the answers are wrong, most of them: {part}, {percent(share)}"
+    if not any(parts[-1][-1]):
+        parts.pop()
     figure = _draw_bars([*shown], parts, "share of all questions")
     return Figure(
         name="blame",
@@ -84,7 +86,8 @@ def draw_blame(result: Result) -> Figure | None:
         svg=to_svg(figure, "blame", f"Why answers are wrong. {_in_words([*shown], parts)}"),
         note="Wrong: quality below one half. Misread: all evidence was in the context. Evidence "
         "missing: some was not. Refused or not: an answer to a question that the documents do not "
-        "answer, or none although all evidence was in the context.",
+        "answer, or none although all evidence was in the context. Not judged: the "
+        "judge gave no verdict.",
         legend=[(variable(color), part) for part, color, _ in parts],
     )
 

@@ -5,9 +5,10 @@ and settings come from files that anyone may have written. The page forbids itse
 network.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -19,7 +20,7 @@ from eval.report.bars import draw_blame, draw_loss
 from eval.report.figures import draw_more
 from eval.report.fronts import draw_answers, draw_front
 from eval.report.groups import compare_groups
-from eval.results import Quality, Result, Verdict
+from eval.results import AnsweredSetting, Measured, Quality, Result, Verdict
 
 _FOLDER = Path(__file__).parent
 _VERDICTS = {
@@ -43,6 +44,13 @@ _WORDS: dict[str, Callable[..., str]] = {
     "p_value": words.p_value,
     "share": words.share,
 }
+
+
+class _Amount(NamedTuple):
+    name: str
+    write: Callable[[float], str]
+    now: float
+    new: float
 
 
 def render_report(result: Result) -> str:
@@ -112,30 +120,34 @@ def _num_questions(result: Result) -> int:
 
 
 def _amounts(result: Result) -> list[dict[str, str]]:
-    """Return the figures to see first: name, now, chosen, and the change in words."""
+    """Return the figures to see first, in words: name, now and new.
+
+    Where there are answers, tokens and dollars are theirs, as in the decision.
+    """
     served, chosen = result.served, result.chosen
-    rows = [
-        ("Prompt tokens, mean", words.count, served.prompt_tokens.mean, chosen.prompt_tokens.mean),
-        (
-            "Evidence in the context",
-            words.percent,
-            served.coverage.mean,
-            chosen.coverage.mean,
-        ),
-        (
-            "Questions with all their evidence",
-            words.percent,
-            served.sufficient.mean,
-            chosen.sufficient.mean,
-        ),
-    ]
-    if served.usd_per_1000 is not None and chosen.usd_per_1000 is not None:
-        rows.insert(
-            1, ("Reading 1,000 prompts", words.usd, served.usd_per_1000, chosen.usd_per_1000)
-        )
+    coverage = (served.coverage.mean, chosen.coverage.mean)
+    rows = [_Amount("Evidence in the context", words.percent, *coverage)]
+    now = new = None
     if result.answers is not None:
         now, new = (result.answers.setting(one.name) for one in (served, chosen))
-        if now is not None and new is not None:
-            qualities = (now.quality.mean, new.quality.mean)
-            rows = [("Quality of the answers", words.percent, *qualities), *rows[:-1]]
-    return [{"name": name, "now": write(now), "new": write(new)} for name, write, now, new in rows]
+    if now is not None and new is not None:
+        quality = ("Quality of the answers", words.percent, now.quality.mean, new.quality.mean)
+        rows = [_Amount(*quality), *_sent(now, new, "1,000 answers"), *rows]
+    else:
+        shares = (served.sufficient.mean, chosen.sufficient.mean)
+        rows.append(_Amount("Questions with all their evidence", words.percent, *shares))
+        rows = [*_sent(served, chosen, "Reading 1,000 prompts"), *rows]
+    return [
+        {"name": one.name, "now": one.write(one.now), "new": one.write(one.new)} for one in rows
+    ]
+
+
+def _sent(
+    now: Measured | AnsweredSetting, new: Measured | AnsweredSetting, paid: str
+) -> Iterator[_Amount]:
+    """Yield the tokens of prompts and, if it is known, what is paid."""
+    yield _Amount(
+        "Prompt tokens, mean", words.count, now.prompt_tokens.mean, new.prompt_tokens.mean
+    )
+    if now.usd_per_1000 is not None and new.usd_per_1000 is not None:
+        yield _Amount(paid, words.usd, now.usd_per_1000, new.usd_per_1000)

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from eval.answer_choice import Candidate, choose_by_answers
 from eval.answer_quality import AnswerMeter, AnswerQuality, RaceResult, without_parametric
 from eval.answer_scores import Abstention, CitationScores, Fault
 from eval.answering import ReplayAnswerer, Serving, Setting
 from eval.asking import Asker, Spending
+from eval.choice import Goal
 from eval.decisions.sequence import certify
 from eval.errors import EvalError, ModelLostError, MoneySpentError, NoQuestionsError
 from eval.judging import Bounds, Judge
@@ -22,7 +24,8 @@ from eval.labels import correct_mean
 from eval.questions import Question
 from eval.replay import Replay
 from eval.reply_cache import ReplyCache
-from eval.split import split_by_cluster
+from eval.results import AnsweredSetting
+from eval.split import Split, split_by_cluster
 from retrieval.profiles import Mode, RetrievalProfile
 from serving.extractive import ExtractiveGenerator
 from serving.generation import NO_ANSWER, Generator
@@ -283,15 +286,20 @@ def test_money_cannot_be_limited_without_a_price(upstream: Upstream, tmp_path: P
 def judged(
     upstream: Upstream, folder: Path, grader: Grader, asked: Sequence[Question], *settings: Setting
 ) -> AnswerQuality:
+    return judged_by(upstream, folder, grader, lambda meter: meter.measure(asked, settings))
+
+
+def judged_by(
+    upstream: Upstream, folder: Path, grader: Grader, do: Callable[[AnswerMeter], Awaitable[T]]
+) -> T:
     reader = Reader()
 
     def respond(request: dict[str, Any]) -> Reply:
         return (grader if request["model"] == "judge" else reader)(request)
 
     upstream.respond = respond
-    return measure(
-        upstream, folder, asked, *settings, judge=make_generator(upstream.url, "judge", "judge")
-    )
+    judge = make_generator(upstream.url, "judge", "judge")
+    return use(make_generator(upstream.url), folder, do, judge=judge)
 
 
 def test_a_judge_grades_answers_that_are_none(upstream: Upstream, tmp_path: Path) -> None:
@@ -320,6 +328,27 @@ def test_a_judge_that_fails_counts_for_the_reference(upstream: Upstream, tmp_pat
     assert (found.high[failed] == 1).all()
     assert (found.low[failed] == 0).all()
     assert (found.low[~failed] == 1).all()
+    for row, is_unknown in zip(found.scored, failed, strict=True):
+        assert [one.fault for one in row] == [
+            Fault.UNJUDGED if unknown else Fault.NONE for unknown in is_unknown
+        ]
+
+
+def test_bounds_are_of_the_quality_that_is_told(upstream: Upstream, tmp_path: Path) -> None:
+    grader = Grader()
+    grader.garbage = 3
+    asked = questions()[:30]
+    large = [replace(one, cluster="large") for one in asked[6:20]]
+    split = Split(tuple(asked[:6]), (*large, *asked[20:]))
+    candidates = [Candidate("s0", "now", setting(4), 100.0)]
+
+    async def choose(meter: AnswerMeter) -> AnsweredSetting:
+        _, answers = await choose_by_answers(meter, split, candidates, Goal())
+        return answers.settings[0]
+
+    found = judged_by(upstream, tmp_path, grader, choose)
+    assert found.quality_low < found.quality.mean < found.quality_high
+    assert found.quality.mean == pytest.approx((found.quality_low + found.quality_high) / 2)
 
 
 @pytest.mark.no_cover  # over the same lines hundreds of times

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from eval.answer_scores import Fault
 from eval.report.page import render_report
 from eval.results import Result
 from suffice import options
 from suffice.tuning_output import print_result
 from tests.suffice.terminal import Suffice
-from tests.tunings import NUM_QUESTIONS, make_answered, make_result, with_coverage
+from tests.tunings import NUM_QUESTIONS, make_answered, make_result, with_coverage, with_faults
 
 ALL = with_coverage([1.0] * NUM_QUESTIONS)
 NONE = with_coverage([0.0] * NUM_QUESTIONS)
@@ -87,6 +88,14 @@ def test_what_answers_say_is_printed(
         "Reranker: not measured. There is none: RETRIEVAL_RERANKER is not set.",
     ):
         assert text in out
+
+
+def test_answers_without_a_verdict_are_not_called_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options.console, "width", 200)
+    print_result(with_faults({Fault.NONE: 200, Fault.READER: 10, Fault.UNJUDGED: 30}), Path())
+    assert "Wrong now, of 240: 10 reader. 30 were not judged." in capsys.readouterr().out
 
 
 def test_report_that_cannot_be_written_is_one_line(offline: Suffice, tmp_path: Path) -> None:

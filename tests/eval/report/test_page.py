@@ -16,9 +16,10 @@ from eval.answer_scores import Fault
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.sequence import Mode
 from eval.errors import ReportError
+from eval.intervals import MeanInterval
 from eval.report.page import render_report, write_report
 from eval.results import Quality, Result, Verdict
-from tests.tunings import LABELLED, make_answered, make_answers, make_result
+from tests.tunings import LABELLED, make_answered, make_answers, make_result, with_faults
 
 HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(1)>&lt;{{ 7 * 7 }}$x_1$\\1"""
 CHOICES = ("created", "verdict", "test", "mode", "profile", "quality")
@@ -262,6 +263,37 @@ def test_titles_say_what_was_found() -> None:
     ) in page
     assert f"at most {chosen.prompt_tokens_p95:,.0f} tokens" in page
     assert "6.0\xa0% of the evidence is never found; 3.4\xa0% is found and cut off" in page
+
+
+def test_answers_without_a_verdict_are_not_called_wrong() -> None:
+    found = with_faults({Fault.NONE: 180, Fault.READER: 24, Fault.UNJUDGED: 36})
+    page = unescape(render_report(found))
+    title = "10.0\xa0% of the answers are wrong, most of them: misread, 10.0\xa0%"
+    assert title in page
+    assert "15.0\xa0% not judged" in page
+    unknown = render_report(with_faults({Fault.NONE: 180, Fault.UNJUDGED: 60}))
+    assert "No answer is known to be wrong" in unknown
+    assert "not judged" not in render_report(make_answered()).partition("<figcaption>")[0]
+
+
+def test_where_answers_decided_their_prompts_are_the_amounts() -> None:
+    result = make_answered()
+    assert result.answers is not None
+    served, chosen, *others = result.answers.settings
+    read = [
+        one.model_copy(
+            update={
+                "prompt_tokens": MeanInterval(tokens, tokens, tokens, 80),
+                "usd_per_1000": dollars,
+            }
+        )
+        for one, tokens, dollars in ((served, 7321.0, 9.87), (chosen, 1234.0, 6.54))
+    ]
+    answers = result.answers.model_copy(update={"settings": [*read, *others]})
+    page = Elements(render_report(result.model_copy(update={"answers": answers}))).text
+    amounts = page[page.index("Quality of the answers") : page.index("Saved per prompt")]
+    assert "7,321→1,234" in amounts
+    assert "$9.87→$6.54" in amounts
 
 
 def test_without_a_price_no_dollars() -> None:
