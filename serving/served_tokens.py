@@ -36,6 +36,7 @@ BYTES_PER_TOKEN = 3
 TEMPLATE_TOKENS = 12
 _TIMEOUT_SECONDS = 10.0
 _ABSENT = {404, 405, 501}
+_FORBIDDEN = {401, 403}
 
 
 class ServedTokenCounter:
@@ -198,13 +199,11 @@ class ServedTokenCounter:
             raise ModelUnavailableError(
                 f"The model server at {self._url} cannot count now: {response.text[:200]}"
             )
-        try:
-            count = response.json()["count"]
-        except (LookupError, TypeError, ValueError):
-            return None
-        if not isinstance(count, int):
-            return None
-        self._keep(key, count)
+        count = _read_count(response)
+        if count is not None:
+            self._keep(key, count)
+        elif response.is_success or response.status_code in _FORBIDDEN:
+            self._can_ask = False  # some servers and gateways answer whatever is asked
         return count
 
     def _has_changed(self) -> bool:
@@ -245,3 +244,12 @@ class ServedTokenCounter:
                 f"The model server at {self._url} does not answer. Check that it runs and that "
                 "SERVING_LLM_URL is right; `suffice doctor` tests it."
             ) from error
+
+
+def _read_count(response: httpx.Response) -> int | None:
+    """Return the count that a server tells; None: it tells something else."""
+    try:
+        count = response.json()["count"]
+    except (LookupError, TypeError, ValueError):
+        return None
+    return count if isinstance(count, int) else None

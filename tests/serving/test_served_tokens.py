@@ -16,7 +16,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from serving.errors import ModelUnavailableError
 from serving.generation import Message, Thinking
 from serving.served_tokens import BYTES_PER_TOKEN, ServedTokenCounter
-from tests.serving.upstream import MODEL, Upstream, json_reply
+from tests.serving.upstream import MODEL, Reply, Upstream, error_reply, json_reply
 
 MESSAGES: list[Message] = [
     {"role": "system", "content": "Answer in one word."},  # 4 words and a full stop
@@ -137,6 +137,25 @@ def test_a_server_that_does_not_count_gets_rather_too_little(
     assert counter.count_text(text) == -(-len(text) // BYTES_PER_TOKEN)
     assert counter.count_messages(MESSAGES, None) > NUM_TOKENS
     assert not counter.is_exact
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        json_reply({"error": "Unexpected endpoint or method. (POST /tokenize)"}),  # LM Studio
+        error_reply(403, "This path is not for you.", "permission_error"),
+    ],
+    ids=["whatever is asked", "forbidden"],
+)
+def test_a_server_that_answers_with_no_count_is_asked_once(
+    make_counter: MakeCounter, upstream: Upstream, instead: Reply
+) -> None:
+    upstream.instead = instead
+    counter = make_counter()
+    for text in ("Bees sleep at night.", "Drones do not."):
+        assert counter.count_text(text) == -(-len(text) // BYTES_PER_TOKEN)
+    assert not counter.is_exact
+    assert upstream.num_counted == 1
 
 
 def test_a_server_that_tells_no_window(make_counter: MakeCounter, upstream: Upstream) -> None:

@@ -128,6 +128,7 @@ class Upstream:
         respond: makes the answer to a completion from its body; None: as above.
         counts: counts the tokens of a text; None: there is no /tokenize.
         count_seconds: that it takes for it.
+        instead: what it answers in the place of a count; None: the count.
         counted: what it was asked to count.
         knows: the models that it counts for; None: any.
         models: the answer to the next listing.
@@ -144,6 +145,7 @@ class Upstream:
     respond: Callable[[dict[str, Any]], Reply] | None = None
     counts: Callable[[str], int] | None = count_words
     count_seconds: float = 0.0
+    instead: Reply | None = None
     counted: list[dict[str, Any]] = field(default_factory=list)
     knows: set[str] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -159,6 +161,7 @@ class Upstream:
         self.models = MODELS
         self.counts = count_words
         self.count_seconds = 0.0
+        self.instead = None
         self.knows = None
         self.breaks = False
         self.replies.clear()
@@ -201,6 +204,8 @@ class Upstream:
         if self.knows is not None and body["model"] not in self.knows:
             return error_reply(404, "The model does not exist.", "NotFoundError", "model")
         self.counted.append(body)
+        if self.instead is not None:
+            return self.instead
         messages = body.get("messages", [])
         texts = [one["content"] for one in messages] or [body["prompt"]]
         return json_reply({"count": sum(map(self.counts, texts)) + 4 * len(messages)})
