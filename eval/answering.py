@@ -24,7 +24,6 @@ from serving.generation import Sampling, TokenCounter, Usage
 from serving.grounding import SentenceSupport, Support
 from serving.models import Models
 from serving.planning import Budget
-from serving.pricing import Basis
 from serving.profiles import AnsweringProfile, AnswerPolicy
 
 # A server that counts exactly reads at least this share of what was sent, but for a few tokens at
@@ -193,7 +192,6 @@ class ReplayAnswerer:
         prepared, account = conclusion.prepared, conclusion.account
         context = () if prepared is None else prepared.task.context
         numbers = (int(citation.marker.strip("[]")) for citation in answer.citations)
-        is_known = all(call.basis is not Basis.UNKNOWN for call in account.calls)
         return GivenAnswer(
             text=answer.text,
             context=context,
@@ -210,7 +208,7 @@ class ReplayAnswerer:
             sentences=tuple(answer.sentences),
             num_sent=0 if prepared is None else prepared.prompt_tokens,
             usage=account.usage(),
-            usd=account.usd() if is_known else None,
+            usd=account.known_usd(),
             num_read=_num_read(conclusion),
             given_up=() if prepared is None else prepared.plan.given_up,
         )

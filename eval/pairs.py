@@ -36,7 +36,8 @@ class ShadowComparison:
         num_pairs: answers compared.
         num_questions: different ones.
         same_share: of pairs whose answers have the same words.
-        measures: by name, see `MEASURES`.
+        measures: by name, see `MEASURES`; dollars only of pairs whose price is known, if there are
+            any.
     """
 
     collection: str
@@ -67,16 +68,7 @@ def compare_pairs(pairs: Iterable[Mapping[str, Any]]) -> list[ShadowComparison]:
 
 def _compare(group: Sequence[Mapping[str, Any]]) -> ShadowComparison:
     questions = [pair["question"] for pair in group]
-    measures = {}
-    for name in MEASURES:
-        served = [float(pair["served"][name]) for pair in group]
-        shadow = [float(pair["shadow"][name]) for pair in group]
-        differences = [after - before for before, after in zip(served, shadow, strict=True)]
-        measures[name] = PairedMeasure(
-            served=sum(served) / len(group),
-            shadow=sum(shadow) / len(group),
-            difference=question_t_interval(differences, questions),
-        )
+    known = {name: [pair for pair in group if _is_known(pair, name)] for name in MEASURES}
     return ShadowComparison(
         collection=group[0]["collection"],
         profile=group[0]["profile"],
@@ -84,5 +76,20 @@ def _compare(group: Sequence[Mapping[str, Any]]) -> ShadowComparison:
         num_pairs=len(group),
         num_questions=len(set(questions)),
         same_share=sum(pair["is_same"] for pair in group) / len(group),
-        measures=measures,
+        measures={name: _measure(pairs, name) for name, pairs in known.items() if pairs},
+    )
+
+
+def _is_known(pair: Mapping[str, Any], name: str) -> bool:
+    return None not in (pair["served"][name], pair["shadow"][name])
+
+
+def _measure(pairs: Sequence[Mapping[str, Any]], name: str) -> PairedMeasure:
+    served = [float(pair["served"][name]) for pair in pairs]
+    shadow = [float(pair["shadow"][name]) for pair in pairs]
+    differences = [after - before for before, after in zip(served, shadow, strict=True)]
+    return PairedMeasure(
+        served=sum(served) / len(pairs),
+        shadow=sum(shadow) / len(pairs),
+        difference=question_t_interval(differences, [pair["question"] for pair in pairs]),
     )

@@ -104,6 +104,11 @@ class Account:
         """Return the dollars spent."""
         return self.nano_usd() / NANO_PER_USD
 
+    def known_usd(self) -> float | None:
+        """Return the dollars spent; None: of a call nothing is known of the price."""
+        is_known = all(call.basis is not Basis.UNKNOWN for call in self.calls)
+        return self.usd() if is_known else None
+
     def nano_usd(self) -> int:
         """Return the nano-dollars spent."""
         return sum(call.nano_usd for call in self.calls)

@@ -228,9 +228,8 @@ def describe_cost(conclusion: Conclusion) -> dict[str, Any]:
     """Return what the calls of models took."""
     calls = conclusion.account.calls
     bases = {call.basis for call in calls} or {Basis.FREE}
-    is_known = Basis.UNKNOWN not in bases
     return {
-        "usd": conclusion.account.nano_usd() / NANO_PER_USD if is_known else None,
+        "usd": conclusion.account.known_usd(),
         "basis": next(iter(bases)) if len(bases) == 1 else "mixed",
         "calls": [
             {

@@ -30,7 +30,7 @@ from serving.generation import Delta
 from serving.grounding import Grounded
 from serving.keys import Key, KeyLimits, Scope
 from serving.limits import Limiter
-from serving.money import to_nano_usd, to_usd
+from serving.money import to_nano_usd
 from serving.profiles import AnsweringProfile
 from serving.question import Question
 from serving.settings import ServingSettings
@@ -48,7 +48,7 @@ class Measures:
     Attributes:
         prompt_tokens: of all calls.
         completion_tokens: likewise.
-        usd: cost, as far as known.
+        usd: cost; None: nothing is known of the price.
         seconds: of its stages.
         grounded: 1 if all statements stand in what they cite, 0.5 if some do, 0 if none.
         citations: markers with a citation.
@@ -56,7 +56,7 @@ class Measures:
 
     prompt_tokens: int
     completion_tokens: int
-    usd: float
+    usd: float | None
     seconds: float
     grounded: float
     citations: int
@@ -68,7 +68,7 @@ class Measures:
         return cls(
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            usd=to_usd(conclusion.account.nano_usd()),
+            usd=conclusion.account.known_usd(),
             seconds=sum(conclusion.timings.values()),
             grounded=_SHARES[conclusion.grounded],
             citations=len(conclusion.answers[0].citations),
@@ -232,7 +232,7 @@ class Shadow:
         try:
             candidate = await asyncio.to_thread(self._load)
             question = self._ask_by(candidate, conclusion.question)
-            async with self._limits.admit(self._caller, 0, to_nano_usd(served.usd)) as permit:
+            async with self._limits.admit(self._caller, 0, to_nano_usd(served.usd or 0)) as permit:
                 other = await self._bookkeeper.answer_unseen(
                     self._answerer, question, permit, is_remembered=True
                 )

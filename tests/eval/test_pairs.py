@@ -49,6 +49,16 @@ def test_the_mean_difference_has_an_interval_over_questions() -> None:
     assert (usd.low, usd.high) == (0, 0)
 
 
+def test_what_nobody_knows_the_price_of_is_not_free() -> None:
+    unknown = pair(1, "a", 10)
+    unknown["shadow"]["usd"] = None
+    [found] = compare_pairs([unknown])
+    assert "usd" not in found.measures
+    [found] = compare_pairs([unknown, pair(2, "b", 10)])
+    assert (found.measures["usd"].served, found.measures["usd"].shadow) == (0.01, 0.01)
+    assert found.measures["prompt_tokens"].shadow == 990
+
+
 def test_one_question_has_no_interval() -> None:
     [found] = compare_pairs([pair(1, "a", 10), pair(2, "a", 20)])
     assert found.measures["prompt_tokens"].difference is None
