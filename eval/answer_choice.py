@@ -10,7 +10,7 @@ from eval.answer_quality import AnswerMeter, AnswerQuality
 from eval.answer_scores import Fault
 from eval.answering import Setting
 from eval.canaries import CANARIES
-from eval.choice import LEAST_SAVING, LEAST_TO_LOSE, REFERENCE, Goal, fewest_more_questions
+from eval.choice import LEAST_SAVING, LEAST_TO_LOSE, REFERENCE, Goal, more_for_candidate
 from eval.decisions.items import Floats, cluster_means
 from eval.decisions.sequence import Mode, certify
 from eval.errors import EvalError, NoQuestionsError
@@ -144,7 +144,8 @@ class _Testing:
                 for look in certification.looks
             ]
             chosen = certification.certified or REFERENCE
-            needed = None if chosen else self._questions_needed(items, rivals, cheaper)
+            # The first one bars the way to all others.
+            needed = None if chosen else self._questions_needed(items, rivals, cheaper[0])
         saved = None
         usd = None
         if chosen:
@@ -201,11 +202,9 @@ class _Testing:
             "fit the documents."
         )
 
-    def _questions_needed(
-        self, items: Floats, rivals: Floats, candidates: Sequence[int]
-    ) -> int | None:
+    def _questions_needed(self, items: Floats, rivals: Floats, candidate: int) -> int | None:
         num_questions = len(self.quality.questions) + self.race.num_questions
-        return fewest_more_questions(items, rivals, candidates, self.goal, num_questions)
+        return more_for_candidate(items, rivals, candidate, self.goal, num_questions)
 
     def _usd_saved(self, chosen: int) -> float | None:
         usd = self.quality.usd_per_answer

@@ -183,10 +183,13 @@ class Chooser:
                 return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, candidates, tested)
             statement = self._state_certified(chosen, len(rows) - 1, goal)
             return Choice(Verdict.CERTIFIED, chosen, statement, candidates, tested)
-        numbered = range(1, len(candidates) + 1)
-        needed = fewest_more_questions(items, items, numbered, goal, self._num_questions)
+        needed = self._questions_needed(items, goal) if candidates else None
         statement = self._state_kept(candidates, needed, goal)
         return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, candidates, tested, needed)
+
+    def _questions_needed(self, items: Floats, goal: Goal) -> int | None:
+        """Return how many more would certify the first candidate, which bars the way to others."""
+        return more_for_candidate(items, items, 1, goal, self._num_questions)
 
     def _cheapest(self, certified: Sequence[int]) -> int:
         """Return what costs least on the questions that it was tested on; maybe the reference.
@@ -300,32 +303,29 @@ def keeping(prompt_limits: Mapping[str, int], measured: Measurements) -> Ints:
     return np.flatnonzero(bounds <= min(prompt_limits.values(), default=np.inf))
 
 
-def fewest_more_questions(
-    items: Floats, rivals: Floats, candidates: Sequence[int], goal: Goal, num_questions: int
+def more_for_candidate(
+    items: Floats, rivals: Floats, candidate: int, goal: Goal, num_questions: int
 ) -> int | None:
-    """Return how many more questions would certify the candidate that needs fewest.
+    """Return how many more questions would certify a candidate.
 
     Args:
         items: (num_rows, num_items), the quality of each as a candidate; the first is the
             reference.
         rivals: the same where it is compared with.
-        candidates: rows that may be certified.
+        candidate: its row.
         goal: what is wanted.
         num_questions: of both halves.
 
     Returns:
         1 or more; None: no number would, or one out of reach.
     """
-    numbers = []
-    for row in candidates:
-        against = np.delete(rivals, row, axis=0) if goal.mode is Mode.BEST else rivals[:1]
-        needed = [
-            more_questions(losses, goal.eps, goal.delta, num_questions)
-            for losses in against - items[row]
-        ]
-        numbers.append(max(one or inf for one in needed))
-    fewest = min(numbers, default=inf)
-    return int(fewest) if fewest < inf else None
+    against = np.delete(rivals, candidate, axis=0) if goal.mode is Mode.BEST else rivals[:1]
+    needed = [
+        more_questions(losses, goal.eps, goal.delta, num_questions)
+        for losses in against - items[candidate]
+    ]
+    most = max(one or inf for one in needed)
+    return int(most) if most < inf else None
 
 
 def more_questions(losses: Floats, allowed: float, delta: float, num_questions: int) -> int | None:

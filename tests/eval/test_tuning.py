@@ -276,21 +276,38 @@ def test_where_all_that_is_cheaper_has_longer_prompts_it_is_said() -> None:
     assert "with long prompts no longer than today's" in choice.statement
 
 
-def test_to_be_as_good_as_the_best_takes_more_questions_than_as_the_reference() -> None:
-    """The middle setting is like the reference, and which of the other two is better is unclear."""
+def uneven(*amounts: float, place: int) -> Chooser:
+    """Settings that find half of the evidence of each question, but for one: it finds 0 to 1."""
     random = np.random.default_rng(0)
     num_questions = 60
-    same = np.full(num_questions, 0.5)
-    coverage = np.array([same, random.uniform(0, 1, num_questions), same])
-    tokens = np.repeat([[1000.0], [900.0], [500.0]], num_questions, axis=1)
+    coverage: Floats = np.full((len(amounts), num_questions), 0.5)
+    coverage[place] = random.uniform(0, 1, num_questions)
+    coverage[place] += 0.51 - coverage[place].mean()
+    coverage = coverage.clip(0, 1)
+    tokens = np.repeat(np.array(amounts)[:, None], num_questions, axis=1)
     names = [str(number) for number in range(num_questions)]
     half = Measurements(coverage, coverage, tokens, tokens / 100, names)
-    chooser = Chooser(half, half, str, None)
+    return Chooser(half, half, str, None)
+
+
+def test_questions_are_needed_for_what_is_tested_first() -> None:
+    """The last setting is like the reference, but will not be tested before the first is shown."""
+    first = uneven(1000.0, 900.0, 500.0, place=1).choose(Goal(eps=0.04))
+    alone = uneven(1000.0, 900.0, place=1).choose(Goal(eps=0.04))
+    assert (first.verdict, first.candidates) == (Verdict.NOT_CERTIFIED, [1, 2])
+    assert first.questions_needed == alone.questions_needed
+    assert first.questions_needed is not None
+    assert first.questions_needed > 500
+
+
+def test_to_be_as_good_as_the_best_takes_more_questions_than_as_the_reference() -> None:
+    """What is cheaper is like the reference; whether what is dearer is better is unclear."""
+    chooser = uneven(1000.0, 900.0, 2000.0, place=2)
     eps = 0.04
     reference = chooser.choose(Goal(eps=eps))
     best = chooser.choose(Goal(eps=eps, mode=Comparing.BEST))
     assert (reference.verdict, best.verdict) == (Verdict.NOT_CERTIFIED,) * 2
-    assert reference.candidates == best.candidates == [1, 2]
+    assert reference.candidates == best.candidates == [1]
     assert reference.questions_needed is not None
     assert best.questions_needed is not None
     assert best.questions_needed > reference.questions_needed
