@@ -110,7 +110,8 @@ class Certificate(BaseModel):
         if settings != self.settings:
             differences.insert(0, "other settings")
         if collection.name != self.collection:
-            differences.insert(0, f"another collection than {self.collection!r}")
+            # Which one, only those may know who may ask it.
+            differences.insert(0, "another collection")
         return Standing(self, tuple(differences))
 
 

@@ -5,29 +5,30 @@ from typing import Any
 from fastapi import APIRouter
 
 from retrieval.errors import ProfileError
+from serving.access import Caller
 from serving.profiles import AnsweringProfile
-from serving.routes.dependencies import RunningService
+from serving.routes.dependencies import CurrentCaller, RunningService
 
 router = APIRouter()
 
 
 @router.get("/v1/profiles")
-def list_profiles(service: RunningService) -> dict[str, Any]:
+def list_profiles(service: RunningService, caller: CurrentCaller) -> dict[str, Any]:
     """List the profiles by name, and of those that cannot be read the reason."""
     profiles: dict[str, AnsweringProfile] = {}
     damaged: dict[str, str] = {}
     for name in service.profiles.names():
         try:
-            profiles[name] = service.profiles.get(name)
+            profiles[name] = _show(service.profiles.get(name), caller)
         except ProfileError as error:
             damaged[name] = str(error)
     return {"profiles": profiles, "damaged": damaged}
 
 
 @router.get("/v1/profiles/{name}")
-def show(name: str, service: RunningService) -> AnsweringProfile:
+def show(name: str, service: RunningService, caller: CurrentCaller) -> AnsweringProfile:
     """Show a profile."""
-    return service.profiles.get(name)
+    return _show(service.profiles.get(name), caller)
 
 
 @router.put("/v1/profiles/{name}")
@@ -42,3 +43,11 @@ def delete(name: str, service: RunningService) -> dict[str, Any]:
     """Delete a saved profile."""
     service.profiles.delete(name)
     return {"name": name, "deleted": True}
+
+
+def _show(profile: AnsweringProfile, caller: Caller) -> AnsweringProfile:
+    """Return a profile without what was shown of it in a collection of others."""
+    certificate = profile.certificate
+    if certificate is None or caller.allows(certificate.collection):
+        return profile
+    return profile.model_copy(update={"certificate": None})

@@ -26,9 +26,11 @@ from serving.errors import ExposedWithoutKeyError
 from serving.keys import KeyStore, Scope
 from serving.models import Models
 from serving.openai_server import OpenAIGenerator
+from serving.profiles import AnsweringProfile
 from serving.served_tokens import ServedTokenCounter
 from serving.server import run
 from tests.serving.application import Application, assert_refused, make_settings, serve
+from tests.serving.certified import certified_profile
 from tests.serving.documents import BEES
 
 KEY = "k-4711-ü"
@@ -310,6 +312,39 @@ def test_lists_show_only_what_the_key_may_see(guarded: Guarded) -> None:
     assert listed("nowhere") == (set(), set())
     everything = listed()
     assert everything[0] >= {"laws", "contracts"} <= everything[1]
+
+
+def test_certificate_about_a_collection_of_others_is_not_shown(
+    guarded: Guarded, application: Application
+) -> None:
+    application.ingest("bees.md", BEES)
+    profiles = guarded.application.service.profiles
+    certified = AnsweringProfile.model_validate(certified_profile(application))
+    assert certified.certificate is not None
+    about = {"certificate": certified.certificate.model_copy(update={"collection": "contracts"})}
+    profiles.save("tuned", certified.model_copy(update=about))
+    ask = {
+        "messages": [{"role": "user", "content": "Bees?"}],
+        "suffice": {"collection": "laws", "profile": "tuned"},
+    }
+    try:
+        for collection, is_told in (("laws", False), ("contracts", True)):
+            secret = guarded.secret(Scope.READ, collections=[collection])
+            for path in ("/v1/profiles", "/v1/profiles/tuned"):
+                shown = guarded.call("GET", path, secret)
+                assert shown.status_code == 200
+                assert ("contracts" in shown.text) == is_told
+        answer = guarded.call(
+            "POST",
+            "/v1/chat/completions",
+            guarded.secret(Scope.READ, collections=["laws"]),
+            json=ask,
+        ).json()
+        differences = answer["suffice"]["profile"]["certificate"]["differences"]
+        assert differences[0] == "another collection"
+        assert "contracts" not in str(answer)
+    finally:
+        profiles.delete("tuned")
 
 
 @pytest.mark.parametrize("call", [call for call in DECLARED if "{document_id}" in call], ids=str)

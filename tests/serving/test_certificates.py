@@ -62,7 +62,7 @@ def test_with_another_embedder_it_is_uncertified_and_serves(application: Applica
     assert "another embedder and another model" in warning
     profile["certificate"]["collection"] = "books"
     answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
-    assert "another collection than 'books'" in answer["profile"]["certificate"]["differences"]
+    assert "another collection" in answer["profile"]["certificate"]["differences"]
 
 
 @pytest.mark.parametrize(
