@@ -6,6 +6,7 @@ happened.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 from eval.errors import DatasetError
 from eval.json_lines import read_json_lines
+from serving.citations import BESIDE
 
 KIND = "feedback"
 
@@ -65,10 +67,13 @@ def to_item(trace: Mapping[str, Any], names: Mapping[str, str]) -> Item | None:
         return None
     known = [one for one in citations if one["document_id"] in names]
     is_whole = len(known) == len(citations)
+    proposed = None
+    if reason is Reason.UP and is_whole:
+        proposed = list(_facts(trace["answer"], known, names))
     line = {
         "id": trace["id"],
         "question": trace["query"],
-        "facts": list(_facts(known, names)) if reason is Reason.UP and is_whole else None,
+        "facts": proposed,
         "kind": KIND,
         "tags": [reason],
         "review": {
@@ -83,14 +88,15 @@ def to_item(trace: Mapping[str, Any], names: Mapping[str, str]) -> Item | None:
 
 
 def _facts(
-    citations: list[Mapping[str, Any]], names: Mapping[str, str]
+    answer: str, citations: list[Mapping[str, Any]], names: Mapping[str, str]
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield a fact for each claim: what its markers, side by side, cite are alternatives."""
     if not citations:
         return
     fact = [_span(citations[0], names)]
     for before, citation in pairwise(citations):
-        if citation["text_start"] != before["text_end"]:
+        between = answer[before["text_end"] : citation["text_start"]]
+        if not re.fullmatch(BESIDE, between):
             yield fact
             fact = []
         fact.append(_span(citation, names))

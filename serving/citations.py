@@ -10,8 +10,9 @@ from retrieval.sentences import sentence_spans
 from serving.context import Context, ContextItem
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
-# Markers side by side stand behind the same claim.
-_GROUP = re.compile(r"(?:\[\d{1,3}\][\s,;]*)+")
+# Markers side by side, with no more than this between them, stand behind the same claim.
+BESIDE = r"[\s,;]*"
+_GROUP = re.compile(rf"(?:\[\d{{1,3}}\]{BESIDE})+")
 _WORD = re.compile(r"\w+")
 # How `re.escape` writes a number in round brackets.
 _NUMBER = re.compile(r"\\\((\d{1,3})\\\)")

@@ -75,6 +75,14 @@ def test_citations_of_one_claim_are_alternatives(tmp_path: Path) -> None:
     assert (question.tags, question.cluster) == (("up",), "bees.md")
 
 
+def test_markers_with_a_space_or_comma_between_are_of_one_claim() -> None:
+    made = trace(1, "up", citations=(citation("doc_1", 0, 10), citation("doc_2", 5, 15)))
+    [fact] = item(made | {"answer": "All night [1], [2]."}).line["facts"]
+    assert [span["doc"] for span in fact] == ["bees.md", "ropes.txt"]
+    first, second = item(made | {"answer": "All night [1].[2]. "}).line["facts"]
+    assert (first[0]["doc"], second[0]["doc"]) == ("bees.md", "ropes.txt")
+
+
 def test_a_refusal_that_people_like_is_unanswerable(tmp_path: Path) -> None:
     path = tmp_path / "queue.jsonl"
     Queue(path).add([item(trace(1, "up"))])
