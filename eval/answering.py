@@ -16,8 +16,8 @@ from ingest.texts import CanonicalText
 from retrieval.embedding import Embedder
 from retrieval.profiles import RetrievalProfile
 from serving import question as served
-from serving.account import Account
-from serving.answering import ANSWERS, Answerer, Conclusion
+from serving.account import ANSWERS, Account
+from serving.answering import Answerer, Conclusion
 from serving.context import Context
 from serving.finding import Found
 from serving.generation import Sampling, TokenCounter, Usage

@@ -11,6 +11,9 @@ from serving.generation import Generator, Usage
 from serving.planning import Budget
 from serving.pricing import NANO_PER_USD, Basis
 
+# Purposes of calls that write answers.
+ANSWERS = ("answer", "escalate")
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -116,6 +119,19 @@ class Account:
     def usage(self) -> Usage:
         """Return the tokens of all calls."""
         return sum((call.usage for call in self.calls), Usage(0, 0))
+
+    def answered_by(self, name: str | None = None) -> str | None:
+        """Return the model that wrote an answer last; None: none did.
+
+        Args:
+            name: of its generator; None: whichever it was.
+        """
+        written = [
+            call.model
+            for call in self.calls
+            if call.purpose in ANSWERS and name in {None, call.name}
+        ]
+        return written[-1] if written else None
 
     def num_tokens(self) -> int:
         """Return how many tokens all calls read and wrote."""

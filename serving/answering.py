@@ -21,7 +21,7 @@ from serving.conversation import (
     rewrite,
 )
 from serving.drafts import Draft, most_common
-from serving.errors import PromptTooLongError, ServingError
+from serving.errors import BudgetTooSmallError, PromptTooLongError, ServingError
 from serving.finding import Find, Found
 from serving.generation import Delta, Generator, Turn
 from serving.grounding import (
@@ -46,9 +46,6 @@ from serving.question import Question
 from serving.refusals import no_answer
 from serving.stages import Stages
 from serving.verification import drop_unsupported, overrule, support_share
-
-# Purposes of calls that write answers.
-ANSWERS = ("answer", "escalate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +108,9 @@ class Conclusion:
     @property
     def answered_by(self) -> str | None:
         """The model that wrote the answer; None: no model was asked."""
-        written = [call.model for call in self.account.calls if call.purpose in ANSWERS]
-        return written[-1] if written else None
+        if self.prepared is None:
+            return None
+        return self.account.answered_by(self.prepared.plan.generator.name)
 
 
 @dataclass(slots=True)
@@ -190,10 +188,9 @@ class Answerer:
                 async for event in events:
                     yield event
         finally:
-            calls = account.calls
             run.stages.end(
                 {
-                    "model": calls[-1].model if calls else "none",
+                    "model": account.answered_by() or "none",
                     "prompt_tokens": account.usage().prompt_tokens,
                     "completion_tokens": account.usage().completion_tokens,
                     "usd": account.usd(),
@@ -333,17 +330,22 @@ class Answerer:
 
     async def _escalate(self, run: _Run, strong: str, drafts: list[Draft]) -> list[Draft]:
         """Let the strong model answer, if the budget allows; otherwise the drafts stand."""
-        weak = run.prepared
+        weak, told = run.prepared, list(run.warnings)
+        better = drafts
         try:
             run.prepared = await self._prepare(run, self._models.get(strong))
             async with aclosing(self._generate(run, "escalate")) as events:
                 async for event in events:
                     if not isinstance(event, Delta):
-                        drafts = event
+                        better = event
+            if run.account.is_late():  # it was cut, or nobody can judge it any more
+                raise BudgetTooSmallError("max_latency_ms passed meanwhile")
         except ServingError as error:
             run.prepared = weak  # what stands cites its passages
+            run.warnings[:] = told
             run.warnings.append(f"The strong model was not asked, or did not answer: {error}")
-        return drafts
+            return drafts
+        return better
 
     async def _judge(self, run: _Run, drafts: list[Draft], strong: str | None) -> list[Draft]:
         """Choose among samples, ask the strong model where the answer is weak, and verify."""

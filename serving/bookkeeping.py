@@ -120,7 +120,8 @@ class Bookkeeper:
             Entry(
                 key_id=question.caller,
                 collection=question.collection,
-                model=account.calls[-1].model if account.calls else "none",
+                model=account.answered_by()
+                or (account.calls[-1].model if account.calls else "none"),
                 prompt_tokens=usage.prompt_tokens,
                 cached_tokens=usage.cached_tokens,
                 completion_tokens=usage.completion_tokens,

@@ -486,6 +486,53 @@ def test_a_strong_model_that_fails_leaves_the_first_answer(
     assert any("strong model was not asked" in one for one in body["suffice"]["warnings"])
 
 
+def test_a_strong_model_that_breaks_off_did_not_write_the_answer(
+    served: Application, upstream: Upstream
+) -> None:
+    policy = {"strong_model": "strong", "escalate": True}
+    weak = stream_reply(f"It sings at noon [{NONCE}-1].")
+    upstream.replies = [weak, Reply([START, chunk({"content": "Twen"})])]
+    body = ask(served, suffice={"profile": {"answering": policy}})
+    assert content(body) == "It sings at noon [1]."
+    assert [call["purpose"] for call in body["suffice"]["cost"]["calls"]] == ["answer", "escalate"]
+    assert body["suffice"]["answered_by"] == MODEL
+
+
+def test_a_strong_model_that_is_cut_leaves_the_first_answer(
+    served: Application, upstream: Upstream
+) -> None:
+    policy = {"strong_model": "strong", "escalate": True}
+    weak = stream_reply(f"It sings at noon [{NONCE}-1].")
+    upstream.replies = [weak, Reply([START, chunk({"content": "Twenty"}), LONG_SECONDS])]
+    suffice = {"profile": {"answering": policy}, "budget": {"max_latency_ms": 2000}}
+    body = ask(served, suffice=suffice)
+    assert content(body) == "It sings at noon [1]."
+    assert body["suffice"]["answered_by"] == MODEL
+    warnings = body["suffice"]["warnings"]
+    assert any("strong model was not asked, or did not answer: max_latency" in w for w in warnings)
+    assert not any("answer was cut" in one for one in warnings)
+
+
+def test_usage_of_an_answer_is_that_of_who_wrote_it_and_not_of_the_verifier(
+    served: Application, upstream: Upstream
+) -> None:
+    def tokens() -> dict[str, int]:
+        usage = served.http.get("/v1/usage", params={"group_by": "model"}).json()["usage"]
+        return {one["model"]: one["prompt_tokens"] for one in usage}
+
+    before = tokens()
+    upstream.replies = [
+        stream_reply(f"One hive gives twenty kilograms of honey each year [{NONCE}-1]."),
+        stream_reply('{"verdict": "supported"}'),
+    ]
+    policy = {"verify": "mark", "verifier": "strong"}
+    body = ask(served, suffice={"profile": {"answering": policy}})
+    assert [call["model"] for call in body["suffice"]["cost"]["calls"]] == [MODEL, "strong"]
+    after = tokens()
+    assert after[MODEL] - before.get(MODEL, 0) == body["usage"]["prompt_tokens"]
+    assert after.get("strong") == before.get("strong")
+
+
 def test_nobody_is_asked_when_too_little_was_found(served: Application, upstream: Upstream) -> None:
     profile = {"answering": {"abstain_below": 1.01}}
     body = ask(served, suffice={"profile": profile})
