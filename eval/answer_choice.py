@@ -259,7 +259,7 @@ class _Testing:
         grades = self.quality.grades(row)
         if not (grades and self.labels):
             return None
-        found = correct_mean(grades, self.labels)
+        found = correct_mean(grades, self.labels, self.quality.answer_clusters(row))
         if found.corrected is None:
             return None
         corrected = found.corrected

@@ -155,6 +155,13 @@ class AnswerQuality:
             if question.answerable
         }
 
+    def answer_clusters(self, setting: int) -> dict[str, str]:
+        """Return the cluster of each answer's question by `answer_id`."""
+        return {
+            answer_id(question.question_id, one.answer.text): question.cluster
+            for question, one in zip(self.questions, self.scored[setting], strict=True)
+        }
+
     def to_label(self) -> Iterator[dict[str, str]]:
         """Yield the answers to answerable questions as people may label them, see `labels`."""
         for row in self.scored:

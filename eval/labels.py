@@ -12,7 +12,7 @@ from eval.decisions.prediction_powered import PredictionPoweredMean, prediction_
 from eval.errors import DatasetError
 from eval.json_lines import read_json_lines
 
-# Two of each say how much they spread.
+# Two clusters of each say how much they spread.
 LEAST = 2
 
 
@@ -83,23 +83,29 @@ def add_unlabelled(path: Path, answers: Iterable[Mapping[str, str]]) -> None:
 
 
 def correct_mean(
-    grades: Mapping[str, float], labels: Mapping[str, float], confidence: float = 0.95
+    grades: Mapping[str, float],
+    labels: Mapping[str, float],
+    clusters: Mapping[str, str],
+    confidence: float = 0.95,
 ) -> LabelledMean:
     """Correct the judge's mean by where people saw it err.
 
     Args:
         grades: the judge's, by `answer_id`, one or more.
         labels: of people, likewise; those of other answers are passed over.
+        clusters: of the questions, likewise.
         confidence: of the interval.
     """
     both = [one for one in grades if one in labels]
-    others = np.array([grade for one, grade in grades.items() if one not in labels])
+    others = [one for one in grades if one not in labels]
+    names = tuple([clusters[one] for one in part] for part in (both, others))
     corrected = None
-    if len(both) >= LEAST and len(others) >= LEAST:
+    if all(len(set(part)) >= LEAST for part in names):
         corrected = prediction_powered_mean(
             np.array([labels[one] for one in both]),
             np.array([grades[one] for one in both]),
-            others,
+            np.array([grades[one] for one in others]),
             confidence,
+            clusters=(names[0], names[1]),
         )
     return LabelledMean(float(np.mean(list(grades.values()))), corrected, len(both))

@@ -1,5 +1,7 @@
 """A mean from few human labels and many verdicts of a judge, without the judge's bias."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -28,11 +30,13 @@ def prediction_powered_mean(
     unlabelled: Floats,
     confidence: float = 0.95,
     weight: float | None = None,
+    clusters: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> PredictionPoweredMean:
     """Return the mean of the judge's verdicts, corrected by where people saw it err.
 
     Prediction-powered inference (Angelopoulos et al., Science 382, 2023) with weight 1, PPI++
-    (arXiv:2311.01453) with another one. With weight 0 the judge has no say.
+    (arXiv:2311.01453) with another one. With weight 0 the judge has no say. The standard error adds
+    up what each cluster as a whole is off, as that of `question_t_interval` does.
 
     Args:
         labels: what people say of n items.
@@ -40,10 +44,11 @@ def prediction_powered_mean(
         unlabelled: what the judge says of N further items from the same source.
         confidence: in (0, 1).
         weight: of the judge; by default 1 below 100 labels, then `tuned_weight`.
+        clusters: of the labelled items and of the others; None: each item is one.
 
     Raises:
-        ValueError: there are fewer than two labels or verdicts, labels and predictions differ in
-            number, or the confidence is out of its range.
+        ValueError: there are fewer than two labels or verdicts, or clusters of these, labels and
+            predictions differ in number, or the confidence is out of its range.
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, but must be in (0, 1)")
@@ -58,9 +63,17 @@ def prediction_powered_mean(
         weight = tuned_weight(labels, predictions, num_unlabelled) if tune else 1.0
     corrections = labels - weight * predictions
     mean = weight * float(np.mean(unlabelled)) + float(np.mean(corrections))
-    variance = weight**2 * np.var(unlabelled, ddof=1) / num_unlabelled
-    variance += np.var(corrections, ddof=1) / num_labels
-    reach = float(stdtrit(num_labels - 1, (1 + confidence) / 2)) * sqrt(variance)
+    if clusters is None:
+        clusters = [f"label {i}" for i in range(num_labels)], list(map(str, range(num_unlabelled)))
+    sums: defaultdict[str, float] = defaultdict(float)
+    for values, names in zip((corrections, weight * unlabelled), clusters, strict=True):
+        if (num := len(set(names))) < 2:  # noqa: PLR2004
+            raise ValueError("labels and other verdicts must be of two clusters or more each")
+        shares = (values - np.mean(values)) / len(values) * sqrt(num / (num - 1))
+        for name, share in zip(names, shares.tolist(), strict=True):
+            sums[name] += share
+    error = sqrt(sum(one**2 for one in sums.values()))
+    reach = float(stdtrit(len(set(clusters[0])) - 1, (1 + confidence) / 2)) * error
     return PredictionPoweredMean(mean, mean - reach, mean + reach, weight)
 
 

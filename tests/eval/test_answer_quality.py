@@ -361,7 +361,7 @@ def test_labels_correct_what_the_judge_says(upstream: Upstream, tmp_path: Path) 
     assert first["reference"] == "1,000 steps"
     assert first["question"] == questions()[0].text
     labels = dict.fromkeys([*grades][:10], 1.0) | dict.fromkeys([*grades][10:20], 0.0)
-    labelled = correct_mean(grades, labels)
+    labelled = correct_mean(grades, labels, found.answer_clusters(0))
     assert labelled.corrected is not None
     assert (labelled.mean, labelled.corrected.mean) == (1.0, 0.5)
 

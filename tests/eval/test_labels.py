@@ -15,7 +15,7 @@ def test_labels_correct_the_mean() -> None:
     # The judge finds all right; people find half of what they saw wrong.
     grades = {str(number): 1.0 for number in range(100)}
     labels = {str(number): float(number % 2) for number in range(20)} | {"another": 0.0}
-    labelled = correct_mean(grades, labels)
+    labelled = correct_mean(grades, labels, {one: one for one in grades})
     assert (labelled.mean, labelled.num_labels, labelled.is_calibrated) == (1.0, 20, True)
     expected = prediction_powered_mean(
         np.array([number % 2 for number in range(20)], float), np.ones(20), np.ones(80)
@@ -27,9 +27,27 @@ def test_labels_correct_the_mean() -> None:
 
 @pytest.mark.parametrize("labels", [{}, {"0": 1.0}, {"x": 1.0, "y": 0.0}])
 def test_without_labels_of_these_answers_the_mean_is_uncalibrated(labels: dict[str, float]) -> None:
-    labelled = correct_mean({"0": 1.0, "1": 0.0, "2": 0.5, "3": 0.5}, labels)
+    grades = {"0": 1.0, "1": 0.0, "2": 0.5, "3": 0.5}
+    labelled = correct_mean(grades, labels, {one: one for one in grades})
     assert (labelled.mean, labelled.corrected) == (0.5, None)
     assert not labelled.is_calibrated
+
+
+def test_labels_of_one_document_do_not_tell_how_much_they_spread() -> None:
+    grades = {str(number): float(number % 2) for number in range(40)}
+    labels = {str(number): 1.0 for number in range(20)}
+    one = {name: "a.md" if name in labels else name for name in grades}
+    assert correct_mean(grades, labels, one).corrected is None
+    # Five questions of a document that the judge grades alike say no more than one.
+    five = {name: f"{int(name) // 10} {int(name) % 2}.md" for name in grades}
+    alone, together = (
+        correct_mean(grades, labels, clusters).corrected
+        for clusters in ({name: name for name in grades}, five)
+    )
+    assert alone is not None
+    assert together is not None
+    assert together.mean == alone.mean
+    assert together.high - together.low > 2 * (alone.high - alone.low)
 
 
 def test_another_answer_has_another_id() -> None:
