@@ -10,7 +10,7 @@ from eval.answer_quality import AnswerMeter, AnswerQuality
 from eval.answer_scores import Fault
 from eval.answering import Setting
 from eval.canaries import CANARIES
-from eval.choice import LEAST_SAVING, LEAST_TO_LOSE, REFERENCE, Goal, more_for_candidate
+from eval.choice import LEAST_SAVING, LEAST_TO_LOSE, QUANTILE, REFERENCE, Goal, more_for_candidate
 from eval.decisions.items import Floats, cluster_means
 from eval.decisions.sequence import Mode, certify
 from eval.errors import EvalError, NoQuestionsError
@@ -128,8 +128,11 @@ class _Testing:
         items = cluster_means(self.quality.low, self.quality.clusters)
         rivals = cluster_means(self.quality.high, self.quality.clusters)
         chosen, tested, needed = REFERENCE, [], None
+        statement = self._keep("nothing cheaper came close on the questions to choose by")
         is_poor = float(rivals[REFERENCE].mean()) <= LEAST_TO_LOSE * goal.eps
-        if cheaper and not is_poor:
+        if is_poor:
+            statement = self._state_poor()
+        elif cheaper:
             certification = certify(
                 items,
                 cheaper if goal.mode is Mode.BEST else [REFERENCE, *cheaper],
@@ -139,15 +142,17 @@ class _Testing:
                 mode=goal.mode,
                 rivals=rivals,
             )
+            looks = certification.looks
             tested = [
                 TestedSetting(name=self.candidates[look.candidate].name, p_value=look.p_value)
-                for look in certification.looks
+                for look in looks
             ]
-            chosen = certification.certified or REFERENCE
-            # The first one bars the way to all others.
-            needed = None if chosen else self._questions_needed(items, rivals, cheaper[0])
-        saved = None
-        usd = None
+            certified = [look.candidate for look in looks if look.p_value <= goal.delta]
+            chosen = self._cheapest(certified)
+            if not certified:  # the first one bars the way to all others
+                needed = self._questions_needed(items, rivals, cheaper[0])
+            statement = self._state_kept(certified, needed)
+        saved = usd = None
         if chosen:
             sent = self.quality.prompt_tokens
             saved = self._interval(sent[REFERENCE] - sent[chosen])
@@ -155,7 +160,7 @@ class _Testing:
         decision = Decision(
             verdict=Verdict.CERTIFIED if chosen else Verdict.NOT_CERTIFIED,
             quality=Quality.ANSWERS,
-            statement=self._state_poor() if is_poor else self._state(chosen, usd, needed),
+            statement=self._state_certified(chosen, usd) if chosen else statement,
             chosen=self.candidates[chosen].name,
             tested=tested,
             eps=goal.eps,
@@ -170,28 +175,49 @@ class _Testing:
         )
         return decision, self._describe()
 
-    def _state(self, chosen: int, usd: float | None, needed: int | None) -> str:
-        goal = self.goal
-        sent = [self._interval(tokens).mean for tokens in self.quality.prompt_tokens]
-        reference, candidate = self.candidates[REFERENCE], self.candidates[chosen]
-        if chosen:
-            rival = "today's"
-            if goal.mode is Mode.BEST:
-                rival = (
-                    f"those of any of the {len(self.candidates) - 1} settings it was compared with"
-                )
-            money = "" if usd is None else f", saves ${usd:.2f} per 1,000 questions"
-            return (
-                f"{candidate.label}: {sent[chosen]:,.0f} tokens instead of {sent[REFERENCE]:,.0f} "
-                f"({1 - sent[chosen] / sent[REFERENCE]:.0%} fewer){money}. Its answers are not "
-                f"worse than {rival} by more than {goal.eps:g}, with error at most "
-                f"{goal.delta:.0%}."
-            )
-        more = "" if needed is None else f" About {needed:,} more questions are needed."
+    def _cheapest(self, certified: Sequence[int]) -> int:
+        """Return what costs least on the questions that it was tested on; maybe the reference.
+
+        As of what is chosen by evidence, its long prompts may not be longer than the reference's.
+        """
+        sent = self.quality.prompt_tokens
+        longest = np.quantile(sent, QUANTILE, axis=1)
+        short = [row for row in certified if longest[row] <= longest[REFERENCE]]
+        return min((REFERENCE, *short), key=self._mean_tokens)
+
+    def _state_certified(self, chosen: int, usd: float | None) -> str:
+        goal, candidate = self.goal, self.candidates[chosen]
+        now, tokens = (self._mean_tokens(row) for row in (REFERENCE, chosen))
+        rival = "today's"
+        if goal.mode is Mode.BEST:
+            rival = f"those of any of the {len(self.candidates) - 1} settings it was compared with"
+        money = "" if usd is None else f", saves ${usd:.2f} per 1,000 questions"
         return (
-            f"Cannot tell yet whether answers from less context than {reference.label} "
-            f"({sent[REFERENCE]:,.0f} tokens) are as good.{more}"
+            f"{candidate.label}: {tokens:,.0f} tokens instead of {now:,.0f} "
+            f"({1 - tokens / now:.0%} fewer){money}. Its answers are not worse than {rival} by "
+            f"more than {goal.eps:g}, with error at most {goal.delta:.0%}."
         )
+
+    def _state_kept(self, certified: Sequence[int], needed: int | None) -> str:
+        if certified:
+            return self._keep(
+                "what was shown to be as good has as long prompts on the questions it was tested "
+                "on, on the mean or at the 95th percentile"
+            )
+        if needed is None:
+            return self._keep(
+                "nothing cheaper was shown to be as good, and more questions like these would "
+                "hardly change that"
+            )
+        return (
+            f"Cannot tell yet whether answers from less context than "
+            f"{self.candidates[REFERENCE].label} ({self._mean_tokens(REFERENCE):,.0f} tokens) are "
+            f"as good. About {needed:,} more questions are needed."
+        )
+
+    def _keep(self, reason: str) -> str:
+        label, tokens = self.candidates[REFERENCE].label, self._mean_tokens(REFERENCE)
+        return f"Keep {label} ({tokens:,.0f} tokens): {reason}."
 
     def _state_poor(self) -> str:
         quality = self._interval(self.quality.quality[REFERENCE]).mean
@@ -205,6 +231,9 @@ class _Testing:
     def _questions_needed(self, items: Floats, rivals: Floats, candidate: int) -> int | None:
         num_questions = len(self.quality.questions) + self.race.num_questions
         return more_for_candidate(items, rivals, candidate, self.goal, num_questions)
+
+    def _mean_tokens(self, row: int) -> float:
+        return self._interval(self.quality.prompt_tokens[row]).mean
 
     def _usd_saved(self, chosen: int) -> float | None:
         usd = self.quality.usd_per_answer

@@ -24,7 +24,7 @@ from eval.labels import correct_mean
 from eval.questions import Question
 from eval.replay import Replay
 from eval.reply_cache import ReplyCache
-from eval.results import AnsweredSetting
+from eval.results import AnsweredSetting, Decision, Verdict
 from eval.split import Split, split_by_cluster
 from retrieval.profiles import Mode, RetrievalProfile
 from serving.extractive import ExtractiveGenerator
@@ -349,6 +349,42 @@ def test_bounds_are_of_the_quality_that_is_told(upstream: Upstream, tmp_path: Pa
     found = judged_by(upstream, tmp_path, grader, choose)
     assert found.quality_low < found.quality.mean < found.quality_high
     assert found.quality.mean == pytest.approx((found.quality_low + found.quality_high) / 2)
+
+
+def choose(upstream: Upstream, folder: Path, *candidates: Candidate) -> Decision:
+    upstream.respond = Reader()
+    asked = questions()[:70]
+    split = Split(tuple(asked[:6]), tuple(asked[6:]))
+
+    async def choose(meter: AnswerMeter) -> Decision:
+        decision, _ = await choose_by_answers(meter, split, candidates, Goal(eps=0.3))
+        return decision
+
+    return use(make_generator(upstream.url), folder, choose)
+
+
+def test_what_turns_out_to_have_longer_prompts_is_not_chosen(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    now = Candidate("s0", "now", setting(4), 400.0)
+    # By luck the prompts to choose with were shorter.
+    dearer = Candidate("s1", "six chunks", setting(6), 300.0)
+    decision = choose(upstream, tmp_path, now, dearer)
+    assert [one.p_value < 0.05 for one in decision.tested] == [True]
+    assert (decision.verdict, decision.chosen) == (Verdict.NOT_CERTIFIED, "s0")
+    assert "as good has as long prompts" in decision.statement
+    cheaper = Candidate("s2", "three chunks", setting(3), 300.0)
+    decision = choose(upstream, tmp_path, now, cheaper)
+    assert (decision.verdict, decision.chosen) == (Verdict.CERTIFIED, "s2")
+
+
+def test_where_nothing_cheaper_is_left_no_questions_would_tell(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    decision = choose(upstream, tmp_path, Candidate("s0", "now", setting(4), 400.0))
+    assert (decision.tested, decision.questions_needed) == ([], None)
+    assert decision.statement.startswith("Keep now (")
+    assert "nothing cheaper came close" in decision.statement
 
 
 @pytest.mark.no_cover  # over the same lines hundreds of times
