@@ -119,7 +119,7 @@ def _usage(embedder: Embedder, task: Task, answer: str) -> Usage:
     question_tokens = embedder.count_tokens(task.question)
     return Usage(
         prompt_tokens=num_tokens(task.context) + question_tokens,
-        completion_tokens=embedder.count_tokens(answer),
+        completion_tokens=task.sampling.num_choices * embedder.count_tokens(answer),
     )
 
 

@@ -29,10 +29,13 @@ HIVE = "Bees sleep at night inside the hive. A queen lives for five years. Drone
 QUESTION = "How long does a queen live?"
 
 
-def answer(question: str, context: Context, threshold: float = THRESHOLD) -> list[Delta | Finish]:
+def answer(
+    question: str, context: Context, threshold: float = THRESHOLD, num_choices: int = 1
+) -> list[Delta | Finish]:
     async def collect() -> list[Delta | Finish]:
         generator = ExtractiveGenerator(threshold)
-        task = Task(question, context, [], Sampling(max_tokens=100), EMBEDDER)
+        sampling = Sampling(max_tokens=100, num_choices=num_choices)
+        task = Task(question, context, [], sampling, EMBEDDER)
         return [piece async for piece in generator.generate(task)]
 
     return asyncio.run(collect())
@@ -60,6 +63,10 @@ def test_usage_counts_context_question_and_answer() -> None:
     assert finish.usage.prompt_tokens == 1 + len(EMBEDDER.token_offsets(QUESTION))
     assert finish.usage.completion_tokens == len(EMBEDDER.token_offsets(text_of(pieces)))
     assert finish.usage.cached_tokens == 0
+    *pieces, of_three = answer(QUESTION, context, num_choices=3)
+    assert isinstance(of_three, Finish)
+    assert of_three.usage.prompt_tokens == finish.usage.prompt_tokens
+    assert of_three.usage.completion_tokens == 3 * finish.usage.completion_tokens
 
 
 @pytest.mark.parametrize(
