@@ -246,6 +246,8 @@ class Asker:
     async def _request(self, task: Task) -> dict[str, Any]:
         """Return all that the reply depends on, as JSON types."""
         request: dict[str, Any] = {
+            # Two servers may have other weights under the same name.
+            "backend": self.name,
             "model": await self._generator.model_name(),
             "messages": [dict(message) for message in task.messages],
             "sampling": asdict(task.sampling),

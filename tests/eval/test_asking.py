@@ -82,6 +82,20 @@ def test_whatever_a_reply_depends_on_is_asked_anew(upstream: Upstream, tmp_path:
     assert len(upstream.requests) == 1 + len(others)
 
 
+def test_another_backend_with_a_model_of_the_same_name_is_asked(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        cache = ReplyCache(tmp_path / "replies")
+        for name in ("full", "quantized", "full"):
+            asker = Asker(make_generator(upstream.url, name), cache)
+            await generate(task())(asker)
+            await asker.close()
+
+    asyncio.run(run())
+    assert len(upstream.requests) == 2
+
+
 def test_thoughts_and_further_answers_are_kept(upstream: Upstream, tmp_path: Path) -> None:
     def choice(index: int, delta: dict[str, str], reason: str | None = None) -> bytes:
         body = {"index": index, "delta": delta, "finish_reason": reason}
