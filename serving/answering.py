@@ -494,6 +494,7 @@ def _is_below(threshold: float | None, found: Found) -> bool:
 
 def _choose(run: _Run, drafts: list[Draft]) -> Draft:
     """Return the answer that most samples agree on, or else the best grounded one."""
+    drafts = [draft for draft in drafts if draft.text.strip()] or drafts
     common = most_common([draft.text for draft in drafts])
     if common is not None:
         return drafts[common]

@@ -182,7 +182,8 @@ class OpenAIGenerator:
             raise ModelBrokeOffError(
                 f"The model at {self._url} broke off in the middle of its answer. Ask again."
             )
-        if answers.empty and not task.sampling.stop:  # which may come first
+        # A stop text may come first, and of several answers one may think until it is cut.
+        if len(answers.empty) == task.sampling.num_choices and not task.sampling.stop:
             raise ModelSaidNothingError(
                 f"The model at {self._url} ended without an answer. If it thinks before it "
                 "answers, raise SERVING_MAX_ANSWER_TOKENS or switch thinking off."

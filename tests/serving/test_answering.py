@@ -344,6 +344,19 @@ def delta_of(index: int, text: str, finish_reason: str | None = None) -> bytes:
     return f"data: {json.dumps(event)}\n\n".encode()
 
 
+def test_samples_without_a_word_count_for_nothing(served: Application, upstream: Upstream) -> None:
+    right = "One hive gives twenty kilograms of honey each year"
+    texts = ["", "It is a secret.", f"{right} [{NONCE}-1].", ""]
+    pieces = [delta_of(choice, text) for choice, text in enumerate(texts)]
+    ends = [delta_of(choice, "", "stop" if text else "length") for choice, text in enumerate(texts)]
+    upstream.chat = Reply([START, *pieces, *ends, DONE])
+    suffice = {"samples": 4, "profile": {"packing": {"order": "score"}}}
+    assert content(ask(served, suffice=suffice)) == f"{right} [1]."
+    choices = ask(served, n=4)["choices"]
+    assert [one["finish_reason"] for one in choices] == ["length", "stop", "stop", "length"]
+    assert choices[0]["message"]["content"] == ""
+
+
 def test_of_several_samples_the_one_that_most_agree_on(
     served: Application, upstream: Upstream
 ) -> None:
