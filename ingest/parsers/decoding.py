@@ -6,6 +6,7 @@ import re
 from charset_normalizer import from_bytes
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.latin_encodings import latin_encoding
 from ingest.parsers.wide_encodings import wide_encoding
 
 # UTF-32 first: its little-endian mark begins with the one of UTF-16.
@@ -79,6 +80,8 @@ def _guess(data: bytes) -> str:
         return text
     if japanese := _japanese(data):
         return japanese
+    if latin := latin_encoding(data):
+        return data.decode(latin, "replace")
     best = from_bytes(data.replace(b"\0", b""), cp_exclusion=list(_NOT_GUESSED)).best()
     if best is None:
         raise UnreadableFileError(

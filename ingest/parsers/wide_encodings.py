@@ -4,6 +4,8 @@ import codecs
 import unicodedata
 from collections import Counter
 
+from ingest.parsers.latin_encodings import latin_encoding
+
 SAMPLE_BYTES = 4096
 # Bytes that no text in ASCII, UTF-8 or an 8-bit encoding has, but for single ones that strayed in.
 CONTROL_BYTES = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1b"))
@@ -47,8 +49,10 @@ def wide_encoding(data: bytes) -> str | None:
 
 
 def _is_narrow(sample: bytes) -> bool:
-    # Two bytes of Shift JIS are often an ideograph of UTF-16 as well.
-    return is_printable(sample) and any(_decoded(sample, one) for one in ("utf-8", "cp932"))
+    # Two bytes of Shift JIS, or letters of a short text, are often an ideograph of UTF-16 as well.
+    return is_printable(sample) and (
+        any(_decoded(sample, one) for one in ("utf-8", "cp932")) or bool(latin_encoding(sample))
+    )
 
 
 def is_printable(sample: bytes) -> bool:

@@ -125,6 +125,39 @@ def test_older_encodings_are_guessed_from_some_lines(encoding: str, stray: bytes
     assert decode(data) == text
 
 
+LATIN = [
+    ("windows-1252", "El niño comió piña mañana, ¿y qué más quería?"),
+    ("windows-1252", "Le café est fermé à Noël, même le garçon."),
+    ("windows-1252", "A informação não está disponível até às três."),
+    ("windows-1252", "Åse køber rødgrød på Ærø."),
+    ("windows-1252", "It\u2019s a \u201cnaïve\u201d café \u2013 £5, 25 °C."),
+    ("windows-1252", "señor\n"),
+    ("windows-1252", "1,é\n"),
+    ("iso-8859-15", "Le cœur coûte 5 €, déjà."),
+    ("windows-1250", "Dziś są żółte kwiaty, piękny ogród i świeże jabłka"),
+    ("iso-8859-2", "Dziś są żółte kwiaty, piękny ogród i świeże jabłka"),
+    ("windows-1250", "Příliš žluťoučký kůň úpěl ďábelské ódy"),
+    ("windows-1250", "Árvíztűrő tükörfúrógép, és még öt őz."),
+    ("windows-1254", "İstanbul'da güneşli bir gün, ağaçlar geç, yağmur"),
+    ("windows-1257", "Ąžuolas šlama, žąsys gągena, ėriukas bėga"),
+    ("iso-8859-16", "Știința și \u201eviața\u201d în țară"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "text"), LATIN)
+def test_latin_letters_are_those_of_one_language(encoding: str, text: str) -> None:
+    data = text.encode(encoding)
+    assert detect_media_type(BytesIO(data), "notes.txt") == PLAIN
+    assert decode(data) == text
+
+
+def test_a_foreign_name_does_not_change_the_language() -> None:
+    text = (
+        "El señor Škoda bebió café en España, comió piña mañana y pidió más jamón ibérico allí.\n"
+    )
+    assert decode((text * 40).encode("windows-1252")) == text * 40
+
+
 @given(st.binary(max_size=300))
 def test_whatever_is_decoded_can_be_saved(data: bytes) -> None:
     try:
