@@ -1,11 +1,12 @@
 """Mail (EML, MSG): subject, sender, receivers, date and body, then the attachments."""
 
 import email
-import email.policy
 import mimetypes
 from dataclasses import dataclass
 from email.message import EmailMessage
+from email.policy import EmailPolicy
 from io import BytesIO
+from typing import Any
 
 from olefile import OleFileIO
 from oxmsg import Message
@@ -21,6 +22,7 @@ from PIL import Image
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
 from ingest.parsers.builder import TextBuilder
+from ingest.parsers.damage import DAMAGE
 from ingest.parsers.decoding import decode, unicode_encoding
 from ingest.parsers.hypertext import read_html
 from ingest.parsers.mime_parts import Attachment, Content, ParseAttachment, read_parts
@@ -37,6 +39,20 @@ _PICTURES = ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP")
 _IS_MESSAGE = 5
 _OBJECT = "__substg1.0_3701000D"
 _INNER_HEADER_BYTES = 24
+
+
+class _Policy(EmailPolicy):
+    """Gives a field as it stands in the mail when the library breaks on it."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        try:
+            return super().header_fetch_parse(name, value)
+        except DAMAGE:
+            return " ".join(value.split())
+
+
+# Mails within mails are taken out as they are.
+_POLICY = _Policy(refold_source="none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +72,7 @@ def parse_eml(data: bytes, parse_attachment: ParseAttachment) -> CanonicalText:
     """
     if unicode_encoding(data):
         data = decode(data).encode()
-    message = email.message_from_bytes(data, policy=email.policy.default)
+    message = email.message_from_bytes(data, policy=_POLICY)
     assert isinstance(message, EmailMessage)  # noqa: S101 - what this policy makes
     fields = [(name, str(message.get(name, ""))) for name in ("From", "To", "Cc", "Date")]
     mail = _Mail(str(message.get("Subject", "")), fields, *read_parts(message))

@@ -63,9 +63,7 @@ def read_parts(message: EmailMessage) -> tuple[list[CanonicalText], list[Attachm
 def _parts(part: MIMEPart, *, is_resource: bool = False) -> Iterator[_Text | Attachment]:
     media_type = part.get_content_type()
     if media_type in _MAILS and part.is_multipart():
-        inner = part.get_payload(0)
-        data = inner.as_bytes() if isinstance(inner, AnyMessage) else b""
-        yield Attachment(part.get_filename() or "message.eml", media_type, data)
+        yield Attachment(part.get_filename() or "message.eml", media_type, _inner_mail(part))
     elif part.is_multipart():
         yield from _inner_parts(part, media_type)
     elif _is_body_text(part, media_type) and not is_resource:
@@ -92,9 +90,11 @@ def _inner_parts(part: MIMEPart, media_type: str) -> Iterator[_Text | Attachment
     elif media_type.startswith("multipart/"):
         for child in children:
             yield from _parts(child)
-    else:  # fields about a delivery (RFC 3464)
-        blocks = ("\n".join(f"{name}: {value}" for name, value in one.items()) for one in children)
-        yield _Text(CanonicalText("\n\n".join(blocks)), is_html=False)
+    else:  # fields about a delivery (RFC 3464), or a part of a mail
+        for child in children:
+            fields = "\n".join(f"{name}: {value}" for name, value in child.items())
+            yield _Text(CanonicalText(fields), is_html=False)
+            yield from _parts(child)
 
 
 def _alternative(children: list[MIMEPart]) -> Iterator[_Text | Attachment]:
@@ -117,7 +117,8 @@ def _root(part: MIMEPart, children: list[MIMEPart]) -> MIMEPart | None:
 def _is_body_text(part: MIMEPart, media_type: str) -> bool:
     # A multipart message without parts is a text that lacks its boundary.
     is_text = media_type in _BODY_TEXTS or media_type.startswith("multipart/")
-    return is_text and not part.is_attachment() and not part.get_filename()
+    is_attachment = part.get_content_disposition() == "attachment"
+    return is_text and not is_attachment and not part.get_filename()
 
 
 def _body_text(part: MIMEPart, *, is_html: bool) -> _Text:
@@ -129,6 +130,18 @@ def _body_text(part: MIMEPart, *, is_html: bool) -> _Text:
     return _Text(read_html(text.encode()) if is_html else CanonicalText(text), is_html)
 
 
-def _payload(part: MIMEPart) -> bytes:
+def _inner_mail(part: MIMEPart) -> bytes:
+    inner = part.get_payload(0)
+    if not isinstance(inner, AnyMessage):
+        return b""
+    encoding = part.get("content-transfer-encoding")
+    if encoding is None or inner.keys():
+        return inner.as_bytes()
+    # Encoded as a whole, against RFC 2046, it was taken for a body without fields.
+    inner["Content-Transfer-Encoding"] = str(encoding)
+    return _payload(inner)
+
+
+def _payload(part: AnyMessage) -> bytes:
     payload = part.get_payload(decode=True)
     return payload if isinstance(payload, bytes) else b""

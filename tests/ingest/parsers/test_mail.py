@@ -1,3 +1,4 @@
+import base64
 from email.message import EmailMessage
 from io import BytesIO
 from pathlib import Path
@@ -316,3 +317,35 @@ def test_attachment_that_is_no_file_is_named(path: Path) -> None:
     link["__properties_version1.0"] = link["__properties_version1.0"][:-16]
     text = read(path, make_msg("Prices", "See the link.", link), media_types.MSG)
     assert "Attachment price list was not read: It is a link" in str(text.unreadable_reason)
+
+
+@pytest.mark.parametrize(
+    "field", ["From: ann@[1.2", "From: =?utf-8?q?a=0Ab?= <a@b>", "To: =?iso-2022-jp?B?GyRC?="]
+)
+def test_a_broken_field_is_shown_as_it_stands(path: Path, field: str) -> None:
+    data = f"Subject: Bees\n{field}\nMessage-ID: <1>\nMIME-Version: 1.0\n\nThey dance.\n"
+    assert read(path, data.encode()).text == f"Bees\n\n{field}\n\nThey dance."
+
+
+def test_a_broken_content_type_means_plain_text(path: Path) -> None:
+    data = b"Subject: Bees\nContent-Type: 8bit\n '';7bit*\n\nThey dance.\n"
+    assert read(path, data).text == "Bees\n\nThey dance."
+
+
+def test_an_attached_mail_in_base64_is_read(path: Path) -> None:
+    inner = base64.encodebytes(b"Subject: Hive\n\nOf wood.\n").decode()
+    fields = "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64"
+    assert "Hive\n\nOf wood." in read(path, parts(f"{fields}\n\n{inner}")).text
+
+
+def test_an_attached_mail_is_taken_out_as_it_is(path: Path) -> None:
+    long = "Subject: " + " ".join(["bee"] * 40)
+    inner = f"Content-Type: message/rfc822\n\n{long}\nFrom: ann@[1.2\n\nDance.\n"
+    text = read(path, parts(inner)).text
+    assert " ".join(["bee"] * 40) + "\n\nFrom: ann@[1.2\n\nDance." in text
+
+
+def test_a_piece_of_a_mail_is_read(path: Path) -> None:
+    data = b"Subject: 1 of 2\nMIME-Version: 1.0\nContent-Type: message/partial; number=1\n\n"
+    text = read(path, data + b"Subject: Bees\n\nThey dance.\n").text
+    assert text == "1 of 2\n\nSubject: Bees\n\nThey dance."
