@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import mammoth
+from mammoth.documents import Table, TableRow
 
 from ingest.parsers.archive import open_archive
 from ingest.parsers.hypertext import read_html
@@ -16,6 +17,7 @@ p[style-name='Subtitle'] => p:fresh
 br[type='page'] => br
 br[type='column'] => br
 """
+_MIN_ROWS = 2  # of a table with a header
 
 
 def parse_docx(data: bytes) -> CanonicalText:
@@ -32,17 +34,26 @@ def parse_docx(data: bytes) -> CanonicalText:
         file,
         style_map=_STYLES,
         convert_image=lambda _image: [],
-        transform_document=mammoth.transforms.element_of_type(
-            mammoth.documents.Table, _with_header
-        ),
+        transform_document=mammoth.transforms.element_of_type(Table, _with_header),
     )
     text = read_html(f"<body>{page.value}</body>".encode())
     return replace(text, num_hidden_characters=num_hidden)
 
 
 def _with_header(table: Any) -> Any:
-    """Let the first row be the header, which few authors mark as such."""
-    first, *others = table.children or [None]
-    if not others or any(getattr(row, "is_header", False) for row in table.children):
+    """Let the first row be the header, which few authors mark as such, if there are others.
+
+    Rows into which merged cells of the header reach become a part of it: HTML ends such cells with
+    the header, and what stands beside them would move below.
+    """
+    rows = table.children
+    if len(rows) < _MIN_ROWS or not all(isinstance(row, TableRow) for row in rows):
         return table
-    return table.copy(children=[first.copy(is_header=True), *others])
+    if any(row.is_header for row in rows) and not rows[0].is_header:
+        return table
+    end = 1
+    for at, row in enumerate(rows):
+        if at >= end and not row.is_header:
+            break
+        end = max(end, *(at + getattr(cell, "rowspan", 1) for cell in row.children), at + 1)
+    return table.copy(children=[*(row.copy(is_header=True) for row in rows[:end]), *rows[end:]])

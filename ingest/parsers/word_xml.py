@@ -18,7 +18,8 @@ _TEXT_ROOTS = frozenset({"document", "footnotes", "endnotes"})
 _OFF = frozenset({"0", "false", "off"})
 # Around text that belongs where it stands: fields, directions, characters with a reading.
 _WRAPPERS = ("{*}fldSimple", "{*}dir", "{*}bdo", "{*}rubyBase", "{*}ruby")
-_READING = "{*}rt"
+# The reading of characters, and marks that nobody sees; between rows, `mammoth` breaks on these.
+_REMOVED = ("{*}rt", "{*}bookmarkStart", "{*}bookmarkEnd")
 
 
 def readied(archive: ZipFile) -> tuple[BytesIO, int]:
@@ -125,8 +126,8 @@ def _write_equations(root: etree._Element) -> None:
 
 
 def _unwrap(root: etree._Element) -> None:
-    for reading in list(root.iter(_READING)):
-        _replace(reading, [])
+    for removed in list(root.iter(*_REMOVED)):
+        _replace(removed, [])
     for wrapper in _WRAPPERS:
         _splice(root, wrapper)
 

@@ -118,3 +118,40 @@ def test_equations_of_a_real_file(data_dir: Path) -> None:
     assert "an inline equation: A=πr^2.\n\n- First item" in text
     assert "\n\nf(x)=a_0+∑_(n=1)^∞ (a_n cos nπx/L+b_n sin nπx/L)\n\n" in text
     assert "\n\n(x+a)^n=∑_(k=0)^n (n¦k)x^ka^(n-k)\n\n" in text
+
+
+def cell(text: str, properties: str = "") -> str:
+    return f"<w:tc><w:tcPr>{properties}</w:tcPr><w:p>{run(text)}</w:p></w:tc>"
+
+
+def table(*rows: str) -> str:
+    return f"<w:tbl>{''.join(rows)}</w:tbl>"
+
+
+def row(*cells: str, properties: str = "") -> str:
+    return f"<w:tr><w:trPr>{properties}</w:trPr>{''.join(cells)}</w:tr>"
+
+
+@pytest.mark.parametrize("mark", ["", "<w:tblHeader/>"])
+def test_cells_merged_across_a_header_of_two_rows_keep_columns_apart(mark: str) -> None:
+    body = table(
+        row(
+            cell("Region", '<w:vMerge w:val="restart"/>'),
+            cell("Sales", '<w:gridSpan w:val="2"/>'),
+            properties=mark,
+        ),
+        row(cell("", "<w:vMerge/>"), cell("2023"), cell("2024")),
+        row(cell("North"), cell("1"), cell("2")),
+    )
+    assert parse_docx(make_docx(body)).text == (
+        "| Region | Sales |  |\n| --- | --- | --- |\n|  | 2023 | 2024 |\n| North | 1 | 2 |"
+    )
+
+
+def test_bookmarks_between_rows_leave_the_table_as_it_is() -> None:
+    bookmark = '<w:bookmarkStart w:id="1" w:name="prices"/>'
+    merged = [cell("A", '<w:vMerge w:val="restart"/>'), cell("", "<w:vMerge/>")]
+    rows = [row(merged[0], cell("1")), row(merged[1], cell("2")), row(cell("B"), cell("3"))]
+    assert parse_docx(make_docx(table(bookmark, *rows, '<w:bookmarkEnd w:id="1"/>'))).text == (
+        "| A | 1 |\n| --- | --- |\n|  | 2 |\n| B | 3 |"
+    )
