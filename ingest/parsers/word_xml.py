@@ -3,8 +3,9 @@
 Left to itself it loses equations, simple fields and most text boxes, and shows hidden text.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from io import BytesIO
+from typing import TypeVar
 from zipfile import ZipFile
 
 from lxml import etree
@@ -18,8 +19,10 @@ _TEXT_ROOTS = frozenset({"document", "footnotes", "endnotes"})
 _OFF = frozenset({"0", "false", "off"})
 # Around text that belongs where it stands: fields, directions, characters with a reading.
 _WRAPPERS = ("{*}fldSimple", "{*}dir", "{*}bdo", "{*}rubyBase", "{*}ruby")
+_NUM_HEADING_LEVELS = 6
 # The reading of characters, and marks that nobody sees; between rows, `mammoth` breaks on these.
 _REMOVED = ("{*}rt", "{*}bookmarkStart", "{*}bookmarkEnd")
+_T = TypeVar("_T")
 
 
 def readied(archive: ZipFile) -> tuple[BytesIO, int]:
@@ -32,7 +35,12 @@ def readied(archive: ZipFile) -> tuple[BytesIO, int]:
         BadZipFile, XMLSyntaxError: the file is damaged.
     """
     names = [name for name in archive.namelist() if name.endswith((".xml", ".rels"))]
-    hidden_styles = _hidden_styles(archive.read(_STYLES)) if _STYLES in names else set()
+    styles = etree.fromstring(
+        archive.read(_STYLES) if _STYLES in names else b"<styles/>", safe_xml_parser()
+    )
+    hidden = _inherited(styles, lambda style: _is_hidden(style.find("{*}rPr")))
+    hidden_styles = {name for name, is_hidden in hidden.items() if is_hidden}
+    levels = _inherited(styles, lambda style: _outline_level(style.find("{*}pPr")))
     file = BytesIO()
     num_hidden = 0
     with ZipFile(file, "w") as copy:
@@ -42,6 +50,7 @@ def readied(archive: ZipFile) -> tuple[BytesIO, int]:
                 root = etree.fromstring(data, safe_xml_parser())
                 if _is_text(root):
                     num_hidden += _remove_hidden(root, hidden_styles)
+                    _mark_headings(root, levels)
                     _write_equations(root)
                     _unwrap(root)
                     _free_boxes(root)
@@ -57,22 +66,51 @@ def _is_text(root: etree._Element) -> bool:
     return etree.QName(root).localname in _TEXT_ROOTS and not has_type
 
 
-def _hidden_styles(styles: bytes) -> set[str]:
-    """Return the ids of the styles whose text is hidden, also of those that inherit it."""
-    root = etree.fromstring(styles, safe_xml_parser())
-    hidden: dict[str, bool | None] = {}
+def _inherited(
+    styles: etree._Element, own: Callable[[etree._Element], _T | None]
+) -> dict[str, _T | None]:
+    """Return a value of each style by its id; what it does not say itself, its base does."""
+    values: dict[str, _T | None] = {}
     parents: dict[str, str] = {}
-    for style in root.iterchildren("{*}style"):
+    for style in styles.iterchildren("{*}style"):
         name = _value(style, "styleId")
-        hidden[name] = _is_hidden(style.find("{*}rPr"))
+        values[name] = own(style)
         based_on = style.find("{*}basedOn")
         parents[name] = "" if based_on is None else _value(based_on, "val")
-    for name in hidden:
+    for name in values:
         chain = [name]
-        while hidden.get(chain[-1], False) is None and parents[chain[-1]] not in chain:
+        while chain[-1] in values and values[chain[-1]] is None and parents[chain[-1]] not in chain:
             chain.append(parents[chain[-1]])
-        hidden.update(dict.fromkeys(chain[:-1], bool(hidden.get(chain[-1]))))
-    return {name for name, is_hidden in hidden.items() if is_hidden}
+        values.update(dict.fromkeys(chain[:-1], values.get(chain[-1])))
+    return values
+
+
+def _outline_level(properties: etree._Element | None) -> int | None:
+    """Return the level of a heading from 0, more for body text, as paragraph properties say it."""
+    level = None if properties is None else properties.find("{*}outlineLvl")
+    number = "" if level is None else _value(level, "val")
+    return int(number) if number.isdecimal() else None
+
+
+def _mark_headings(root: etree._Element, levels: Mapping[str, int | None]) -> None:
+    """Give paragraphs of an outline level, outside of tables, the styles that headings have.
+
+    Templates have styles of their own for headings, and `mammoth` goes by names.
+    """
+    for properties in list(root.iter("{*}pPr")):
+        style = properties.find("{*}pStyle")
+        level = _outline_level(properties)
+        if level is None and style is not None:
+            level = levels.get(_value(style, "val"))
+        if level is None or level >= _NUM_HEADING_LEVELS:
+            continue
+        if next(properties.iterancestors("{*}tbl"), None) is None:
+            if style is not None:
+                properties.remove(style)
+            word = etree.QName(root).namespace
+            heading = etree.Element(f"{{{word}}}pStyle")
+            heading.set(f"{{{word}}}val", f"Heading{level + 1}")
+            properties.insert(0, heading)
 
 
 def _is_hidden(properties: etree._Element | None) -> bool | None:

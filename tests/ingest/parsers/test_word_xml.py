@@ -155,3 +155,28 @@ def test_bookmarks_between_rows_leave_the_table_as_it_is() -> None:
     assert parse_docx(make_docx(table(bookmark, *rows, '<w:bookmarkEnd w:id="1"/>'))).text == (
         "| A | 1 |\n| --- | --- |\n|  | 2 |\n| B | 3 |"
     )
+
+
+def test_headings_are_told_by_their_outline_level() -> None:
+    styles = (
+        '<w:style w:type="paragraph" w:styleId="H2"><w:name w:val="heading 2"/>'
+        '<w:pPr><w:outlineLvl w:val="1"/></w:pPr></w:style>'
+        '<w:style w:type="paragraph" w:styleId="Own"><w:name w:val="Company Title 2"/>'
+        '<w:basedOn w:val="H2"/></w:style>'
+        '<w:style w:type="paragraph" w:styleId="TOC"><w:name w:val="Contents"/>'
+        '<w:basedOn w:val="H2"/><w:pPr><w:outlineLvl w:val="9"/></w:pPr></w:style>'
+    )
+
+    def paragraph(text: str, properties: str) -> str:
+        return f"<w:p><w:pPr>{properties}</w:pPr>{run(text)}</w:p>"
+
+    pine = paragraph("Pine", '<w:pStyle w:val="Own"/>')
+    body = (
+        paragraph("Hives", '<w:outlineLvl w:val="0"/>')
+        + paragraph("Of wood", '<w:pStyle w:val="Own"/>')
+        + paragraph("Page 1", '<w:pStyle w:val="TOC"/>')
+        + table(row(f"<w:tc>{pine}</w:tc>", cell("5")))
+    )
+    text = parse_docx(make_docx(body, styles=f'<w:styles xmlns:w="{_WORD}">{styles}</w:styles>'))
+    assert [(one.title, one.level) for one in text.headings] == [("Hives", 1), ("Of wood", 2)]
+    assert text.text == "Hives\n\nOf wood\n\nPage 1\n\n| Pine | 5 |"
