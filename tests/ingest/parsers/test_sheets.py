@@ -10,7 +10,7 @@ import pytest
 import xlsxwriter
 
 from ingest.errors import UnreadableFileError
-from ingest.parsers.sheets import parse_workbook
+from ingest.parsers.sheets import parse_delimited, parse_workbook
 from ingest.texts import CanonicalText
 from tests.ingest.parsers.office import make_xlsx, make_zip
 from tests.ingest.parsers.reading import headings, place_of
@@ -214,3 +214,39 @@ def test_damaged_comments_take_nothing_else_with_them() -> None:
     text = parse_workbook(with_comments("<ThreadedComments><thr"))
     assert text.text.startswith(f"Prices\n\n{APPLES}\n\nComment on A1")
     assert text.unreadable_reason == ("Comments of sheet Prices are damaged and could not be read.")
+
+
+@pytest.mark.parametrize(
+    ("data", "header", "row"),
+    [
+        (
+            b"name\taddress\tnote\nAnn\t1 Hill, York\tx, y\nBob\t2 Lane, Bath\ta, b\n",
+            "| name | address | note |",
+            "| Ann | 1 Hill, York | x, y |",
+        ),
+        (
+            b"name\taddress, town\nAnn\t1 Hill, York\n",
+            "| name | address, town |",
+            "| Ann | 1 Hill, York |",
+        ),
+        (
+            b'id,text\n1,"red; blue; green, all"\n2,"one; two; three, four"\n',
+            "| id | text |",
+            "| 1 | red; blue; green, all |",
+        ),
+        (
+            b'id,text\n1,"two\nlines; with; signs"\n2,"a;b;c"\n',
+            "| id | text |",
+            "| 1 | two lines; with; signs |",
+        ),
+        (b"sep=;\r\nid;price\r\n1;2,50\r\n", "| id | price |", "| 1 | 2,50 |"),
+    ],
+)
+def test_delimiters_are_those_between_the_cells(data: bytes, header: str, row: str) -> None:
+    first, _, second, *_ = parse_delimited(data).text.split("\n")
+    assert (first, second) == (header, row)
+
+
+def test_a_line_that_names_the_delimiter_is_counted_and_not_read() -> None:
+    text = parse_delimited(b"sep=;\nid;price\n1;2,50\n")
+    assert [place.label for place in text.places] == ["row 2", "row 3"]
