@@ -8,7 +8,8 @@ from ingest.parsers.html_writer import tag_set
 
 _INVISIBLE = tag_set(
     "annotation audio button canvas datalist dialog embed head iframe input map noscript object "
-    "option script select style svg template textarea title video"
+    "option script select style svg template textarea title video "
+    "rp rt"  # readings, which would stand between the characters of a word
 )
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _MAIN_PARTS = ("main", "article", "h1")

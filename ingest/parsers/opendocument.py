@@ -17,7 +17,12 @@ from ingest.texts import CanonicalText
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
-_SKIPPED = {f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT}sequence-decls"}
+_SKIPPED = {
+    f"{_TEXT}tracked-changes",
+    f"{_OFFICE}annotation",
+    f"{_TEXT}sequence-decls",
+    f"{_TEXT}ruby-text",  # between the characters of a word
+}
 _SPACES = {f"{_TEXT}tab": "\t", f"{_TEXT}line-break": "\n"}
 _ROW_GROUPS = {f"{_TABLE}{name}" for name in ("table-header-rows", "table-row-group", "table-rows")}
 _PARAGRAPHS = {f"{_TEXT}p", f"{_TEXT}h"}
@@ -75,7 +80,7 @@ def _add_blocks(builder: TextBuilder, parent: etree._Element, repeats: _Repeats)
             builder.heading(_inline(element), int(level) if level.isdigit() else 1)
         elif tag == f"{_TEXT}p":
             builder.block(_inline(element).strip())
-        elif tag == f"{_TEXT}list":
+        elif tag == f"{_TEXT}list" and next(element.iter(f"{_TEXT}h"), None) is None:
             builder.block("\n".join(_items(element)))
         elif tag == f"{_TABLE}table":
             builder.table((None, row) for row in _rows(element, repeats))

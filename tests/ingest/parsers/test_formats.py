@@ -177,6 +177,24 @@ def test_open_document_parts_a_text_box_from_the_words_around_it(path: Path) -> 
     assert read(path, make_odt(body), media_types.ODT).text.split() == ["one", "two", "three"]
 
 
+def test_open_document_finds_headings_that_are_items_of_a_list(path: Path) -> None:
+    item = '<text:list-item><text:h text:outline-level="{0}">{1}</text:h></text:list-item>'
+    inner = f"<text:list>{item.format(2, 'Dance')}</text:list>"
+    body = (
+        f"<text:list>{item.format(1, 'Bees')}<text:list-item>{inner}</text:list-item></text:list>"
+    )
+    text = read(path, make_odt(f"{body}<text:p>In the dark.</text:p>"), media_types.ODT)
+    assert headings(text) == [(1, "Bees"), (2, "Dance")]
+    assert text.text == "Bees\n\nDance\n\nIn the dark."
+
+
+def test_open_document_leaves_readings_out_of_words(path: Path) -> None:
+    inner = "<text:ruby-base>{0}</text:ruby-base><text:ruby-text>{1}</text:ruby-text>"
+    ruby = f"<text:ruby>{inner}</text:ruby>"
+    body = f"<text:p>{ruby.format('蜜', 'みつ')}{ruby.format('蜂', 'ばち')}</text:p>"
+    assert read(path, make_odt(body), media_types.ODT).text == "蜜蜂"
+
+
 def test_book(path: Path) -> None:
     chapters = ["<html><h1>One</h1><p>Hives.</p></html>", "<html><img/></html>", "<p>Last.</p>"]
     text = read(path, make_epub(chapters), media_types.EPUB)

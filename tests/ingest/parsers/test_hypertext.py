@@ -37,6 +37,11 @@ def test_page_inside_one_form_is_read() -> None:
     assert parse_html(b"<body><form><p>Body</p></form></body>").text == "Body"
 
 
+def test_readings_are_left_out_of_words() -> None:
+    page = "<p>\u3042<ruby>蜜<rp>(</rp><rt>みつ</rt><rp>)</rp>蜂<rt>ばち</rt></ruby>です"
+    assert parse_html(page.encode()).text == "あ蜜蜂です"
+
+
 def test_headings_are_mapped() -> None:
     text = parse_html(b"<title>No</title><h1>A <i>b</i></h1><p>x</p><h3>C<br>d</h3>y")
     assert titles(text) == [(1, "A b"), (3, "C d")]
