@@ -14,7 +14,10 @@ from oxmsg.attachment import Attachment as MsgAttachment
 from oxmsg.domain.constants import (
     PID_ATTACH_CONTENT_ID,
     PID_ATTACH_METHOD,
+    PID_BODY_HTML,
     PID_DISPLAY_NAME,
+    PID_HTML,
+    PID_RTF_COMPRESSED,
 )
 from oxmsg.properties import Properties
 from oxmsg.storage import Storage
@@ -22,10 +25,12 @@ from PIL import Image
 
 from ingest.errors import UnreadableFileError, UnsupportedTypeError
 from ingest.parsers.builder import TextBuilder
+from ingest.parsers.compressed_rtf import decompress_rtf
 from ingest.parsers.damage import DAMAGE
 from ingest.parsers.decoding import decode, unicode_encoding
 from ingest.parsers.hypertext import read_html
 from ingest.parsers.mime_parts import Attachment, Content, ParseAttachment, read_parts
+from ingest.parsers.richtext import parse_rtf
 from ingest.texts import CanonicalText
 
 # Digests and threads have hundreds; the time limit of a file holds for all of them together.
@@ -109,11 +114,25 @@ def write_msg(
         ("To", "; ".join(recipient.name or "" for recipient in message.recipients)),
         ("Date", headers.get("Date") or str(message.sent_date or "")),
     ]
-    body = CanonicalText(message.body or "")
-    if not body.text.strip() and message.html_body:
-        body = read_html(message.html_body.encode("utf-8", "replace"))
     attachments = [_from_msg(one) for one in storage.iter_attachment_storages()]
-    return _write(_Mail(message.subject or "", fields, [body], attachments), parse_attachment)
+    return _write(
+        _Mail(message.subject or "", fields, [_msg_body(message)], attachments), parse_attachment
+    )
+
+
+def _msg_body(message: Message) -> CanonicalText:
+    """Return the plain text, or else that in HTML or RTF; empty when there is none."""
+    if (message.body or "").strip():
+        return CanonicalText(message.body or "")
+    properties = message.properties
+    html = properties.binary_prop_value(PID_HTML) or b""
+    page = html.decode(properties.body_encoding, "replace")
+    if page := page or properties.str_prop_value(PID_BODY_HTML) or "":
+        return read_html(page.encode("utf-8", "replace"))
+    try:
+        return parse_rtf(decompress_rtf(properties.binary_prop_value(PID_RTF_COMPRESSED) or b""))
+    except DAMAGE:
+        return CanonicalText("")
 
 
 def _from_msg(storage: Storage) -> Attachment:

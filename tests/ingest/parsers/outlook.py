@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 SUBJECT, BODY, SENDER, DISPLAY_NAME = 0x0037, 0x1000, 0x0042, 0x3001
+COMPRESSED_RTF, PAGE, CODE_PAGE = 0x1009, 0x1013, 0x3FDE
 ATTACH_DATA, ATTACH_METHOD, ATTACH_FILE_NAME = 0x3701, 0x3705, 0x3707
 BY_VALUE, MESSAGE = 1, 5
 _NUMBER, _STRING, _BINARY, _OBJECT = 0x0003, 0x001F, 0x0102, 0x000D
@@ -19,9 +20,9 @@ Tree = dict[str, Any]
 Properties = dict[int, int | str | bytes]
 
 
-def make_msg(subject: str, body: str, *attachments: Tree) -> bytes:
-    """Return an Outlook message."""
-    return compound(_message(subject, body, attachments, _FILE_HEADER))
+def make_msg(subject: str, body: str, *attachments: Tree, more: Properties | None = None) -> bytes:
+    """Return an Outlook message; `more` are further properties."""
+    return compound(_message(subject, body, attachments, _FILE_HEADER, more))
 
 
 def inner_message(subject: str, body: str, *attachments: Tree, name: str | None = None) -> Tree:
@@ -42,9 +43,15 @@ def attached_file(name: str, data: bytes) -> Tree:
     return _properties(properties, _ATTACHMENT_HEADER)
 
 
-def _message(subject: str, body: str, attachments: tuple[Tree, ...], header: int) -> Tree:
+def _message(
+    subject: str,
+    body: str,
+    attachments: tuple[Tree, ...],
+    header: int,
+    more: Properties | None = None,
+) -> Tree:
     named = {f"__attach_version1.0_#{n:08X}": one for n, one in enumerate(attachments)}
-    properties: Properties = {SUBJECT: subject, BODY: body, SENDER: "Ann"}
+    properties: Properties = {SUBJECT: subject, BODY: body, SENDER: "Ann", **(more or {})}
     return {**_properties(properties, header), **named}
 
 

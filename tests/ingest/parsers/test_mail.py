@@ -1,4 +1,5 @@
 import base64
+import struct
 from email.message import EmailMessage
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +15,14 @@ from ingest.parsers.parse import parse
 from ingest.parsers.plain import parse_plain
 from ingest.texts import CanonicalText
 from tests.ingest.parsers.office import make_xlsx
-from tests.ingest.parsers.outlook import attached_file, inner_message, make_msg
+from tests.ingest.parsers.outlook import (
+    CODE_PAGE,
+    COMPRESSED_RTF,
+    PAGE,
+    attached_file,
+    inner_message,
+    make_msg,
+)
 from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
 from tests.ingest.parsers.reading import headings, place_of
 
@@ -349,3 +357,25 @@ def test_a_piece_of_a_mail_is_read(path: Path) -> None:
     data = b"Subject: 1 of 2\nMIME-Version: 1.0\nContent-Type: message/partial; number=1\n\n"
     text = read(path, data + b"Subject: Bees\n\nThey dance.\n").text
     assert text == "1 of 2\n\nSubject: Bees\n\nThey dance."
+
+
+# The second example of [MS-OXRTFCP], and the header of one that is not compressed.
+REPEATED = "1a0000001c0000004c5a4675e2d44b51410004205758595a0d6e7d010eb0"
+PLAIN_RTF = b"{\\rtf1 Of \\b wood.}"
+PLAIN_HEADER = struct.pack("<II4sI", len(PLAIN_RTF) + 12, len(PLAIN_RTF), b"MELA", 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [(bytes.fromhex(REPEATED), "WXYZ" * 5), (PLAIN_HEADER + PLAIN_RTF, "Of wood.")],
+)
+def test_a_message_whose_text_is_in_rtf_only_is_read(path: Path, data: bytes, body: str) -> None:
+    message = make_msg("Bees", "", more={COMPRESSED_RTF: data})
+    assert read(path, message, media_types.MSG).text == f"Bees\n\nFrom: Ann\n\n{body}"
+
+
+def test_a_message_keeps_its_page_but_for_a_broken_character(path: Path) -> None:
+    page = "<p>H\u00f6ney</p>".encode() + b"<p>\xff5</p>"
+    message = make_msg("Bees", "", more={PAGE: page, CODE_PAGE: 65001})
+    expected = "Bees\n\nFrom: Ann\n\nHöney\n\n\ufffd5"
+    assert read(path, message, media_types.MSG).text == expected
