@@ -10,6 +10,7 @@ IngestError
 ├── LanguageMismatchError    the collection is in another language
 ├── QueueFullError           too many documents are waiting
 ├── DiskFullError            there is next to no room left on the disk
+├── HomeUnusableError        the folder of all state cannot be made or written
 ├── CatalogUnavailableError  the database of the catalog does not answer
 └── InvalidRequestError      a name or field is malformed
 """
@@ -73,6 +74,10 @@ class QueueFullError(IngestError):
 
 class DiskFullError(IngestError):
     """There is next to no room left on the disk."""
+
+
+class HomeUnusableError(IngestError):
+    """The folder of all state cannot be made or written."""
 
 
 class CatalogUnavailableError(IngestError):

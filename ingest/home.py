@@ -2,11 +2,14 @@
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from ingest.errors import HomeUnusableError
 from retrieval.errors import StoreLockedError
 
 
@@ -72,21 +75,28 @@ class Home:
         return f"sqlite:///{(self.path / name).absolute()}.sqlite"
 
     def create(self) -> None:
-        """Make the folder, for its owner alone: questions and documents lie in it."""
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folder, for its owner alone: questions and documents lie in it.
+
+        Raises:
+            HomeUnusableError: it cannot be made.
+        """
+        with self._usable():
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def __enter__(self) -> "Home":
         """Create the folder and lock it.
 
         Raises:
             StoreLockedError: another process owns it.
+            HomeUnusableError: it cannot be made or written.
         """
         self.create()
-        for folder in (self.files, self.texts, self.index, self.work):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._acquire()
-        # Left by a process that was killed.
-        self._address.unlink(missing_ok=True)
+        with self._usable():
+            for folder in (self.files, self.texts, self.index, self.work):
+                folder.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+            # Left by a process that was killed.
+            self._address.unlink(missing_ok=True)
         return self
 
     def __exit__(
@@ -104,10 +114,23 @@ class Home:
 
         Raises:
             StoreLockedError: another process owns it.
+            HomeUnusableError: it cannot be written.
         """
-        if self.path.is_dir():
-            self._acquire()
-            self._lock.release()
+        with self._usable():
+            if self.path.is_dir():
+                self._acquire()
+                self._lock.release()
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        """Say in words what the system has against the folder."""
+        try:
+            yield
+        except OSError as error:
+            raise HomeUnusableError(
+                f"{self.path}, the folder for all that Suffice keeps, cannot be written: "
+                f"{error.strerror}. Make it a folder that can be, or set SUFFICE_HOME to another."
+            ) from error
 
     def _acquire(self) -> None:
         try:
@@ -132,20 +155,22 @@ class Home:
 
         Raises:
             StoreLockedError: a process owns it that answers at no address (yet).
+            HomeUnusableError: it cannot be written.
         """
-        if not self.path.is_dir():
+        with self._usable():
+            if not self.path.is_dir():
+                return None
+            try:
+                self._lock.acquire(blocking=False)
+            except Timeout as error:
+                if (url := self.read_address()) is not None:
+                    return url
+                raise StoreLockedError(
+                    f"{self.path} is in use by another Suffice process that answers at no address "
+                    "yet. Wait until it has started, or stop it."
+                ) from error
+            self._lock.release()
             return None
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout as error:
-            if (url := self.read_address()) is not None:
-                return url
-            raise StoreLockedError(
-                f"{self.path} is in use by another Suffice process that answers at no address yet. "
-                "Wait until it has started, or stop it."
-            ) from error
-        self._lock.release()
-        return None
 
     def read_address(self) -> str | None:
         """Return the address that was written down last; its service may be gone."""

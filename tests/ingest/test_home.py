@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ingest.errors import HomeUnusableError
 from ingest.home import Home
 from retrieval.errors import StoreLockedError
 
@@ -43,6 +44,21 @@ def test_a_home_is_made_where_there_is_none(tmp_path: Path) -> None:
         folders = (home.files, home.texts, home.index, home.work)
         assert [folder.is_dir() for folder in folders] == [True] * 4
         assert home.database_url("jobs") == f"sqlite:///{tmp_path}/new/home/jobs.sqlite"
+
+
+def test_what_is_no_folder_is_refused_in_words(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path, reason in ((file, "File exists"), (file / "home", "Not a directory")):
+        with pytest.raises(HomeUnusableError, match=f"{path}, .*: {reason}.*SUFFICE_HOME"):
+            Home(path).__enter__()
+
+
+def test_a_folder_that_cannot_be_locked_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "lock").mkdir()
+    for use in (Home(tmp_path).__enter__, Home(tmp_path).check_free, Home(tmp_path).service_url):
+        with pytest.raises(HomeUnusableError, match=r"Is a directory.*SUFFICE_HOME"):
+            use()
 
 
 def test_a_second_process_is_refused_and_told_whom_to_ask(tmp_path: Path) -> None:
