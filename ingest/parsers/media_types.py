@@ -127,7 +127,7 @@ def detect_media_type(file: BinaryIO, filename: str) -> str:
         if head.startswith(magic):
             return scan
     if head.startswith(ZIP_MAGIC):
-        media_type = _zip_type(file)
+        media_type = _zip_type(file, filename)
     elif head.startswith(OLE_MAGIC):
         media_type = _ole_type(file, filename)
     elif _is_pdf(file, head):
@@ -144,7 +144,7 @@ def detect_media_type(file: BinaryIO, filename: str) -> str:
     return media_type
 
 
-def _zip_type(file: BinaryIO) -> str | None:
+def _zip_type(file: BinaryIO, filename: str) -> str | None:
     try:
         with ZipFile(file) as archive:
             names = set(archive.namelist())
@@ -157,8 +157,8 @@ def _zip_type(file: BinaryIO) -> str | None:
                 found = (kind for part, kind in _OFFICE_PARTS.items() if part.search(content_types))
                 return next(found, None)
             return EPUB if "META-INF/container.xml" in names else None
-    except ZIP_ERRORS:
-        return None
+    except ZIP_ERRORS as error:
+        raise _broken(filename) from error
 
 
 def _ole_type(file: BinaryIO, filename: str) -> str | None:
@@ -173,8 +173,15 @@ def _ole_type(file: BinaryIO, filename: str) -> str | None:
             if streams.exists("EncryptedPackage"):
                 return _LOCKED_OFFICE.get(PurePath(filename).suffix.lower(), DOCX)
             return next((k for name, k in _OLE_STREAMS.items() if streams.exists(name)), None)
-    except OLE_ERRORS:
-        return None
+    except OLE_ERRORS as error:
+        raise _broken(filename) from error
+
+
+def _broken(filename: str) -> UnsupportedTypeError:
+    """Return the error for a container whose content cannot be told."""
+    return UnsupportedTypeError(
+        f"{filename} is damaged, as after a download that broke off; get it anew and upload that."
+    )
 
 
 def _is_pdf(file: BinaryIO, head: bytes) -> bool:

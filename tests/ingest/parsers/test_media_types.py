@@ -99,13 +99,11 @@ def test_content_decides_before_the_name(head: bytes, filename: str, expected: s
 @pytest.mark.parametrize(
     "head",
     [
-        pytest.param(b"PK\x03\x04\x14\x00", id="cut zip"),
         pytest.param(make_zip({"a.txt": "text"}), id="zip"),
         pytest.param(stored_zip("bees.pdf", b"%PDF-1.7"), id="zip with a pdf"),
         pytest.param(b"GIF89a\x01\x00\x01\x00\x80\x00\x00", id="gif"),
         pytest.param(b"BZh91AY&SY4\x05\x9a", id="bzip2"),
         pytest.param(b"\x1f\x8b\x08\x00\x00\x00\x00\x00", id="gzip"),
-        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), id="broken doc"),
         pytest.param(b"looks like text \0\0 but is not", id="nul"),
         pytest.param(b"\x01\x02\x03text", id="control characters"),
     ],
@@ -115,3 +113,16 @@ def test_binary_content_is_refused_whatever_its_name(head: bytes) -> None:
         UnsupportedTypeError, match=r"not supported\. Supported are PDF, Word.*upload it"
     ):
         detect_media_type(BytesIO(head), "notes.txt")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(make_docx("<w:p/>")[:-40], id="cut docx"),
+        pytest.param(b"PK\x03\x04\x14\x00", id="cut zip"),
+        pytest.param(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), id="broken doc"),
+    ],
+)
+def test_a_broken_container_is_called_damaged_not_unknown(data: bytes) -> None:
+    with pytest.raises(UnsupportedTypeError, match=r"offer\.docx is damaged.*upload that"):
+        detect_media_type(BytesIO(data), "offer.docx")
