@@ -65,10 +65,14 @@ def list_files(paths: Iterable[Path], home: Path) -> Listing:
     """
     listing = Listing()
     for path in paths:
+        file = File(path, readable(path.name))
         if path.is_dir():
             _read_tree(path, home, listing)
+        elif path.exists() and not path.is_file():
+            # A pipe would be waited for, and gives its bytes only once.
+            listing.unreadable.append(LeftOut(file, "It is no regular file. Save it as one."))
         else:
-            listing.files.append(File(path, readable(path.name)))
+            listing.files.append(file)
     listing.files.sort(key=lambda file: file.external_id)
     _set_aside_namesakes(listing)
     return listing

@@ -127,3 +127,14 @@ def test_each_file_is_found_once(tmp_path_factory: pytest.TempPathFactory, paths
     files = {f"{path}/file.txt" for path in paths}
     write(root, *files)
     assert names(list_files([root], HOME)) == sorted(files)
+
+
+def test_a_pipe_is_refused_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    listing = list_files([tmp_path / "pipe"], HOME)
+    assert listing.files == []
+    [left_out] = listing.unreadable
+    assert (left_out.file.external_id, left_out.reason) == (
+        "pipe",
+        "It is no regular file. Save it as one.",
+    )
