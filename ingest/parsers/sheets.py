@@ -21,6 +21,7 @@ from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
 from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
 from ingest.parsers.sheet_comments import SheetComments, comments_by_sheet
+from ingest.parsers.sheet_formulas import num_without_value
 from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
 from ingest.texts import CanonicalText
 
@@ -47,10 +48,12 @@ def parse_workbook(data: bytes) -> CanonicalText:
     """
     gathered = GatheredWorkbook(data)
     comments: dict[str, SheetComments] = {}
+    unknown: dict[str, int] = {}
     if data.startswith(ZIP_MAGIC) or is_locked_office_file(data):
         with open_archive(data) as archive:
             gathered = gather_far_cells(archive, data)
             comments = comments_by_sheet(archive)
+            unknown = num_without_value(archive)
     try:
         workbook = CalamineWorkbook.from_filelike(BytesIO(gathered.data))
         builder = TextBuilder()
@@ -59,6 +62,11 @@ def parse_workbook(data: bytes) -> CanonicalText:
             place = f"sheet {sheet.name}{' (hidden)' if is_hidden else ''}"
             _add_sheet(builder, workbook.get_sheet_by_name(sheet.name), place, gathered)
             _add_comments(builder, comments.get(sheet.name, SheetComments()), place)
+            if num := unknown.get(sheet.name):
+                builder.add_unread(
+                    f"{num} formula{'s' if num > 1 else ''} of {place} had no value, because no "
+                    "program has calculated it; open and save the workbook in one and upload that."
+                )
     except PasswordError as error:
         raise encrypted() from error
     except CalamineError as error:

@@ -250,3 +250,29 @@ def test_delimiters_are_those_between_the_cells(data: bytes, header: str, row: s
 def test_a_line_that_names_the_delimiter_is_counted_and_not_read() -> None:
     text = parse_delimited(b"sep=;\nid;price\n1;2,50\n")
     assert [place.label for place in text.places] == ["row 2", "row 3"]
+
+
+def test_formulas_that_nothing_has_calculated_are_counted_aloud() -> None:
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        sheet = workbook.add_worksheet("Sum")
+        sheet.write_row("A1", ["Item", "Total"])
+        sheet.write_row("A2", ["small", 5])
+        sheet.write_formula("B3", "=B2+1", None, 6)
+        sheet.write_formula("B5", "=B2+2", None, "later")
+    files = ZipFile(buffer)
+    parts = {name: files.read(name) for name in files.namelist()}
+    path = "xl/worksheets/sheet1.xml"
+    later = b'<c r="B5" t="str"><f>B2+2</f><v>later</v></c>'
+    assert later in parts[path]
+    for unknown in (b'<c r="B5"><f>B2+2</f><v></v></c>', b'<c r="B5" s="0"><f>B2+2</f><v /></c>'):
+        changed = parts[path].replace(later, unknown)
+        text = parse_workbook(make_zip({**parts, path: changed}))
+        assert text.text.endswith("| small | 5 |\n|  | 6 |")
+        assert text.unreadable_reason == (
+            "1 formula of sheet Sum had no value, because no program has calculated it; open and "
+            "save the workbook in one and upload that."
+        )
+    empty = parts[path].replace(b"<v>later</v>", b"<v></v>")
+    for known in (parts[path], empty):
+        assert parse_workbook(make_zip({**parts, path: known})).unreadable_reason is None
