@@ -1,8 +1,10 @@
 """PowerPoint (PPTX): each slide is a page, its title a heading."""
 
+import re
 from collections.abc import Iterable, Iterator
 from io import BytesIO
 from typing import Any
+from zipfile import ZipFile
 
 from lxml import etree
 from pptx import Presentation
@@ -17,6 +19,10 @@ from ingest.parsers.opendocument import safe_xml_parser
 from ingest.texts import CanonicalText
 
 _INDENT = "  "
+_RELATIONS = "_rels/.rels"
+_XML_SUFFIXES = (".xml", ".rels")
+# How names begin that `python-pptx` does not know.
+_STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/")
 _DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}relIds"
 _DATA = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"
 _EQUATION = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
@@ -28,9 +34,10 @@ def parse_pptx(data: bytes) -> CanonicalText:
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
     """
-    open_archive(data).close()
+    with open_archive(data) as archive:
+        file = _transitional(archive) if _is_strict(archive) else BytesIO(data)
     builder = TextBuilder()
-    for number, slide in enumerate(Presentation(BytesIO(data)).slides, start=1):
+    for number, slide in enumerate(Presentation(file).slides, start=1):
         builder.begin_page()
         builder.begin_place(f"slide {number}")
         _write_equations(slide.shapes.element)
@@ -43,6 +50,23 @@ def parse_pptx(data: bytes) -> CanonicalText:
         if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
             builder.block(_text(notes))
     return builder.finish()
+
+
+def _is_strict(archive: ZipFile) -> bool:
+    return _STRICT.search(archive.read(_RELATIONS)) is not None
+
+
+def _transitional(archive: ZipFile) -> BytesIO:
+    """Return a strict file (ISO/IEC 29500) with the names of the transitional kind."""
+    file = BytesIO()
+    with ZipFile(file, "w") as copy:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name.endswith(_XML_SUFFIXES):
+                data = _STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/", data)
+            copy.writestr(name, data)
+    file.seek(0)
+    return file
 
 
 def _write_equations(shapes: Any) -> None:

@@ -1,6 +1,9 @@
 """Office formats and books: text, headings, tables and places, or a clear refusal."""
 
+import re
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -76,6 +79,20 @@ def test_slides(path: Path) -> None:
         "slide 3",
     ]
     assert [text.page_at(text.text.index(words)) for words in ("first", "small")] == [1, 3]
+
+
+def test_slides_saved_as_strict_are_read(path: Path) -> None:
+    files = ZipFile(BytesIO(make_pptx([("Bees", "They dance.")], [["Size"], ["small"]])))
+    names = re.compile(
+        rb"http://schemas\.openxmlformats\.org/(presentationml|drawingml"
+        rb"|officeDocument)/2006/"
+    )
+    strict = {
+        name: names.sub(rb"http://purl.oclc.org/ooxml/\1/", files.read(name))
+        for name in files.namelist()
+    }
+    text = read(path, make_zip(strict), media_types.PPTX)
+    assert text.text == "Bees\n\nThey dance.\n\n| Size |\n| --- |\n| small |"
 
 
 def test_workbook_names_sheet_and_row_as_the_program_shows_them(path: Path) -> None:
