@@ -52,7 +52,7 @@ class Extract:
         List items and table rows keep their lines. The document's own `[2]` must not pass for a
         marker.
         """
-        text = MARKER.sub(r"(\1)", self.item.passage.text[slice(*self.span)])
+        text = MARKER.sub(r"(\1)", self.item.passage.text[slice(*self.span)]).strip()
         paragraphs = [_WRAP.sub(" ", one.strip()) for one in _BLANK_LINE.split(text)]
         return "\n\n".join(f"{one} [{self.item.number}]" for one in paragraphs)
 

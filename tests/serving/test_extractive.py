@@ -186,6 +186,17 @@ def test_each_paragraph_of_an_extract_has_the_marker() -> None:
     assert sentence == "A queen can live for five years, they say (4). [1]"
 
 
+def test_extract_that_is_cut_at_a_blank_line_has_no_empty_paragraph() -> None:
+    first, middle, last = "Bees sleep at night.", "A queen can live long.", "Drones die in autumn."
+    (item,) = make_context(f"{first}\n\n{middle}\n\n{last}")
+    at_middle = len(first) + 2
+    at_last = at_middle + len(middle) + 2
+    best = Extract(item, (at_middle, at_last + len(last)), (at_last, at_last + len(last)))
+    next_best = Extract(item, (0, at_last - 2), (0, len(first)))
+    chosen = choose_extracts([best, next_best])
+    assert [one.cited_text for one in chosen] == [f"{middle} [1]\n\n{last} [1]", f"{first} [1]"]
+
+
 def test_wrapped_lines_are_joined_and_list_items_are_not() -> None:
     context = make_context("A queen can live\nfor long years\n  in her hive.")
     assert text_of(answer(QUESTION, context)) == "A queen can live for long years in her hive. [1]"
