@@ -148,7 +148,8 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
     first = error.errors()[0]
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "json_invalid":
-        return _answer_error(request, InvalidRequestError(f"The body is no valid JSON: {message}."))
+        fault = f"{first['ctx']['error']} at character {first['loc'][1]}"
+        return _answer_error(request, InvalidRequestError(f"The body is no valid JSON: {fault}."))
     body = error.body if isinstance(error.body, dict) else None
     field = ".".join(_find_field(first["loc"][1:], body)) or None
     if first["loc"][:2] == ("body", "file"):

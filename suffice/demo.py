@@ -94,7 +94,7 @@ def _upload(client: Client) -> None:
 def _ask(client: Client) -> None:
     for question in (*QUESTIONS, UNANSWERABLE):
         console.print(f"[bold]Q: {escape(question)}[/]")
-        citations = print_answer(client, question, "default")
+        citations, _ = print_answer(client, question, "default")
         for citation in citations:
             _verify(client, citation)
         if bool(citations) == (question == UNANSWERABLE):
@@ -113,8 +113,10 @@ def _measure(client: Client) -> None:
     console.print("[bold]How few chunks suffice?[/] Measured on examples/questions.jsonl ...")
     print_chunk_count(measure_chunk_count(client, EXAMPLES / "questions.jsonl", "default"))
     console.print(
-        "\nFor your own documents, and with an error rate (docs/tuning.md): suffice ingest FOLDER; "
-        "suffice eval synth questions.jsonl; suffice eval tune questions.jsonl"
+        "\nFor your own documents, and with an error rate (docs/tuning.md):\n"
+        "  .venv/bin/suffice ingest FOLDER\n"
+        "  .venv/bin/suffice eval synth questions.jsonl\n"
+        "  .venv/bin/suffice eval tune questions.jsonl"
     )
 
 

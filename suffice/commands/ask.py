@@ -37,13 +37,15 @@ def ask(
         if json_output:
             print_json(client.ask(question, collection, **options))
         else:
-            print_answer(client, question, collection, **options)
+            trace_id = print_answer(client, question, collection, **options)[1]
+            service_option = f" --url {url}" if url else ""
+            error_console.print(f"[dim]suffice explain {trace_id}{escape(service_option)}[/]")
 
 
 def print_answer(
     client: "Client", question: str, collection: str, **options: Any
-) -> list[dict[str, Any]]:
-    """Print an answer as it is written, then its citations; return these."""
+) -> tuple[list[dict[str, Any]], str]:
+    """Print an answer as it is written, then its citations; return these and the trace's id."""
     citations: list[dict[str, Any]] = []
     extension: dict[str, Any] = {}
     for chunk in client.stream(question, collection, **options):
@@ -60,5 +62,4 @@ def print_answer(
         console.print(f"  {escape(citation['marker'])} [bold]{escape(source)}[/]: {escape(quote)}")
     for warning in extension.get("warnings", []):
         error_console.print(f"[yellow]{escape(warning)}[/]")
-    error_console.print(f"[dim]suffice explain {extension.get('trace_id')}[/]")
-    return citations
+    return citations, extension["trace_id"]

@@ -47,6 +47,8 @@ def search(
         if left := answer["explain"]["num_dropped"] - len(answer["explain"]["dropped"]):
             console.print(f"and {left} more candidates that are no hits")
         return
+    if not answer["hits"]:
+        error_console.print("No hits.")
     for rank, hit in enumerate(answer["hits"], start=1):
         scores = "  ".join(f"{name} {score:.3f}" for name, score in hit["scores"].items())
         console.print(f"[bold]{rank}. {escape(locate(hit))}[/]  [dim]{scores}[/]")

@@ -204,11 +204,17 @@ def test_query_is_required(application: Application) -> None:
     assert_refused(response, 400, "invalid_value", "query", "^query: Field required")
 
 
-@pytest.mark.parametrize("content", ['{"query": ', "honey"], ids=["cut", "word"])
-def test_body_that_is_no_json(application: Application, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        pytest.param('{"query": ', "Expecting value at character 10", id="cut"),
+        pytest.param('{"query": "a" "b"}', "Expecting ',' delimiter at character 14", id="comma"),
+    ],
+)
+def test_body_that_is_no_json(application: Application, content: str, fault: str) -> None:
     headers = {"Content-Type": "application/json"}
     response = application.http.post("/v1/search", content=content, headers=headers)
-    assert_refused(response, 400, "invalid_value", None, "JSON")
+    assert_refused(response, 400, "invalid_value", None, f"no valid JSON: {fault}")
 
 
 @pytest.mark.parametrize("content", ["[]", '"honey"', "null", ""])

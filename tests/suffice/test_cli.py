@@ -151,6 +151,11 @@ def test_search_shows_place_scores_and_text(suffice: Suffice) -> None:
     assert text.strip().startswith(LIGHTHOUSE_PAGES[0].splitlines()[0])
 
 
+def test_search_without_hits_says_so(suffice: Suffice) -> None:
+    outcome = suffice("search", "xylophone", "--mode", "lexical")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "No hits.\n")
+
+
 def test_search_in_some_documents_only(suffice: Suffice) -> None:
     where = {"type": "eq", "key": "document.filename", "value": "bees.md"}
     hits = suffice("search", "granite", "--filter", json.dumps(where), "--json").json()["hits"]
@@ -236,6 +241,17 @@ def test_answer_with_its_citations(suffice: Suffice) -> None:
     assert place.startswith("bees.md, characters ")
     start, end = map(int, place.rpartition(" ")[2].split("-"))
     assert quote == " ".join(BEES[start:end].split())
+
+
+def test_trace_of_an_answer_is_found_where_it_was_asked(
+    suffice: Suffice, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hint = suffice("ask", QUESTION).err.split()
+    assert suffice(*hint[1:]).out.startswith(f"Question: {QUESTION}")
+    monkeypatch.delenv("SUFFICE_URL")
+    hint = suffice("ask", QUESTION, "--url", application.url).err.split()
+    assert hint[-2:] == ["--url", application.url]
+    assert suffice(*hint[1:]).out.startswith(f"Question: {QUESTION}")
 
 
 def test_answer_as_json(suffice: Suffice) -> None:

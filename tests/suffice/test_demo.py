@@ -19,6 +19,7 @@ def test_demo_ends_by_itself_with_cited_answers(monkeypatch: pytest.MonkeyPatch)
         check=False,
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "suffice explain" not in demo.stderr  # the traces are gone with the demo
     answers = dict(
         re.findall(r"^Q: (.*)\n((?:.+\n|\n(?!Q: |How few))+)", demo.stdout, re.MULTILINE)
     )
