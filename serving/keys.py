@@ -35,7 +35,9 @@ MAX_AGE_SECONDS = 2.0
 REFRESH_SECONDS = 1.0
 # How exact `last_used_at` is; each use is not worth a write.
 LAST_USED_PRECISION = timedelta(minutes=1)
-HOW_TO_SEND = "Send the service's key as: Authorization: Bearer KEY."
+HOW_TO_SEND = (
+    "Send the service's key as: Authorization: Bearer KEY. Commands take it from SUFFICE_API_KEY."
+)
 logger = logging.getLogger(__name__)
 _SECRET = re.compile(re.escape(SECRET_PREFIX.encode()) + rb"([0-9a-f]+)-")
 
@@ -226,7 +228,7 @@ class KeyStore:
         match = _SECRET.match(secret)
         digest, key = self._known.get(match[1].decode() if match else "", ("", LOCAL))
         if not hmac.compare_digest(_digest(secret), digest):
-            raise UnauthorizedError(HOW_TO_SEND)
+            raise UnauthorizedError(f"The service does not know this key. {HOW_TO_SEND}")
         now = self._now()
         if key.revoked_at is not None:
             raise UnauthorizedError(

@@ -112,12 +112,14 @@ def print_ending(report: BulkReport, *, is_embedded: bool) -> None:
     num_open = sum(not outcome.is_final for outcome in report.outcomes)
     parts = [str(report.error)] if report.error else []
     parts += ["Interrupted."] if report.is_interrupted else []
-    parts.append(f"{num_accepted} of {report.num_files} files are accepted and will not be lost.")
+    if num_accepted:
+        of_all = f"{num_accepted} of {report.num_files}"
+        parts.append(f"{of_all} files are accepted and will not be lost.")
     if num_open:
         who = "the next run" if is_embedded else "the service"
         parts.append(f"{num_open} of them are not searchable yet: {who} goes on with them.")
     if num_left:
-        parts.append(f"Run the command again to send the other {num_left}.")
+        parts.append(f"Run the command again to send the remaining {num_left}.")
     error_console.print(" ".join(parts), markup=False, style="red" if report.error else "yellow")
 
 

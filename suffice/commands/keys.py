@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from suffice.options import Json, console, error_console, escape, print_json
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 MAX_AMOUNT = 10**15  # as the API takes
+ID_WIDTH = 12
+DATE_WIDTH = 10
 UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -98,7 +100,11 @@ def list_keys(json_output: Json = False) -> None:
     if json_output:
         print_json({"keys": [KeyView.of(key).model_dump(mode="json") for key in found]})
         return
-    table = Table("id", "name", "scopes", "collections", "limits", "last used", "state")
+    table = Table(Column("id", no_wrap=True, min_width=ID_WIDTH), box=None)
+    for title in ("name", "scopes", "collections", "limits"):
+        table.add_column(title, overflow="fold")
+    for title in ("last used", "state"):
+        table.add_column(title, min_width=DATE_WIDTH)
     for key in found:
         table.add_row(
             key.id,

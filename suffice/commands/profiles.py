@@ -42,12 +42,16 @@ def list_profiles(json_output: Json = False, url: Url = None) -> None:
         error_console.print(f"[yellow]{escape(reason)}[/]")
 
 
-def _told(profile: Mapping[str, Any], default: Mapping[str, Any]) -> Iterator[str]:
+def _told(
+    profile: Mapping[str, Any], default: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
     for key, value in profile.items():
         if key == "certificate":
             yield from ["certified"] if value is not None else []
+        elif isinstance(default[key], Mapping):
+            yield from _told(value, default[key], f"{key}.")
         elif value is not None if profile is default else value != default[key]:
-            yield f"{key}={value}"
+            yield f"{prefix}{key}={value}"
 
 
 @app.command()

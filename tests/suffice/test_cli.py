@@ -128,7 +128,8 @@ def test_ingest_without_the_service(
     outcome = offline("ingest", "x", "--url", "http://127.0.0.1:1", "--json")
     assert outcome.code == 1
     assert outcome.err.startswith("No Suffice service answers at http://127.0.0.1:1")
-    assert "Run the command again to send the other 1." in outcome.err
+    assert "accepted" not in outcome.err
+    assert "Run the command again to send the remaining 1." in outcome.err
     assert (outcome.json()["num_not_reached"], outcome.json()["documents"]) == (1, [])
 
 
@@ -271,12 +272,12 @@ def test_profiles_are_listed_by_what_differs(
     suffice: Suffice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(console, "width", 80)
-    (tmp_path / "few.json").write_text('{"top_k": 3, "mode": "dense"}')
+    (tmp_path / "few.json").write_text('{"top_k": 3, "answering": {"verify": "mark"}}')
     assert suffice("profiles", "save", "few", "few.json").code == 0
     table = suffice("profiles", "list").out
     assert suffice("profiles", "delete", "few").code == 0
     [row] = [line for line in table.splitlines() if " few " in line]
-    assert "mode=dense, top_k=3" in row or "top_k=3, mode=dense" in row
+    assert row.split("│")[2].strip() == "top_k=3, answering.verify=mark"
     assert "num_candidates=" in table
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from serving.keys import MAX_AGE_SECONDS
+from suffice.options import console
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES
 from tests.suffice.terminal import Suffice
@@ -50,12 +51,21 @@ def test_key_from_creation_to_revocation(offline: Suffice) -> None:
     ]
     expected = datetime.now(UTC) + timedelta(days=30)
     assert abs(datetime.fromisoformat(made["expires_at"]) - expected) < timedelta(minutes=1)
-    row = offline("keys", "list").out.splitlines()[3]
+    row = offline("keys", "list").out.splitlines()[1]
     assert secret not in row
     for shown in (made["id"], "web page", "read, write", "laws", "60 requests/min", "2.5 USD/day"):
         assert shown in row
     assert offline("keys", "revoke", made["id"]).out == f"revoked {made['id']} (web page)\n"
     assert f"revoked {datetime.now(UTC):%Y-%m-%d}" in offline("keys", "list").out
+
+
+def test_ids_are_whole_in_80_columns(offline: Suffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = ("--requests-per-minute", 60, "--tokens-per-day", 1_000_000)
+    made = offline("keys", "create", "web page", "--collection", "laws", *limits, "--json").json()
+    monkeypatch.setattr(console, "width", 80)
+    shown = offline("keys", "list").out
+    assert made["id"] in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_secret_alone_is_on_standard_output(offline: Suffice) -> None:
@@ -116,6 +126,7 @@ def test_keys_of_a_running_service(
     refused = suffice("search", "honey")
     assert refused.code == 1
     assert "Authorization: Bearer KEY" in refused.err
+    assert "SUFFICE_API_KEY" in refused.err
 
     monkeypatch.setenv("SUFFICE_API_KEY", made["secret"])
     assert suffice("search", "honey").out.startswith("1. bees.md")
