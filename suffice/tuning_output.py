@@ -52,8 +52,9 @@ def print_result(result: Result, folder: Path) -> None:
     if decision.questions_needed is not None:
         wanted = counts.num_answerable + counts.num_unanswerable + decision.questions_needed
         console.print(
-            f"To make as many: suffice eval synth more.jsonl --number {wanted}; if the documents "
-            "give so many. Questions about the same parts of documents do not count again."
+            f"To make as many: suffice eval synth more.jsonl --collection {result.collection} "
+            f"--number {wanted}; if the documents give so many. Questions about the same parts of "
+            "documents do not count again."
         )
     if decision.verdict is Verdict.CERTIFIED:
         console.print(f"Serve it: suffice eval apply {folder}", markup=False)

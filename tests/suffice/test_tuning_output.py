@@ -34,4 +34,5 @@ def test_questions_that_are_missing_come_with_the_command_that_makes_them() -> N
     wanted = result.questions.num_answerable + result.questions.num_unanswerable + 100
     with console.capture() as capture:
         print_result(result, Path("tuning"))
-    assert f"suffice eval synth more.jsonl --number {wanted}" in " ".join(capture.get().split())
+    command = f"suffice eval synth more.jsonl --collection {result.collection} --number {wanted};"
+    assert command in " ".join(capture.get().split())
