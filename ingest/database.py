@@ -28,9 +28,16 @@ class Database:
         Args:
             url: SQLAlchemy's.
             name: what it holds, for messages.
-            unavailable: raised, with a message, when the database does not answer.
+            unavailable: raised, with a message, when the database does not answer, or the URL
+                names none.
         """
-        self.engine = sa.create_engine(url, pool_pre_ping=True)
+        try:
+            self.engine = sa.create_engine(url, pool_pre_ping=True)
+        except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
+            raise unavailable(
+                f"The URL of the database of the {name} names none: {error}. Write it like "
+                "postgresql+psycopg://user:password@host/suffice."
+            ) from error
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._name = name
         self._unavailable = unavailable

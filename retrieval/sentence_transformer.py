@@ -105,10 +105,12 @@ class SentenceTransformerEmbedder:
             self._model = SentenceTransformer(
                 str(folder), device=devices[0], model_kwargs={"dtype": dtype}
             ).eval()
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        # The assertion is torch's: a build without CUDA was asked for it.
+        except (OSError, ValueError, KeyError, RuntimeError, AssertionError) as error:
             raise EmbedderUnavailableError(
-                f"The embedder in {folder} cannot be loaded: {error}. "
-                "RETRIEVAL_EMBEDDER must name a sentence-transformers model."
+                f"The embedder in {folder} cannot be loaded: {error}. RETRIEVAL_EMBEDDER must name "
+                "a sentence-transformers model, and RETRIEVAL_DEVICE, if set, a device of this "
+                "machine."
             ) from error
         self._replicas = [self._model, *(deepcopy(self._model).to(other) for other in devices[1:])]
         is_cpu = self._model.device.type == "cpu"

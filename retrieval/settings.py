@@ -66,6 +66,7 @@ class RetrievalSettings(BaseSettings):
     )
     reranker_url: str | None = Field(
         default=None,
+        pattern="^https?://",
         description="Server with /v1/rerank, such as http://localhost:8001/v1 of a vLLM, that runs "
         "the model RETRIEVAL_RERANKER; unset there: the first one it lists.",
     )

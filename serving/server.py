@@ -96,7 +96,7 @@ def run(
             # uvicorn's way to say that it cannot listen
             raise AddressInUseError(
                 f"{settings.serving.host}:{settings.serving.port} cannot be listened on. Stop what "
-                "uses it, or choose another with --port."
+                "uses it, or choose another with --host and --port."
             ) from error
 
 

@@ -98,6 +98,7 @@ class ServingSettings(BaseSettings):
     )
     llm_url: str | None = Field(
         default=None,
+        pattern="^https?://",
         description="OpenAI-compatible server that writes the answers, such as "
         "http://localhost:8000/v1; unset: answers are extracted from the documents.",
     )

@@ -10,7 +10,10 @@ from suffice.options import console
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address; default: SERVING_HOST.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port; default: SERVING_PORT.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port, 0 for any; default: SERVING_PORT."),
+    ] = None,
 ) -> None:
     """Run the service until Ctrl-C."""
     from ingest.home import Home  # noqa: PLC0415 - heavy, see cli.py

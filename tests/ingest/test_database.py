@@ -37,6 +37,12 @@ def delete(database: Database) -> None:
     database.erase_log()
 
 
+@pytest.mark.parametrize("url", ["notes", "postgres://host/notes", "mysql://host/notes"])
+def test_a_url_that_names_no_database_is_refused(url: str) -> None:
+    with pytest.raises(RuntimeError, match=r"of the notes names none: .*postgresql\+psycopg://"):
+        Database(url, "notes", RuntimeError)
+
+
 def test_what_is_deleted_is_not_in_the_log(database: Database, path: Path) -> None:
     assert b"a secret" in log_of(path)
     delete(database)

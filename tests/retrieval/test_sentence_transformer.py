@@ -263,6 +263,12 @@ def test_a_folder_without_a_model_says_what_to_do(tmp_path: Path) -> None:
         SentenceTransformerEmbedder(str(tmp_path))
 
 
+@pytest.mark.parametrize("device", ["cuda:99", "psychic"])
+def test_an_unknown_device_says_what_to_do(device: str) -> None:
+    with pytest.raises(EmbedderUnavailableError, match="RETRIEVAL_DEVICE, if set, a device of"):
+        SentenceTransformerEmbedder(NAME, device)
+
+
 @pytest.fixture
 def copy_model(packaged: Path, tmp_path: Path) -> Callable[[str], Path]:
     return lambda name: Path(shutil.copytree(packaged, tmp_path / name))

@@ -204,6 +204,7 @@ def test_error_is_one_line_on_standard_error(
         ("eval", "run"),
         ("eval", "run", "--dataset", "x", "--questions", "y"),
         ("search", "bees", "--top-k", "many"),
+        ("serve", "--port", "99999"),
         ("search", "bees", "--filter", "year=2024"),
         ("ask", "bees?", "--filter", "[]"),
         ("guess",),

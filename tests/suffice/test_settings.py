@@ -81,6 +81,15 @@ def test_bad_value_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyP
         check_settings()
 
 
+@pytest.mark.parametrize("name", ["SERVING_LLM_URL", "RETRIEVAL_RERANKER_URL"])
+def test_url_without_its_scheme_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "localhost:8000/v1")
+    with pytest.raises(SettingError, match=f"^{name}: .*https"):
+        check_settings()
+    monkeypatch.setenv(name, "http://localhost:8000/v1")
+    check_settings()
+
+
 @pytest.mark.parametrize("name", ["INGEST_CHUNK_OVERLAP_TOKENS", "INGEST_CHUNK_MIN_TOKENS"])
 def test_chunk_sizes_that_do_not_go_together_are_refused(
     name: str, monkeypatch: pytest.MonkeyPatch
