@@ -218,7 +218,7 @@ def _print_comparisons(
             console.print(_days_table(one, days))
     console.print(
         "Own from: questions a day with which own GPUs cost no more; always: from so many on they "
-        "never do. Prices alone are compared; the models are others."
+        "never cost more. Prices alone are compared; the models are others."
     )
     if not comparisons[0].own.is_trusted:
         console.print(

@@ -13,7 +13,9 @@ from suffice.commands.synth import synth
 from suffice.commands.tune import apply, tune
 from suffice.options import Collection, Json, Url, console, print_json, service
 
-app = typer.Typer(help="Measure retrieval.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure how much context your questions need, and certify less.", no_args_is_help=True
+)
 app.command()(synth)
 app.command()(harvest)
 app.command()(shadow)
