@@ -1,6 +1,7 @@
 """Running the application with uvicorn, in the foreground or in a thread."""
 
 import asyncio
+import gc
 import signal
 import sys
 import threading
@@ -88,6 +89,9 @@ def run(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_service(settings, embedder) as service:
         server = Server(service, on_start)
+        # What was loaded stays. To look through it for garbage stops all answers for half a second.
+        gc.collect()
+        gc.freeze()
         try:
             server.run()
         except SystemExit as error:
