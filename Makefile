@@ -71,7 +71,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@# hatchling is in the lock file; an isolated build would fetch one of another version.
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@# Compiles what a service imports, a fifth of all files: the first start is as fast as others.
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import alembic, dbos, fastapi, openai, \
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import aiohttp, alembic, dbos, fastapi, \
 		qdrant_client, qdrant_edge, sentence_transformers, suffice.cli, uvicorn'
 	@touch $@
 

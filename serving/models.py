@@ -89,7 +89,7 @@ def rates_path(rates: Path, name: str) -> Path:
 
 
 def _build(name: str, backend: Backend, settings: ServingSettings, rates: Path) -> Generator:
-    from serving.openai_server import OpenAIGenerator  # noqa: PLC0415 - openai takes half a second
+    from serving.openai_server import OpenAIGenerator  # noqa: PLC0415 - aiohttp takes a while
 
     key = _read_key(name, backend, settings)
     return OpenAIGenerator(

@@ -6,16 +6,14 @@ import random
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from itertools import takewhile
-from typing import Any, TypeGuard
+from functools import partial
+from typing import Any
 
-import anyio
-import httpx2
-import openai
+import aiohttp
 
 from serving.backends import Backend, ThinkingSwitch
-from serving.batches import in_batches
 from serving.breaker import CircuitBreaker
+from serving.complaints import Complaint, shorten
 from serving.errors import (
     InvalidRequestError,
     ModelBrokeOffError,
@@ -50,18 +48,18 @@ _SERVER_ERROR = 500
 _NO_KEY = {401, 403}
 _REFUSED = {_BAD_REQUEST, _TOO_LARGE, 422}
 _BUSY = {429, 503}
-# Of what a server says about an error, in characters: some quote the prompt, documents and all.
-MAX_SAID = 200
 # Kinds of bodies that hold an error, or somebody else's page, in the place of a stream.
 _NO_STREAM = ("application/json", "text/html")
 # What a connection that is cut raises; over TLS it is not always the client's own error.
-_CUT = (httpx2.RequestError, ssl.SSLError, anyio.EndOfStream)
-# What the client raises on answers that are no completion, which it does not check itself.
-_NONSENSE = (openai.APIError, httpx2.HTTPError, *NO_CHUNK)
+_CUT = (aiohttp.ClientError, ssl.SSLError)
 _CONNECT_SECONDS = 5.0
+# vLLM closes a connection that lies idle for five: whoever sends at that moment sends in vain.
+_KEEP_SECONDS = 4.0
 # What ends a stream, and how long the connection may take to end after it.
 _DONE = b"[DONE]"
 _END_SECONDS = 1.0
+# As small as JSON can be.
+_dump = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 _LOW_EFFORT_TOKENS = 1024
 _MEDIUM_EFFORT_TOKENS = 4096
 
@@ -107,14 +105,8 @@ class OpenAIGenerator:
         self._configured_model = backend.model
         self._model = backend.model
         self._breaker = breaker or CircuitBreaker()
-        self._client = openai.AsyncOpenAI(
-            base_url=backend.url,
-            api_key=api_key or "none",
-            timeout=openai.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
-            max_retries=0,
-        )
-        # A silence within a stream is noticed here, see `_read`.
-        self._stream_timeout = openai.Timeout(timeout_seconds, connect=_CONNECT_SECONDS, read=None)
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._session: aiohttp.ClientSession | None = None
 
     async def model_name(self) -> str:
         """Return the model that answers, asking the server once if none is configured."""
@@ -159,7 +151,8 @@ class OpenAIGenerator:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        if self._session is not None:
+            await self._session.close()
         if self.counter is not None:
             self.counter.close()
 
@@ -194,42 +187,54 @@ class OpenAIGenerator:
         """Yield what the server writes, as long as it goes on writing."""
         model = await self.model_name()
         clock = asyncio.get_running_loop().time
-        # The client's own clock takes any byte for a sign, such as those of a proxy that keeps a
-        # line open, and costs a timer for each.
+        # Any byte would be a sign to the client's own clock, such as those of a proxy that keeps a
+        # line open.
         deadline = clock() + self._timeout_seconds
         async with asyncio.timeout_at(deadline):
-            stream = await self._open(model, task)
-        async with stream, aclosing(_chunks(stream.response)) as batches:
-            while True:
-                try:
-                    async with asyncio.timeout_at(deadline):
-                        chunks = await anext(batches)
-                except StopAsyncIteration:
-                    break
+            response = await self._ask("POST", "chat/completions", _body(model, task, self._switch))
+        async with response:
+            if response.content_type in _NO_STREAM:
+                raise Complaint.of_body(await response.text(errors="replace"))
+            stream = _Stream(response)
+            while not stream.is_over:
+                async with asyncio.timeout_at(deadline):
+                    chunks = await stream.next_chunks()
                 for delta in answers.read(chunks):
                     yield delta
                     deadline = clock() + self._timeout_seconds
+            await stream.end()
         for delta in answers.rest():
             yield delta
 
-    async def _open(self, model: str, task: Task) -> Any:
-        """Return the client's stream, for its response: it reads for itself four times as long."""
-        messages: list[Any] = list(task.messages)
-        stream = await self._client.chat.completions.create(
-            model=model,
-            messages=messages,
-            stream=True,
-            stream_options={"include_usage": True},
-            timeout=self._stream_timeout,
-            **_options(task.sampling, task.thinking, self._switch),
-        )
-        if stream.response.headers.get("content-type", "").startswith(_NO_STREAM):
-            raise await _read_error(stream.response)
-        return stream
+    async def _ask(self, method: str, path: str, body: object = None) -> aiohttp.ClientResponse:
+        """Return the answer to a call, of which the body is still to be read.
+
+        Raises:
+            Complaint: its status is no success.
+        """
+        if self._session is None:  # in the event loop that will use it
+            self._session = aiohttp.ClientSession(
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_SECONDS),
+                json_serialize=_dump,
+                trust_env=True,
+            )
+        url = f"{self._url.rstrip('/')}/{path}"
+        response = await self._session.request(method, url, json=body)
+        if not response.ok:
+            async with response:
+                said = await response.text(errors="replace")
+            raise Complaint.of_body(said, response.status, response.headers)
+        return response
 
     async def _list_models(self) -> list[str]:
         with self._translated_errors():
-            models = [model.id for model in (await self._client.models.list()).data]
+            async with (
+                asyncio.timeout(self._timeout_seconds),
+                await self._ask("GET", "models") as response,
+            ):
+                models = [card["id"] for card in json.loads(await response.read())["data"]]
         if not models:
             raise ModelFailedError(f"The server at {self._url} lists no model.")
         return models
@@ -238,31 +243,33 @@ class OpenAIGenerator:
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException) as error:
+        except TimeoutError as error:
             raise ModelSilentError(
                 f"The model server at {self._url} was silent for {self._timeout_seconds:g} s. Ask "
                 "again, or raise SERVING_LLM_TIMEOUT_SECONDS."
             ) from error
-        except (openai.APIConnectionError, *_CUT) as error:
+        except _CUT as error:
             self._forget()
             raise ModelUnavailableError(
                 f"The model server at {self._url} does not answer. Check that it runs and that "
                 "SERVING_LLM_URL is right; `suffice doctor` tests it."
             ) from error
-        except openai.APIStatusError as error:
-            raise self._read_status(error) from error
-        except _NONSENSE as error:
-            if _is_event(error):
-                raise self._read_event(error) from error
+        except Complaint as error:
+            raise self._read_complaint(error) from error
+        except NO_CHUNK as error:
             raise ModelFailedError(
                 f"The server at {self._url} does not answer like an OpenAI-compatible one: "
-                f"{_shorten(str(error))}. Check SERVING_LLM_URL, SERVING_LLM_MODEL and "
+                f"{shorten(str(error))}. Check SERVING_LLM_URL, SERVING_LLM_MODEL and "
                 "SERVING_LLM_API_KEY."
             ) from error
 
-    def _read_status(self, error: openai.APIStatusError) -> ServingError:
-        """Return what an answer says whose status is no success."""
-        status, said = error.status_code, _said(error)
+    def _read_complaint(self, error: Complaint) -> ServingError:
+        """Return what an error means that a server told."""
+        status = error.status
+        if status is None:  # HTTP's status was long sent: 200
+            if str(error.code) == str(_BAD_REQUEST):  # vLLM sends a number
+                return self._refuse(error)
+            return ModelBrokeOffError(f"The model at {self._url} broke off: {error.said}")
         if status in _NO_KEY:
             return ModelFailedError(
                 f"The model server at {self._url} refuses the key. Set SERVING_LLM_API_KEY."
@@ -271,28 +278,21 @@ class OpenAIGenerator:
             return self._refuse(error)
         if status in _BUSY or status >= _SERVER_ERROR:
             unavailable = ModelBusyError if status in _BUSY else ModelUnavailableError
-            message = f"The model server at {self._url} cannot answer now ({status}): {said}"
-            return unavailable(message, _retry_after(error.response))
+            message = f"The model server at {self._url} cannot answer now ({status}): {error.said}"
+            return unavailable(message, error.retry_after_seconds)
         failed = ModelFailedError
         if status == _NOT_FOUND and self._configured_model is None and self._model is not None:
             self._forget()
             failed = ModelChangedError
         return failed(
             f"The server at {self._url} does not answer like an OpenAI-compatible one ({status}): "
-            f"{said} Check SERVING_LLM_URL, SERVING_LLM_MODEL and SERVING_LLM_API_KEY."
+            f"{error.said} Check SERVING_LLM_URL, SERVING_LLM_MODEL and SERVING_LLM_API_KEY."
         )
 
-    def _read_event(self, error: openai.APIError) -> ServingError:
-        """Return what an error says that came when HTTP's status was long sent: 200."""
-        if str(error.code) == str(_BAD_REQUEST):  # vLLM sends a number
-            return self._refuse(error)
-        return ModelBrokeOffError(f"The model at {self._url} broke off: {_said(error)}")
-
-    def _refuse(self, error: openai.APIError) -> InvalidRequestError:
-        message = f"The model refused the request: {_said(error)}"
-        is_too_large = isinstance(error, openai.APIStatusError) and error.status_code == _TOO_LARGE
+    def _refuse(self, error: Complaint) -> InvalidRequestError:
+        message = f"The model refused the request: {error.said}"
         is_too_long = error.param == "input_tokens" or "maximum context length" in error.message
-        if is_too_large or is_too_long:
+        if error.status == _TOO_LARGE or is_too_long:
             self._forget()
             return PromptTooLongError(f"{message} Lower top_k or set max_context_tokens.")
         return InvalidRequestError(message)
@@ -304,71 +304,55 @@ class OpenAIGenerator:
             self.counter.forget()
 
 
-async def _chunks(response: httpx2.Response) -> AsyncGenerator[Iterator[Any], None]:
-    """Yield what a stream brings until it says that this is all; what came together, together."""
-    reader = EventReader()
-    async with aclosing(in_batches(response.aiter_bytes())) as batches:
-        async for batch in batches:
-            events = reader.feed(b"".join(batch))
-            yield (_to_chunk(event, response) for event in takewhile(_is_more, events))
-            if not all(map(_is_more, events)):
-                break
-        # To its end, or the connection could not be used again.
+class _Stream:
+    """The chunks of a streamed answer; what came since one looked comes together.
+
+    Attributes:
+        is_over: whether the server said that this was all, or nothing more can come.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.is_over = False
+        self._content = response.content
+        self._reader = EventReader()
+
+    async def next_chunks(self) -> Iterator[Any]:
+        """Wait for the next chunks; return an iterator that reads them one by one."""
+        data = await self._content.readany()
+        events = self._reader.feed(data)
+        is_end = [event.startswith(_DONE) for event in events]
+        self.is_over = not data or any(is_end)
+        return map(_to_chunk, events[: is_end.index(True)] if any(is_end) else events)
+
+    async def end(self) -> None:
+        """Read to the end, or the connection could not be used again."""
         with suppress(TimeoutError, *_CUT):
             async with asyncio.timeout(_END_SECONDS):
-                async for _ in batches:
+                while await self._content.readany():
                     pass
 
 
-def _is_more(event: bytes) -> bool:
-    return not event.startswith(_DONE)
-
-
-def _to_chunk(event: bytes, response: httpx2.Response) -> Any:
+def _to_chunk(event: bytes) -> Any:
     """Return the JSON of an event.
 
     Raises:
-        openai.APIError: it is an error, as the client raises it.
+        Complaint: it is an error.
         ValueError: it is no JSON.
     """
     chunk = json.loads(event)
     if isinstance(chunk, dict) and (error := chunk.get("error")):
-        message = error.get("message") if isinstance(error, dict) else None
-        raise openai.APIError(str(message or "It sent an error."), response.request, body=error)
+        raise Complaint(error)
     return chunk
 
 
-async def _read_error(response: httpx2.Response) -> openai.APIError:
-    """Return the error that came with status 200 in the place of a stream."""
-    body: Any = (await response.aread()).decode(errors="replace")
-    with suppress(ValueError):
-        body = json.loads(body)
-    said = body.get("error", body) if isinstance(body, dict) else body
-    return openai.APIError("It sent no stream.", response.request, body=said)
-
-
-def _said(error: openai.APIError) -> str:
-    """Return what a server says of an error, as a sentence."""
-    body = error.body
-    said = body.get("message") if isinstance(body, dict) else body
-    text = _shorten(said if said and isinstance(said, str) else error.message)
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _shorten(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_SAID else f"{line[:MAX_SAID]}\u2026"
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    """Return the seconds that a server asks to wait; None: it names none, or a date."""
-    value: str = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
-
-
-def _is_event(error: Exception) -> TypeGuard[openai.APIError]:
-    """Tell whether an error was an event of a stream; the client has no class of its own for it."""
-    return type(error) is openai.APIError
+def _body(model: str, task: Task, switch: ThinkingSwitch) -> dict[str, Any]:
+    return {
+        "model": model,
+        "messages": list(task.messages),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **_options(task.sampling, task.thinking, switch),
+    }
 
 
 def _options(
@@ -397,7 +381,7 @@ def _thinking_options(thinking: Thinking, switch: ThinkingSwitch) -> Mapping[str
     body: dict[str, Any] = {"chat_template_kwargs": {"enable_thinking": thinking.is_on}}
     if thinking.is_on and thinking.max_tokens is not None:
         body["thinking_token_budget"] = thinking.max_tokens
-    return {"extra_body": body}
+    return body
 
 
 def _effort(thinking: Thinking) -> str:

@@ -1,7 +1,6 @@
 """Answers put together from the chunks that an OpenAI-compatible server streams.
 
-A chunk is whatever JSON the server sent; what is no chunk raises one of `NO_CHUNK`. The client's
-own classes for it take four times as long to make as all else here.
+A chunk is whatever JSON the server sent; what is no chunk raises one of `NO_CHUNK`.
 """
 
 import re
@@ -9,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-import openai
-
+from serving.complaints import Complaint
 from serving.generation import Delta, Finish, Usage, about_tokens
 from serving.thoughts import ThoughtSplitter
 
@@ -42,7 +40,7 @@ class ServedAnswers:
                     yield last
                     last = None
                 last = delta if last is None else _join(last, delta)
-        except (openai.APIError, *NO_CHUNK):
+        except (Complaint, *NO_CHUNK):
             if last is not None:  # it was good
                 yield last
             raise

@@ -138,11 +138,13 @@ def _check_models(settings: ServingSettings, rates: Path) -> str:
 
     async def ask() -> list[str]:
         names = []
-        for name in models.names():
-            generator = models.get(name)
-            await generator.check()
-            names.append(f"{name}: {await generator.model_name()}")
-        await models.close()
+        try:
+            for name in models.names():
+                generator = models.get(name)
+                await generator.check()
+                names.append(f"{name}: {await generator.model_name()}")
+        finally:
+            await models.close()
         return names
 
     return ", ".join(asyncio.run(ask()))
