@@ -67,6 +67,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Stop, then close what the answers needed."""
+        self._service.stopping.begin()
         loop = asyncio.get_running_loop()
         cut = loop.call_later(ANSWER_SECONDS, self._service.stopping.cut)
         await super().shutdown(sockets)

@@ -1,8 +1,11 @@
-"""Stopping: answers that a service which must go cannot wait for end in an error that says so."""
+"""Stopping: whoever only watches is let go at once, and answers that take too long are cut.
+
+These end in an error that says so.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from serving.errors import ServiceStoppingError
@@ -13,12 +16,27 @@ _WHAT_TO_DO = (
 
 
 class Stopping:
-    """Knows the answers under way. For use in one event loop."""
+    """Knows whether the service is being stopped, and the answers under way.
+
+    For use in one event loop.
+    """
 
     def __init__(self) -> None:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._cut: set[asyncio.Task[Any]] = set()
         self._is_over = False
+        self._begun = asyncio.Event()
+
+    def begin(self) -> None:
+        """Let go whoever watches something."""
+        self._begun.set()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Wait, but not beyond the beginning of the stop; tell whether it has begun."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._begun.wait()
+        return self._begun.is_set()
 
     def cut(self) -> None:
         """End what is under way, and whatever begins from now on."""

@@ -102,7 +102,10 @@ def show(document: KnownDocument) -> DocumentView:
 
 @router.get("/v1/documents/{document_id}/events")
 def events(known: KnownDocument, service: RunningService) -> StreamingResponse:
-    """Send the document, as server-sent events, at each change until its state is final."""
+    """Send the document, as server-sent events, at each change until its state is final.
+
+    When the service is stopped meanwhile, they end.
+    """
 
     async def changes() -> AsyncIterator[str]:
         last = None
@@ -117,7 +120,8 @@ def events(known: KnownDocument, service: RunningService) -> StreamingResponse:
             if document.status.is_final:
                 return
             last = view
-            await asyncio.sleep(EVENT_INTERVAL_SECONDS)
+            if await service.stopping.sleep(EVENT_INTERVAL_SECONDS):
+                return
 
     return StreamingResponse(changes(), media_type="text/event-stream")
 

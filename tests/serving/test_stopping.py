@@ -23,15 +23,24 @@ CUT_SECONDS = 1
 WAIT_SECONDS = 60
 # Seeds of questions that are answered after the service was cut, and before.
 LATE, IN_TIME = 1, 2
+SLOWLY = "slowly"
 PROGRAM = f"""
 import sys
+import time
 from pathlib import Path
 from serving import server
 from tests.fakes import HashEmbedder
 from tests.serving.application import make_settings
 server.ANSWER_SECONDS = {CUT_SECONDS}
+
+class Embedder(HashEmbedder):
+    def embed_passages(self, texts):
+        if any("{SLOWLY}" in text for text in texts):
+            time.sleep({WAIT_SECONDS})
+        return super().embed_passages(texts)
+
 settings = make_settings(Path(sys.argv[1]), llm_url=sys.argv[2])
-server.run(settings, on_start=lambda url: print(url, flush=True), embedder=HashEmbedder())
+server.run(settings, on_start=lambda url: print(url, flush=True), embedder=Embedder())
 """
 
 
@@ -121,3 +130,16 @@ def test_answers_that_are_cut_say_so_and_those_in_time_are_whole(
         assert done == "[DONE]"
         assert running.process.wait(WAIT_SECONDS) == 0
     assert upstream.left.wait(WAIT_SECONDS)
+
+
+def test_who_watches_a_document_sees_the_stream_end(tmp_path: Path, upstream: Upstream) -> None:
+    with run_service(tmp_path, upstream.url) as running:
+        files = {"file": ("ivy.md", f"# Ivy\n\nIvy grows {SLOWLY}.\n")}
+        [document] = running.http.post("/v1/documents", files=files).json()["documents"]
+        with running.http.stream("GET", f"/v1/documents/{document['id']}/events") as response:
+            events = response.iter_lines()
+            while '"status":"embedding"' not in next(events):
+                pass
+            running.process.send_signal(signal.SIGTERM)
+            left = list(events)  # raises when the connection is cut
+    assert "searchable" not in "".join(left)
