@@ -72,6 +72,11 @@ class Caller:
 
     key: Key
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may know how the service is set up."""
+        return self.key.may(Scope.ADMIN)
+
     def allows(self, collection: str) -> bool:
         """Whether the caller may know of a collection."""
         return self.key.collections is None or collection in self.key.collections

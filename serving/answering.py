@@ -252,7 +252,9 @@ class Answerer:
                     parse_rewriting, reply, question.text, question.history
                 )
             except ServingError as error:
-                run.warnings.append(f"The question was rewritten by rules, not the model: {error}")
+                run.warnings.append(
+                    f"The question was rewritten by rules, not the model: {error.public}"
+                )
         return await asyncio.to_thread(rewrite, question.text, question.history)
 
     def _route(self, question: Question, found: Found) -> Generator:
@@ -343,7 +345,9 @@ class Answerer:
         except ServingError as error:
             run.prepared = weak  # what stands cites its passages
             run.warnings[:] = told
-            run.warnings.append(f"The strong model was not asked, or did not answer: {error}")
+            run.warnings.append(
+                f"The strong model was not asked, or did not answer: {error.public}"
+            )
             return drafts
         return better
 
@@ -397,7 +401,7 @@ class Answerer:
                 for place, sentence in enumerate(sentences):
                     sentences[place] = await look(draft, sentence)
         except ServingError as error:
-            run.warnings.append(f"Not every statement was verified: {error}")
+            run.warnings.append(f"Not every statement was verified: {error.public}")
         return looked
 
     def _conclude(self, run: _Run, drafts: list[Draft]) -> Conclusion:

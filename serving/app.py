@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.errors import IngestError
 from ingest.library import Library
-from serving.access import DOCS_FILES, Access
+from serving.access import DOCS_FILES, Access, Caller
 from serving.errors import STATUS, InvalidRequestError, RequestTooLargeError
 from serving.metrics import MeteredApp
 from serving.responses import error_response, http_error_response, refuse
@@ -137,8 +137,9 @@ class RoomCheck:
         await self._app(scope, receive, send)
 
 
-def _answer_error(_request: Request, error: Exception) -> JSONResponse:
-    return error_response(error)
+def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return error_response(error, is_admin=caller is not None and caller.is_admin)
 
 
 def _answer_validation_error(request: Request, error: Exception) -> JSONResponse:

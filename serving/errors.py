@@ -13,13 +13,14 @@ ServingError
 ├── NotReplayableError         a trace lacks what was asked for           -> 409
 ├── RateLimitedError           too many requests at a time or in a minute -> 429
 │   └── BudgetSpentError       the key's budget of the day is spent       -> 429
-├── ModelUnavailableError      the language model did not answer          -> 503
-│   ├── ModelBusyError         it has too much to do
-│   └── ModelSilentError       it took too long
-├── ModelFailedError           the language model answered with nonsense  -> 502
-│   ├── ModelSaidNothingError  it ended without an answer
-│   ├── ModelChangedError      the server has another model than before
-│   └── ModelBrokeOffError     it ended in the middle of an answer
+├── ModelError
+│   ├── ModelUnavailableError      the language model did not answer         -> 503
+│   │   ├── ModelBusyError         it has too much to do
+│   │   └── ModelSilentError       it took too long
+│   └── ModelFailedError           the language model answered with nonsense -> 502
+│       ├── ModelSaidNothingError  it ended without an answer
+│       ├── ModelChangedError      the server has another model than before
+│       └── ModelBrokeOffError     it ended in the middle of an answer
 ├── ServiceStoppingError       the service was stopped meanwhile          -> 503
 ├── BackendsError              the description of the models is wrong     (at start)
 ├── DatabaseUnavailableError   the database of keys and usage is away     -> 503
@@ -33,6 +34,11 @@ from retrieval import errors as retrieval_errors
 
 class ServingError(Exception):
     """Base class of what serving raises; the message says what to do."""
+
+    @property
+    def public(self) -> str:
+        """The message, for callers who are not to know addresses inside."""
+        return str(self)
 
 
 class InvalidRequestError(ServingError):
@@ -115,20 +121,50 @@ class BudgetTooSmallError(ServingError):
     param = "suffice.budget"
 
 
-class ModelUnavailableError(ServingError):
+class ModelError(ServingError):
+    """The language model gave no answer.
+
+    Attributes:
+        is_worth_another_try: whether the same call may succeed at once.
+        is_fault_of_server: whether others will fare alike, so that it should be left alone.
+    """
+
+    is_worth_another_try: bool
+    is_fault_of_server: bool
+
+    def __init__(self, message: str, address: str | None = None) -> None:
+        """Set up.
+
+        Args:
+            message: without the address.
+            address: of its server; None: not known.
+        """
+        super().__init__(f"{message} The server: {address}" if address else message)
+        self._public = message
+
+    @property
+    def public(self) -> str:
+        """The message without the address of the server."""
+        return self._public
+
+
+class ModelUnavailableError(ModelError):
     """The language model did not answer.
 
     Attributes:
         retry_after_seconds: when it makes sense to ask again; None: soon.
-        is_worth_another_try: whether the same call may succeed at once.
-        is_fault_of_server: whether others will fare alike, so that it should be left alone.
     """
 
     is_worth_another_try = True
     is_fault_of_server = True
 
-    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        address: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(message, address)
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -145,12 +181,8 @@ class ModelSilentError(ModelUnavailableError):
     is_worth_another_try = False
 
 
-class ModelFailedError(ServingError):
-    """The language model answered, but not in a usable way.
-
-    Attributes:
-        is_worth_another_try, is_fault_of_server: see `ModelUnavailableError`.
-    """
+class ModelFailedError(ModelError):
+    """The language model answered, but not in a usable way."""
 
     is_worth_another_try = False
     is_fault_of_server = False
@@ -232,12 +264,18 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
 RETRY_AFTER_SECONDS = 5
 
 
-def error_body(error: Exception) -> tuple[int, dict[str, object]]:
-    """Return the HTTP status and the body, in OpenAI's shape, for any error."""
+def error_body(error: Exception, *, is_admin: bool) -> tuple[int, dict[str, object]]:
+    """Return the HTTP status and the body, in OpenAI's shape, for any error.
+
+    Args:
+        error: that was raised.
+        is_admin: whether the caller may know addresses inside.
+    """
+    message = error.public if isinstance(error, ServingError) and not is_admin else str(error)
     for kind, (status, error_type, code) in STATUS.items():
         if isinstance(error, kind):
             param = getattr(error, "param", None)
-            return status, _shape(str(error), error_type, param, code)
+            return status, _shape(message, error_type, param, code)
     message = "Something failed inside the service; its log has the details."
     return 500, _shape(message, "server_error", None, "internal_error")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -19,6 +20,7 @@ from serving.errors import (
     ModelBrokeOffError,
     ModelBusyError,
     ModelChangedError,
+    ModelError,
     ModelFailedError,
     ModelSaidNothingError,
     ModelSilentError,
@@ -39,6 +41,7 @@ from serving.generation import (
 from serving.pricing import Rates
 from serving.served_answers import NO_CHUNK, ServedAnswers
 
+logger = logging.getLogger(__name__)
 NUM_TRIES = 3
 _FIRST_PAUSE_SECONDS = 0.1
 _BAD_REQUEST = 400
@@ -119,8 +122,9 @@ class OpenAIGenerator:
         models = await self._list_models()
         if self._configured_model not in {None, *models}:
             raise ModelFailedError(
-                f"The server at {self._url} has no model {self._configured_model!r}; it has "
-                f"{', '.join(models)}. Set SERVING_LLM_MODEL."
+                f"The model server has no model {self._configured_model!r}; it has "
+                f"{', '.join(models)}. Set SERVING_LLM_MODEL.",
+                self._url,
             )
 
     async def generate(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
@@ -133,12 +137,13 @@ class OpenAIGenerator:
                     async for event in events:
                         has_started = True
                         yield event
-            except (ModelUnavailableError, ModelFailedError) as error:
+            except ModelError as error:
                 if error.is_fault_of_server:
                     self._breaker.failed()
                 else:
                     self._breaker.succeeded()
                 if has_started or attempt == NUM_TRIES or not error.is_worth_another_try:
+                    logger.warning("%s from the server %s", type(error).__name__, self._url)
                     raise
             except InvalidRequestError:
                 self._breaker.succeeded()
@@ -159,9 +164,10 @@ class OpenAIGenerator:
     def _check_breaker(self) -> None:
         if wait := self._breaker.seconds_to_wait():
             raise ModelUnavailableError(
-                f"The model server at {self._url} failed several times in a row and is left alone "
+                f"The model server failed several times in a row and is left alone "
                 f"for {wait:.0f} s. See its log.",
-                retry_after_seconds=wait,
+                self._url,
+                wait,
             )
 
     async def _stream(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
@@ -173,13 +179,15 @@ class OpenAIGenerator:
         # A dying engine ends its stream without a word; a whole answer says why it ended.
         if not answers.are_whole:
             raise ModelBrokeOffError(
-                f"The model at {self._url} broke off in the middle of its answer. Ask again."
+                "The model broke off in the middle of its answer. Ask again.",
+                self._url,
             )
         # A stop text may come first, and of several answers one may think until it is cut.
         if len(answers.empty) == task.sampling.num_choices and not task.sampling.stop:
             raise ModelSaidNothingError(
-                f"The model at {self._url} ended without an answer. If it thinks before it "
-                "answers, raise SERVING_MAX_ANSWER_TOKENS or switch thinking off."
+                "The model ended without an answer. If it thinks before it "
+                "answers, raise SERVING_MAX_ANSWER_TOKENS or switch thinking off.",
+                self._url,
             )
         yield answers.finish()
 
@@ -236,7 +244,7 @@ class OpenAIGenerator:
             ):
                 models = [card["id"] for card in json.loads(await response.read())["data"]]
         if not models:
-            raise ModelFailedError(f"The server at {self._url} lists no model.")
+            raise ModelFailedError("The model server lists no model.", self._url)
         return models
 
     @contextmanager
@@ -245,22 +253,25 @@ class OpenAIGenerator:
             yield
         except TimeoutError as error:
             raise ModelSilentError(
-                f"The model server at {self._url} was silent for {self._timeout_seconds:g} s. Ask "
-                "again, or raise SERVING_LLM_TIMEOUT_SECONDS."
+                f"The model server was silent for {self._timeout_seconds:g} s. Ask "
+                "again, or raise SERVING_LLM_TIMEOUT_SECONDS.",
+                self._url,
             ) from error
         except _CUT as error:
             self._forget()
             raise ModelUnavailableError(
-                f"The model server at {self._url} does not answer. Check that it runs and that "
-                "SERVING_LLM_URL is right; `suffice doctor` tests it."
+                "The model server does not answer. Check that it runs and that "
+                "SERVING_LLM_URL is right; `suffice doctor` tests it.",
+                self._url,
             ) from error
         except Complaint as error:
             raise self._read_complaint(error) from error
         except NO_CHUNK as error:
             raise ModelFailedError(
-                f"The server at {self._url} does not answer like an OpenAI-compatible one: "
+                f"The model server does not answer like an OpenAI-compatible one: "
                 f"{shorten(str(error))}. Check SERVING_LLM_URL, SERVING_LLM_MODEL and "
-                "SERVING_LLM_API_KEY."
+                "SERVING_LLM_API_KEY.",
+                self._url,
             ) from error
 
     def _read_complaint(self, error: Complaint) -> ServingError:
@@ -269,24 +280,25 @@ class OpenAIGenerator:
         if status is None:  # HTTP's status was long sent: 200
             if str(error.code) == str(_BAD_REQUEST):  # vLLM sends a number
                 return self._refuse(error)
-            return ModelBrokeOffError(f"The model at {self._url} broke off: {error.said}")
+            return ModelBrokeOffError(f"The model broke off: {error.said}", self._url)
         if status in _NO_KEY:
             return ModelFailedError(
-                f"The model server at {self._url} refuses the key. Set SERVING_LLM_API_KEY."
+                "The model server refuses the key. Set SERVING_LLM_API_KEY.", self._url
             )
         if status in _REFUSED:
             return self._refuse(error)
         if status in _BUSY or status >= _SERVER_ERROR:
             unavailable = ModelBusyError if status in _BUSY else ModelUnavailableError
-            message = f"The model server at {self._url} cannot answer now ({status}): {error.said}"
-            return unavailable(message, error.retry_after_seconds)
+            message = f"The model server cannot answer now ({status}): {error.said}"
+            return unavailable(message, self._url, error.retry_after_seconds)
         failed = ModelFailedError
         if status == _NOT_FOUND and self._configured_model is None and self._model is not None:
             self._forget()
             failed = ModelChangedError
         return failed(
-            f"The server at {self._url} does not answer like an OpenAI-compatible one ({status}): "
-            f"{error.said} Check SERVING_LLM_URL, SERVING_LLM_MODEL and SERVING_LLM_API_KEY."
+            f"The model server does not answer like an OpenAI-compatible one ({status}): "
+            f"{error.said} Check SERVING_LLM_URL, SERVING_LLM_MODEL and SERVING_LLM_API_KEY.",
+            self._url,
         )
 
     def _refuse(self, error: Complaint) -> InvalidRequestError:

@@ -16,9 +16,9 @@ CODES = {400: "invalid_value", NOT_FOUND: "path_not_found", 405: "method_not_all
 TRY_AGAIN = {429, 503}
 
 
-def error_response(error: Exception) -> JSONResponse:
-    """Return the answer to a call that failed."""
-    status, body = error_body(error)
+def error_response(error: Exception, *, is_admin: bool = False) -> JSONResponse:
+    """Return the answer to a call that failed, see `error_body`."""
+    status, body = error_body(error, is_admin=is_admin)
     if status == INTERNAL:
         logger.error("request failed", exc_info=error)
     headers = {}

@@ -197,7 +197,7 @@ class ServedTokenCounter:
         if response.is_server_error:
             self._card = None
             raise ModelUnavailableError(
-                f"The model server at {self._url} cannot count now: {response.text[:200]}"
+                f"The model server cannot count now: {response.text[:200]}", self._url
             )
         count = _read_count(response)
         if count is not None:
@@ -236,13 +236,14 @@ class ServedTokenCounter:
                 return self._http.request(method, url, json=body)
         except httpx.TimeoutException as error:
             raise ModelUnavailableError(
-                f"The model server at {self._url} was silent for {_TIMEOUT_SECONDS:g} s. Ask again."
+                f"The model server was silent for {_TIMEOUT_SECONDS:g} s. Ask again.", self._url
             ) from error
         except httpx.HTTPError as error:
             self._card = None  # it may come up again with another window
             raise ModelUnavailableError(
-                f"The model server at {self._url} does not answer. Check that it runs and that "
-                "SERVING_LLM_URL is right; `suffice doctor` tests it."
+                "The model server does not answer. Check that it runs and that "
+                "SERVING_LLM_URL is right; `suffice doctor` tests it.",
+                self._url,
             ) from error
 
 

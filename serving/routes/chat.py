@@ -92,7 +92,7 @@ async def chat(
         include_usage = bool(request.stream_options and request.stream_options.include_usage)
         opening = completion.opening(question.num_choices)
         pieces = _until_cut(service, _chain(first, answer))
-        events = _events(completion, pieces, include_usage=include_usage)
+        events = _events(completion, pieces, include_usage=include_usage, is_admin=caller.is_admin)
         return StreamingResponse(
             _until_hang_up(http, opening, events),
             media_type="text/event-stream",
@@ -286,7 +286,11 @@ async def _until_cut(
 
 
 async def _events(
-    completion: Completion, answer: AsyncIterator[Delta | Conclusion], *, include_usage: bool
+    completion: Completion,
+    answer: AsyncIterator[Delta | Conclusion],
+    *,
+    include_usage: bool,
+    is_admin: bool,
 ) -> AsyncIterator[str]:
     """Yield server-sent events; citations and the `suffice` object come with finish_reason."""
     try:
@@ -296,7 +300,7 @@ async def _events(
             else:
                 yield completion.ending(piece, include_usage=include_usage)
     except Exception as error:  # the HTTP edge: the status is sent, the stream must tell
-        status, body = error_body(error)
+        status, body = error_body(error, is_admin=is_admin)
         if status == INTERNAL:
             logger.exception("answer broke off")
         else:  # its message may quote the prompt

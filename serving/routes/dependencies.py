@@ -15,7 +15,6 @@ from serving.access import Caller, identify
 from serving.account import most_nano_usd
 from serving.errors import InvalidRequestError, ServingError
 from serving.generation import thinking_room
-from serving.keys import Scope
 from serving.limits import Permit
 from serving.profiles import AnsweringProfile, to_thinking
 from serving.question import Question
@@ -55,7 +54,7 @@ async def is_by_admin(request: Request, service: RunningService) -> bool:
         caller = await identify(request.headers.raw, service.keys, is_loopback=is_loopback)
     except ServingError:
         return False
-    return caller.key.may(Scope.ADMIN)
+    return caller.is_admin
 
 
 ByAdmin = Annotated[bool, Depends(is_by_admin)]

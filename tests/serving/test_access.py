@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,11 +19,13 @@ from ingest.database import Database
 from ingest.home import Home
 from serving.access import CALLS as ACCESS
 from serving.access import Access
+from serving.answering import Answerer
 from serving.app import create_app
 from serving.backends import Backend
 from serving.breaker import CircuitBreaker
 from serving.database import open_database
 from serving.errors import ExposedWithoutKeyError
+from serving.finding import search_library
 from serving.keys import KeyStore, Scope
 from serving.models import Models
 from serving.openai_server import OpenAIGenerator
@@ -162,31 +165,59 @@ def test_only_the_scope_of_a_call_lets_it_in(
         assert_refused(response, 403, "permission_denied", None, says)
 
 
-def test_only_admins_are_told_what_is_not_ready(guarded: Guarded) -> None:
-    url = "http://127.0.0.1:9/v1"
-    backend = Backend(url=url, model="tiny")
-    counter = ServedTokenCounter(url, "tiny", None)
+NOBODY = "http://127.0.0.1:9/v1"
+
+
+@pytest.fixture
+def orphaned(guarded: Guarded) -> Iterator[Application]:
+    """The service with models whose server does not run."""
+    backend = Backend(url=NOBODY, model="tiny")
+    counter = ServedTokenCounter(NOBODY, "tiny", None)
     generator = OpenAIGenerator("fast", backend, counter, None, 1.0, breaker=CircuitBreaker(5))
     models = Models({"fast": generator, "strong": generator})
+    service = guarded.application.service
+    find = partial(search_library, service.library, service.searcher)
+    answerer = Answerer(service.library, find, models, b"a secret of this test")
     with (
         TemporaryDirectory() as home,
-        serve(replace(guarded.application.service, models=models, home=Home(Path(home)))) as served,
+        serve(replace(service, models=models, answerer=answerer, home=Home(Path(home)))) as served,
     ):
+        yield served
 
-        def parts(secret: str) -> dict[str, str]:
-            headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-            response = served.http.get("/readyz", headers=headers)
-            assert response.status_code == 503
-            told: dict[str, str] = response.json()["parts"]
-            return told
 
-        reader = guarded.secret(Scope.READ, Scope.WRITE)
-        for secret in ("", "wrong", reader):
-            states = {"model": "unavailable", "index": "ok", "model strong": "unavailable"}
-            assert parts(secret) == states
-        told = parts(guarded.secret(Scope.ADMIN))
-        assert url in told["model"]
-        assert url in told["model strong"]
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_only_admins_are_told_where_the_model_should_be(
+    orphaned: Application, guarded: Guarded, documents: dict[str, str], *, stream: bool
+) -> None:
+    assert documents
+    messages = [{"role": "user", "content": "How much honey does one hive give each year?"}]
+
+    def ask(*scopes: Scope) -> str:
+        headers = {"Authorization": f"Bearer {guarded.secret(*scopes)}"}
+        body = {"messages": messages, "stream": stream}
+        response = orphaned.http.post("/v1/chat/completions", json=body, headers=headers)
+        assert_refused(response, 503, "model_unavailable", None, "The model server does not answer")
+        return response.text
+
+    assert "127.0.0.1" not in ask(Scope.READ)
+    assert NOBODY in ask(Scope.ADMIN)
+
+
+def test_only_admins_are_told_what_is_not_ready(orphaned: Application, guarded: Guarded) -> None:
+    def parts(secret: str) -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        response = orphaned.http.get("/readyz", headers=headers)
+        assert response.status_code == 503
+        told: dict[str, str] = response.json()["parts"]
+        return told
+
+    reader = guarded.secret(Scope.READ, Scope.WRITE)
+    for secret in ("", "wrong", reader):
+        states = {"model": "unavailable", "index": "ok", "model strong": "unavailable"}
+        assert parts(secret) == states
+    told = parts(guarded.secret(Scope.ADMIN))
+    assert NOBODY in told["model"]
+    assert NOBODY in told["model strong"]
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/documents"])
