@@ -4,10 +4,12 @@ import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 
@@ -28,6 +30,7 @@ from retrieval.half_weights import with_half_weights
 from retrieval.settings import Precision
 from retrieval.token_counts import TextTokenizer
 from retrieval.traced_model import (
+    MASK,
     TOKENS,
     VECTORS,
     Features,
@@ -145,13 +148,12 @@ class SentenceTransformerEmbedder:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         traced = self._passage_recording(len(texts))
 
-        def embed(number: int, batch: list[int]) -> None:
+        def embed(number: int, batch: _Batch) -> None:
             model = self._replicas[number % len(self._replicas)]
-            vectors[batch] = _sentence_vectors(model, [texts[i] for i in batch], "document", traced)
+            vectors[batch.rows] = _sentence_vectors(model, batch.features, "document", traced)
 
-        batches = self._spread_batches(texts)
-        list(self._passage_workers.map(embed, range(len(batches)), batches))
-        return vectors
+        list(self._passage_workers.map(embed, count(), self._spread(texts, "document")))
+        return _unit(vectors)
 
     def embed_query(self, text: str) -> Matrix:
         """Embed a query, see `Embedder`."""
@@ -164,20 +166,20 @@ class SentenceTransformerEmbedder:
         """Embed the tokens of passages, see `Embedder`."""
         tokens: dict[int, TokenVectors] = {}
 
-        def embed(number: int, batch: list[int]) -> None:
+        def embed(number: int, batch: _Batch) -> None:
             model = self._token_models[number % len(self._token_models)]
-            rows = _token_rows(model, [texts[i] for i in batch], "document")
-            tokens.update(
-                {i: self._token_vectors(texts[i], r) for i, r in zip(batch, rows, strict=True)}
-            )
+            found = zip(batch.rows, _token_rows(model, batch.features, "document"), strict=True)
+            tokens.update({i: self._token_vectors(texts[i], rows) for i, rows in found})
 
-        batches = self._spread_batches(texts)
-        list(self._token_workers.map(embed, range(len(batches)), batches))
+        # No prompt: it would stand between the text and its offsets.
+        batches = self._spread(texts, "document", with_prompt=False)
+        list(self._token_workers.map(embed, count(), batches))
         return [tokens[i] for i in range(len(texts))]
 
     def embed_query_tokens(self, text: str) -> TokenVectors:
         """Embed the tokens of a query, see `Embedder`."""
-        [rows] = _token_rows(self._query_model, [text], "query", self._traced_query_model)
+        features = _features(self._query_model, [text], "query", with_prompt=False)
+        [rows] = _token_rows(self._query_model, features, "query", self._traced_query_model)
         return self._token_vectors(text, rows)
 
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
@@ -190,21 +192,21 @@ class SentenceTransformerEmbedder:
 
     def _embed_queries(self, texts: list[str]) -> list[Matrix]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
-        lengths = self._lengths(texts) if len(texts) > 1 else [1]
-        for batch in _batches(lengths, self._batch_tokens):
-            vectors[batch] = _sentence_vectors(
-                self._query_model, [texts[i] for i in batch], "query", self._traced_query_model
+        features = _features(self._query_model, texts, "query")
+        for batch in _batches(features, self._batch_tokens):
+            vectors[batch.rows] = _sentence_vectors(
+                self._query_model, batch.features, "query", self._traced_query_model
             )
-        return list(vectors)
+        return list(_unit(vectors))
 
-    def _spread_batches(self, texts: Sequence[str]) -> list[list[int]]:
+    def _spread(
+        self, texts: Sequence[str], task: Task, *, with_prompt: bool = True
+    ) -> Iterable["_Batch"]:
         """Return batches for all workers, see `_batches`."""
-        return _batches(self._lengths(texts), self._batch_tokens, self._num_workers)
-
-    def _lengths(self, texts: Sequence[str]) -> list[int]:
-        """Count the tokens of each text that are read."""
-        encodings = self._tokenizer.encode_batch_fast(list(texts))
-        return [min(len(encoding), self.max_tokens) for encoding in encodings]
+        if not texts:
+            return ()
+        features = _features(self._model, list(texts), task, with_prompt=with_prompt)
+        return _batches(features, self._batch_tokens, self._num_workers)
 
     def _token_vectors(self, text: str, rows: Matrix) -> TokenVectors:
         encoding = self._tokenizer.encode(text)
@@ -216,32 +218,54 @@ class SentenceTransformerEmbedder:
         return TokenVectors([encoding.offsets[i] for i in tokens], vectors / norms)
 
 
-def _batches(lengths: Sequence[int], max_tokens: int, num_workers: int = 1) -> list[list[int]]:
-    """Group the positions of texts of like length, longest first, by tokens with padding.
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Texts that the model reads together.
+
+    Attributes:
+        rows: their positions among all.
+        features: what it reads of them.
+    """
+
+    rows: list[int]
+    features: Features
+
+
+def _batches(features: Features, max_tokens: int, num_workers: int = 1) -> Iterator[_Batch]:
+    """Group texts of like length, longest first, by tokens with padding.
 
     No batch holds more than a worker's share of the tokens that are left, so that the last ones
     are small and all workers end at about the same time.
     """
+    lengths: list[int] = features[MASK].sum(dim=1).tolist()
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     tokens_left = sum(lengths)
-    batches: list[list[int]] = []
     start = 0
     while start < len(order):
         limit = min(max_tokens, -(-tokens_left // num_workers))
-        batch = order[start : start + max(1, limit // max(1, lengths[order[start]]))]
-        tokens_left -= sum(lengths[i] for i in batch)
-        batches.append(batch)
-        start += len(batch)
-    return batches
+        rows = order[start : start + max(1, limit // max(1, lengths[order[start]]))]
+        tokens_left -= sum(lengths[i] for i in rows)
+        yield _Batch(rows, _without_padding(features, rows))
+        start += len(rows)
+
+
+def _without_padding(features: Features, rows: list[int]) -> Features:
+    """Return the features of some texts, padded to the longest of these only."""
+    is_read = features[MASK][rows].any(dim=0)
+    return {
+        name: value[rows][:, is_read] if torch.is_tensor(value) else value
+        for name, value in features.items()
+    }
 
 
 def _fast_query_model(model: SentenceTransformer) -> SentenceTransformer:
     """Return a faster model with the same vectors, or the model itself."""
-    expected = _sentence_vectors(model, list(QUERY_PROBES), "query")
+    probes = _features(model, list(QUERY_PROBES), "query")
+    expected = _unit(_sentence_vectors(model, probes, "query"))
     if (fast := with_half_weights(model)) is None:
         return model
     try:
-        vectors = _sentence_vectors(fast, list(QUERY_PROBES), "query")
+        vectors = _unit(_sentence_vectors(fast, probes, "query"))
     except (AttributeError, RuntimeError, TypeError) as error:
         logger.info("queries are embedded as passages are", extra={"reason": str(error)})
         return model
@@ -261,14 +285,15 @@ def _trace(
 
 
 def _sentence_vectors(
-    model: SentenceTransformer, texts: list[str], task: Task, traced: TracedModel | None = None
+    model: SentenceTransformer, features: Features, task: Task, traced: TracedModel | None = None
 ) -> Matrix:
-    """Return (n, dimension) rows of norm 1, as `model.encode` would."""
-    with torch.inference_mode():
-        features = _features(model, texts, task)
-        features = traced(features) if traced else model(features, task=task)
-        vectors = features[VECTORS].float()
-        unit = np.asarray(torch.nn.functional.normalize(vectors, dim=1).cpu(), np.float32)
+    """Return (n, dimension) rows, not of norm 1 yet."""
+    return np.asarray(_output(model, features, task, traced)[VECTORS].float().cpu(), np.float32)
+
+
+def _unit(vectors: Matrix) -> Matrix:
+    """Return rows of norm 1, as `model.encode` would."""
+    unit = np.asarray(torch.nn.functional.normalize(torch.from_numpy(vectors), dim=1), np.float32)
     if not np.isfinite(unit).all():
         raise EmbedderFailedError(
             "The embedder gave numbers that are no vector (NaN or infinity). Its weights may be "
@@ -278,16 +303,22 @@ def _sentence_vectors(
 
 
 def _token_rows(
-    model: SentenceTransformer, texts: list[str], task: Task, traced: TracedModel | None = None
+    model: SentenceTransformer, features: Features, task: Task, traced: TracedModel | None = None
 ) -> list[Matrix]:
     """Return for each text its rows, special tokens included."""
+    output = _output(model, features, task, traced)
+    rows = zip(output[TOKENS].float(), output[MASK].bool(), strict=True)
+    return [np.asarray(row[mask].cpu(), dtype=np.float32) for row, mask in rows]
+
+
+def _output(
+    model: SentenceTransformer, features: Features, task: Task, traced: TracedModel | None
+) -> Features:
+    """Return the features with what the model adds, on its device."""
     with torch.inference_mode():
-        # No prompt: it would stand between the text and its offsets.
-        features = _features(model, texts, task, with_prompt=False)
-        features = traced(features) if traced else model(features, task=task)
-        masks = features["attention_mask"].bool()
-        rows = zip(features[TOKENS].float(), masks, strict=True)
-        return [np.asarray(row[mask].cpu(), dtype=np.float32) for row, mask in rows]
+        features = batch_to_device(dict(features), model.device)
+        output: Features = traced(features) if traced else model(features, task=task)
+    return output
 
 
 def _features(
@@ -296,8 +327,7 @@ def _features(
     """Return what the model reads. What `model.encode` does besides takes as long as a query."""
     names = [name for name in PROMPT_NAMES[task] if name in model.prompts]
     prompt = model.prompts.get(names[0] if names else model.default_prompt_name or "")
-    features = model.preprocess(texts, prompt=prompt if with_prompt else None, task=task)
-    return dict(batch_to_device(features, model.device))
+    return dict(model.preprocess(texts, prompt=prompt if with_prompt else None, task=task))
 
 
 def _keep_products_on_one_core(devices: Sequence[str]) -> None:

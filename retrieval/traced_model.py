@@ -19,6 +19,8 @@ from retrieval.embedding import Task
 # What a model adds to its features: (texts, dimension), and (texts, tokens, dimension).
 VECTORS = "sentence_embedding"
 TOKENS = "token_embeddings"
+# 1 for each token that is read, 0 for padding: (texts, tokens).
+MASK = "attention_mask"
 Features = Mapping[str, Any]
 _CHATTY = ("sentence_transformers", "transformers")
 logger = logging.getLogger(__name__)
