@@ -1,7 +1,8 @@
-"""Computing the next result while somebody deals with the last one."""
+"""Computing the next results while somebody deals with the last one."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -9,17 +10,19 @@ Result = TypeVar("Result")
 
 
 def computed_ahead(
-    compute: Callable[[Item], Result], items: Iterable[Item]
+    threads: Executor, compute: Callable[[Item], Result], items: Iterable[Item]
 ) -> Generator[Result, None, None]:
-    """Yield the results of items in their order, while the next one is computed in a thread.
+    """Yield the results of items in their order; two at a time are computed or wait for a thread.
 
     An error comes in place of its result. Closing waits for what is being computed.
     """
-    with ThreadPoolExecutor(1) as thread:
-        coming: list[Future[Result]] = []
+    coming: deque[Future[Result]] = deque()
+    try:
         for item in items:
-            coming.append(thread.submit(compute, item))
+            coming.append(threads.submit(compute, item))
             if len(coming) > 1:
-                yield coming.pop(0).result()
-        for last in coming:
-            yield last.result()
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        wait([future for future in coming if not future.cancel()])

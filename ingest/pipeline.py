@@ -7,6 +7,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,8 +33,11 @@ from retrieval.embedding import Matrix
 from retrieval.index import ChunkIndex, IndexStore
 from retrieval.vector_cache import VectorCache
 
-# Chunks embedded between two looks at the catalog; also the most work lost in a crash.
+# Chunks embedded between two looks at the catalog.
 EMBED_SLICE = 128
+# Of all documents together; also the most work lost in a crash. While the last batches of one are
+# computed, the other one is tokenised and takes the cores that become free.
+SLICES_AT_ONCE = 2
 SWEEP_BATCH = 256
 # Rewriting an index takes a second for a thousand chunks on one core.
 COMPACT_AT_ONCE_CHUNKS = 2_000
@@ -88,6 +92,7 @@ class Pipeline:
         stopping: set when jobs should break off.
         cache: vectors that the embedder remembers, if it does.
         cut: chunks of documents between embedding and activation, by id and revision.
+        embedding: threads that embed slices.
     """
 
     catalog: Catalog
@@ -104,6 +109,9 @@ class Pipeline:
     changed: Event = field(default_factory=Event)
     stopping: Event = field(default_factory=Event)
     cut: dict[tuple[str, str], CutText] = field(default_factory=dict)
+    embedding: ThreadPoolExecutor = field(
+        default_factory=partial(ThreadPoolExecutor, SLICES_AT_ONCE)
+    )
 
     def parse(self, document_id: str, revision: str) -> None:
         """Make the canonical text."""
@@ -353,7 +361,7 @@ class Pipeline:
                         self._advance(document.id, document.revision, num_embedded=done)
 
     def _embed_slices(self, cut: CutText, start: int) -> Generator[Matrix, None, None]:
-        """Yield the vectors of the chunks from `start` on; one slice is made ahead of the caller.
+        """Yield the vectors of the chunks from `start` on, slice by slice, ahead of the caller.
 
         Raises:
             ServiceStopping: there is no time for another slice.
@@ -365,7 +373,8 @@ class Pipeline:
             passages = [chunk.passage for chunk in cut.chunks[first : first + EMBED_SLICE]]
             return cut.recipe.embedder.embed_passages(passages)
 
-        yield from computed_ahead(embed, range(start, len(cut.chunks), EMBED_SLICE))
+        slices = range(start, len(cut.chunks), EMBED_SLICE)
+        yield from computed_ahead(self.embedding, embed, slices)
 
     def _append(self, document: Document, path: Path, done: int, vectors: Matrix) -> bool:
         """Write the vectors of the chunks from `done` on, unless these have theirs by now."""
