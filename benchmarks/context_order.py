@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -76,9 +77,7 @@ class Writer:
     def index_topics(self) -> None:
         """Cut, embed and index them as the service does."""
         embedder = self.embedder
-        chunker = Chunker.for_embedder(
-            IngestSettings(), embedder.max_tokens, embedder.token_offsets
-        )
+        chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
         for name in documents():
             chunks = chunker.split(name, "", CanonicalText(topics[name]))
             vectors = embedder.embed_passages([chunk.passage for chunk in chunks])
@@ -106,7 +105,8 @@ class Writer:
             yield Part(one.document_id, one.revision, one.start, self._tokens(text))
 
     def _tokens(self, text: str) -> Tokens:
-        return tuple(text[start:end] for start, end in self.embedder.token_offsets(text))
+        starts = [*self.embedder.token_starts(text), len(text)]
+        return tuple(text[start:end].rstrip() for start, end in pairwise(starts))
 
 
 def _workloads(writer: Writer) -> Iterator[tuple[str, list[Request]]]:

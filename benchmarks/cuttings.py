@@ -45,10 +45,10 @@ def ways(embedder: Embedder) -> Iterator[Way]:
     """
 
     def way(size: int, overlap: int) -> Way:
-        return Way(f"{size}/{overlap}", Chunker(size, embedder.token_offsets, overlap, size // 4))
+        return Way(f"{size}/{overlap}", Chunker(size, embedder.token_starts, overlap, size // 4))
 
     def peers(size: int) -> Way:
-        chunker = Chunker(size, embedder.token_offsets, 0, size // 4)
+        chunker = Chunker(size, embedder.token_starts, 0, size // 4)
         return Way(f"{size}/0", chunker, is_served=False)
 
     plain = [way(size, 0) for size in SIZES]
@@ -60,9 +60,9 @@ def ways(embedder: Embedder) -> Iterator[Way]:
     yield from (way(size, size // 4) for size in SIZES)
 
 
-def _characters(text: str) -> list[tuple[int, int]]:
+def _characters(text: str) -> range:
     """Return each character as a token."""
-    return [(place, place + 1) for place in range(len(text))]
+    return range(len(text))
 
 
 @contextmanager

@@ -65,8 +65,9 @@ def mixed_lengths(embedder: SentenceTransformerEmbedder, corpus: Path) -> list[s
     with corpus.open(encoding="utf-8") as lines:
         for line in islice(lines, NUM_PASSAGES):
             text = json.loads(line)["text"]
-            offsets = embedder.token_offsets(text)[: chance.randint(16, embedder.max_tokens)]
-            passages.append(text[: offsets[-1][1]])
+            starts = [*embedder.token_starts(text), len(text)]
+            num_tokens = min(chance.randint(16, embedder.max_tokens), len(starts) - 1)
+            passages.append(text[: starts[num_tokens]].rstrip())
     return passages
 
 

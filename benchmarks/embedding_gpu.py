@@ -69,11 +69,11 @@ def _passages(embedder: SentenceTransformerEmbedder, number: int) -> list[str]:
     pieces = []
     for path in sorted((EXAMPLES / "library").glob("*.md")):
         text = path.read_text()
-        offsets = embedder.token_offsets(text)
-        while offsets:
-            taken = offsets[: chance.randint(FEWEST_TOKENS, MOST_TOKENS)]
-            pieces.append(text[taken[0][0] : taken[-1][1]])
-            offsets = offsets[len(taken) :]
+        starts = [*embedder.token_starts(text), len(text)]
+        while len(starts) > 1:
+            num_tokens = min(chance.randint(FEWEST_TOKENS, MOST_TOKENS), len(starts) - 1)
+            pieces.append(text[starts[0] : starts[num_tokens]].rstrip())
+            starts = starts[num_tokens:]
     return [pieces[i % len(pieces)] for i in range(number)]
 
 

@@ -113,7 +113,7 @@ def main() -> None:
     embedder = QueryCachingEmbedder(
         SentenceTransformerEmbedder(RetrievalSettings().embedder), cache
     )
-    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
     figures = {
         name: measure(JUDGED_SETS[name](arguments.data, chunker), embedder)
         for name in arguments.set or JUDGED_SETS

@@ -122,7 +122,7 @@ def _passages(
 ) -> list[str]:
     """Return the passages in the index, document by document as they were embedded."""
     texts = TextStore(Home(home).texts, Home(home).work)
-    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
     return [
         chunk.passage
         for document in documents

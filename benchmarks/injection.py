@@ -102,7 +102,7 @@ def _by_style(
 def _ordinary(folders: Sequence[Path]) -> dict[str, dict[str, float]]:
     """Return, for each folder, how many of its chunks are suspicious, and the CPU time of each."""
     embedder = SentenceTransformerEmbedder(RetrievalSettings().embedder)
-    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
     shares = {}
     for folder in folders:
         chunks = [

@@ -149,7 +149,7 @@ def _interval(values: Sequence[float], clusters: Sequence[str]) -> MeanInterval:
 def _rankings(
     dataset: EvidenceSet, embedder: Embedder, settings: RetrievalSettings
 ) -> Iterator[tuple[Question, list[Hit]]]:
-    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
     chunks = [
         chunk for name, text in dataset.texts.items() for chunk in chunker.split(name, "", text)
     ]

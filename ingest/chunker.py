@@ -10,7 +10,7 @@ from ingest.sections import Section, Sections
 from ingest.settings import IngestSettings
 from ingest.tables import Tables
 from ingest.texts import CanonicalText
-from ingest.token_positions import TokenOffsets, TokenPositions
+from ingest.token_positions import TokenPositions, TokenStarts
 from retrieval.chunk_ids import make_chunk_id
 from retrieval.chunks import Chunk
 
@@ -33,7 +33,7 @@ class Chunker:
     """
 
     max_tokens: int
-    tokenize: TokenOffsets
+    tokenize: TokenStarts
     overlap_tokens: int = 0
     min_tokens: int = 0
 
@@ -50,7 +50,7 @@ class Chunker:
 
     @classmethod
     def for_embedder(
-        cls, settings: IngestSettings, max_tokens: int, tokenize: TokenOffsets
+        cls, settings: IngestSettings, max_tokens: int, tokenize: TokenStarts
     ) -> "Chunker":
         """Return the chunker of the settings, cut down to what an embedder can read.
 

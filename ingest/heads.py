@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ingest.sections import Sections
 from ingest.tables import Table, Tables, cell_ends
-from ingest.token_positions import MAX_CHARACTERS_PER_TOKEN, TokenOffsets
+from ingest.token_positions import MAX_CHARACTERS_PER_TOKEN, TokenStarts
 from retrieval.chunks import make_passage
 
 
@@ -40,7 +40,7 @@ class Heads:
         text: str,
         sections: Sections,
         tables: Tables,
-        tokenize: TokenOffsets,
+        tokenize: TokenStarts,
         max_tokens: int,
     ) -> None:
         self._text = text
@@ -77,7 +77,7 @@ class Heads:
     def _shortened(self, row: str) -> str:
         row = row.strip()
         ends = [0, *cell_ends(row)]
-        starts = [start for start, _ in self._tokenize(row)]
+        starts = self._tokenize(row)
         if len(starts) > self._quarter:
             ends = ends[: bisect_right(ends, starts[self._quarter])]
         while not self._fits((), row[: ends[-1]]):

@@ -95,7 +95,7 @@ class Recipes:
         return [part for part, is_current in made.items() if not is_current]
 
     def _make(self, embedder: Embedder, analyzer: str) -> Recipe:
-        chunker = Chunker.for_embedder(self._settings, embedder.max_tokens, embedder.token_offsets)
+        chunker = Chunker.for_embedder(self._settings, embedder.max_tokens, embedder.token_starts)
         return Recipe(embedder, chunker, analyzer)
 
     def _embedder(self, name: str) -> Embedder | EmbedderUnavailableError:

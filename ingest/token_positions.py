@@ -13,22 +13,22 @@ _SPACE = re.compile(r"\s")
 MAX_CHARACTERS_PER_TOKEN = 32
 
 
-class TokenOffsets(Protocol):
+class TokenStarts(Protocol):
     """The tokenizer of the embedder."""
 
-    def __call__(self, text: str, /) -> Sequence[tuple[int, int]]:
-        """Return the (start, end) characters of each token in order, without special tokens."""
+    def __call__(self, text: str, /) -> Sequence[int]:
+        """Return the first character of each token in order, without special tokens."""
         ...
 
 
 class TokenPositions:
     """The tokens of one text. A slice may have other tokens at its ends than the text has there."""
 
-    def __init__(self, text: str, tokenize: TokenOffsets) -> None:
+    def __init__(self, text: str, tokenize: TokenStarts) -> None:
         self._num_characters = len(text)
         self._starts = array("Q")
         for start, end in _blocks(text):
-            self._starts.extend(start + first for first, _ in tokenize(text[start:end]))
+            self._starts.extend(start + first for first in tokenize(text[start:end]))
 
     def count(self, start: int, end: int) -> int:
         """Count the tokens that begin in a stretch."""

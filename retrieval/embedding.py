@@ -65,8 +65,8 @@ class Embedder(Protocol):
     def embed_query_tokens(self, text: str) -> TokenVectors:
         """Embed each token of a query in its context."""
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Return start and end character of each token of a text, special tokens left out."""
+    def token_starts(self, text: str) -> list[int]:
+        """Return the first character of each token of a text, special tokens left out."""
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has, special tokens left out."""

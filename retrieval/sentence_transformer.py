@@ -182,9 +182,9 @@ class SentenceTransformerEmbedder:
         [rows] = _token_rows(self._query_model, features, "query", self._traced_query_model)
         return self._token_vectors(text, rows)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Return the character span of each token, see `Embedder`."""
-        return self._text_tokenizer.offsets(text)
+    def token_starts(self, text: str) -> list[int]:
+        """Return where each token begins, see `Embedder`."""
+        return self._text_tokenizer.starts(text)
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has, see `Embedder`."""

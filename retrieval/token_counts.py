@@ -7,8 +7,9 @@ from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-Span = tuple[int, int]
-# A word with the places of its tokens takes about 300 bytes.
+# Of the tokens of a word or a text: the first character of each.
+Starts = Sequence[int]
+# A word with the places of its tokens takes about 150 bytes.
 MAX_WORDS = 50_000
 # Longer ones are hardly met again, and may take any room.
 MAX_WORD_CHARACTERS = 100
@@ -38,37 +39,36 @@ class TextTokenizer:
             return len(self._encode(text))
         return sum(map(self._count_sentence, text.replace(". ", ".\n").split("\n")))
 
-    def offsets(self, text: str) -> list[Span]:
-        """Return the (start, end) characters of each token, in order."""
-        spans: list[Span] = []
+    def starts(self, text: str) -> list[int]:
+        """Return the first character of each token, in order."""
+        starts: list[int] = []
         at = 0
-        # Of the ways to write these loops the fastest: they are a third of what cutting takes.
-        append, remembered = spans.append, self._remembered
+        # Of the ways to write these loops the fastest: they are a fifth of what cutting takes.
+        append, remembered = starts.append, self._remembered
         for word in self._words(text):
             length = len(word)
-            known = remembered(word) if length <= MAX_WORD_CHARACTERS else self._encode(word)
-            for start, end in known:
-                append((at + start, at + end))
+            for start in remembered(word) if length <= MAX_WORD_CHARACTERS else self._encode(word):
+                append(at + start)
             at += length + 1
-        return spans
+        return starts
 
     def _count_sentence(self, text: str) -> int:
         is_short = len(text) <= MAX_SENTENCE_CHARACTERS
         return self._remembered_count(text) if is_short else self._count_words(text)
 
     def _count_words(self, text: str) -> int:
-        return sum(len(self._spans(word)) for word in self._words(text))
+        return sum(len(self._starts(word)) for word in self._words(text))
 
     def _words(self, text: str) -> list[str]:
         """Return what is looked at alone: words, or the whole text."""
         return text.replace("\n", " ").split(" ") if self._takes_words else [text]
 
-    def _spans(self, word: str) -> Sequence[Span]:
+    def _starts(self, word: str) -> Starts:
         return self._remembered(word) if len(word) <= MAX_WORD_CHARACTERS else self._encode(word)
 
-    def _encode(self, text: str) -> Sequence[Span]:
-        spans: Sequence[Span] = self._tokenizer.encode(text, add_special_tokens=False).offsets
-        return spans
+    def _encode(self, text: str) -> Starts:
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        return tuple(start for start, _ in encoding.offsets)
 
 
 def _takes_words(tokenizer: Tokenizer) -> bool:

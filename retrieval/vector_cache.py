@@ -154,9 +154,9 @@ class CachingEmbedder:
         """Embed the tokens of a query, see `Embedder`."""
         return self._embedder.embed_query_tokens(text)
 
-    def token_offsets(self, text: str) -> list[tuple[int, int]]:
-        """Return the character span of each token, see `Embedder`."""
-        return self._embedder.token_offsets(text)
+    def token_starts(self, text: str) -> list[int]:
+        """Return where each token begins, see `Embedder`."""
+        return self._embedder.token_starts(text)
 
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has, see `Embedder`."""

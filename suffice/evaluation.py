@@ -55,7 +55,7 @@ def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingR
 
 
 def _service_splitter(embedder: Embedder) -> Splitter:
-    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_offsets)
+    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
 
     def split(document_id: str, title: str, text: str) -> Sequence[Chunk]:
         headings = (Heading(0, len(title), 1, title),) if title else ()

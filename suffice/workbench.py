@@ -129,7 +129,7 @@ class Workbench:
                 )
             for overlap in (0, *order.overlaps):
                 chunker = Chunker(
-                    size, self.embedder.token_offsets, min(overlap, size // 2), size // 4
+                    size, self.embedder.token_starts, min(overlap, size // 2), size // 4
                 )
                 chunkers.setdefault(chunker.fingerprint, chunker)
         return list(chunkers.values())
@@ -195,7 +195,7 @@ def _served_chunker(served: ServedCollection, embedder: Embedder) -> Chunker:
             f"{served.name}` first."
         )
     longest, overlap, shortest = map(int, sizes.groups())
-    return Chunker(longest, embedder.token_offsets, overlap, shortest)
+    return Chunker(longest, embedder.token_starts, overlap, shortest)
 
 
 def count_tokens(

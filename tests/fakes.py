@@ -50,6 +50,9 @@ class HashEmbedder:
     def token_offsets(self, text: str) -> list[tuple[int, int]]:
         return [match.span() for match in _TOKEN.finditer(text)]
 
+    def token_starts(self, text: str) -> list[int]:
+        return [start for start, _ in self.token_offsets(text)]
+
     def count_tokens(self, text: str) -> int:
         return len(self.token_offsets(text))
 

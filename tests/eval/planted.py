@@ -20,7 +20,7 @@ REVISION = "r1"
 
 
 def count_words(text: str) -> int:
-    return len(EMBEDDER.token_offsets(text))
+    return len(EMBEDDER.token_starts(text))
 
 
 TOKENS = PromptTokens(count_words, lambda _: 6, lambda _: 20)
@@ -77,7 +77,7 @@ def make_questions(snapshot: Snapshot) -> list[Question]:
 
 
 def make_chunker(max_tokens: int = 200, overlap_tokens: int = 0) -> Chunker:
-    return Chunker(max_tokens, EMBEDDER.token_offsets, overlap_tokens)
+    return Chunker(max_tokens, EMBEDDER.token_starts, overlap_tokens)
 
 
 @contextmanager

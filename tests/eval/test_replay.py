@@ -98,7 +98,7 @@ def test_replay_is_the_running_service(application: Application) -> None:
     with Client(application.url) as client:
         served = read_collection(client, "default")
     chunker = Chunker.for_embedder(
-        IngestSettings.model_construct(chunk_tokens=32), embedder.max_tokens, embedder.token_offsets
+        IngestSettings.model_construct(chunk_tokens=32), embedder.max_tokens, embedder.token_starts
     )
     assert served.fingerprints["chunker"] == chunker.fingerprint
     questions = make_questions(served.snapshot)

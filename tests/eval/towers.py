@@ -94,7 +94,7 @@ def questions() -> tuple[Question, ...]:
 @cache
 def log() -> ReplayLog:
     """Search for all questions, those without an answer as well."""
-    chunker = Chunker(36, EMBEDDER.token_offsets, 0, 8)
+    chunker = Chunker(36, EMBEDDER.token_starts, 0, 8)
     asked = [*questions(), *map(open_question, range(NUM_TOWERS))]
     with shadow_index(towers(), chunker, EMBEDDER, "english") as index:
         return record(index, EMBEDDER, asked, "towers", silent)

@@ -16,7 +16,7 @@ from ingest.sections import sections_of
 from ingest.settings import IngestSettings
 from ingest.tables import Tables
 from ingest.texts import CanonicalText, Heading
-from ingest.token_positions import MAX_CHARACTERS_PER_TOKEN, TokenOffsets
+from ingest.token_positions import MAX_CHARACTERS_PER_TOKEN, TokenStarts
 from retrieval.chunks import Chunk
 from retrieval.sentences import sentence_spans
 
@@ -25,12 +25,12 @@ WORD = re.compile(r"[^\s\u3000-\u9fff]+")
 TABLE = "| Article | Price |\n|---|---|\n"
 
 
-def words(text: str) -> list[tuple[int, int]]:
-    return [match.span() for match in TOKEN.finditer(text)]
+def words(text: str) -> list[int]:
+    return [match.start() for match in TOKEN.finditer(text)]
 
 
-def letters(text: str) -> list[tuple[int, int]]:
-    return [(i, i + 1) for i, letter in enumerate(text) if not letter.isspace()]
+def letters(text: str) -> list[int]:
+    return [i for i, letter in enumerate(text) if not letter.isspace()]
 
 
 @cache
@@ -42,9 +42,8 @@ def _minilm() -> Tokenizer:
     return tokenizer
 
 
-def minilm(text: str) -> list[tuple[int, int]]:
-    offsets: list[tuple[int, int]] = _minilm().encode(text, add_special_tokens=False).offsets
-    return offsets
+def minilm(text: str) -> list[int]:
+    return [start for start, _ in _minilm().encode(text, add_special_tokens=False).offsets]
 
 
 def split(text: CanonicalText | str, max_tokens: int = 32, **sizes: int) -> list[Chunk]:
@@ -455,7 +454,7 @@ def test_chunk_ids_are_repeatable_and_distinct() -> None:
     ],
 )
 def test_sizes_out_of_range_are_refused(
-    sizes: tuple[int, TokenOffsets, int, int], message: str
+    sizes: tuple[int, TokenStarts, int, int], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         Chunker(*sizes)

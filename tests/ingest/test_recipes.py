@@ -67,7 +67,7 @@ def test_a_collection_keeps_its_embedder_and_analyzer_but_not_its_chunk_size() -
         )
     )
     assert (recipe.embedder, recipe.analyzer, recipe.chunker.max_tokens) == (OLD, "german", 100)
-    assert recipe.chunker.tokenize == OLD.token_offsets
+    assert recipe.chunker.tokenize == OLD.token_starts
 
 
 def test_many_requests_load_a_model_once() -> None:

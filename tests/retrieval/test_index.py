@@ -56,7 +56,7 @@ def make_chunk(
         headings=(),
         page_start=None,
         page_end=None,
-        token_count=len(EMBEDDER.token_offsets(text)),
+        token_count=len(EMBEDDER.token_starts(text)),
         parent_start=0,
         parent_end=ordinal * 1000 + len(text),
     )

@@ -36,8 +36,8 @@ def count_pieces(text: str) -> int:
 def split(
     document_id: str, text: str, max_tokens: int = 32, overlap_tokens: int = 0, min_tokens: int = 0
 ) -> list[Chunk]:
-    def tokenize(part: str) -> list[tuple[int, int]]:
-        return [match.span() for match in TOKEN.finditer(part)]
+    def tokenize(part: str) -> list[int]:
+        return [match.start() for match in TOKEN.finditer(part)]
 
     chunker = Chunker(max_tokens, tokenize, overlap_tokens, min_tokens)
     return chunker.split(document_id, REVISION, parse_markdown(text.encode()))

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,7 +78,8 @@ def test_token_vectors_are_what_the_sentence_vector_is_the_mean_of(
     """Special tokens take part in the mean, so it is near, not equal."""
     texts = ["Bees sleep in the hive.", UNICODE, "long " * 600]
     for text, tokens in zip(texts, embedder.embed_passage_tokens(texts), strict=True):
-        assert tokens.offsets == embedder.token_offsets(text)[: embedder.max_tokens]
+        starts = [start for start, _ in tokens.offsets]
+        assert starts == embedder.token_starts(text)[: embedder.max_tokens]
         assert tokens.vectors.shape == (len(tokens.offsets), 384)
         assert tokens.vectors.dtype == np.float32
         assert np.linalg.norm(tokens.vectors, axis=1) == pytest.approx(1, abs=1e-5)
@@ -107,10 +107,10 @@ def test_threads_get_the_same_vectors(embedder: SentenceTransformerEmbedder) -> 
         for _ in range(3):
             queries = list(threads.map(embedder.embed_query, texts))
             passages = list(threads.map(lambda text: embedder.embed_passages([text])[0], texts))
-            offsets = list(threads.map(embedder.token_offsets, texts))
+            starts = list(threads.map(embedder.token_starts, texts))
             assert np.abs(np.array(queries) - np.array(expected_queries)).max() < 1e-5
             assert np.abs(np.array(passages) - expected).max() < 1e-5
-            assert [len(spans) for spans in offsets] == [len(t.split()) for t in texts]
+            assert list(map(len, starts)) == [len(text.split()) for text in texts]
 
 
 def test_the_same_text_has_the_same_vector_in_any_batch(
@@ -175,7 +175,7 @@ def test_prompts_are_put_before_the_text(copy_model: Callable[[str], Path]) -> N
     )
     assert (prompted.embed_query("bees") != prompted.embed_passages(["bees"])[0]).any()
     # Token vectors do without, so that their offsets are those of the text.
-    assert prompted.embed_query_tokens("bees").offsets == prompted.token_offsets("bees")
+    assert prompted.embed_query_tokens("bees").offsets == [(0, 4)]
 
 
 def test_precisions_of_a_model_can_be_mixed(
@@ -198,7 +198,7 @@ def test_limits(embedder: SentenceTransformerEmbedder) -> None:
     assert embedder.max_tokens == 254
     assert embedder.dimension == 384
     full = "word " * 254
-    assert len(embedder.token_offsets(full)) == 254
+    assert len(embedder.token_starts(full)) == 254
     cut, longer = embedder.embed_passages([full, full + "other words that are cut off"])
     assert cut == pytest.approx(longer, abs=1e-6)
     assert cut != pytest.approx(embedder.embed_query("word " * 253 + "moon"), abs=1e-3)
@@ -207,27 +207,16 @@ def test_limits(embedder: SentenceTransformerEmbedder) -> None:
 @pytest.mark.parametrize(
     "text", ["hello world", UNICODE, "word " * 1000, "unbelievably re-tokenized"]
 )
-def test_token_offsets_slice_the_text(embedder: SentenceTransformerEmbedder, text: str) -> None:
-    offsets = embedder.token_offsets(text)
-    assert offsets == sorted(offsets)
-    covered = {position for start, end in offsets for position in range(start, end)}
-    # The model's tokenizer drops accents that are characters of their own.
-    assert all(
-        character.isspace() or unicodedata.combining(character)
-        for position, character in enumerate(text)
-        if position not in covered
-    )
-    assert embedder.token_offsets("") == []
+def test_all_of_a_text_is_in_its_tokens(embedder: SentenceTransformerEmbedder, text: str) -> None:
+    starts = embedder.token_starts(text)
+    assert starts == sorted(starts)
+    assert text[: starts[0]].strip() == ""
+    assert not any(text[start].isspace() for start in starts)
 
 
-def test_token_offsets_are_the_words(embedder: SentenceTransformerEmbedder) -> None:
-    text = "Hello, brave world"
-    assert [text[start:end] for start, end in embedder.token_offsets(text)] == [
-        "Hello",
-        ",",
-        "brave",
-        "world",
-    ]
+def test_tokens_begin_where_the_words_do(embedder: SentenceTransformerEmbedder) -> None:
+    assert embedder.token_starts("Hello, brave  world") == [0, 5, 7, 14]
+    assert embedder.token_starts("") == []
 
 
 @pytest.mark.usefixtures("offline")

@@ -18,8 +18,8 @@ TEXT = "\n\n".join(
 LABEL_TOKENS = 3
 
 
-def tokenize(text: str) -> list[tuple[int, int]]:
-    return [word.span() for word in re.finditer(r"\S+", text)]
+def tokenize(text: str) -> list[int]:
+    return [word.start() for word in re.finditer(r"\S+", text)]
 
 
 def make_chunks(overlap_tokens: int) -> list[Chunk]:

@@ -73,7 +73,7 @@ def test_the_rest_is_asked_of_the_embedder(cache: VectorCache) -> None:
     assert embedder.dimension == plain.dimension
     assert embedder.max_tokens == plain.max_tokens
     assert np.array_equal(embedder.embed_query("a b"), plain.embed_query("a b"))
-    assert embedder.token_offsets("a b") == [(0, 1), (2, 3)]
+    assert embedder.token_starts("a b") == [0, 2]
     assert embedder.embed_query_tokens("a b").offsets == [(0, 1), (2, 3)]
     [tokens] = embedder.embed_passage_tokens(["a b"])
     assert np.array_equal(tokens.vectors, plain.embed_query_tokens("a b").vectors)

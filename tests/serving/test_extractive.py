@@ -60,8 +60,8 @@ def test_usage_counts_context_question_and_answer() -> None:
     context = make_context(HIVE)  # counted as one token by make_context
     *pieces, finish = answer(QUESTION, context)
     assert isinstance(finish, Finish)
-    assert finish.usage.prompt_tokens == 1 + len(EMBEDDER.token_offsets(QUESTION))
-    assert finish.usage.completion_tokens == len(EMBEDDER.token_offsets(text_of(pieces)))
+    assert finish.usage.prompt_tokens == 1 + len(EMBEDDER.token_starts(QUESTION))
+    assert finish.usage.completion_tokens == len(EMBEDDER.token_starts(text_of(pieces)))
     assert finish.usage.cached_tokens == 0
     *pieces, of_three = answer(QUESTION, context, num_choices=3)
     assert isinstance(of_three, Finish)
