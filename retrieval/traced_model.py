@@ -41,16 +41,19 @@ def trace(
     try:
         traced = TracedModel(model, task, examples[0])
         cosines = [
-            torch.cosine_similarity(
-                traced(features)[name], model(dict(features), task=task)[name], -1
-            ).min()
+            _lowest_cosine(traced(features)[name], model(dict(features), task=task)[name])
             for features in examples
             for name in (VECTORS, TOKENS)
         ]
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         logger.info("embedding without a recording", extra={"task": task, "reason": str(error)})
         return None
-    return traced if torch.stack(cosines).min().item() >= min_cosine else None
+    return traced if min(cosines) >= min_cosine else None
+
+
+def _lowest_cosine(vectors: torch.Tensor, expected: torch.Tensor) -> float:
+    # In fp32: computed in bf16, the cosine of a vector with itself may be 0.992.
+    return torch.cosine_similarity(vectors.float(), expected.float(), -1).min().item()
 
 
 class TracedModel:

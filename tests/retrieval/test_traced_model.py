@@ -20,8 +20,8 @@ class MeanOfTokens(torch.nn.Module):
         self.tokens = torch.nn.Embedding(100, 8)
 
     def forward(self, features: Features, task: str) -> Features:
-        mask = features["attention_mask"].unsqueeze(-1).float()
         vectors = self.tokens(features["input_ids"])
+        mask = features["attention_mask"].unsqueeze(-1).to(vectors.dtype)
         mean = (vectors * mask).sum(1) / mask.sum(1)
         return {**features, VECTORS: mean if task == "query" else -mean, TOKENS: vectors}
 
@@ -56,12 +56,15 @@ def features_of(*lengths: int) -> Features:
 EXAMPLES = [features_of(9, 3), features_of(3)]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("task", ["query", "document"])
 @pytest.mark.parametrize("lengths", [(3,), (9,), (1, 2, 3, 4), (9, 9, 9), (1, 40)])
 @torch.inference_mode()
-def test_a_recording_gives_the_vectors_of_the_model(task: Task, lengths: tuple[int, ...]) -> None:
+def test_a_recording_gives_the_vectors_of_the_model(
+    task: Task, lengths: tuple[int, ...], dtype: torch.dtype
+) -> None:
     torch.manual_seed(0)
-    model = MeanOfTokens()
+    model = MeanOfTokens().to(dtype)
     traced = trace(model, task, EXAMPLES, MIN_COSINE)
     assert traced is not None
     features = features_of(*lengths)
