@@ -37,9 +37,9 @@ def signed_count(difference: float) -> str:
 def usd(amount: float) -> str:
     """Write dollars: cents from 1 on, below that two digits that count."""
     size = abs(amount)
-    if size == 0 or 1 <= size < 1e6:  # noqa: PLR2004
+    if size == 0 or 0.995 <= size < 1e6:  # noqa: PLR2004 - which is a dollar in two digits
         return f"${amount:,.2f}"
-    if 1e-6 <= size < 1:  # noqa: PLR2004
+    if 1e-6 <= size < 0.995:  # noqa: PLR2004
         return "$" + f"{float(f'{amount:.2g}'):.7f}".rstrip("0")
     return f"${amount:.0e}"
 

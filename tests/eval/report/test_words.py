@@ -16,6 +16,8 @@ from eval.report import words
         (0.0000123, "$0.000012"),
         (1.2e-9, "$1e-09"),
         (2e9, "$2e+09"),
+        (0.9964, "$1.00"),  # less than a dollar, and a dollar in two digits
+        (0.994, "$0.99"),
     ],
 )
 def test_dollars(amount: float, text: str) -> None:
