@@ -1,12 +1,22 @@
-"""reStructuredText: rendered by docutils, without includes, raw parts and settings of the file."""
+"""reStructuredText: rendered by docutils, without includes, raw parts and settings of the file.
 
-from docutils.core import publish_string
+What docutils cannot make sense of is kept: most files are written for Sphinx, which has directives
+and options of its own.
+"""
+
+import re
+from collections.abc import Mapping
+from textwrap import dedent
+from typing import Any
+
+from docutils import nodes
+from docutils.core import publish_doctree, publish_from_doctree
 
 from ingest.parsers.decoding import decode
 from ingest.parsers.hypertext import read_html
 from ingest.texts import CanonicalText
 
-_SETTINGS = {
+_SETTINGS: dict[str, Any] = {
     "file_insertion_enabled": False,
     "raw_enabled": False,
     "_disable_config": True,
@@ -19,6 +29,13 @@ _SETTINGS = {
     "smart_quotes": False,
     "doctitle_xform": True,
 }
+# What is within a text has no title and no author.
+_INNER_SETTINGS = {**_SETTINGS, "doctitle_xform": False, "docinfo_xform": False}
+_UNKNOWN, _REFUSED = "Unknown directive type", "directive disabled"
+_DIRECTIVE = re.compile(
+    r"\.\.[ ]+[^\n]*?::[ \t]*(?P<argument>[^\n]*)(?:\n[ \t]+:[^:\n]+:[^\n]*)*\n?(?P<content>.*)",
+    re.DOTALL,
+)
 
 
 def parse_rst(data: bytes) -> CanonicalText:
@@ -27,5 +44,31 @@ def parse_rst(data: bytes) -> CanonicalText:
     Raises:
         UnreadableFileError: code `damaged`; no known encoding fits.
     """
-    page = publish_string(decode(data), writer="html5", settings_overrides=_SETTINGS)
-    return read_html(page)
+    document = _document(decode(data), _SETTINGS)
+    # White space is no title; without any it would get the name of its source.
+    document["title"] = document.get("title") or " "
+    return read_html(publish_from_doctree(document, writer="html5", settings_overrides=_SETTINGS))
+
+
+def _document(source: str, settings: Mapping[str, Any]) -> nodes.document:
+    document = publish_doctree(source, settings_overrides=dict(settings))
+    for message in list(document.findall(nodes.system_message)):
+        if message.parent is not None and _REFUSED not in message.astext():
+            message.parent.replace(message, _kept(message))
+    return document
+
+
+def _kept(message: nodes.system_message) -> list[nodes.Node]:
+    """Return what a message of docutils quotes, which is nowhere else in the text."""
+    kept: list[nodes.Node] = []
+    for quoted in message.findall(nodes.literal_block):
+        directive = _DIRECTIVE.fullmatch(quoted.astext())
+        if directive is None:
+            kept.append(quoted)
+            continue
+        argument, content = directive["argument"], dedent(directive["content"])
+        if _UNKNOWN in message.astext():
+            kept += _document(f"{argument}\n\n{content}", _INNER_SETTINGS).children
+        else:
+            kept += [nodes.paragraph("", argument), nodes.literal_block("", content)]
+    return kept

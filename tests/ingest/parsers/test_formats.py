@@ -263,6 +263,44 @@ def test_restructured_text_includes_nothing(path: Path) -> None:
     assert headings(text) == [(1, "Bees"), (2, "Prices")]
 
 
+def test_restructured_text_keeps_what_is_written_for_sphinx(path: Path) -> None:
+    source = """
+Bees
+====
+
+.. versionadded:: 3.2
+   They *dance*.
+
+.. py:function:: dance(time)
+   :noindex:
+
+   Shows the way.
+
+   .. deprecated:: 4.0
+
+.. code-block:: python
+   :linenos:
+
+   dance(5)
+
+Prices
+======
+
++-------+-------+
+| Size  | Price |
++-------+-------+
+| small |
++-------+
+"""
+    text = read(path, source.encode(), media_types.RST)
+    assert text.text == (
+        "Bees\n\n3.2\n\nThey dance.\n\ndance(time)\n\nShows the way.\n\n4.0\n\npython\n\n"
+        "dance(5)\n\nPrices\n\n"
+        "+-------+-------+\n| Size  | Price |\n+-------+-------+\n| small |\n+-------+"
+    )
+    assert headings(text) == [(2, "Bees"), (2, "Prices")]
+
+
 LOCKED_ZIP = bytearray(make_docx(paragraph("x")))
 for _signature, _offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
     _at = LOCKED_ZIP.find(_signature)
