@@ -36,7 +36,8 @@ class Database:
         except (sa.exc.ArgumentError, ModuleNotFoundError) as error:
             raise unavailable(
                 f"The URL of the database of the {name} names none: {error}. Write it like "
-                "postgresql+psycopg://user:password@host/suffice."
+                "postgresql+psycopg://user:password@host/suffice in INGEST_DATABASE_URL and, if it "
+                "is another one, SERVING_DATABASE_URL."
             ) from error
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._name = name
