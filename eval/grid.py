@@ -65,7 +65,8 @@ def _amounts(search: RetrievalProfile, most_now: int) -> Iterator[RetrievalProfi
         for k_max in (most_now, MOST_CHUNKS):
             for rule in _rules(k_max):
                 yield search.model_copy(update={"rule": rule})
-        for rule in _rules(NUM_EXPANDED[-1]):
+        # The other rules find no more with the sections around, and chance finds more among more.
+        for rule in _margins(NUM_EXPANDED[-1]):
             yield expanded.model_copy(update={"rule": rule})
 
 
@@ -73,14 +74,18 @@ def _rules(k_max: int) -> Iterator[Rule]:
     """Yield adaptive rules for fused scores, which are from 0 to 1."""
     for percent in range(30, 100, 5):
         yield Threshold(threshold=percent / 100, k_max=k_max)
-    for percent in (2, 5, 8, 11, 14, 17, 20, 25, 30, 35, 40, 50):
-        yield MarginToBest(margin=percent / 100, k_max=k_max)
+    yield from _margins(k_max)
     for deviations in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10):
         yield TailDeviation(deviations=deviations, k_max=k_max)
     for percent in (5, 10, 15, 20, 25, 30, 40, 50, 60):
         yield SoftmaxMass(mass=percent / 100, k_max=k_max)
     for extra in (0, 1, 2, 3, 5, 8):
         yield LargestGap(extra=extra, k_max=k_max)
+
+
+def _margins(k_max: int) -> Iterator[Rule]:
+    for percent in (2, 5, 8, 11, 14, 17, 20, 25, 30, 35, 40, 50):
+        yield MarginToBest(margin=percent / 100, k_max=k_max)
 
 
 def deepest(base: RetrievalProfile) -> RetrievalProfile:
