@@ -120,8 +120,9 @@ class SentenceTransformerEmbedder:
         self._batch_tokens = CPU_BATCH_TOKENS if is_cpu else GPU_BATCH_TOKENS
         self._num_workers = NUM_CORES if is_cpu else len(devices)
         # Two, so that the passages of an answer do not queue behind those of an upload.
-        self._passage_workers = ThreadPoolExecutor(self._num_workers)
-        self._token_workers = ThreadPoolExecutor(self._num_workers)
+        self._passage_workers, self._token_workers = (
+            ThreadPoolExecutor(self._num_workers) for _ in range(2)
+        )
         self.name = name
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self._tokenizer = _plain_tokenizer(self._model)
@@ -139,6 +140,9 @@ class SentenceTransformerEmbedder:
         self._traced_query_model = _trace(self._query_model, "query", QUERY_EXAMPLES)
         self._passage_recording = LateRecording(
             partial(_trace, self._model, "document", PASSAGE_EXAMPLES), RECORD_AFTER_PASSAGES
+        )
+        self._token_recording = LateRecording(
+            partial(_trace, self._query_model, "document", PASSAGE_EXAMPLES), RECORD_AFTER_PASSAGES
         )
         self._gather_query = Gatherer[str, Matrix](self._embed_queries)
         logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
@@ -165,11 +169,13 @@ class SentenceTransformerEmbedder:
     def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Embed the tokens of passages, see `Embedder`."""
         tokens: dict[int, TokenVectors] = {}
+        traced = self._token_recording(len(texts))
 
         def embed(number: int, batch: _Batch) -> None:
             model = self._token_models[number % len(self._token_models)]
-            found = zip(batch.rows, _token_rows(model, batch.features, "document"), strict=True)
-            tokens.update({i: self._token_vectors(texts[i], rows) for i, rows in found})
+            rows = _token_rows(model, batch.features, "document", traced)
+            found = zip(batch.rows, rows, strict=True)
+            tokens.update({i: self._token_vectors(texts[i], one) for i, one in found})
 
         # No prompt: it would stand between the text and its offsets.
         batches = self._spread(texts, "document", with_prompt=False)

@@ -130,9 +130,14 @@ def test_vectors_stay_the_same_when_many_passages_came(packaged: Path) -> None:
     """Then the model is recorded."""
     embedder = SentenceTransformerEmbedder(str(packaged), "cpu")
     texts = ["short", "a much longer text " * 20, UNICODE, "long " * 600]
-    before = embedder.embed_passages(texts)
-    embedder.embed_passages([f"bee {n}" for n in range(RECORD_AFTER_PASSAGES)])
+    before, tokens_before = embedder.embed_passages(texts), embedder.embed_passage_tokens(texts)
+    others = [f"bee {n}" for n in range(RECORD_AFTER_PASSAGES)]
+    embedder.embed_passages(others)
+    embedder.embed_passage_tokens(others)
     assert np.abs(embedder.embed_passages(texts) - before).max() < 1e-6
+    for now, then in zip(embedder.embed_passage_tokens(texts), tokens_before, strict=True):
+        assert now.offsets == then.offsets
+        assert np.abs(now.vectors - then.vectors).max() < 1e-5
 
 
 def test_it_is_what_sentence_transformers_computes(
