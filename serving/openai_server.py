@@ -164,8 +164,8 @@ class OpenAIGenerator:
     def _check_breaker(self) -> None:
         if wait := self._breaker.seconds_to_wait():
             raise ModelUnavailableError(
-                f"The model server failed several times in a row and is left alone "
-                f"for {wait:.0f} s. See its log.",
+                "The model server failed several times in a row and is left alone for "
+                f"{wait:.0f} s. See its log.",
                 self._url,
                 wait,
             )
@@ -179,14 +179,13 @@ class OpenAIGenerator:
         # A dying engine ends its stream without a word; a whole answer says why it ended.
         if not answers.are_whole:
             raise ModelBrokeOffError(
-                "The model broke off in the middle of its answer. Ask again.",
-                self._url,
+                "The model broke off in the middle of its answer. Ask again.", self._url
             )
         # A stop text may come first, and of several answers one may think until it is cut.
         if len(answers.empty) == task.sampling.num_choices and not task.sampling.stop:
             raise ModelSaidNothingError(
-                "The model ended without an answer. If it thinks before it "
-                "answers, raise SERVING_MAX_ANSWER_TOKENS or switch thinking off.",
+                "The model ended without an answer. If it thinks before it answers, raise "
+                "SERVING_MAX_ANSWER_TOKENS or switch thinking off.",
                 self._url,
             )
         yield answers.finish()
@@ -200,9 +199,9 @@ class OpenAIGenerator:
         deadline = clock() + self._timeout_seconds
         async with asyncio.timeout_at(deadline):
             response = await self._ask("POST", "chat/completions", _body(model, task, self._switch))
-        async with response:
             if response.content_type in _NO_STREAM:
                 raise Complaint.of_body(await response.text(errors="replace"))
+        async with response:
             stream = _Stream(response)
             while not stream.is_over:
                 async with asyncio.timeout_at(deadline):
