@@ -13,12 +13,18 @@ class Gatherer(Generic[Item, Result]):
     """A function of one item over a function of many. Safe to call from several threads.
 
     Who finds nobody computing computes at once, so that a call alone waits for nothing. Who comes
-    meanwhile waits, and the first of those computes for all of them (leader and followers).
+    meanwhile waits, and the first of those computes for the next ones, too (leader and followers).
     """
 
-    def __init__(self, compute: Callable[[list[Item]], Sequence[Result]]) -> None:
-        """Take a function that returns one result for each item, in their order."""
+    def __init__(self, compute: Callable[[list[Item]], Sequence[Result]], max_items: int) -> None:
+        """Set up.
+
+        Args:
+            compute: returns one result for each item, in their order.
+            max_items: of a batch. Others wait for the next one, while these go on.
+        """
         self._compute = compute
+        self._max_items = max_items
         self._waiting: list[_Call[Item, Result]] = []
         self._is_computing = False
         self._changed = Condition()
@@ -28,7 +34,7 @@ class Gatherer(Generic[Item, Result]):
         call = _Call[Item, Result](item)
         with self._changed:
             self._waiting.append(call)
-            self._changed.wait_for(lambda: call.is_done or not self._is_computing)
+            self._changed.wait_for(lambda: call.is_done or self._must_lead(call))
             batch = [] if call.is_done else self._take_waiting()
         if batch:
             self._lead(batch)
@@ -37,8 +43,12 @@ class Gatherer(Generic[Item, Result]):
         # The batch failed. Each caller tries alone, so that an error reaches whose it is.
         return self._compute([item])[0]
 
+    def _must_lead(self, call: "_Call[Item, Result]") -> bool:
+        return not self._is_computing and self._waiting[0] is call
+
     def _take_waiting(self) -> list["_Call[Item, Result]"]:
-        batch, self._waiting = self._waiting, []
+        batch = self._waiting[: self._max_items]
+        del self._waiting[: self._max_items]
         self._is_computing = True
         return batch
 

@@ -58,6 +58,10 @@ PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
 # Tokens of a batch with its padding. On a CPU three chunks: what they need stays in the cache.
 CPU_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 16_384
+# Queries that are embedded together. On a CPU, one of eight takes as much of it as one of four, and
+# those that are done search while the others are embedded.
+CPU_BATCH_QUERIES = 4
+GPU_BATCH_QUERIES = 64
 # A faster way to the vectors is taken when they are this near to the model's own.
 MIN_COSINE = 0.9999
 QUERY_PROBES = (
@@ -144,7 +148,9 @@ class SentenceTransformerEmbedder:
         self._token_recording = LateRecording(
             partial(_trace, self._query_model, "document", PASSAGE_EXAMPLES), RECORD_AFTER_PASSAGES
         )
-        self._gather_query = Gatherer[str, Matrix](self._embed_queries)
+        self._gather_query = Gatherer[str, Matrix](
+            self._embed_queries, CPU_BATCH_QUERIES if is_cpu else GPU_BATCH_QUERIES
+        )
         logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
