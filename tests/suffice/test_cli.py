@@ -220,7 +220,7 @@ def test_commands_start_without_what_only_a_service_or_a_model_needs() -> None:
         "for module in pkgutil.walk_packages(suffice.__path__, 'suffice.'):\n"
         "    if module.name != 'suffice.__main__':\n"
         "        importlib.import_module(module.name)\n"
-        "print(sorted({'torch', 'openai'} & set(sys.modules)))"
+        "print(sorted({'torch', 'aiohttp'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, encoding="ascii", check=True
