@@ -18,7 +18,7 @@ from time import perf_counter
 from eval.errors import RatesError
 from eval.progress import Progress, silent
 from eval.speed import Sample, fit_speed
-from serving.errors import ModelBusyError
+from serving.errors import ModelBusyError, ModelSaidNothingError
 from serving.generation import Finish, Generator, Sampling, Task, Thinking, Usage
 from serving.pricing import Load, Rates
 
@@ -216,6 +216,8 @@ class _Meter:
                 async for event in events:
                     if isinstance(event, Finish):
                         usage = event.usage
+        except ModelSaidNothingError as error:  # it read and wrote all the same
+            usage = error.usage
         except ModelBusyError as error:
             raise RatesError(
                 f"{generator.name!r} is busy: {error} Measure while nobody else asks it, or lower "

@@ -28,8 +28,13 @@ ServingError
 └── AddressInUseError          the port is taken                          (at start)
 """
 
+from typing import TYPE_CHECKING
+
 from ingest import errors as ingest_errors
 from retrieval import errors as retrieval_errors
+
+if TYPE_CHECKING:
+    from serving.generation import Usage
 
 
 class ServingError(Exception):
@@ -189,7 +194,16 @@ class ModelFailedError(ModelError):
 
 
 class ModelSaidNothingError(ModelFailedError):
-    """The language model ended without an answer."""
+    """The language model ended without an answer.
+
+    Attributes:
+        usage: the tokens that it took all the same.
+    """
+
+    def __init__(self, message: str, usage: "Usage", address: str | None = None) -> None:
+        """Set up; see `ModelError` for the rest."""
+        super().__init__(message, address)
+        self.usage = usage
 
 
 class ModelChangedError(ModelFailedError):

@@ -181,14 +181,16 @@ class OpenAIGenerator:
             raise ModelBrokeOffError(
                 "The model broke off in the middle of its answer. Ask again.", self._url
             )
+        finish = answers.finish()
         # A stop text may come first, and of several answers one may think until it is cut.
         if len(answers.empty) == task.sampling.num_choices and not task.sampling.stop:
             raise ModelSaidNothingError(
                 "The model ended without an answer. If it thinks before it answers, raise "
                 "SERVING_MAX_ANSWER_TOKENS or switch thinking off.",
+                finish.usage,
                 self._url,
             )
-        yield answers.finish()
+        yield finish
 
     async def _read(self, task: Task, answers: ServedAnswers) -> AsyncGenerator[Delta, None]:
         """Yield what the server writes, as long as it goes on writing."""

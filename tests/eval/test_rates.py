@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from eval.errors import RatesError
-from eval.rates import MeasuredRates, Workload, measure_rates
-from serving.errors import ModelBusyError
+from eval.rates import ANSWER_TOKENS, MeasuredRates, Workload, measure_rates
+from serving.errors import ModelBusyError, ModelSaidNothingError
 from serving.generation import Delta, Finish, Task, TokenCounter, Usage
 from serving.pricing import Price, Rates, Speed
 from tests import virtual_time
@@ -142,6 +142,17 @@ def test_every_second_prompt_was_read_before_and_no_other() -> None:
     measured = measure(Watched)
     prompts = servers[0].prompts[3:]  # without the warm-up
     assert len(prompts) == measured.num_requests == 2 * len(set(prompts))
+
+
+def test_answers_without_a_word_are_measured_like_others() -> None:
+    class Wordless(Server):
+        async def generate(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
+            async for event in super().generate(task):
+                if isinstance(event, Finish) and task.sampling.max_tokens == min(ANSWER_TOKENS):
+                    raise ModelSaidNothingError("It said nothing.", event.usage)
+                yield event
+
+    assert measure(Wordless).rates == measure().rates
 
 
 def test_server_without_a_cache_is_noted() -> None:

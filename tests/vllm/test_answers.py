@@ -223,7 +223,7 @@ def until(holds: Any, seconds: float = 10) -> bool:
 def test_ready_with_the_real_server(served: Application) -> None:
     parts = {"model": "ok", "index": "ok"}
     assert served.http.get("/readyz").json() == {"ready": True, "parts": parts}
-    body = ask(served, suffice={"top_k": 1}, max_tokens=2)
+    body = ask(served, suffice={"top_k": 1}, max_tokens=16)
     assert body["suffice"]["answered_by"] == MODEL
 
 
