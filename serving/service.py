@@ -279,7 +279,10 @@ def build_reranking(
         RerankerUnavailableError: the reranker cannot be loaded.
         CalibrationError: its calibration is missing, broken or another's, or there is no reranker.
     """
-    reranker = _build_reranker(settings, embedder, closing)
+    if settings.reranker_url is None and settings.reranker == LATE_INTERACTION:
+        reranker: Reranker | None = LateInteractionReranker(embedder)
+    else:
+        reranker = build_reranker(settings, closing)
     if reranker is None and settings.reranker_calibration is not None:
         raise CalibrationError(
             "RETRIEVAL_RERANKER_CALIBRATION is set, but no reranker that it could calibrate. Set "
@@ -292,22 +295,27 @@ def build_reranking(
     return Reranking(reranker, settings.rerank_depth, settings.rerank_seconds)
 
 
-def _build_reranker(
-    settings: RetrievalSettings, embedder: Embedder, closing: ExitStack
-) -> Reranker | None:
+def build_reranker(settings: RetrievalSettings, closing: ExitStack) -> Reranker | None:
+    """Return the reranker that has a model of its own, if the settings name one.
+
+    Args:
+        settings: of retrieval.
+        closing: closes what is held.
+
+    Raises:
+        RerankerUnavailableError: it cannot be loaded.
+    """
     if settings.reranker_url is not None:
         served = ServedReranker(
             settings.reranker_url, settings.reranker, _reveal(settings.reranker_api_key)
         )
         closing.callback(served.close)
         return served
-    if settings.reranker is None:
+    if settings.reranker in {None, LATE_INTERACTION}:
         return None
-    if settings.reranker == LATE_INTERACTION:
-        return LateInteractionReranker(embedder)
     from retrieval.cross_encoder import CrossEncoderReranker  # noqa: PLC0415 - torch takes seconds
 
-    return CrossEncoderReranker(settings.reranker, settings.device)
+    return CrossEncoderReranker(str(settings.reranker), settings.device)
 
 
 def _build_bookkeeper(

@@ -6,16 +6,17 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from ingest.errors import IngestError
 from ingest.home import Home
 from ingest.settings import IngestSettings
 from retrieval.errors import RetrievalError
-from retrieval.settings import RetrievalSettings
+from retrieval.settings import LATE_INTERACTION, RetrievalSettings
 from serving.errors import ServingError
 from serving.settings import ServingSettings
 from suffice.client import Client
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_FREE_BYTES = 2 * 1024**3
+RERANKER_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ def examine(settings: SufficeSettings, *, repair: bool = False) -> Iterator[Find
         "embedder": lambda: _check_embedder(RetrievalSettings()),
         "gpu": _check_gpu,
         "qdrant": lambda: _check_qdrant(RetrievalSettings()),
+        "reranker": lambda: _check_reranker(RetrievalSettings()),
         "model": lambda: _check_models(ServingSettings(), Home(settings.home).rates),
         "store": lambda: _check_store(settings, mended if repair else None),
     }
@@ -127,6 +130,23 @@ def _check_qdrant(settings: RetrievalSettings) -> str:
 
     connect(settings).close()
     return f"server at {settings.qdrant_url}"
+
+
+def _check_reranker(settings: RetrievalSettings) -> str:
+    from serving.service import build_reranker  # noqa: PLC0415 - torch takes seconds
+
+    with ExitStack() as closing:
+        reranker = build_reranker(settings, closing)
+        if reranker is None:
+            if settings.reranker == LATE_INTERACTION:
+                return "late interaction, by the embedder"
+            return "none; hits stay as the search orders them (see RETRIEVAL_RERANKER)"
+        scores = list(reranker.score("bees", ["Bees sleep."], monotonic() + RERANKER_SECONDS))
+    if not scores:
+        raise UnhealthyError(
+            f"The reranker {reranker.name} gave no score within {RERANKER_SECONDS} s."
+        )
+    return reranker.name
 
 
 def _check_models(settings: ServingSettings, rates: Path) -> str:

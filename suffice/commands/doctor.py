@@ -14,7 +14,7 @@ def doctor(
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """Check Python, model files, store, disk, GPU, Qdrant and language model."""
+    """Check Python, disk, model files, GPU, Qdrant, reranker, language model and store."""
     from suffice.doctor import examine  # noqa: PLC0415 - heavy, see cli.py
     from suffice.settings import SufficeSettings  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ import pytest
 from suffice import doctor
 from suffice.doctor import Finding, examine
 from suffice.settings import SufficeSettings
+from tests.cross_encoders import save_cross_encoder
 from tests.serving.application import Application, run_application
 from tests.serving.documents import BEES
 from tests.serving.upstream import MODEL, run_upstream
@@ -42,7 +43,8 @@ def store(home: Path, *, repair: bool = False) -> Finding:
 
 def test_all_is_well_before_the_first_start(home: Path) -> None:
     found = findings(home)
-    assert list(found) == ["python", "disk", "embedder", "gpu", "qdrant", "model", "store"]
+    parts = ["python", "disk", "embedder", "gpu", "qdrant", "reranker", "model", "store"]
+    assert list(found) == parts
     assert all(finding.ok for finding in found.values()), found
     assert "does not exist yet" in found["store"].message
     assert not home.exists()
@@ -112,11 +114,26 @@ def test_endpoints_that_are_down(
 ) -> None:
     monkeypatch.setenv("RETRIEVAL_QDRANT_URL", dead_url)
     monkeypatch.setenv("SERVING_LLM_URL", f"{dead_url}/v1")
+    monkeypatch.setenv("RETRIEVAL_RERANKER_URL", f"{dead_url}/v1")
     found = findings(home)
     assert not found["qdrant"].ok
     assert "Check RETRIEVAL_QDRANT_URL" in found["qdrant"].message
     assert not found["model"].ok
     assert dead_url in found["model"].message
+    assert not found["reranker"].ok
+    assert "RETRIEVAL_RERANKER_URL is right" in found["reranker"].message
+
+
+def test_rerankers(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETRIEVAL_RERANKER", "late_interaction")
+    assert findings(home)["reranker"].message == "late interaction, by the embedder"
+    model = save_cross_encoder(tmp_path / "cross-encoder")
+    monkeypatch.setenv("RETRIEVAL_RERANKER", str(model))
+    assert findings(home)["reranker"] == Finding("reranker", True, str(model))
+    monkeypatch.setenv("RETRIEVAL_RERANKER", "./no-such-model")
+    found = findings(home)["reranker"]
+    assert not found.ok
+    assert "no-such-model" in found.message
 
 
 def test_language_model_that_answers(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
