@@ -171,7 +171,8 @@ class Setting:
         way: how documents are cut.
         family: what decides how much.
         is_packed: whether chunks are stitched and doubles left out; else each is there as it is.
-        num_chunks: of those that search as the service does and take a fixed number, else None.
+        num_chunks: of those that search as the service does and take a fixed number, without the
+            sections around, else None.
     """
 
     label: str
@@ -268,7 +269,8 @@ class MeasuredSettings:
             elif profile.packing.max_tokens is not None:
                 family = Family.BUDGET
             searches_so = (profile.mode, profile.dense_weight) == (base.mode, base.dense_weight)
-            num_chunks = profile.top_k if family is Family.FIXED and searches_so else None
+            is_plain = family is Family.FIXED and not profile.packing.expand
+            num_chunks = profile.top_k if is_plain and searches_so else None
             label = describe(profile, base, cut)
             settings.append(Setting(label, way.name, family, num_chunks=num_chunks))
         return self._add(settings, self._sweep(replay, profiles))

@@ -23,7 +23,9 @@ def test_port_in_use_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         settings = make_settings(tmp_path, port=port)
-        with pytest.raises(AddressInUseError, match=rf"127.0.0.1:{port} .*another with --host and --port"):
+        with pytest.raises(
+            AddressInUseError, match=rf"127.0.0.1:{port} .*another with --host and --port"
+        ):
             run(settings, on_start=pytest.fail, embedder=HashEmbedder())
 
 
