@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.asking import Asker, Spending, read_json
+from eval.asking import CONCURRENCY, Asker, Spending, read_json
 from eval.errors import EvalError
 from eval.reply_cache import ReplyCache
 from eval.synthesis.making import PARAMETRIC, Made, make_questions
@@ -149,12 +149,13 @@ def test_a_model_that_goes_down_leaves_what_there_is(
 ) -> None:
     down = error_reply(500, "Out of memory.", "InternalServerError")
 
+    # The first that are asked at a time, whichever of them comes first.
     def respond(request: dict[str, object]) -> object:
-        return author(request) if len(upstream.requests) <= 6 else down
+        return author(request) if len(upstream.requests) <= CONCURRENCY else down
 
     upstream.respond = respond  # type: ignore[assignment]
     made = make(upstream, tmp_path)
-    assert 0 < made.num_by_maker["written"] <= 6
+    assert 0 < made.num_by_maker["written"] <= CONCURRENCY
     assert len(made.questions) == NUMBER
     (warning,) = made.warnings
     assert "The model was not asked any further." in warning
