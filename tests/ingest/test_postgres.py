@@ -95,7 +95,9 @@ def test_jobs_go_on_after_a_restart_and_are_tried_again(
     embedder.close()
     with open_service(settings, embedder) as service:
         shelf = Shelf(service.library, service.searcher, settings.home)
-        document = shelf.add("a.txt", LONG)
+        # Much more than is embedded before the stop is seen.
+        more = "\n\n".join(f"Line {n} tells of nothing." for n in range(20_000))
+        document = shelf.add("a.txt", f"{LONG}\n\n{more}")
         assert embedder.reached.wait(TIMEOUT_SECONDS)
         embedder.gate.set()
     failing = FailingEmbedder(IndexUnavailableError("down"), times=1)
