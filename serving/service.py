@@ -311,11 +311,11 @@ def build_reranker(settings: RetrievalSettings, closing: ExitStack) -> Reranker 
         )
         closing.callback(served.close)
         return served
-    if settings.reranker in {None, LATE_INTERACTION}:
+    if settings.reranker is None or settings.reranker == LATE_INTERACTION:
         return None
     from retrieval.cross_encoder import CrossEncoderReranker  # noqa: PLC0415 - torch takes seconds
 
-    return CrossEncoderReranker(str(settings.reranker), settings.device)
+    return CrossEncoderReranker(settings.reranker, settings.device)
 
 
 def _build_bookkeeper(
