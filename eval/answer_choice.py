@@ -10,7 +10,14 @@ from eval.answer_quality import AnswerMeter, AnswerQuality
 from eval.answer_scores import Fault
 from eval.answering import Setting
 from eval.canaries import CANARIES
-from eval.choice import LEAST_SAVING, LEAST_TO_LOSE, QUANTILE, REFERENCE, Goal, more_for_candidate
+from eval.choice import (
+    LEAST_SAVING,
+    LEAST_TO_LOSE,
+    REFERENCE,
+    Goal,
+    cheapest,
+    more_for_candidate,
+)
 from eval.decisions.items import Floats, cluster_means
 from eval.decisions.sequence import Mode, certify
 from eval.errors import EvalError, NoQuestionsError
@@ -148,7 +155,7 @@ class _Testing:
                 for look in looks
             ]
             certified = [look.candidate for look in looks if look.p_value <= goal.delta]
-            chosen = self._cheapest(certified)
+            chosen = cheapest(certified, self.quality.prompt_tokens, self._mean_tokens)
             if not certified:  # the first one bars the way to all others
                 needed = self._questions_needed(items, rivals, cheaper[0])
             statement = self._state_kept(certified, needed)
@@ -174,16 +181,6 @@ class _Testing:
             usd_saved_per_1000=usd,
         )
         return decision, self._describe()
-
-    def _cheapest(self, certified: Sequence[int]) -> int:
-        """Return what costs least on the questions that it was tested on; maybe the reference.
-
-        As of what is chosen by evidence, its long prompts may not be longer than the reference's.
-        """
-        sent = self.quality.prompt_tokens
-        longest = np.quantile(sent, QUANTILE, axis=1)
-        short = [row for row in certified if longest[row] <= longest[REFERENCE]]
-        return min((REFERENCE, *short), key=self._mean_tokens)
 
     def _state_certified(self, chosen: int, usd: float | None) -> str:
         goal, candidate = self.goal, self.candidates[chosen]

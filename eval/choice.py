@@ -146,7 +146,7 @@ class Chooser:
         """Test cheaper settings from the reference downwards."""
         least = self._coverage[REFERENCE] - goal.eps
         # What is saved on the mean shall not be paid by those who wait longest.
-        allowed = allowed[_have_no_longer_prompts(self._tune)[allowed]]
+        allowed = allowed[_have_no_longer_prompts(self._tune.tokens)[allowed]]
         path = self._path(allowed, LEAST_SAVING * self._tokens[REFERENCE])
         candidates = [one for one in path if self._coverage[one] >= least][:MAX_TESTED]
         held_out = self._held_out
@@ -177,7 +177,7 @@ class Chooser:
             tested = [(rows[look.candidate], look.p_value) for look in certification.looks]
         certified = [one for one, p_value in tested if one != REFERENCE and p_value <= goal.delta]
         if certified:
-            chosen = self._cheapest(certified)
+            chosen = cheapest(certified, held_out.tokens, self._mean_tokens)
             if chosen == REFERENCE:
                 statement = self._state_not_cheaper()
                 return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, candidates, tested)
@@ -190,15 +190,6 @@ class Chooser:
     def _questions_needed(self, items: Floats, goal: Goal) -> int | None:
         """Return how many more would certify the first candidate, which bars the way to others."""
         return more_for_candidate(items, items, 1, goal, self._num_questions)
-
-    def _cheapest(self, certified: Sequence[int]) -> int:
-        """Return what costs least on the questions that it was tested on; maybe the reference.
-
-        All that is certified holds together, so the prompts of each may be looked at.
-        """
-        are_short = _have_no_longer_prompts(self._held_out)
-        short = [one for one in certified if are_short[one]]
-        return min((REFERENCE, *short), key=self._mean_tokens)
 
     def _choose_by_coverage(self, allowed: Ints, least: float, delta: float) -> Choice:
         """Test settings from the most context downwards for the coverage that is asked for."""
@@ -283,9 +274,23 @@ class Chooser:
         return float(self._held_out.means(self._held_out.tokens[setting]))
 
 
-def _have_no_longer_prompts(measured: Measurements) -> NDArray[np.bool_]:
+def cheapest(certified: Sequence[int], tokens: Floats, mean_tokens: Callable[[int], float]) -> int:
+    """Return what costs least on the questions that it was tested on; maybe the reference.
+
+    All that is certified holds together, so the prompts of each may be looked at.
+
+    Args:
+        certified: rows of the settings.
+        tokens: of the prompts, (settings, questions).
+        mean_tokens: their mean, of a row.
+    """
+    are_short = _have_no_longer_prompts(tokens)
+    return min((REFERENCE, *(one for one in certified if are_short[one])), key=mean_tokens)
+
+
+def _have_no_longer_prompts(tokens: Floats) -> NDArray[np.bool_]:
     """Tell of each setting whether its long prompts are no longer than the reference's."""
-    longest = np.quantile(measured.tokens, QUANTILE, axis=1)
+    longest = np.quantile(tokens, QUANTILE, axis=1)
     are_no_longer: NDArray[np.bool_] = longest <= longest[REFERENCE]
     return are_no_longer
 

@@ -269,7 +269,7 @@ class OpenAIGenerator:
             raise self._read_complaint(error) from error
         except NO_CHUNK as error:
             raise ModelFailedError(
-                f"The model server does not answer like an OpenAI-compatible one: "
+                "The model server does not answer like an OpenAI-compatible one: "
                 f"{shorten(str(error))}. Check SERVING_LLM_URL, SERVING_LLM_MODEL and "
                 "SERVING_LLM_API_KEY.",
                 self._url,
