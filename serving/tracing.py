@@ -1,12 +1,14 @@
 """Traces: everything on the way from a question to its answer, for people to look at later."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from types import MappingProxyType
 from typing import Any
 
 from ingest.errors import CollectionNotFoundError
 from ingest.library import Library
+from retrieval.chunks import Chunk
+from retrieval.errors import IndexUnavailableError
 from retrieval.explanation import explain
 from serving.answering import Conclusion
 from serving.completion import describe_context, describe_cost, describe_plan
@@ -18,6 +20,7 @@ from serving.question import Question
 from serving.recording import record
 
 TRACE_VERSION = 2
+logger = logging.getLogger(__name__)
 
 
 class Tracer:
@@ -39,8 +42,12 @@ class Tracer:
         `candidates` are in their final order, with ranks and scores of each step and, as `outcome`,
         `cited`, `in the prompt` or why they are not there.
         """
-        searched = self.trace_search(
-            conclusion.question, conclusion.rewriting, conclusion.found, _outcomes(conclusion)
+        searched = self._trace_search(
+            conclusion.question,
+            conclusion.rewriting,
+            conclusion.found,
+            _outcomes(conclusion),
+            conclusion.warnings,
         )
         return {
             **searched,
@@ -61,32 +68,35 @@ class Tracer:
             ],
             "cost": describe_cost(conclusion),
             "timings": {**conclusion.found.result.timings, **conclusion.timings},
-            "warnings": conclusion.warnings,
         }
 
-    def trace_search(
-        self,
-        question: Question,
-        query: Rewriting,
-        found: Found,
-        outcomes: Mapping[str, str] = MappingProxyType({}),
-    ) -> dict[str, Any]:
+    def trace_search(self, question: Question, query: Rewriting, found: Found) -> dict[str, Any]:
         """Return what was found for a question, as JSON.
 
         Args:
             question: that was asked.
             query: as it was searched for.
             found: by the search.
-            outcomes: what became of hits, by chunk id.
         """
+        return self._trace_search(question, query, found, {}, found.result.warnings)
+
+    def _trace_search(
+        self,
+        question: Question,
+        query: Rewriting,
+        found: Found,
+        outcomes: Mapping[str, str],
+        warnings: Sequence[str],
+    ) -> dict[str, Any]:
+        candidates, doubts = self._candidates(question.collection, found, outcomes)
         return {
             "version": TRACE_VERSION,
             **record(question),
             "library": self._describe_library(question.collection),
             "query": asdict(query),
-            "candidates": self._candidates(question.collection, found, outcomes),
+            "candidates": candidates,
             "timings": dict(found.result.timings),
-            "warnings": found.result.warnings,
+            "warnings": [*warnings, *doubts],
         }
 
     def _describe_library(self, collection: str) -> dict[str, Any]:
@@ -104,13 +114,15 @@ class Tracer:
 
     def _candidates(
         self, collection: str, found: Found, outcomes: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return the candidates, and what could not be looked up about them."""
         explained = explain(found.result)
-        places = self._places(collection, found, explained)
-        return [
+        chunks, doubts = self._chunks(collection, found, explained)
+        names = self._library.filenames({chunk.document_id for chunk in chunks.values()})
+        candidates = [
             {
                 "chunk_id": one.chunk_id,
-                **places.get(one.chunk_id, {}),
+                **(_place(chunks[one.chunk_id], names) if one.chunk_id in chunks else {}),
                 "ranks": dict(one.ranks),
                 "scores": dict(one.scores),
                 "is_hit": one.dropped is None,
@@ -118,29 +130,36 @@ class Tracer:
             }
             for one in explained.values()
         ]
+        return candidates, doubts
 
-    def _places(
+    def _chunks(
         self, collection: str, found: Found, chunk_ids: Iterable[str]
-    ) -> dict[str, dict[str, Any]]:
-        """Return where chunks stand; of those deleted meanwhile nothing is known."""
-        chunks = {hit.chunk.chunk_id: hit.chunk for hit in found.result.hits}
+    ) -> tuple[dict[str, Chunk], list[str]]:
+        """Return chunks, but those deleted meanwhile, and what could not be looked up."""
+        hits = {hit.chunk.chunk_id: hit.chunk for hit in found.result.hits}
         try:
             with self._library.open_index(collection) as opened:
-                chunks |= opened.index.fetch([one for one in chunk_ids if one not in chunks])
+                others = opened.index.fetch([one for one in chunk_ids if one not in hits])
         except CollectionNotFoundError:
-            return {}
-        names = self._library.filenames({chunk.document_id for chunk in chunks.values()})
-        return {
-            chunk_id: {
-                "document_id": chunk.document_id,
-                "filename": names.get(chunk.document_id),
-                "place": chunk.place,
-                "heading": chunk.heading_path,
-                "start": chunk.start,
-                "end": chunk.end,
-            }
-            for chunk_id, chunk in chunks.items()
-        }
+            return {}, []
+        except IndexUnavailableError:  # the answer is there and stands
+            logger.warning("candidates not looked up", exc_info=True)
+            return hits, [
+                "The index did not answer while the trace was written. Of candidates that are no "
+                "hits it does not tell where they stand."
+            ]
+        return hits | others, []
+
+
+def _place(chunk: Chunk, filenames: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "document_id": chunk.document_id,
+        "filename": filenames.get(chunk.document_id),
+        "place": chunk.place,
+        "heading": chunk.heading_path,
+        "start": chunk.start,
+        "end": chunk.end,
+    }
 
 
 def _outcomes(conclusion: Conclusion) -> Mapping[str, str]:

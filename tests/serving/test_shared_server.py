@@ -93,3 +93,31 @@ def test_two_services_on_one_server_keep_their_documents(
     with run_on(server, tmp_path / "a") as first:
         [hit] = first.search("million dollars")
         assert hit["text"].startswith("Company A")
+
+
+def test_an_answer_stands_when_the_server_is_gone_before_its_trace_is_written(
+    server: TestServer, tmp_path: Path
+) -> None:
+    with run_on(server, tmp_path) as application:
+        application.ingest("bees.txt", "Bees sleep five to eight hours each night.")
+        application.ingest("ants.txt", "Ants sleep a minute at a time, many times each night.")
+
+        def ask() -> tuple[dict[str, Any], dict[str, Any]]:
+            response = application.ask("How many hours do bees sleep?", suffice={"top_k": 1})
+            assert response.status_code == 200, response.text
+            answer = response.json()
+            trace = application.http.get(f"/v1/traces/{answer['suffice']['trace_id']}").json()
+            return answer["choices"][0]["message"], trace["body"]
+
+        calls_so_far = len(server.calls)
+        message, whole = ask()
+        reads = server.calls[calls_so_far:].count("Get")
+        server.faulty = "Get"
+        server.faults += [None] * (reads - 1) + [grpc.StatusCode.INTERNAL]  # the last one
+        message_without, trace = ask()
+        assert message_without == message
+        hit, other = trace["candidates"]
+        assert (hit["filename"], "filename" in other) == ("bees.txt", False)
+        assert other.items() <= whole["candidates"][1].items()
+        assert [whole["warnings"], len(trace["warnings"])] == [[], 1]
+        assert "did not answer while the trace was written" in trace["warnings"][0]
