@@ -136,18 +136,26 @@ class TextStore:
 
     def save(self, revision: str, media_type: str, text: CanonicalText) -> None:
         """Store a text; a crash leaves the old state or the new one, nothing between."""
+        content = json.dumps(text, default=json_fields, ensure_ascii=False)
+        self._write(self._path(revision, media_type), content)
+        self._aside(revision, media_type).unlink(missing_ok=True)
+
+    def set_aside(self, revision: str, media_type: str) -> None:
+        """Let there be no text until another one is made of the same bytes, or this comes back."""
         path = self._path(revision, media_type)
-        handle, name = tempfile.mkstemp(dir=self._work, prefix="text-")
-        new = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(json.dumps(text, default=json_fields, ensure_ascii=False))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(path)
-        except BaseException:
-            new.unlink(missing_ok=True)
-            raise
+        with self._lock:
+            self._cache.pop(path, None)
+            if path.exists():
+                path.replace(self._aside(revision, media_type))
+
+    def bring_back(self, revision: str, media_type: str) -> CanonicalText | None:
+        """Return the text that was set aside, in its place again; None: another one was made."""
+        aside = self._aside(revision, media_type)
+        if not aside.exists():
+            return None
+        # A copy: other documents that share the text may ask as well.
+        self._write(self._path(revision, media_type), aside.read_text(encoding="utf-8"))
+        return self.load(revision, media_type)
 
     def load(self, revision: str, media_type: str | None = None) -> CanonicalText | None:
         """Return a text, or None when this parser version has not made it yet.
@@ -197,6 +205,22 @@ class TextStore:
         return len(self._cache) > CACHED_TEXTS or (
             len(self._cache) > 1 and num_characters > CACHED_CHARACTERS
         )
+
+    def _write(self, path: Path, content: str) -> None:
+        handle, name = tempfile.mkstemp(dir=self._work, prefix="text-")
+        new = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+
+    def _aside(self, revision: str, media_type: str) -> Path:
+        return self._path(revision, media_type).with_suffix(".aside")
 
     def _path(self, revision: str, media_type: str) -> Path:
         kind = media_type.replace("/", "_")

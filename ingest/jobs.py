@@ -325,7 +325,7 @@ def _try_again_or_fail(pipeline: Pipeline, document_id: str, revision: str, faul
         else:
             ending = f" It was tried {tries + 1} times; retry it when that is mended."
             reason = fault.reason + (ending if tries else "")
-            pipeline.fail(document_id, revision, fault.code, reason)
+            pipeline.fail(document, fault.code, reason)
             logger.warning("failed: %s", reason, extra={"document_id": document_id})
 
 

@@ -267,7 +267,7 @@ class Library:
         """Queue a document again that failed, or that is read only in part; others are left.
 
         One that is read in part goes on answering; its text is made anew, for all documents with
-        the same bytes.
+        the same bytes. Where that fails, all stays as it was.
         """
         with self._pipeline.change:
             document = self.get(document_id)
@@ -276,11 +276,7 @@ class Library:
                 return self._jobs.submit(replace(document, attempt=document.attempt + 1))
             if document.status is Status.PARTIAL:
                 self._check_collection(document.collection)
-                sharing = self._catalog.list_reading(document.revision, document.media_type)
-                self._pipeline.texts.delete(document.revision)
-                for one in sharing:
-                    again = replace(one, attempt=one.attempt + 1, searchable_parser=0)
-                    self._jobs.submit(again)
+                self._read_anew(document)
             return self.get(document_id)
 
     def delete(self, document_id: str) -> None:
@@ -385,7 +381,11 @@ class Library:
         known = self._catalog.get(document_id)
         is_same = known and (known.revision, known.media_type) == (received.revision, media_type)
         if known and is_same and not self._needs_work(known):
-            return self._set_metadata(known, upload.metadata), False
+            document = self._set_metadata(known, upload.metadata)
+            if document.status is Status.PARTIAL and upload.password is not None:
+                self._read_anew(document, upload.password)
+                return self.get(document_id), True
+            return document, False
         if self._check_collection(upload.collection, upload.language) is None:
             recipe = self._pipeline.recipes.in_language(upload.language)
             self._catalog.add_collection(recipe.describe(upload.collection, upload.collection))
@@ -421,6 +421,14 @@ class Library:
         if known and known.revision != known.searchable_revision:
             self._pipeline.forget_revision(known.revision)
         return queued, True
+
+    def _read_anew(self, document: Document, password: str | None = None) -> None:
+        """Queue all documents that share the text of one, to make it anew; it is kept till then."""
+        sharing = self._catalog.list_reading(document.revision, document.media_type)
+        self._pipeline.texts.set_aside(document.revision, document.media_type)
+        for one in sharing:
+            again = replace(one, attempt=one.attempt + 1, searchable_parser=0, password=password)
+            self._jobs.submit(again)
 
     def _set_metadata(self, document: Document, metadata: Mapping[str, Any] | None) -> Document:
         """Change metadata in index and catalog; nothing is embedded anew."""

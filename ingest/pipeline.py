@@ -152,18 +152,25 @@ class Pipeline:
         self.catalog.update(document_id, revision, **changes)
         return self.current(document_id, revision)
 
-    def fail(self, document_id: str, revision: str, code: str, reason: str) -> None:
-        """Record why a revision cannot be searched; an older one goes on answering."""
-        document = self.catalog.get(document_id)
+    def fail(self, document: Document, code: str, reason: str) -> None:
+        """Record why the latest revision cannot be searched; an older one goes on answering.
+
+        One that was read in part, and could not be read anew, is left as it was.
+        """
         changes: dict[str, Any] = {
             "status": Status.FAILED,
             "error_code": code,
             "error_reason": reason,
+            "password": None,
         }
-        self.catalog.update(document_id, revision, **changes, password=None)
-        if document is not None and document.password is not None:
+        is_answering = document.searchable_revision == document.revision
+        if is_answering and (text := self.texts.bring_back(document.revision, document.media_type)):
+            changes = _outcome(text, document.revision, document.searchable_chunks)
+            changes["error_reason"] += f" Reading it anew failed: {reason}"
+        self.catalog.update(document.id, document.revision, **changes)
+        if document.password is not None:
             self.catalog.erase_log()
-        self.discard_work(document_id, revision)
+        self.discard_work(document.id, document.revision)
 
     def clean_up(self, document_id: str, revision: str) -> None:
         """Remove what the job of a deleted or replaced revision left."""
@@ -308,6 +315,9 @@ class Pipeline:
             )
             with self.change:  # what was deleted meanwhile must not come back
                 check()
+                # Documents with the same bytes are cut from one text, whoever made it first.
+                if (known := self.texts.load(revision, media_type)) is not None:
+                    return known
                 self.texts.save(revision, media_type, text)
         return text
 

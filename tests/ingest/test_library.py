@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ingest import pipeline
-from ingest.documents import Status
+from ingest.documents import Document, Status
 from ingest.errors import (
     CollectionNotFoundError,
     DocumentNotFoundError,
@@ -235,6 +235,33 @@ def test_a_partial_document_is_read_anew_with_all_that_share_its_bytes(shelf: Sh
     assert shelf.wait(other).attempt == 2
     assert "xyzzy" in text.read_text()
     assert shelf.find("xyzzy") == ["a.pdf", "b.pdf"]
+
+
+def test_a_retry_that_fails_leaves_what_was_read(shelf: Shelf) -> None:
+    writer = writer_with(["The xyzzy page.", ""])
+    damage(writer, writer.pages[1])
+    writer.encrypt("password", algorithm="AES-256")
+    content = pdf(writer)
+
+    def upload(name: str) -> tuple[Document, bool]:
+        return shelf.library.add(Upload(name, [content], "default", None, {}, "password"))
+
+    partial, other = (shelf.wait(upload(name)[0]) for name in ("a.pdf", "b.pdf"))
+    text = shelf.library.text(partial)
+    shelf.library.retry(partial.id)  # without the password, which is not kept
+    for before in (partial, other):
+        after = shelf.wait(before)
+        assert (after.status, after.error_code) == (Status.PARTIAL, "unreadable_pages")
+        assert str(after.error_reason).startswith(f"{before.error_reason} Reading it anew failed: ")
+        assert "password" in str(after.error_reason)
+        assert (after.num_chunks, after.num_embedded) == (before.num_chunks, before.num_embedded)
+        assert shelf.library.text(after) == text
+    assert shelf.find("xyzzy") == ["a.pdf", "b.pdf"]
+    queued, is_new = upload("a.pdf")
+    assert is_new
+    for before in (queued, other):
+        assert shelf.wait(before).error_reason == partial.error_reason
+    assert shelf.library.text(partial) == text
 
 
 def test_retrying_what_is_searchable_does_nothing(shelf: Shelf) -> None:
