@@ -1,5 +1,6 @@
 """`suffice serve`."""
 
+import sys
 from dataclasses import replace
 from typing import Annotated
 
@@ -17,8 +18,10 @@ def serve(
 ) -> None:
     """Run the service until Ctrl-C."""
     from ingest.home import Home  # noqa: PLC0415 - heavy, see cli.py
+    from suffice.log_lines import write_log  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
 
+    write_log(sys.stderr)
     home = SufficeSettings().home
     Home(home).check_free()  # before the imports that take seconds
 
