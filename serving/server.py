@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import signal
 import sys
 import threading
@@ -15,17 +16,20 @@ import uvicorn
 
 from ingest.home import Home
 from retrieval.embedding import Embedder
+from retrieval.errors import ProfileError, ProfileNotFoundError
 from serving.app import create_app
 from serving.database import open_database
 from serving.errors import AddressInUseError, ExposedWithoutKeyError
 from serving.keys import KeyStore
 from serving.service import Service, Settings, open_service
+from serving.shadow import find_candidate
 
 START_TIMEOUT_SECONDS = 30
 # For calls under way when the service is stopped; less than docker-compose.yml leaves it.
 STOP_TIMEOUT_SECONDS = 20
 # Then answers end in an error, which must be sent.
 ANSWER_SECONDS = 18
+logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -89,6 +93,7 @@ def run(
     # uvicorn raises the signal again after its own part; the default would kill us in the middle.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with open_service(settings, embedder) as service:
+        _look_for_candidate(service)
         server = Server(service, on_start)
         # What was loaded stays. To look through it for garbage stops all answers for half a second.
         gc.collect()
@@ -124,6 +129,16 @@ def run_in_thread(settings: Settings, embedder: Embedder | None = None) -> Itera
         finally:
             server.should_exit = True
             thread.join()
+
+
+def _look_for_candidate(service: Service) -> None:
+    """Say so if there is no candidate that could answer anything; it can be saved at any time."""
+    name = service.settings.serving.shadow_profile
+    if name is not None:
+        try:
+            find_candidate(name, service.profiles)
+        except (ProfileError, ProfileNotFoundError) as error:
+            logger.warning("no question is answered twice until this is mended: %s", error)
 
 
 def _check_exposure(settings: Settings) -> None:

@@ -136,9 +136,7 @@ def open_service(
             pipeline, ingest.database_url or home.database_url("jobs"), ingest.concurrent_jobs
         )
         library = Library(pipeline, jobs, ingest.max_upload_bytes, ingest.max_queued)
-        profiles = ProfileStore(
-            home.profiles, AnsweringProfile(**settings.retrieval.profile().model_dump())
-        )
+        profiles = build_profiles(settings.retrieval, home)
         keys = KeyStore(database, _reveal(serving.api_key))
         closing.callback(keys.close)
         bookkeeper = _build_bookkeeper(serving, database, library, searcher, closing)
@@ -187,6 +185,11 @@ def load_embedder(settings: RetrievalSettings, name: str) -> Embedder:
     )
 
     return SentenceTransformerEmbedder(name, settings.device, settings.embedder_precision)
+
+
+def build_profiles(settings: RetrievalSettings, home: Home) -> ProfileStore[AnsweringProfile]:
+    """Return the profiles of a home folder, the one of the settings among them."""
+    return ProfileStore(home.profiles, AnsweringProfile(**settings.profile().model_dump()))
 
 
 def _start_jobs(jobs: Jobs, library: Library, closing: ExitStack) -> None:

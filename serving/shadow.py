@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from ingest.database import Database, in_utc
 from ingest.errors import IngestError
-from retrieval.errors import RetrievalError
+from retrieval.errors import ProfileError, ProfileNotFoundError, RetrievalError
 from retrieval.profiles import ProfileStore
 from serving.access import Caller
 from serving.answering import Answerer, Conclusion
@@ -146,9 +146,24 @@ class PairStore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
+    """A profile that is tried, and its name."""
+
     name: str
     profile: AnsweringProfile
+
+
+def find_candidate(name: str, profiles: ProfileStore[AnsweringProfile]) -> Candidate:
+    """Return the profile that the settings name.
+
+    Raises:
+        ProfileNotFoundError: there is none.
+        ProfileError: its file is damaged, or no name is like that.
+    """
+    try:
+        return Candidate(name, profiles.get(name))
+    except (ProfileError, ProfileNotFoundError) as error:
+        raise type(error)(f"SERVING_SHADOW_PROFILE: {error}") from None
 
 
 class Shadow:
@@ -230,7 +245,8 @@ class Shadow:
         """Answer a question by the candidate, and keep the pair; a failure is logged."""
         served = Measures.of(conclusion)
         try:
-            candidate = await asyncio.to_thread(self._load)
+            name = self._settings.shadow_profile or ""
+            candidate = await asyncio.to_thread(find_candidate, name, self._profiles)
             question = self._ask_by(candidate, conclusion.question)
             async with self._limits.admit(self._caller, 0, to_nano_usd(served.usd or 0)) as permit:
                 other = await self._bookkeeper.answer_unseen(
@@ -243,11 +259,7 @@ class Shadow:
         except Exception:  # the worker's loop: nobody waits for this answer
             logger.exception("no shadow answer")
 
-    def _load(self) -> _Candidate:
-        name = self._settings.shadow_profile or ""
-        return _Candidate(name, self._profiles.get(name))
-
-    def _ask_by(self, candidate: _Candidate, question: Question) -> Question:
+    def _ask_by(self, candidate: Candidate, question: Question) -> Question:
         profile = candidate.profile
         max_tokens = profile.packing.max_tokens or self._settings.max_context_tokens
         return replace(
@@ -264,7 +276,7 @@ class Shadow:
 
 
 def _pair(
-    conclusion: Conclusion, served: Measures, other: Conclusion, candidate: _Candidate
+    conclusion: Conclusion, served: Measures, other: Conclusion, candidate: Candidate
 ) -> Pair:
     question = conclusion.question
     return Pair(

@@ -64,6 +64,7 @@ def examine(settings: SufficeSettings, *, repair: bool = False) -> Iterator[Find
         "qdrant": lambda: _check_qdrant(RetrievalSettings()),
         "reranker": lambda: _check_reranker(RetrievalSettings()),
         "model": lambda: _check_models(ServingSettings(), Home(settings.home).rates),
+        "shadow": lambda: _check_shadow(ServingSettings(), Home(settings.home)),
         "store": lambda: _check_store(settings, mended if repair else None),
     }
     for part, check in checks.items():
@@ -168,6 +169,17 @@ def _check_models(settings: ServingSettings, rates: Path) -> str:
         return names
 
     return ", ".join(asyncio.run(ask()))
+
+
+def _check_shadow(settings: ServingSettings, home: Home) -> str:
+    name = settings.shadow_profile
+    if name is None:
+        return "none; each question is answered once (see SERVING_SHADOW_PROFILE)"
+    from serving.service import build_profiles  # noqa: PLC0415 - torch takes seconds
+    from serving.shadow import find_candidate  # noqa: PLC0415
+
+    find_candidate(name, build_profiles(RetrievalSettings(), home))
+    return f"{name} answers a share of {settings.shadow_share:g} of the questions once more"
 
 
 def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:

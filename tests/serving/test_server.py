@@ -39,6 +39,21 @@ def test_exposed_service_with_a_key_starts(tmp_path: Path) -> None:
             run(settings, on_start=pytest.fail, embedder=HashEmbedder())
 
 
+def test_a_candidate_that_is_not_there_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = make_settings(tmp_path, port=port, shadow_profile="small")
+        with pytest.raises(AddressInUseError):  # so far it has come
+            run(settings, on_start=pytest.fail, embedder=HashEmbedder())
+    [line] = [one.getMessage() for one in caplog.records if one.name == "serving.server"]
+    assert line == (
+        "no question is answered twice until this is mended: SERVING_SHADOW_PROFILE: There is no "
+        "profile 'small'. Saved ones: default."
+    )
+
+
 def test_address_is_announced_while_the_service_runs(tmp_path: Path) -> None:
     started: Queue[str] = Queue()
     assert Home(tmp_path).service_url() is None

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ingest.home import Home
+from retrieval.settings import RetrievalSettings
+from serving.profiles import AnsweringProfile
+from serving.service import build_profiles
 from suffice import doctor
 from suffice.doctor import Finding, examine
 from suffice.settings import SufficeSettings
@@ -43,7 +47,7 @@ def store(home: Path, *, repair: bool = False) -> Finding:
 
 def test_all_is_well_before_the_first_start(home: Path) -> None:
     found = findings(home)
-    parts = ["python", "disk", "embedder", "gpu", "qdrant", "reranker", "model", "store"]
+    parts = ["python", "disk", "embedder", "gpu", "qdrant", "reranker", "model", "shadow", "store"]
     assert list(found) == parts
     assert all(finding.ok for finding in found.values()), found
     assert "does not exist yet" in found["store"].message
@@ -141,3 +145,17 @@ def test_language_model_that_answers(home: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("SERVING_LLM_URL", upstream.url)
         found = findings(home)["model"]
     assert found == Finding("model", True, f"default: {MODEL}")
+
+
+def test_candidate_that_is_not_there(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVING_SHADOW_PROFILE", "small")
+    monkeypatch.setenv("SERVING_SHADOW_SHARE", "0.25")
+    assert findings(home)["shadow"] == Finding(
+        "shadow",
+        False,
+        "SERVING_SHADOW_PROFILE: There is no profile 'small'. Saved ones: default.",
+    )
+    build_profiles(RetrievalSettings(), Home(home)).save("small", AnsweringProfile())
+    assert findings(home)["shadow"] == Finding(
+        "shadow", True, "small answers a share of 0.25 of the questions once more"
+    )
