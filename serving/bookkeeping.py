@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -40,10 +41,14 @@ class Bookkeeper:
     alarms: Alarms
     afterwards: Afterwards
 
+    def make_trace_id(self) -> str | None:
+        """Return the id that the trace of an answer will have; None: traces are not kept."""
+        return None if self.traces is None else f"trace-{uuid.uuid4().hex}"
+
     async def follow(
         self,
         answer: AsyncGenerator[Delta | Conclusion, None],
-        trace_id: str,
+        trace_id: str | None,
         question: Question,
         account: Account,
         settle: Callable[[int], None],
@@ -52,7 +57,7 @@ class Bookkeeper:
 
         Args:
             answer: to the question.
-            trace_id: of it.
+            trace_id: of it, see `make_trace_id`.
             question: of the caller.
             account: that the answer keeps.
             settle: told how many tokens it took indeed.
@@ -138,10 +143,12 @@ class Bookkeeper:
             figures = _figures(conclusion)
             self.afterwards.do(partial(self.alarms.observe, question.collection, profile, figures))
 
-    def _write_down(self, trace_id: str, conclusion: Conclusion, enter: Callable[[], None]) -> None:
+    def _write_down(
+        self, trace_id: str | None, conclusion: Conclusion, enter: Callable[[], None]
+    ) -> None:
         question = conclusion.question
         enter()
-        if self.traces is not None:
+        if self.traces is not None and trace_id is not None:
             body = self.tracer.trace(conclusion)
             self.traces.add(trace_id, question.caller, question.collection, body)
 

@@ -24,12 +24,12 @@ class Completion:
     Attributes:
         model: as the request named it.
         profile: by which it comes about, see `Question.describe_profile`.
-        trace_id: under which people find how the answer came about.
+        trace_id: under which people find how the answer came about; None: nobody keeps that.
     """
 
     model: str
     profile: Mapping[str, Any]
-    trace_id: str = field(default_factory=lambda: f"trace-{uuid.uuid4().hex}")
+    trace_id: str | None
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     _thoughts: dict[int, str] = field(default_factory=dict)

@@ -73,11 +73,12 @@ async def chat(
     async with service.stopping.until_cut():
         permit = await admit(*estimate(question, service))
     account = Account(question.budget, permit.allow)
-    completion = Completion(request.model, question.describe_profile())
+    trace_id = service.bookkeeper.make_trace_id()
+    completion = Completion(request.model, question.describe_profile(), trace_id)
     answer = service.shadow.follow(
         service.bookkeeper.follow(
             service.answerer.answer(question, account),
-            completion.trace_id,
+            trace_id,
             question,
             account,
             permit.settle,

@@ -38,14 +38,18 @@ def ask(
             print_json(client.ask(question, collection, **options))
         else:
             trace_id = print_answer(client, question, collection, **options)[1]
-            service_option = f" --url {url}" if url else ""
-            error_console.print(f"[dim]suffice explain {trace_id}{escape(service_option)}[/]")
+            if trace_id is not None:
+                service_option = f" --url {url}" if url else ""
+                error_console.print(f"[dim]suffice explain {trace_id}{escape(service_option)}[/]")
 
 
 def print_answer(
     client: "Client", question: str, collection: str, **options: Any
-) -> tuple[list[dict[str, Any]], str]:
-    """Print an answer as it is written, then its citations; return these and the trace's id."""
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Print an answer as it is written, then its citations; return these and its trace's id.
+
+    The id is None where the service keeps no traces.
+    """
     citations: list[dict[str, Any]] = []
     extension: dict[str, Any] = {}
     for chunk in client.stream(question, collection, **options):

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from suffice import patience
 from suffice.options import console
-from tests.serving.application import Application, run_application
+from tests.serving.application import Application, run_application, serve
 from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
 from tests.suffice.terminal import Suffice
 
@@ -254,6 +255,17 @@ def test_trace_of_an_answer_is_found_where_it_was_asked(
     hint = suffice("ask", QUESTION, "--url", application.url).err.split()
     assert hint[-2:] == ["--url", application.url]
     assert suffice(*hint[1:]).out.startswith(f"Question: {QUESTION}")
+
+
+def test_ask_without_traces_names_none(suffice: Suffice, application: Application) -> None:
+    service = application.service
+    without = replace(service, bookkeeper=replace(service.bookkeeper, traces=None))
+    with serve(without) as served:
+        asked = suffice("ask", QUESTION, "--url", served.url)
+        assert (asked.code, EVIDENCE in asked.out, asked.err) == (0, True, "")
+        assert served.ask(QUESTION).json()["suffice"]["trace_id"] is None
+        *_, last = served.stream(QUESTION)
+        assert last["suffice"]["trace_id"] is None
 
 
 def test_answer_as_json(suffice: Suffice) -> None:
