@@ -35,7 +35,17 @@ class RerankerUnavailableError(RetrievalError):
 
 
 class RerankerFailedError(RetrievalError):
-    """The reranker gave no scores that can be used."""
+    """The reranker gave no scores that can be used.
+
+    Attributes:
+        public: the message, for callers who are not to know addresses inside.
+        address: of its server; None: it has none.
+    """
+
+    def __init__(self, public: str, address: str | None = None) -> None:
+        super().__init__(f"{public} The server: {address}" if address else public)
+        self.public = public
+        self.address = address
 
 
 class CalibrationError(RetrievalError):

@@ -101,7 +101,6 @@ class Reranking:
         """
         report, scores = self._score(query, [hit.chunk.passage for hit in hits])
         if report.outcome is not Outcome.DONE:
-            logger.warning("not reranked", extra={"report": report})
             return Reranked(list(hits), report)
         scored = [
             replace(hit, score=score, scores={**hit.scores, "rerank": score})
@@ -112,7 +111,7 @@ class Reranking:
     def _score(self, query: str, passages: Sequence[str]) -> tuple[RerankReport, list[float]]:
         deadline = monotonic() + self.max_seconds
         scores: list[float] = []
-        outcome, reason = Outcome.DONE, None
+        outcome, reason, address = Outcome.DONE, None, None
         try:
             for batch in self.reranker.score(query, passages, deadline) if passages else ():
                 scores += batch
@@ -125,8 +124,13 @@ class Reranking:
             else:
                 _check(scores, len(passages))
         except RerankerFailedError as error:
-            outcome, reason = Outcome.FAILED, str(error)
-        return RerankReport(self.reranker.name, outcome, len(scores), reason), scores
+            outcome, reason, address = Outcome.FAILED, error.public, error.address
+        name = self.reranker.name
+        if outcome is not Outcome.DONE:
+            # Not the reason: it may quote the query.
+            told = {"reranker": name, "outcome": str(outcome), "address": address}
+            logger.warning("not reranked", extra=told)
+        return RerankReport(name, outcome, len(scores), reason), scores
 
 
 def _check(scores: Sequence[float], num_passages: int) -> None:

@@ -1,5 +1,6 @@
 """The reranker that asks a model server: vLLM, or any other with a `/v1/rerank` like Jina's."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from time import monotonic
@@ -47,7 +48,8 @@ class ServedReranker:
             model: None takes the first one that the server lists.
             api_key: None for servers without keys.
         """
-        self.name = model or url
+        # Callers see the name, and are not to know addresses inside.
+        self.name = model or f"server {hashlib.sha256(url.encode()).hexdigest()[:8]}"
         self._url = url
         self._model = model
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -82,7 +84,7 @@ class ServedReranker:
     def _first_model(self, deadline: float) -> str:
         models = self._call("GET", "/models", deadline, _Models).data
         if not models:
-            raise RerankerFailedError(f"The server at {self._url} lists no model.")
+            raise RerankerFailedError("The reranker's server lists no model.", self._url)
         return models[0].id
 
     def _call(
@@ -98,12 +100,13 @@ class ServedReranker:
             raise
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RerankerFailedError(
-                f"The reranker at {self._url} does not answer ({error}). Check that it runs and "
-                "that RETRIEVAL_RERANKER_URL is right."
+                "The reranker does not answer. Check that it runs and that RETRIEVAL_RERANKER_URL "
+                "is right; `suffice doctor` tests it.",
+                self._url,
             ) from error
         if response.status_code in REFUSALS:
             raise RerankerFailedError(
-                f"The reranker at {self._url} refuses the key. Set RETRIEVAL_RERANKER_API_KEY."
+                "The reranker refuses the key. Set RETRIEVAL_RERANKER_API_KEY.", self._url
             )
         shown = content[:300].decode(errors="replace")
         if not response.is_success:
@@ -115,8 +118,9 @@ class ServedReranker:
 
     def _nonsense(self, what: str) -> RerankerFailedError:
         return RerankerFailedError(
-            f"The server at {self._url} does not rerank: {what}. Check RETRIEVAL_RERANKER_URL and "
-            "RETRIEVAL_RERANKER."
+            f"The reranker's server does not rerank: {what}. Check RETRIEVAL_RERANKER_URL and "
+            "RETRIEVAL_RERANKER.",
+            self._url,
         )
 
 

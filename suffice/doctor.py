@@ -147,7 +147,8 @@ def _check_reranker(settings: RetrievalSettings) -> str:
         raise UnhealthyError(
             f"The reranker {reranker.name} gave no score within {RERANKER_SECONDS} s."
         )
-    return reranker.name
+    place = f" at {settings.reranker_url}" if settings.reranker_url else ""
+    return f"{reranker.name}{place}"
 
 
 def _check_models(settings: ServingSettings, rates: Path) -> str:

@@ -150,8 +150,10 @@ def test_sick_server(
     server: Server, reranker: ServedReranker, status: int, body: object, says: str
 ) -> None:
     server.status, server.body = status, body
-    with pytest.raises(RerankerFailedError, match=says):
+    with pytest.raises(RerankerFailedError, match=says) as raised:
         score(reranker)
+    assert str(raised.value) == f"{raised.value.public} The server: {server.url}"
+    assert server.url not in raised.value.public
 
 
 def test_answer_that_comes_piece_by_piece_has_no_more_time(
@@ -193,6 +195,13 @@ def test_slow_server_is_not_waited_for(server: Server, reranker: ServedReranker)
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "no url", "http://[bad/v1"])
 def test_server_that_is_not_there(url: str) -> None:
     reranker = ServedReranker(url, "judge", None)
-    with pytest.raises(RerankerFailedError, match="RETRIEVAL_RERANKER_URL"):
+    with pytest.raises(RerankerFailedError, match="RETRIEVAL_RERANKER_URL") as raised:
         score(reranker)
+    assert raised.value.address == url
     reranker.close()
+
+
+def test_a_model_that_is_not_named_is_called_by_its_server_without_the_address() -> None:
+    names = [ServedReranker(f"http://gpu-{n}:8001/v1", None, None).name for n in (1, 1, 2)]
+    assert names[0] == names[1] != names[2]
+    assert [name for name in names if "gpu" in name or not name.startswith("server ")] == []

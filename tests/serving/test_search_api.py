@@ -11,6 +11,7 @@ from ingest.home import Home
 from retrieval.late_interaction import LateInteractionReranker
 from retrieval.reranking import Reranking
 from retrieval.search import Searcher
+from retrieval.served_reranker import ServedReranker
 from tests.serving.application import Application, assert_refused, serve
 from tests.serving.certified import certified_profile
 
@@ -319,3 +320,24 @@ def test_bad_filter(application: Application, library: str, where: object, says:
 def test_filter_holds_in_one_collection(application: Application, library: str) -> None:
     response = refused_body(application, filter={"type": "eq", "key": "year", "value": 2024})
     assert_refused(response, 400, "invalid_value", "filter", "No searchable document of this")
+
+
+def test_callers_do_not_learn_where_the_reranker_is(
+    application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = "http://127.0.0.1:9/v1"  # nobody is there
+    reranker = ServedReranker(url, None, None)
+    searcher = Searcher(Reranking(reranker, depth=3, max_seconds=5))
+    with serve(replace(application.service, searcher=searcher)) as served:
+        body = {"query": "honey", "explain": True}
+        answer = served.http.post("/v1/search", json=body).json()
+    assert answer["explain"]["reranker"] == reranker.name
+    assert answer["warnings"] == [
+        "The hits are not reranked. The reranker does not answer. Check that it runs and that "
+        "RETRIEVAL_RERANKER_URL is right; `suffice doctor` tests it."
+    ]
+    assert "127.0.0.1" not in str(answer)
+    [line] = [one for one in caplog.records if one.getMessage() == "not reranked"]
+    assert line.__dict__["address"] == url
+    searcher.close()
+    reranker.close()
