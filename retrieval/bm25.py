@@ -158,9 +158,15 @@ class RankBM25Index:
         """Return chunks by id, see `ChunkIndex`."""
         return self._index.fetch(chunk_ids)
 
-    def count(self, document_id: str | None = None, revision: str | None = None) -> int:
+    def count(
+        self,
+        document_id: str | None = None,
+        revision: str | None = None,
+        *,
+        where: Filter | None = None,
+    ) -> int:
         """Count chunks, see `ChunkIndex`."""
-        return self._index.count(document_id, revision)
+        return self._index.count(document_id, revision, where=where)
 
     def contents(self) -> dict[tuple[str, str], int]:
         """Count chunks by document and revision, see `ChunkIndex`."""

@@ -118,8 +118,20 @@ class ChunkIndex(SearchableIndex, Protocol):
     def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
         """Remove the chunks of a document, except those of `keep_revision`."""
 
-    def count(self, document_id: str | None = None, revision: str | None = None) -> int:
-        """Count the chunks of the collection, of a document, or of one of its revisions."""
+    def count(
+        self,
+        document_id: str | None = None,
+        revision: str | None = None,
+        *,
+        where: Filter | None = None,
+    ) -> int:
+        """Count the chunks of the collection, of a document, or of one of its revisions.
+
+        Args:
+            document_id: only of this one.
+            revision: only of this one.
+            where: filter that the chunks must satisfy, see `matches`.
+        """
 
     def contents(self) -> dict[tuple[str, str], int]:
         """Return how many chunks there are of each (document id, revision)."""

@@ -372,12 +372,20 @@ class QdrantIndex:
         chunks = (from_payload(to_chunk_id(record.id), record.payload or {}) for record in records)
         return {chunk.chunk_id: chunk for chunk in chunks}
 
-    def count(self, document_id: str | None = None, revision: str | None = None) -> int:
+    def count(
+        self,
+        document_id: str | None = None,
+        revision: str | None = None,
+        *,
+        where: Filter | None = None,
+    ) -> int:
         """Count chunks, see `ChunkIndex`."""
         wanted = {"document_id": document_id, "revision": revision}
         conditions: list[models.Condition] = [
             _equals(key, value) for key, value in wanted.items() if value is not None
         ]
+        if where is not None:
+            conditions.append(_to_filter(where))
         counted = models.Filter(must=conditions)
         return answer(
             lambda: self._client.count(self._collection, count_filter=counted, exact=True)

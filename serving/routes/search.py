@@ -7,6 +7,7 @@ from pydantic_core import to_json
 
 from retrieval.chunks import Hit
 from retrieval.explanation import Explanation, explain
+from retrieval.filters import Filter
 from retrieval.index import ChunkIndex
 from serving.context import name_hits
 from serving.errors import InvalidRequestError
@@ -47,6 +48,7 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
         explained = explain(result) if request.explain else {}
         dropped = [one for one in explained.values() if one.dropped is not None]
         shown = _show_dropped(service, index, dropped[:MAX_DROPPED]) if dropped else []
+        counted = _count(index, request.filter) if request.explain else {}
     answer: dict[str, Any] = {
         "hits": [
             HitView.of(hit, filename, explained.get(hit.chunk.chunk_id))
@@ -59,12 +61,19 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
         answer["explain"] = {
             "profile": profile,
             "reranker": reranking.reranker.name if reranking and profile.rerank else None,
+            **counted,
             "num_candidates": {step: len(ranking) for step, ranking in result.rankings.items()},
             "num_dropped": len(dropped),
             "dropped": shown,
         }
     # Written here, because FastAPI would check it once more, in a thread of its own.
     return Response(to_json(answer), media_type="application/json")
+
+
+def _count(index: ChunkIndex, where: Filter | None) -> dict[str, int]:
+    num_chunks = index.count()
+    num_searched = num_chunks if where is None else index.count(where=where)
+    return {"num_chunks": num_chunks, "num_searched": num_searched}
 
 
 def _show_dropped(

@@ -46,6 +46,9 @@ def search(
         console.print(explanation_table(answer))
         if left := answer["explain"]["num_dropped"] - len(answer["explain"]["dropped"]):
             console.print(f"and {left} more candidates that are no hits")
+        if where is not None:
+            searched, chunks = (answer["explain"][name] for name in ("num_searched", "num_chunks"))
+            console.print(f"The filter leaves {searched:,} of {chunks:,} chunks.")
         return
     if not answer["hits"]:
         error_console.print("No hits.")

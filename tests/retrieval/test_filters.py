@@ -252,10 +252,11 @@ def add(index: ChunkIndex, document: str, attributes: Attributes) -> str:
 
 
 def found_by(index: ChunkIndex, where: Filter, limit: int = 1000) -> set[str]:
-    """Return what both searches find, which is the same, because all texts say "cat"."""
+    """Return what both searches find and the count counts: the same, as all texts say "cat"."""
     dense = index.rank_dense(EMBEDDER.embed_query("cat"), limit, where=where)
     lexical = index.rank_lexical("cat", limit, where=where)
     assert dense.keys() == lexical.keys()
+    assert index.count(where=where) == len(dense)
     return set(dense)
 
 

@@ -24,6 +24,7 @@ from retrieval.bm25 import RankBM25Store
 from retrieval.chunk_ids import make_chunk_id, to_point_id
 from retrieval.chunks import Chunk, Hit
 from retrieval.edge import EdgeStore
+from retrieval.filters import Comparison
 from retrieval.index import ChunkIndex, IndexStore
 from retrieval.payload import TOKENS, from_payload, to_payload
 from retrieval.qdrant import QdrantStore
@@ -289,6 +290,15 @@ def test_count_by_document_and_revision(index: ChunkIndex) -> None:
     assert index.count(revision="r1") == 3
     assert index.count("b", "r2") == 0
     assert index.count("unknown") == 0
+
+
+def test_count_of_what_a_filter_leaves(index: ChunkIndex) -> None:
+    for document, year in (("a", 2023.0), ("b", 2024.0), ("c", 2024.0)):
+        chunk = make_chunk(document, 0, document)
+        index.upsert([chunk], EMBEDDER.embed_passages([chunk.passage]), {"year": (year,)})
+    assert index.count(where=Comparison("year", "eq", (2024.0,))) == 2
+    assert index.count("b", where=Comparison("year", "eq", (2024.0,))) == 1
+    assert index.count(where=Comparison("year", "lt", (2023.0,))) == 0
 
 
 def test_contents_counts_each_revision_of_each_document(index: ChunkIndex) -> None:

@@ -162,6 +162,11 @@ def test_search_in_some_documents_only(suffice: Suffice) -> None:
     where = {"type": "eq", "key": "document.filename", "value": "bees.md"}
     hits = suffice("search", "granite", "--filter", json.dumps(where), "--json").json()["hits"]
     assert {hit["filename"] for hit in hits} == {"bees.md"}
+    explained = suffice("search", "granite", "--filter", json.dumps(where), "--explain")
+    numbers = explained.out.splitlines()[-1]
+    found = re.fullmatch(r"The filter leaves (\d+) of (\d+) chunks\.", numbers)
+    assert found, numbers
+    assert int(found[1]) == explained.out.count("bees.md") < int(found[2])
     answer = suffice("ask", QUESTION, "--filter", json.dumps(where), "--json").json()
     assert EVIDENCE in answer["choices"][0]["message"]["content"]
     other = json.dumps({**where, "type": "ne"})
