@@ -5,6 +5,7 @@ so that `suffice --help` is instant.
 """
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -29,7 +30,7 @@ from suffice.commands import (
     serve,
 )
 from suffice.errors import SufficeError
-from suffice.options import error_console
+from suffice.options import console, error_console
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 app.command()(serve.serve)
@@ -48,8 +49,23 @@ app.command()(migrate.migrate)
 app.command()(doctor.doctor)
 
 
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - see above
+
+        console.print(f"suffice {version('suffice')}")
+        raise typer.Exit
+
+
 @app.callback()
-def check() -> None:
+def check(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
     """Answers from your own documents, with exact citations and no more context than needed."""
     from suffice.settings import check_settings  # noqa: PLC0415 - see above
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,12 @@ def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def test_version_is_that_of_the_package(offline: Suffice) -> None:
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())
+    outcome = offline("--version")
+    assert (outcome.code, outcome.out) == (0, f"suffice {project['project']['version']}\n")
 
 
 def test_ingest_folder_names_documents_by_their_paths(suffice: Suffice, tmp_path: Path) -> None:

@@ -94,6 +94,12 @@ def test_command_has_a_section_with_its_options(command: str, options: list[str]
     assert [option for option in options if f"`{option}" not in text] == []
 
 
+def test_options_before_a_command_are_described() -> None:
+    options = [option for one in get_command(app).params for option in one.opts]
+    assert options == ["--version"]
+    assert "`suffice --version`" in read("docs/cli.md")
+
+
 @pytest.mark.parametrize(
     "page", [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))], ids=lambda p: p.name
 )
