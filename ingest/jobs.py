@@ -125,8 +125,12 @@ class Jobs:
         DBOS.destroy(workflow_completion_timeout_sec=STOP_TIMEOUT_SECONDS if is_busy else 0)
         _running.clear()
 
-    def submit(self, document: Document) -> Document:
-        """Record a document as queued, at the end of its collection's turns, and queue its job.
+    def submit(self, document: Document, turn: int | None = None) -> Document:
+        """Record a document as queued, and queue its job.
+
+        Args:
+            document: to be ingested.
+            turn: that it has; None: it gets the last one of its collection.
 
         Returns:
             The document as it is recorded now.
@@ -139,7 +143,7 @@ class Jobs:
             error_reason=None,
             num_embedded=0,
             num_retries=0,
-            turn=catalog.next_turn(document.collection),
+            turn=catalog.next_turn(document.collection) if turn is None else turn,
             updated_at=datetime.now(UTC),
         )
         catalog.put(queued)

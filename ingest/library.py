@@ -417,7 +417,9 @@ class Library:
             else 0,
             password=upload.password,
         )
-        queued = self._jobs.submit(document)
+        # Or what is replaced again and again would never come to its turn.
+        turn = known.turn if known and known.status is Status.QUEUED else None
+        queued = self._jobs.submit(document, turn)
         if known and known.revision != known.searchable_revision:
             self._pipeline.forget_revision(known.revision)
         return queued, True

@@ -188,6 +188,7 @@ def test_turns_of_collections(open_shelf: OpenShelf) -> None:
         assert [shelf.add(f"{n}.txt", f"A {n}.", "a").turn for n in range(3)] == [1, 2, 3]
         assert [shelf.add(f"{n}.txt", f"B {n}.", "b").turn for n in range(2)] == [1, 2]
         assert shelf.add("3.txt", "A 3.", "a").turn == 4
+        assert shelf.add("1.txt", "A 1, replaced while it waits.", "a").turn == 2
         embedder.gate.set()
 
 
