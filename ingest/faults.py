@@ -48,10 +48,15 @@ def describe(error: Exception) -> Fault:
         return Fault("disk_full", "The disk of the service is full. Make room on it.")
     for kind, (code, words) in _PASSING.items():
         if isinstance(error, kind):
-            return Fault(code, words.format(error))
+            return Fault(code, words.format(_said(error)))
     if isinstance(error, EmbedderFailedError):
-        return Fault("embedder_failed", str(error), max_retries=0)
+        return Fault("embedder_failed", _said(error), max_retries=0)
     if isinstance(error, IngestError | RetrievalError):
-        return Fault("internal", str(error), max_retries=0)
+        return Fault("internal", _said(error), max_retries=0)
     reason = f"{type(error).__name__}: {error}. The log of the service has the details."
     return Fault("internal", reason, _UNFORESEEN_RETRIES)
+
+
+def _said(error: Exception) -> str:
+    """Return the message of an error for everybody who may see the document."""
+    return error.public if isinstance(error, RetrievalError) else str(error)

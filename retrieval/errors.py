@@ -19,7 +19,17 @@ RetrievalError
 
 
 class RetrievalError(Exception):
-    """Base class of what retrieval raises; the message says what to do."""
+    """Base class of what retrieval raises; the message says what to do.
+
+    Attributes:
+        public: the message, for callers who are not to know addresses inside.
+        details: what else the message says, such as an address; None: nothing.
+    """
+
+    def __init__(self, public: str, details: str | None = None) -> None:
+        super().__init__(f"{public} {details}" if details else public)
+        self.public = public
+        self.details = details
 
 
 class EmbedderUnavailableError(RetrievalError):
@@ -35,17 +45,7 @@ class RerankerUnavailableError(RetrievalError):
 
 
 class RerankerFailedError(RetrievalError):
-    """The reranker gave no scores that can be used.
-
-    Attributes:
-        public: the message, for callers who are not to know addresses inside.
-        address: of its server; None: it has none.
-    """
-
-    def __init__(self, public: str, address: str | None = None) -> None:
-        super().__init__(f"{public} The server: {address}" if address else public)
-        self.public = public
-        self.address = address
+    """The reranker gave no scores that can be used."""
 
 
 class CalibrationError(RetrievalError):

@@ -62,7 +62,7 @@ def answer(call: Callable[[], Answer], *, pauses: Sequence[float] = RETRY_PAUSES
             return call()
         except (grpc.RpcError, ApiException, QdrantException, OSError) as error:
             if pause is None or _state_of(error) not in _PASSING:
-                raise IndexUnavailableError(_advice(error)) from error
+                raise _unavailable(error) from error
         time.sleep(pause)
     raise AssertionError("unreachable: after the last try there is no pause")
 
@@ -86,17 +86,20 @@ def _state_of(error: Exception) -> object:
     return error.status_code if isinstance(error, UnexpectedResponse) else None
 
 
-def _advice(error: Exception) -> str:
+def _unavailable(error: Exception) -> IndexUnavailableError:
     state = _state_of(error)
-    reason = error.details() if isinstance(error, grpc.Call) else error
+    # It may name addresses.
+    details = f"It said: {error.details() if isinstance(error, grpc.Call) else error}"
     if state in _NO_KEY:
-        return f"Qdrant refuses the key: {reason}. Check RETRIEVAL_QDRANT_API_KEY."
+        advice = "Qdrant refuses the key. Check RETRIEVAL_QDRANT_API_KEY."
+        return IndexUnavailableError(advice, details)
     if state is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return (
+        return IndexUnavailableError(
             "Qdrant did not answer in time. Try again; if it goes on, see what keeps it busy, or "
             "raise RETRIEVAL_QDRANT_TIMEOUT_SECONDS."
         )
-    return (
-        f"Qdrant did not answer: {reason}. Check RETRIEVAL_QDRANT_URL, "
-        "RETRIEVAL_QDRANT_GRPC_PORT, and that it runs."
+    return IndexUnavailableError(
+        "Qdrant did not answer. Check RETRIEVAL_QDRANT_URL, RETRIEVAL_QDRANT_GRPC_PORT, and that "
+        "it runs.",
+        details,
     )

@@ -111,7 +111,7 @@ class Reranking:
     def _score(self, query: str, passages: Sequence[str]) -> tuple[RerankReport, list[float]]:
         deadline = monotonic() + self.max_seconds
         scores: list[float] = []
-        outcome, reason, address = Outcome.DONE, None, None
+        outcome, reason, details = Outcome.DONE, None, None
         try:
             for batch in self.reranker.score(query, passages, deadline) if passages else ():
                 scores += batch
@@ -124,11 +124,11 @@ class Reranking:
             else:
                 _check(scores, len(passages))
         except RerankerFailedError as error:
-            outcome, reason, address = Outcome.FAILED, error.public, error.address
+            outcome, reason, details = Outcome.FAILED, error.public, error.details
         name = self.reranker.name
         if outcome is not Outcome.DONE:
             # Not the reason: it may quote the query.
-            told = {"reranker": name, "outcome": str(outcome), "address": address}
+            told = {"reranker": name, "outcome": str(outcome), "details": details}
             logger.warning("not reranked", extra=told)
         return RerankReport(name, outcome, len(scores), reason), scores
 

@@ -1,5 +1,6 @@
 """Search: two rankings of one collection, fused, reranked and cut as a profile says."""
 
+import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from retrieval.index import MAX_KEYS, Ranking, SearchableIndex
 from retrieval.profiles import Mode, RetrievalProfile
 from retrieval.reranking import Outcome, Reranking
 
+logger = logging.getLogger(__name__)
 # Searches that wait for a server at the same time.
 NUM_THREADS = 32
 # A chunk that the dense search found gets its lexical score from a list of this depth.
@@ -178,8 +180,10 @@ class Searcher:
         faults = {n: one for n, one in outcomes.items() if isinstance(one, RetrievalError)}
         if not rankings:
             raise next(iter(faults.values()))
+        for name, fault in faults.items():
+            logger.warning("a search failed", extra={"search": name, "reason": str(fault)})
         warnings = [
-            f"The {name} search failed, so the other one ranks alone: {fault}"
+            f"The {name} search failed, so the other one ranks alone: {fault.public}"
             for name, fault in faults.items()
         ]
         return rankings, warnings
@@ -239,7 +243,9 @@ def _complete(
             known = index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
             rankings["dense"] = dense | known
         except IndexUnavailableError as fault:
-            warnings.append(f"What only the lexical search found has no dense score: {fault}")
+            warnings.append(
+                f"What only the lexical search found has no dense score: {fault.public}"
+            )
     rankings["lexical"] = {
         chunk_id: score
         for rank, (chunk_id, score) in enumerate(lexical.items(), start=1)

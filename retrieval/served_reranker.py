@@ -84,7 +84,7 @@ class ServedReranker:
     def _first_model(self, deadline: float) -> str:
         models = self._call("GET", "/models", deadline, _Models).data
         if not models:
-            raise RerankerFailedError("The reranker's server lists no model.", self._url)
+            raise self._failure("The reranker's server lists no model.")
         return models[0].id
 
     def _call(
@@ -99,15 +99,12 @@ class ServedReranker:
         except httpx.ReadTimeout:
             raise
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise RerankerFailedError(
+            raise self._failure(
                 "The reranker does not answer. Check that it runs and that RETRIEVAL_RERANKER_URL "
-                "is right; `suffice doctor` tests it.",
-                self._url,
+                "is right; `suffice doctor` tests it."
             ) from error
         if response.status_code in REFUSALS:
-            raise RerankerFailedError(
-                "The reranker refuses the key. Set RETRIEVAL_RERANKER_API_KEY.", self._url
-            )
+            raise self._failure("The reranker refuses the key. Set RETRIEVAL_RERANKER_API_KEY.")
         shown = content[:300].decode(errors="replace")
         if not response.is_success:
             raise self._nonsense(f"it answered {response.status_code}: {shown}")
@@ -117,11 +114,13 @@ class ServedReranker:
             raise self._nonsense(f"it answered {shown[:100]!r}") from error
 
     def _nonsense(self, what: str) -> RerankerFailedError:
-        return RerankerFailedError(
+        return self._failure(
             f"The reranker's server does not rerank: {what}. Check RETRIEVAL_RERANKER_URL and "
-            "RETRIEVAL_RERANKER.",
-            self._url,
+            "RETRIEVAL_RERANKER."
         )
+
+    def _failure(self, message: str) -> RerankerFailedError:
+        return RerankerFailedError(message, f"The server: {self._url}")
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:

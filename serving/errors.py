@@ -285,7 +285,9 @@ def error_body(error: Exception, *, is_admin: bool) -> tuple[int, dict[str, obje
         error: that was raised.
         is_admin: whether the caller may know addresses inside.
     """
-    message = error.public if isinstance(error, ServingError) and not is_admin else str(error)
+    message = str(error)
+    if isinstance(error, ServingError | retrieval_errors.RetrievalError) and not is_admin:
+        message = error.public
     for kind, (status, error_type, code) in STATUS.items():
         if isinstance(error, kind):
             param = getattr(error, "param", None)

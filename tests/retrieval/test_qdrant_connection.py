@@ -147,7 +147,7 @@ def test_a_server_that_stays_away_is_given_up(
     index = open_store(server).open("default")
     server.faults += [grpc.StatusCode.UNAVAILABLE] * 5
     server.calls.clear()
-    with pytest.raises(IndexUnavailableError, match=r"did not answer: a fault.*_QDRANT_URL"):
+    with pytest.raises(IndexUnavailableError, match=r"did not answer.*_QDRANT_URL.*a fault"):
         index.count()
     assert server.calls == ["Count"] * 4
     monkeypatch.setattr(qdrant_connection, "RETRY_LIMIT_SECONDS", -1.0)
@@ -188,8 +188,10 @@ def test_both_searches_are_on_their_way_at_once(server: TestServer, open_store: 
 
 def test_a_port_without_a_server() -> None:
     settings = RetrievalSettings(qdrant_url="http://127.0.0.1:1", qdrant_grpc_port=1)
-    with pytest.raises(IndexUnavailableError, match="Check RETRIEVAL_QDRANT_URL"):
+    with pytest.raises(IndexUnavailableError, match="Check RETRIEVAL_QDRANT_URL") as raised:
         connect(settings)
+    assert "127.0.0.1:1" in str(raised.value)
+    assert "127.0.0.1" not in raised.value.public
 
 
 def test_services_that_share_a_server_do_not_touch_each_others_collections(

@@ -197,7 +197,7 @@ def test_server_that_is_not_there(url: str) -> None:
     reranker = ServedReranker(url, "judge", None)
     with pytest.raises(RerankerFailedError, match="RETRIEVAL_RERANKER_URL") as raised:
         score(reranker)
-    assert raised.value.address == url
+    assert raised.value.details == f"The server: {url}"
     reranker.close()
 
 

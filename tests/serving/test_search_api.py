@@ -338,6 +338,6 @@ def test_callers_do_not_learn_where_the_reranker_is(
     ]
     assert "127.0.0.1" not in str(answer)
     [line] = [one for one in caplog.records if one.getMessage() == "not reranked"]
-    assert line.__dict__["address"] == url
+    assert line.__dict__["details"] == f"The server: {url}"
     searcher.close()
     reranker.close()

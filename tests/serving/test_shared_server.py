@@ -121,3 +121,21 @@ def test_an_answer_stands_when_the_server_is_gone_before_its_trace_is_written(
         assert other.items() <= whole["candidates"][1].items()
         assert [whole["warnings"], len(trace["warnings"])] == [[], 1]
         assert "did not answer while the trace was written" in trace["warnings"][0]
+
+
+def test_only_admins_are_told_what_the_server_said(server: TestServer, tmp_path: Path) -> None:
+    with run_on(server, tmp_path) as application:
+        application.ingest("bees.txt", "Bees sleep five to eight hours each night.")
+        http = application.http
+        for scope in ("admin", "read"):
+            body = {"name": scope, "scopes": [scope]}
+            secret = http.post("/v1/keys", json=body).json()["secret"]
+            http.headers["Authorization"] = f"Bearer {secret}"
+            server.faulty, server.faults = "Query", [grpc.StatusCode.INTERNAL]
+            answer = http.post("/v1/search", json={"query": "bees", "mode": "dense"}).json()
+            told = answer["error"]["message"]
+            assert told.startswith("Qdrant did not answer. Check RETRIEVAL_QDRANT_URL")
+            assert ("a fault" in told) is (scope == "admin")
+        server.faults = [grpc.StatusCode.INTERNAL]
+        [warning] = http.post("/v1/search", json={"query": "bees"}).json()["warnings"]
+        assert warning.endswith(f" search failed, so the other one ranks alone: {told}")
