@@ -339,7 +339,7 @@ class _Run:
     def _compare_and_send(self, file: File) -> Outcome:
         revision = _hash(file.path)
         known = self._known.get(file.external_id)
-        if known is None or known["revision"] != revision or self._lacked_password(known):
+        if known is None or known["revision"] != revision or self._needs_password(known):
             self._wait_for_room()
             upload = partial(self._client.upload, file.path, self._collection, file.external_id)
             send = partial(
@@ -351,10 +351,13 @@ class _Run:
             return Outcome(file, self._patience.call(partial(self._client.retry, known["id"])))
         return Outcome(file, known, is_unchanged=True)
 
-    def _lacked_password(self, known: dict[str, Any]) -> bool:
-        if self._password is None or known["status"] != "failed":
+    def _needs_password(self, known: dict[str, Any]) -> bool:
+        """Tell whether a file must be sent again so that the password comes with it."""
+        if self._password is None:
             return False
-        return bool(known["error"]["code"] == "encrypted")
+        if known["status"] == "partial":  # the service forgot the one that it had
+            return self._retry_failed
+        return known["status"] == "failed" and bool(known["error"]["code"] == "encrypted")
 
     def _wait_for_room(self) -> None:
         with self._condition:

@@ -17,6 +17,7 @@ from suffice import bulk, patience
 from suffice.bulk import BulkIngestion, BulkReport
 from suffice.client import Client
 from suffice.folders import File
+from tests.ingest.parsers.pdf_files import damage, pdf, writer_with
 from tests.serving.application import Application, run_application
 from tests.serving.documents import make_encrypted_pdf, make_gif, make_scan
 from tests.suffice.trees import files_of, states, write
@@ -206,6 +207,23 @@ def test_password_opens_what_failed_without_it(
         {"open.txt"},
         {"open.txt", "locked.pdf"},
     ]
+
+
+def test_password_comes_with_a_partial_file_that_is_tried_again(
+    client: Client, tmp_path: Path, collection: str
+) -> None:
+    writer = writer_with(["The first page", ""])
+    damage(writer, writer.pages[1])
+    writer.encrypt("acorn", algorithm="AES-256")
+    files = files_of(write(tmp_path, {"locked.pdf": pdf(writer)}))
+    reasons = []
+    for password, retry_failed in (("acorn", False), (None, True), ("acorn", True)):
+        bulk_run = BulkIngestion(client, collection, password=password, retry_failed=retry_failed)
+        report = bulk_run.run(files)
+        assert states(report) == {"locked.pdf": "partial"}
+        reasons.append(report.outcomes[0].reason)
+    assert "Reading it anew failed: The PDF is locked" in reasons[1]
+    assert reasons[0] == reasons[2] != reasons[1]
 
 
 def test_a_bad_collection_name_ends_the_run_with_one_error(client: Client, folder: Path) -> None:
