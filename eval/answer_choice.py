@@ -203,8 +203,8 @@ class _Testing:
             )
         if needed is None:
             return self._keep(
-                "nothing cheaper was shown to be as good, and more questions like these would "
-                "hardly change that"
+                "nothing cheaper was shown to be as good, and if more questions can show it, it "
+                "takes far more than anybody writes"
             )
         return (
             f"Cannot tell yet whether answers from less context than "

@@ -126,7 +126,7 @@ class Chooser:
         """Return settings with less and less context, each the best that takes no more than so.
 
         Of settings that find the same the one with more context comes first: it is safer, and what
-        is cheaper follows.
+        is cheaper follows. Of those that are equal in both it is the first, which changes least.
 
         Args:
             allowed: settings to take.
@@ -138,7 +138,7 @@ class Chooser:
         path: dict[int, None] = {}
         for level in np.geomspace(most, self._tokens[allowed].min(), NUM_LEVELS):
             fitting = allowed[self._tokens[allowed] <= level * (1 + 1e-9)]
-            order = np.lexsort((self._tokens[fitting], self._coverage[fitting]))
+            order = np.lexsort((-fitting, self._tokens[fitting], self._coverage[fitting]))
             path[int(fitting[order[-1]])] = None
         return list(path)
 
@@ -257,8 +257,8 @@ class Chooser:
             )
         if needed is None:
             return (
-                f"Keep {now}: nothing cheaper was shown to find as much, and more questions like "
-                "these would hardly change that."
+                f"Keep {now}: nothing cheaper was shown to find as much, and if more questions can "
+                "show it, it takes far more than anybody writes."
             )
         return f"Cannot tell yet whether less context than {now} suffices.{_more(needed)}"
 

@@ -371,3 +371,11 @@ def test_few_documents_are_split_into_stretches(questions: list[Question]) -> No
     assert [one.cluster for one in split_few_clusters(few, 500)] == ["a 0", "a 0", "a 0", "t1"]
     many = [about(n, f"d{n % FEW_CLUSTERS}", f"d{n % FEW_CLUSTERS}") for n in range(300)]
     assert split_few_clusters(many, 200) == many
+
+
+def test_of_equal_settings_the_first_is_taken() -> None:
+    values: Floats = np.full((4, 300), 0.9)
+    tokens: Floats = np.array([[1000.0] * 300, *[[500.0] * 300] * 3])
+    half = Measurements(values, values, tokens, tokens / 100, [str(n) for n in range(300)])
+    choice = Chooser(half, half, str, None).choose(Goal())
+    assert (choice.candidates, choice.chosen) == ([1], 1)
