@@ -13,7 +13,7 @@ from scipy.special import bdtr, rel_entr, stdtr  # type: ignore[import-untyped]
 from eval.decisions.items import Floats, check_range
 
 # The most of its capital that a bet may lose at one item.
-_MAX_STAKE = 0.75
+_MAX_STAKE = 0.95
 
 
 class PairedTest(StrEnum):
@@ -82,7 +82,10 @@ def wsr_risk(losses: Floats, alpha: float, delta: float, seed: int = 0) -> Float
 
     A gambler stakes a share of the capital on each loss being below alpha; under H0 the capital
     has at most a chance of 1 / c to ever reach c times what it was (Ville), so the inverse of the
-    most it reached is a p-value. Each bet is sized by the items before it.
+    most it reached is a p-value. Each bet is sized by the variance of the items before it, so that
+    the items that are left just suffice for what is missing to the goal of 1 / delta (Voracek and
+    Orabona, STaR-Bets, NeurIPS 2025). A goal that was reached makes room for the next, 1 / delta
+    times as far.
 
     Args:
         losses: (..., num_items) in [0, 1].
@@ -100,19 +103,22 @@ def wsr_risk(losses: Floats, alpha: float, delta: float, seed: int = 0) -> Float
     if not 0 < delta < 1:
         raise ValueError(f"delta is {delta}, but must be in (0, 1)")
     num_items = losses.shape[-1]
-    order = np.random.default_rng(seed).permutation(num_items)
-    shuffled = losses[..., order]
+    shuffled = losses[..., np.random.default_rng(seed).permutation(num_items)]
+    goal = np.log(1 / delta)
+    log_capital = most = np.zeros(losses.shape[:-1])
     # The first item is bet on as if one loss of 1/2 with the variance 1/4 had been seen.
-    weights = np.arange(2, num_items + 2)
-    means = (0.5 + np.cumsum(shuffled, axis=-1)) / weights
-    variances = (0.25 + np.cumsum((shuffled - means) ** 2, axis=-1)) / weights
-    first = np.full((*losses.shape[:-1], 1), 0.25)
-    known_variances = np.concatenate((first, variances), axis=-1)[..., :num_items]
-    bets = np.minimum(
-        np.sqrt(2 * np.log(1 / delta) / (num_items * known_variances)), _MAX_STAKE / (1 - alpha)
-    )
-    log_capital = np.cumsum(np.log1p(bets * (alpha - shuffled)), axis=-1)
-    p_values: Floats = np.exp(-np.max(log_capital, axis=-1, initial=0.0))
+    total, squares = log_capital + 0.5, log_capital + 0.25
+    for number in range(num_items):
+        loss = shuffled[..., number]
+        variance = squares / (number + 1)
+        missing = goal * (np.floor(np.maximum(log_capital, 0) / goal) + 1) - log_capital
+        bet = np.sqrt(2 * missing / ((num_items - number) * variance))
+        bet = np.minimum(bet, _MAX_STAKE / (1 - alpha))
+        log_capital = log_capital + np.log1p(bet * (alpha - loss))
+        most = np.maximum(most, log_capital)
+        total = total + loss
+        squares = squares + (loss - total / (number + 2)) ** 2
+    p_values: Floats = np.exp(-most)
     return p_values
 
 

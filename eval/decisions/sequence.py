@@ -98,12 +98,18 @@ def certify(
             f"each once, from 0 to {len(quality) - 1}"
         )
     against = quality if rivals is None else rivals
+    candidates = order if mode is Mode.BEST else order[1:]
+    # All at once, because the bets of a row of items cost as much as those of many.
+    differences = [
+        (np.delete(against, one, axis=0) if mode is Mode.BEST else against[[order[0]]])
+        - quality[one]
+        for one in candidates
+    ]
     certified = None
     looks = []
-    for candidate in order if mode is Mode.BEST else order[1:]:
-        others = np.delete(against, candidate, axis=0) if mode is Mode.BEST else against[[order[0]]]
-        p_values = paired_p_value(test, others - quality[candidate], eps, delta)
-        looks.append(Look(candidate, float(np.max(p_values, initial=0.0))))
+    p_values = paired_p_value(test, np.array(differences), eps, delta) if differences else ()
+    for candidate, of_rivals in zip(candidates, p_values, strict=True):
+        looks.append(Look(candidate, float(np.max(of_rivals, initial=0.0))))
         if looks[-1].p_value > delta:
             return Certification(certified, tuple(looks), Stop.NOT_SHOWN)
         certified = candidate

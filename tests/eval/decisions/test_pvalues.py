@@ -25,15 +25,19 @@ DIFFERENCES = st.lists(st.floats(-1, 1), max_size=60).map(np.array)
 
 def test_betting_is_the_published_recursion() -> None:
     losses, alpha, delta, seed = np.array([0.0, 0.3, 0.0, 1.0, 0.1]), 0.4, 0.05, 3
-    total, squares, variance, capital, most = 0.5, 0.25, 0.25, 1.0, 1.0
+    total, squares, capital, most = 0.5, 0.25, 1.0, 1.0
     for count, place in enumerate(np.random.default_rng(seed).permutation(5), start=1):
-        bet = min(sqrt(2 * log(1 / delta) / (5 * variance)), 0.75 / (1 - alpha))
+        missing, items_left = log(1 / delta / capital), 6 - count
+        bet = min(sqrt(2 * missing / (items_left * squares / count)), 0.95 / (1 - alpha))
         capital *= 1 + bet * (alpha - losses[place])
         most = max(most, capital)
         total += losses[place]
         squares += (losses[place] - total / (count + 1)) ** 2
-        variance = squares / (count + 1)
     assert wsr_risk(losses, alpha, delta, seed) == pytest.approx(1 / most)
+
+
+def test_what_passed_is_bet_on_further() -> None:
+    assert wsr_risk(np.zeros(40), 0.2, 0.05) < 0.05**2
 
 
 def test_differences_are_bet_on_as_losses() -> None:
@@ -75,21 +79,20 @@ def test_p_value_is_a_probability(
 
 @pytest.mark.parametrize("test", PairedTest)
 @given(differences=DIFFERENCES, eps=st.floats(0, 0.4))
-def test_a_larger_margin_is_never_harder_to_show(
+def test_what_is_shown_is_shown_of_a_larger_margin(
     test: PairedTest, differences: np.ndarray[tuple[int], np.dtype[np.float64]], eps: float
 ) -> None:
     p_values = [float(paired_p_value(test, differences, bound, 0.05)) for bound in (eps, 2 * eps)]
-    assert p_values[1] <= p_values[0] + 1e-9
+    assert p_values[0] > 0.05 or p_values[1] <= 0.05
 
 
-@pytest.mark.parametrize("test", RiskTest)
 @given(losses=st.lists(st.integers(0, 1), min_size=1, max_size=60), data=st.data())
 def test_one_loss_fewer_never_speaks_against_the_candidate(
-    test: RiskTest, losses: list[int], data: st.DataObject
+    losses: list[int], data: st.DataObject
 ) -> None:
     fewer = list(losses)
     fewer[data.draw(st.integers(0, len(losses) - 1))] = 0
-    p_values = risk_p_value(test, np.array([losses, fewer], dtype=np.float64), 0.2, 0.05)
+    p_values = hoeffding_bentkus(np.array([losses, fewer], dtype=np.float64), 0.2)
     assert p_values[1] <= p_values[0] + 1e-9
 
 
@@ -142,8 +145,7 @@ def test_equally_good_is_shown_with_enough_questions() -> None:
         (figure.method, figure.items): figure.error
         for figure in power(np.random.default_rng(1), 1000)
     }
-    assert missed["t_plus_one", 800] < 0.2
-    assert missed["wsr", 800] < 0.25
+    assert max(missed[test, 800] for test in PairedTest) < 0.15
     assert all(missed[test, 800] < missed[test, 400] < missed[test, 200] for test in PairedTest)
 
 
