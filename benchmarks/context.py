@@ -117,6 +117,7 @@ def _run(data: Path, embedder: Embedder, logs: Logs, end: float) -> dict[str, An
         squad(data / "squad2_dev", whole_articles=True),
         chunking_eval(data / "chunking_eval"),
         scifact(data / "scifact"),
+        scifact(data / "scifact", rationales_only=True),
         uda_pdf(data / "uda_pdf"),
     )
     for way in ways(embedder):

@@ -13,7 +13,6 @@ from eval.snapshot import Snapshot, SnapshotDocument
 from ingest.parsers.markdown import parse_markdown
 from ingest.texts import CanonicalText, Heading
 
-SQUAD_EVERY = 4
 # Every so many of the abstracts that no claim cites are there to be confused with those cited.
 OTHERS_EVERY = 10
 
@@ -72,7 +71,7 @@ def _everywhere(text: str, texts: Mapping[str, SearchableText]) -> Fact:
 
 
 def squad(folder: Path, *, whole_articles: bool) -> EvidenceSet:
-    """Read every fourth question of SQuAD 2.0 that has an answer.
+    """Read the questions of SQuAD 2.0 that have an answer.
 
     An article is its title and its paragraphs with blank lines between.
     """
@@ -85,14 +84,14 @@ def squad(folder: Path, *, whole_articles: bool) -> EvidenceSet:
             sources[name] += "\n\n" if sources[name] else f"# {title}\n\n"
         places[paragraph_id] = (name, len(sources[name]))
         sources[name] += line["text"]
-    answered = [line for line in _lines(folder / "queries.jsonl") if line["evidence"]]
     questions = [
         _question(
             line,
             [tuple(_placed(evidence, places) for evidence in line["evidence"])],
             cluster=_article(line["evidence"][0]["doc_id"]),
         )
-        for line in answered[::SQUAD_EVERY]
+        for line in _lines(folder / "queries.jsonl")
+        if line["evidence"]
     ]
     texts = {name: parse_markdown(source.encode()) for name, source in sources.items()}
     unit = "articles" if whole_articles else "paragraphs"
@@ -159,11 +158,11 @@ def _page_lines(file: str, page: str, start: int) -> Iterator[Span]:
         start += len(line)
 
 
-def scifact(folder: Path) -> EvidenceSet:
+def scifact(folder: Path, *, rationales_only: bool = False) -> EvidenceSet:
     """Read SciFact: its claims, the abstracts they cite, and a tenth of the others.
 
-    Evidence of a claim are the sentences its annotators name; of a claim for which they name none,
-    the abstracts it cites.
+    Evidence of a claim are the sentences its annotators name, its rationales. A claim without any
+    is left out with `rationales_only`; else its evidence are the abstracts it cites.
     """
     lines = {line["_id"]: line for line in _lines(folder / "corpus.jsonl")}
     cited: defaultdict[str, list[str]] = defaultdict(list)
@@ -178,8 +177,10 @@ def scifact(folder: Path) -> EvidenceSet:
     questions = [
         _question(query, _rationale(query, cited[query["_id"]], texts), cited[query["_id"]][0])
         for query in queries
+        if query.get("evidence") or not rationales_only
     ]
-    return EvidenceSet("scifact", texts, questions)
+    name = "scifact, rationales" if rationales_only else "scifact"
+    return EvidenceSet(name, texts, questions)
 
 
 def _abstract(title: str, text: str) -> CanonicalText:
