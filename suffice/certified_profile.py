@@ -5,6 +5,7 @@ from pathlib import Path
 
 from eval.errors import EvalError
 from eval.results import Result, Verdict
+from eval.synthesis.corpus import RULE
 from serving import certificates
 from serving.profiles import AnsweringProfile
 from suffice.client import Client
@@ -23,10 +24,13 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
     sent = {one.name: one.prompt_tokens.mean for one in result.settings}
     if result.answers is not None:  # then these decided, by the prompts that they were written to
         sent |= {one.name: one.prompt_tokens.mean for one in result.answers.settings}
+    statement, kinds = decision.statement, result.questions.by_kind
+    if 2 * kinds.get(RULE, 0) > sum(kinds.values()):  # the warning beside the result stays there
+        statement += " Shown with questions made by rules."
     made = result.fingerprints
     profile = AnsweringProfile(**chosen.profile.model_dump(), answering=served.answering)
     certificate = certificates.Certificate(
-        statement=decision.statement,
+        statement=statement,
         collection=result.collection,
         num_documents=result.num_documents,
         quality=decision.quality.value,

@@ -20,7 +20,6 @@ from eval.report.page import write_report
 from eval.results import Fingerprints, QuestionCounts, Result, SearchNoise, SpanCounts
 from eval.stages import HEADINGS
 from eval.synthesis.corpus import RULE
-from eval.synthesis.making import COPYING
 from eval.tuning import Material, Served, Tuning, tune
 from ingest.home import Home
 from retrieval.embedding import Embedder
@@ -260,12 +259,13 @@ def _warnings(anchored: Anchored) -> Iterator[str]:
             "the service should have said that it does not know."
         )
     answerable = [question for question in anchored.questions if question.answerable]
-    num_alike = sum(one.kind == RULE and not COPYING.isdisjoint(one.tags) for one in answerable)
-    if 2 * num_alike > len(answerable):
+    num_by_rule = sum(one.kind == RULE for one in answerable)
+    if 2 * num_by_rule > len(answerable):
         yield (
-            f"{num_alike} of {len(answerable)} questions are sentences with a gap or headings, in "
-            "the words of their evidence. They compare settings, but nobody asks so, and what is "
-            "certified holds for such questions: add some of real people, or let a model write."
+            f"{num_by_rule} of {len(answerable)} questions were made by rules, in the words of "
+            "their evidence. What is certified holds for such questions; on those of people the "
+            "same setting may find less than allowed and save less. Add some of real people, or "
+            "let a model write."
         )
     if len({question.weight for question in answerable}) > 1:
         yield "The weights of the questions were left alone: a tuning counts all clusters alike."

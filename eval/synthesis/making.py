@@ -16,7 +16,6 @@ from eval.asking import Asker
 from eval.errors import ModelLostError, MoneySpentError, NoQuestionsError
 from eval.progress import Progress, silent
 from eval.questions import Question
-from eval.synthesis import cloze, headings
 from eval.synthesis.cells import cell_questions
 from eval.synthesis.cloze import cloze_questions
 from eval.synthesis.corpus import Corpus
@@ -41,8 +40,6 @@ RULES: tuple[Callable[[Corpus], Iterator[Question]], ...] = (
     cloze_questions,
     cell_questions,
 )
-# Makers of questions from the words of their evidence: good for comparing settings only.
-COPYING = frozenset({cloze.MAKER, headings.MAKER})
 MODEL_SHARE = 0.5
 UNANSWERABLE_SHARE = 0.1
 # A model that knows an answer so well does not need the documents for it.

@@ -1,0 +1,30 @@
+"""The profile of a certified setting says on what questions it was shown."""
+
+from pathlib import Path
+
+import pytest
+
+from serving.profiles import AnsweringProfile
+from suffice.certified_profile import save_profile
+from tests.tunings import make_result
+
+
+@pytest.mark.parametrize(
+    ("by_kind", "says_so"),
+    [
+        ({"synthetic-rule": 200, "human": 40}, True),
+        ({"synthetic-rule": 40, "human": 200}, False),
+        ({"synthetic-llm": 240}, False),
+    ],
+)
+def test_a_certificate_shown_with_questions_of_rules_says_so(
+    tmp_path: Path, by_kind: dict[str, int], says_so: bool
+) -> None:
+    counts = make_result().questions.model_copy(update={"by_kind": by_kind})
+    result = make_result({"questions": counts})
+    path = tmp_path / "profile.json"
+    save_profile(path, AnsweringProfile(), result)
+    certificate = AnsweringProfile.load(path).certificate
+    assert certificate is not None
+    suffix = " Shown with questions made by rules." if says_so else ""
+    assert certificate.statement == result.decision.statement + suffix
