@@ -20,6 +20,7 @@ from eval.errors import NoQuestionsError
 from eval.grid import BUDGETS, MOST_CHUNKS, NUM_CHUNKS, deepest, make_grid
 from eval.measurements import Measurements
 from eval.pareto import thin
+from eval.planning import fewest_for
 from eval.progress import Progress, silent
 from eval.questions import Question
 from eval.replay import Replay
@@ -49,7 +50,6 @@ from eval.sweep import PromptTokens, sweep, sweep_plain
 from retrieval.profiles import Mode, RetrievalProfile
 from serving.pricing import Price
 
-FEW_ITEMS = 30
 NUM_SHOWN = 12
 # Each is answered by a model.
 MOST_ANSWERED = 8
@@ -202,7 +202,7 @@ class _Tuner:
             loss=_loss(choice.chosen, held_out),
             candidates=self._candidates(choice, tune),
             budget=search.answer(_name, self._label, self._served.price) if search else None,
-            warnings=_warnings(held_out),
+            warnings=_warnings(choice.verdict, goal, held_out.num_items),
         )
 
     def _list_settings(self) -> list[Setting]:
@@ -457,13 +457,14 @@ def _loss(chosen: int, held_out: Measurements) -> Loss:
     )
 
 
-def _warnings(held_out: Measurements) -> list[str]:
-    if held_out.num_items >= FEW_ITEMS:
+def _warnings(verdict: Verdict, goal: Goal, num_items: int) -> list[str]:
+    if verdict is not Verdict.NOT_CERTIFIED or num_items >= fewest_for(goal):
         return []
     return [
-        f"The tests have {held_out.num_items} independent items, because questions about the same "
-        "part of a document count as one. So few certify little; questions about other parts help "
-        "more than more questions about the same ones."
+        f"The tests have {num_items} independent items, because questions about the same part of a "
+        f"document count as one. With fewer than {fewest_for(goal)} not even a setting that finds "
+        f"{'everything' if goal.min_coverage else 'exactly the same'} is certified. Questions "
+        "about other parts help more than more questions about the same ones."
     ]
 
 

@@ -14,6 +14,7 @@ from eval.errors import MoneySpentError
 from eval.extras import Extra
 from eval.judging import Judge, are_related
 from eval.noise import measure_answer_noise
+from eval.planning import advise_on_answers
 from eval.progress import Progress
 from eval.questions import Question
 from eval.reply_cache import ReplyCache
@@ -24,6 +25,7 @@ from ingest.home import Home
 from serving.models import Models, build_models
 from serving.profiles import AnswerPolicy
 from serving.settings import ServingSettings
+from suffice.options import error_console
 from suffice.tuning_order import AnswerOrder, Order
 from suffice.workbench import Workbench
 
@@ -71,6 +73,8 @@ class AnswerBench:
             chunk_tokens = max(one.cut.max_tokens for one in cuttings)
             questions = without_parametric(split_few_clusters(self.questions, chunk_tokens))
             split = split_by_cluster(questions, self.order.seed)
+            num_items = len({question.cluster for question in split.certify})
+            error_console.print(advise_on_answers(num_items, self.order.goal), markup=False)
             decision, answers = await choose_by_answers(
                 meter, split, candidates, self.order.goal, self.order.output / LABELS
             )

@@ -5,9 +5,17 @@ number of questions multiply by how many a cluster has, but more questions in th
 not replace clusters.
 """
 
+from bisect import bisect_left
+from collections.abc import Callable
 from math import ceil, log, sqrt
 
+import numpy as np
 from scipy.special import ndtri  # type: ignore[import-untyped]
+
+from eval.decisions.items import Floats
+
+# No margin and no error rate that a tuning takes needs as many.
+_MOST_ITEMS = 1 << 17
 
 
 def items_needed(
@@ -66,6 +74,20 @@ def items_without_loss(alpha: float, delta: float) -> int:
     if not (0 < alpha < 1 and 0 < delta < 1):
         raise ValueError(f"alpha is {alpha} and delta is {delta}, but both must be in (0, 1)")
     return ceil(log(delta) / log(1 - alpha))
+
+
+def fewest_items(p_value: Callable[[Floats], Floats], delta: float) -> int:
+    """Return how many items a test needs where each of them is 0: no loss, or no difference.
+
+    With fewer nothing that is as good is certified, whatever it is.
+
+    Args:
+        p_value: of the test, for (num_items,).
+        delta: the error rate, in (0, 1).
+    """
+    return bisect_left(
+        range(_MOST_ITEMS), True, key=lambda number: float(p_value(np.zeros(number))) <= delta
+    )
 
 
 def _quantiles(delta: float, power: float) -> float:

@@ -140,7 +140,7 @@ def test_few_questions_say_how_many_are_needed(
     assert needed is not None
     assert 15 < needed + len(few) < 80
     assert f"{needed:,} more questions" in tuning.decision.statement
-    assert "independent items" in tuning.warnings[0]
+    assert "not even a setting that finds exactly the same is certified" in tuning.warnings[0]
     with pytest.raises(NoQuestionsError, match="2 questions in 2 clusters"):
         tune(questions[:2], material, served, GOAL)
 

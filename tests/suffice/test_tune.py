@@ -387,7 +387,9 @@ def test_stages_of_answers_are_measured_or_have_a_reason(
     assert (order.output / "labels.jsonl").read_text().count("\n") > 0
 
 
-def test_answers_decide_and_are_asked_once(client: Client, order: Order) -> None:
+def test_answers_decide_and_are_asked_once(
+    client: Client, order: Order, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The extractive writer answers, so no call is paid for; what it said is kept all the same."""
     stages = (Extra.THINKING, Extra.SAMPLES)
     answering = replace(order, answers=AnswerOrder(), goal=Goal(eps=0.2), stages=stages)
@@ -410,3 +412,5 @@ def test_answers_decide_and_are_asked_once(client: Client, order: Order) -> None
     assert (noise.quality, noise.share_changed, noise.unstable) == (0, 0, [])
     assert Result.load(order.output / "result.json") == result
     assert (order.output / "profile.json").exists()
+    num_items = result.decision.num_clusters
+    assert f"Answers are tested on {num_items} independent items." in capsys.readouterr().err

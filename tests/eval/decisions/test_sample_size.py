@@ -5,8 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval.decisions.pvalues import t_plus_one
-from eval.decisions.sample_size import items_needed, items_without_loss, reachable_eps
+from eval.decisions.items import Floats
+from eval.decisions.pvalues import t_plus_one, wsr_risk
+from eval.decisions.sample_size import (
+    fewest_items,
+    items_needed,
+    items_without_loss,
+    reachable_eps,
+)
 
 
 @pytest.mark.parametrize(
@@ -79,3 +85,14 @@ def test_out_of_range_is_refused(call: object) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match="must be"):
         call()
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(0.1, 29), (0.05, 60)])
+def test_fewest_items_certify_where_none_has_a_loss_and_one_fewer_does_not(
+    alpha: float, expected: int
+) -> None:
+    def p_value(losses: Floats) -> Floats:
+        return wsr_risk(losses, alpha, delta=0.1)
+
+    assert fewest_items(p_value, delta=0.1) == expected
+    assert p_value(np.zeros(expected)) <= 0.1 < p_value(np.zeros(expected - 1))

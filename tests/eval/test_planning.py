@@ -1,0 +1,29 @@
+"""What so many questions can show, said before any model is called."""
+
+import pytest
+
+from eval.choice import Goal
+from eval.decisions.pvalues import PairedTest
+from eval.planning import advise_on_answers, fewest_for
+
+
+@pytest.mark.parametrize(
+    "goal",
+    [
+        Goal(eps=0.03),
+        Goal(eps=0.1),
+        Goal(eps=0.03, test=PairedTest.T_PLUS_ONE),
+        Goal(min_coverage=0.9),
+    ],
+)
+def test_smaller_losses_and_surer_tests_take_more_items(goal: Goal) -> None:
+    assert 20 < fewest_for(goal) < 200
+    assert fewest_for(Goal(eps=0.01)) > 2 * fewest_for(Goal(eps=0.03)) > fewest_for(goal)
+
+
+def test_answers_that_change_more_often_take_more_items() -> None:
+    # 6.18 * 0.1 / 0.03^2 = 687 and twice as many for 0.2; wsr takes half as many again.
+    approximate = advise_on_answers(150, Goal(eps=0.03, test=PairedTest.T_PLUS_ONE))
+    assert "tested on 150 independent items" in approximate
+    assert "about 687 where one in ten does, and 1,374 where one in five" in approximate
+    assert "about 1,031 where one in ten" in advise_on_answers(150, Goal(eps=0.03))
