@@ -80,9 +80,14 @@ class Measurements:
         return means
 
     def lower_bounds(self, values: Floats) -> Floats:
-        """Return the lower ends of the 95 % intervals of the means of (..., num_questions)."""
+        """Return the lower ends of the 95 % intervals of the means of (..., num_questions).
+
+        One question alone leaves any mean possible.
+        """
         items = self.items(values)
         n = items.shape[-1]
+        if n < 2:  # noqa: PLR2004
+            return np.full(values.shape[:-1], -np.inf)
         errors = stdtrit(n - 1, 0.975) * items.std(axis=-1, ddof=1) / sqrt(n)
         bounds: Floats = items.mean(axis=-1) - errors
         return bounds

@@ -213,3 +213,11 @@ def test_where_no_prompt_is_short_enough_nothing_is_best() -> None:
     answer = BudgetSearch({"max_ms": 99}, *halves()).answer(str, str, None)
     assert (answer.best, answer.cheaper, answer.dearer) == (None, None, None)
     assert "No setting has prompts that are so short." in answer.statement
+
+
+@pytest.mark.filterwarnings("error")
+def test_of_one_question_nothing_is_sure_and_the_cheapest_is_taken() -> None:
+    coverage, tokens = np.array([[1.0], [1.0], [0.0]]), np.array([[900.0], [400.0], [300.0]])
+    half = Measurements(coverage, coverage, tokens, tokens, ["a"])
+    assert half.lower_bounds(coverage).tolist() == [-np.inf] * 3
+    assert BudgetSearch({"max_prompt_tokens": 500}, half, half).numbers[0] == 2
