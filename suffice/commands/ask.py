@@ -66,4 +66,14 @@ def print_answer(
         console.print(f"  {escape(citation['marker'])} [bold]{escape(source)}[/]: {escape(quote)}")
     for warning in extension.get("warnings", []):
         error_console.print(f"[yellow]{escape(warning)}[/]")
+    error_console.print(f"[dim]{escape(_describe_context(extension))}[/]")
     return citations, extension["trace_id"]
+
+
+def _describe_context(extension: dict[str, Any]) -> str:
+    """Say how long the context was and, while it holds, what is certified of its profile."""
+    said = f"{extension['context']['tokens']:,} tokens of context."
+    certificate = extension["profile"]["certificate"]
+    if certificate is None or not certificate["certified"]:
+        return said
+    return f"{said} Certified: {certificate['statement']}"

@@ -15,6 +15,7 @@ import pytest
 from suffice import patience
 from suffice.options import console
 from tests.serving.application import Application, run_application, serve
+from tests.serving.certified import STATEMENT, certified_profile
 from tests.serving.documents import BEES, LIGHTHOUSE, LIGHTHOUSE_PAGES, make_scan
 from tests.suffice.terminal import Suffice
 
@@ -261,10 +262,10 @@ def test_answer_with_its_citations(suffice: Suffice) -> None:
 def test_trace_of_an_answer_is_found_where_it_was_asked(
     suffice: Suffice, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hint = suffice("ask", QUESTION).err.split()
+    hint = suffice("ask", QUESTION).err.splitlines()[-1].split()
     assert suffice(*hint[1:]).out.startswith(f"Question: {QUESTION}")
     monkeypatch.delenv("SUFFICE_URL")
-    hint = suffice("ask", QUESTION, "--url", application.url).err.split()
+    hint = suffice("ask", QUESTION, "--url", application.url).err.splitlines()[-1].split()
     assert hint[-2:] == ["--url", application.url]
     assert suffice(*hint[1:]).out.startswith(f"Question: {QUESTION}")
 
@@ -274,10 +275,22 @@ def test_ask_without_traces_names_none(suffice: Suffice, application: Applicatio
     without = replace(service, bookkeeper=replace(service.bookkeeper, traces=None))
     with serve(without) as served:
         asked = suffice("ask", QUESTION, "--url", served.url)
-        assert (asked.code, EVIDENCE in asked.out, asked.err) == (0, True, "")
+        assert (asked.code, EVIDENCE in asked.out) == (0, True)
+        assert "suffice explain" not in asked.err
         assert served.ask(QUESTION).json()["suffice"]["trace_id"] is None
         *_, last = served.stream(QUESTION)
         assert last["suffice"]["trace_id"] is None
+
+
+def test_an_answer_says_how_long_its_context_was_and_what_is_certified_of_it(
+    suffice: Suffice, application: Application, tmp_path: Path
+) -> None:
+    tokens = suffice("ask", QUESTION, "--json").json()["suffice"]["context"]["tokens"]
+    assert f"{tokens} tokens of context.\n" in suffice("ask", QUESTION).err
+    profile = tmp_path / "tuned.json"
+    profile.write_text(json.dumps(certified_profile(application)))
+    said = suffice("ask", QUESTION, "--profile", profile).err
+    assert f"tokens of context. Certified: {STATEMENT}" in said
 
 
 def test_answer_as_json(suffice: Suffice) -> None:
