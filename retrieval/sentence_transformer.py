@@ -38,6 +38,7 @@ from retrieval.traced_model import (
     TracedModel,
     trace,
 )
+from retrieval.word_features import word_features
 
 logger = logging.getLogger(__name__)
 
@@ -131,14 +132,19 @@ class SentenceTransformerEmbedder:
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self._tokenizer = _plain_tokenizer(self._model)
         self._text_tokenizer = TextTokenizer(self._tokenizer)
-        num_special_tokens = self._tokenizer.num_special_tokens_to_add(is_pair=False)
-        self.max_tokens = int(self._model.max_seq_length or 512) - num_special_tokens
+        self.max_tokens = _max_tokens(self._model, self._tokenizer)
         modules = [
             f"{type(module).__name__} {getattr(module, 'pooling_mode', '')}"
             for module in self._model
         ]
         self.fingerprint = _fingerprint(folder, f"{self.dimension} {self.max_tokens} {modules}")
         # The first call sets the tokenizer's padding; later calls only read it, from any thread.
+        self._word_features = word_features(
+            self._text_tokenizer,
+            self._tokenizer,
+            self.max_tokens,
+            read=partial(_features, self._model, task="document"),
+        )
         self._query_model = _fast_query_model(self._model)
         self._token_models = [self._query_model, *self._replicas[1:]]
         self._traced_query_model = _trace(self._query_model, "query", QUERY_EXAMPLES)
@@ -217,7 +223,11 @@ class SentenceTransformerEmbedder:
         """Return batches for all workers, see `_batches`."""
         if not texts:
             return ()
-        features = _features(self._model, list(texts), task, with_prompt=with_prompt)
+        features = (
+            self._word_features(texts)
+            if self._word_features
+            else _features(self._model, list(texts), task, with_prompt=with_prompt)
+        )
         return _batches(features, self._batch_tokens, self._num_workers)
 
     def _token_vectors(self, text: str, rows: Matrix) -> TokenVectors:
@@ -423,6 +433,12 @@ def _plain_tokenizer(model: SentenceTransformer) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _max_tokens(model: SentenceTransformer, tokenizer: Tokenizer) -> int:
+    """Return how many tokens a text may have, special tokens left out."""
+    longest = int(model.max_seq_length or 512)
+    return longest - tokenizer.num_special_tokens_to_add(is_pair=False)
 
 
 def _fingerprint(folder: Path, shape: str) -> str:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 
 from tokenizers import Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-# Of the tokens of a word or a text: the first character of each.
+# Of the tokens of a word or a text: the first character of each, and its number in the vocabulary.
 Starts = Sequence[int]
-# A word with the places of its tokens takes about 150 bytes.
+Ids = Sequence[int]
+# A word with its tokens takes about 400 bytes.
 MAX_WORDS = 50_000
 # Longer ones are hardly met again, and may take any room.
 MAX_WORD_CHARACTERS = 100
@@ -29,14 +31,14 @@ class TextTokenizer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._takes_words = _takes_words(tokenizer)
+        self.takes_words = _takes_words(tokenizer)
         self._remembered = lru_cache(MAX_WORDS)(self._encode)
         self._remembered_count = lru_cache(MAX_SENTENCES)(self._count_words)
 
     def count(self, text: str) -> int:
         """Return the number of tokens."""
-        if not self._takes_words:
-            return len(self._encode(text))
+        if not self.takes_words:
+            return len(self._encode(text)[0])
         return sum(map(self._count_sentence, text.replace(". ", ".\n").split("\n")))
 
     def starts(self, text: str) -> list[int]:
@@ -47,28 +49,33 @@ class TextTokenizer:
         append, remembered = starts.append, self._remembered
         for word in self._words(text):
             length = len(word)
-            for start in remembered(word) if length <= MAX_WORD_CHARACTERS else self._encode(word):
+            known = remembered(word) if length <= MAX_WORD_CHARACTERS else self._encode(word)
+            for start in known[0]:
                 append(at + start)
             at += length + 1
         return starts
+
+    def ids(self, text: str) -> list[int]:
+        """Return the number of each token in the vocabulary, in order."""
+        return list(chain.from_iterable(self._tokens(word)[1] for word in self._words(text)))
 
     def _count_sentence(self, text: str) -> int:
         is_short = len(text) <= MAX_SENTENCE_CHARACTERS
         return self._remembered_count(text) if is_short else self._count_words(text)
 
     def _count_words(self, text: str) -> int:
-        return sum(len(self._starts(word)) for word in self._words(text))
+        return sum(len(self._tokens(word)[0]) for word in self._words(text))
 
     def _words(self, text: str) -> list[str]:
         """Return what is looked at alone: words, or the whole text."""
-        return text.replace("\n", " ").split(" ") if self._takes_words else [text]
+        return text.replace("\n", " ").split(" ") if self.takes_words else [text]
 
-    def _starts(self, word: str) -> Starts:
+    def _tokens(self, word: str) -> tuple[Starts, Ids]:
         return self._remembered(word) if len(word) <= MAX_WORD_CHARACTERS else self._encode(word)
 
-    def _encode(self, text: str) -> Starts:
+    def _encode(self, text: str) -> tuple[Starts, Ids]:
         encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return tuple(start for start, _ in encoding.offsets)
+        return tuple(start for start, _ in encoding.offsets), tuple(encoding.ids)
 
 
 def _takes_words(tokenizer: Tokenizer) -> bool:

@@ -34,9 +34,10 @@ LOOK_UP = TextTokenizer(WORDS)
 
 @given(TEXTS)
 def test_words_add_up(text: str) -> None:
-    offsets = WORDS.encode(text, add_special_tokens=False).offsets
-    assert LOOK_UP.starts(text) == [start for start, _ in offsets]
-    assert LOOK_UP.count(text) == len(offsets)
+    encoding = WORDS.encode(text, add_special_tokens=False)
+    assert LOOK_UP.starts(text) == [start for start, _ in encoding.offsets]
+    assert LOOK_UP.ids(text) == encoding.ids
+    assert LOOK_UP.count(text) == len(encoding)
 
 
 LONG = "bees" * MAX_WORD_CHARACTERS
@@ -60,9 +61,10 @@ LONG_SENTENCE = " ".join(["bee 12"] * MAX_SENTENCE_CHARACTERS)
     ],
 )
 def test_words_add_up_in(text: str) -> None:
-    offsets = WORDS.encode(text, add_special_tokens=False).offsets
-    assert LOOK_UP.starts(text) == [start for start, _ in offsets]
-    assert LOOK_UP.count(text) == len(offsets)
+    encoding = WORDS.encode(text, add_special_tokens=False)
+    assert LOOK_UP.starts(text) == [start for start, _ in encoding.offsets]
+    assert LOOK_UP.ids(text) == encoding.ids
+    assert LOOK_UP.count(text) == len(encoding)
 
 
 def test_other_tokenizers_see_the_whole_text() -> None:
