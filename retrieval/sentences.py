@@ -42,7 +42,10 @@ _FULL_STOPS = r"\u3002\uff01\uff1f\uff61\u0964\u0965\u061f\u06d4"
 _BULLETS = r"-*+\u2022\u25aa\u2023\u25e6\u2013\u00b7"
 _LIST_MARK = rf"(?:[{_BULLETS}]|\(?(?:\d{{1,3}}|[a-zA-Z]|[ivx]{{1,5}})\)|\d{{1,3}}\.)[^\S\n]"
 _BREAK = re.compile(
+    # Where no break can begin, the kinds are not tried one by one: that is four fifths of the time.
     rf"""
+    (?: (?<![^\n]) | (?=[\n.!?\u2026{_FULL_STOPS}]) )
+    (?:
       (?P<paragraph> \n [^\S\n]*+ (?=\n) )
     | (?P<item> (?:^|\n) [^\S\n]*+ (?: > [^\S\n]*+)*+ {_LIST_MARK} )
     | (?P<line> (?:^|(?<=\n)) [^\S\n]*+ (?: \#{{1,6}}[^\S\n] | \| ) [^\n]*+
@@ -50,6 +53,7 @@ _BREAK = re.compile(
     | (?P<rule> (?:^|(?<=\n)) (?: ={{3,}}+ | -{{3,}}+ ) [^\S\n]*+ (?=\n|\Z) )
     | (?P<full> [{_FULL_STOPS}]++ [{_CLOSING}]*+ )
     | (?<![.!?\u2026]) (?P<stop> [.!?\u2026]++ [{_CLOSING}]*+ (?:\[\d{{1,3}}\])*+ ) (?=\s|\Z)
+    )
     """,
     re.VERBOSE,
 )
