@@ -123,12 +123,15 @@ def run_in_thread(settings: Settings, embedder: Embedder | None = None) -> Itera
     with open_service(replace(settings, serving=serving), embedder) as service:
         server = Server(service, on_start=started.put)
         thread = threading.Thread(target=server.run)
+        # As in `run`, but a command that asks one question does not wait for a look through it all.
+        gc.freeze()
         thread.start()
         try:
             yield started.get(timeout=START_TIMEOUT_SECONDS)
         finally:
             server.should_exit = True
             thread.join()
+            gc.unfreeze()
 
 
 def _look_for_candidate(service: Service) -> None:
