@@ -15,6 +15,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -28,7 +29,7 @@ from ingest.settings import IngestSettings
 from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, Matrix
 from retrieval.fusion import convex_combination, reciprocal_rank
-from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking, make_ranking
+from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking
 from retrieval.profiles import RetrievalProfile
 from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
@@ -68,10 +69,17 @@ def weighted(scale: Scale, dense_weight: float, dense: Ranking, lexical: Ranking
     """Add scaled scores; what is missing in a list scores 0 there."""
     parts = ((dense_weight, dense), (1 - dense_weight, lexical))
     scaled = [(weight, scale(scores) if scores else {}) for weight, scores in parts]
-    return make_ranking(
-        (key, sum(weight * scores.get(key, 0.0) for weight, scores in scaled))
-        for key in {*dense, *lexical}
+    return best_first(
+        {
+            key: sum(weight * scores.get(key, 0.0) for weight, scores in scaled)
+            for key in dense.keys() | lexical.keys()
+        }
     )
+
+
+def best_first(scores: Ranking) -> Ranking:
+    """Put scores into order, equal ones by their keys."""
+    return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
 
 def reciprocal_ranks(k: int, dense: Ranking, lexical: Ranking) -> Ranking:
@@ -198,12 +206,11 @@ def find(judged: JudgedSet, embedder: Embedder) -> dict[str, Arms]:
 
 def _search(index: ChunkIndex, embedder: Embedder, query: str) -> Arms:
     """Take the candidates of each arm and let the other score them, see `Searcher.rank`."""
-    vector = embedder.embed_query(query)
-    dense = index.rank_dense(vector, DEPTH)
-    lexical = index.rank_lexical(query, DEPTH)
-    dense |= index.rank_dense(vector, DEPTH, within=lexical.keys() - dense.keys())
-    lexical |= index.rank_lexical(query, DEPTH, within=dense.keys() - lexical.keys())
-    return Arms(make_ranking(dense.items()), make_ranking(lexical.items()))
+    everything = index.rank_lexical(query, index.count())
+    best = dict(islice(everything.items(), DEPTH))
+    dense = index.rank_dense(embedder.embed_query(query), DEPTH, also=best)
+    lexical = {one: score for one, score in everything.items() if one in dense}
+    return Arms(best_first(dense), lexical)
 
 
 def _ids(judged: JudgedSet) -> list[str]:

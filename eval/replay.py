@@ -145,11 +145,9 @@ def record(
 
 
 def _record(index: SearchableIndex, vector: Matrix, query: str) -> Record:
-    dense = index.rank_dense(vector, DEPTH)
     lexical = index.rank_lexical(query, max(DEPTH, LEXICAL_DEPTH))
-    others = lexical.keys() - dense.keys()
-    similarities = index.rank_dense(vector, len(others), within=others) if others else {}
-    return Record(query, dense, lexical, similarities)
+    similarities = iter(index.rank_dense(vector, DEPTH, also=lexical).items())
+    return Record(query, dict(islice(similarities, DEPTH)), lexical, dict(similarities))
 
 
 class RecordedIndex:
@@ -171,28 +169,17 @@ class RecordedIndex:
         vector: Matrix,
         limit: int,
         *,
-        within: Collection[str] | None = None,
+        also: Collection[str] = (),
         where: Filter | None = None,
     ) -> Ranking:
         """Return recorded similarities, see `SearchableIndex`."""
-        if within is None:
-            return dict(islice(self.record.dense.items(), limit))
-        known = {one: self._similarities[one] for one in within if one in self._similarities}
-        return dict(sorted(known.items(), key=lambda item: (-item[1], item[0]))[:limit])
+        known = {one: self._similarities[one] for one in also if one in self._similarities}
+        others = sorted(known.items(), key=lambda item: (-item[1], item[0]))
+        return dict(islice(self.record.dense.items(), limit)) | dict(others)
 
-    def rank_lexical(
-        self,
-        query: str,
-        limit: int,
-        *,
-        within: Collection[str] | None = None,
-        where: Filter | None = None,
-    ) -> Ranking:
+    def rank_lexical(self, query: str, limit: int, *, where: Filter | None = None) -> Ranking:
         """Return recorded BM25 scores, see `SearchableIndex`."""
-        ranking = self.record.lexical
-        if within is not None:
-            ranking = {one: score for one, score in ranking.items() if one in within}
-        return dict(islice(ranking.items(), limit))
+        return dict(islice(self.record.lexical.items(), limit))
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return recorded chunks by id."""

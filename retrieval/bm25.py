@@ -23,7 +23,6 @@ from retrieval.index import (
     IndexStore,
     Ranking,
     ShouldStop,
-    make_ranking,
     never,
 )
 
@@ -124,35 +123,27 @@ class RankBM25Index:
         vector: Matrix,
         limit: int,
         *,
-        within: Collection[str] | None = None,
+        also: Collection[str] = (),
         where: Filter | None = None,
     ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
-        return self._index.rank_dense(vector, limit, within=within, where=where)
+        return self._index.rank_dense(vector, limit, also=also, where=where)
 
-    def rank_lexical(
-        self,
-        query: str,
-        limit: int,
-        *,
-        within: Collection[str] | None = None,
-        where: Filter | None = None,
-    ) -> Ranking:
+    def rank_lexical(self, query: str, limit: int, *, where: Filter | None = None) -> Ranking:
         """Search by words, see `ChunkIndex`.
 
         Raises:
             CollectionTooLargeError: there are more than `MAX_CHUNKS` chunks.
         """
         scores = self._count().score(self.analyzer.query_tokens(query))
-        if where is not None:
-            # The engine finds the same chunks, and knows filters.
-            within = self._index.rank_lexical(query, MAX_CHUNKS, within=within, where=where)
+        # The engine finds the same chunks, and knows filters.
+        meant = None if where is None else self._index.rank_lexical(query, MAX_CHUNKS, where=where)
         found = (
             (chunk_id, score)
             for chunk_id, score in scores
-            if score > 0 and (within is None or chunk_id in within)
+            if score > 0 and (meant is None or chunk_id in meant)
         )
-        return make_ranking(heapq.nsmallest(limit, found, key=lambda pair: (-pair[1], pair[0])))
+        return dict(heapq.nsmallest(limit, found, key=lambda pair: (-pair[1], pair[0])))
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""

@@ -246,25 +246,26 @@ class EdgeIndex:
         vector: Matrix,
         limit: int,
         *,
-        within: Collection[str] | None = None,
+        also: Collection[str] = (),
         where: Filter | None = None,
     ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
-        query = edge.Query.Nearest(vector.tolist(), using=VECTOR)
-        params = dense_search(limit) if within is None else EXACT_SEARCH
-        return self._query(query, limit, within, where, params)
+        nearest = edge.Query.Nearest(vector.tolist(), using=VECTOR)
+        only = None if where is None else _to_filter(where)
+        requests = [_request(nearest, limit, only, dense_search(limit))]
+        if also:
+            these = edge.Filter(must=[edge.HasIdCondition(set(map(to_point_id, also)))])
+            requests.append(_request(nearest, len(also), these, EXACT_SEARCH))
+        # In one call the second search costs next to nothing.
+        best, *others = self._rank(*requests)
+        return best | others[0] if also else best
 
-    def rank_lexical(
-        self,
-        query: str,
-        limit: int,
-        *,
-        within: Collection[str] | None = None,
-        where: Filter | None = None,
-    ) -> Ranking:
+    def rank_lexical(self, query: str, limit: int, *, where: Filter | None = None) -> Ranking:
         """Search by words, see `ChunkIndex`."""
-        text = query_text(query, self.analyzer)
-        return self._query(edge.TextQuery(TOKENS, text), limit, within, where)
+        words = edge.TextQuery(TOKENS, query_text(query, self.analyzer))
+        only = None if where is None else _to_filter(where)
+        [ranking] = self._rank(_request(words, limit, only))
+        return ranking
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
@@ -423,28 +424,13 @@ class EdgeIndex:
         if self._recorded is not None:
             self._recorded.append(operation)
 
-    def _query(
-        self,
-        query: edge.Query | edge.TextQuery,
-        limit: int,
-        within: Collection[str] | None,
-        where: Filter | None,
-        params: edge.SearchParams | None = None,
-    ) -> Ranking:
-        if within is not None and not within:
-            return {}
-        conditions: list[edge.ConditionType] = []
-        if within is not None:
-            conditions.append(edge.HasIdCondition(set(map(to_point_id, within))))
-        if where is not None:
-            conditions.append(_to_filter(where))
-        only = edge.Filter(must=conditions) if conditions else None
-        request = edge.QueryRequest(
-            query=query, limit=limit, filter=only, params=params, with_payload=False
-        )
+    def _rank(self, *requests: edge.QueryRequest) -> list[Ranking]:
         with self._engine():
-            points = self._shard.query(request)
-        return make_ranking([(to_chunk_id(point.id), point.score) for point in points])
+            answers = self._shard.query_batch(edge.QueryBatchRequest(list(requests)))
+        return [
+            make_ranking([to_chunk_id(p.id) for p in points], [p.score for p in points])
+            for points in answers
+        ]
 
     def _count(self, condition: edge.Filter) -> int:
         with self._engine():
@@ -566,6 +552,17 @@ def _to_point(record: edge.Record) -> Point:
 def _vector(record: edge.Record) -> Matrix:
     vectors: Any = record.vector
     return np.asarray(vectors[VECTOR], np.float32)
+
+
+def _request(
+    query: edge.Query | edge.TextQuery,
+    limit: int,
+    only: edge.Filter | None,
+    params: edge.SearchParams | None = None,
+) -> edge.QueryRequest:
+    return edge.QueryRequest(
+        query=query, limit=limit, filter=only, params=params, with_payload=False
+    )
 
 
 def _to_filter(where: Filter) -> edge.Filter:

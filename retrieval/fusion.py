@@ -1,6 +1,7 @@
 """Fusion of rankings: pure, ties broken by chunk id, so the same input gives the same order."""
 
 from collections.abc import Mapping
+from operator import neg
 
 from retrieval.profiles import Fusion, RetrievalProfile
 
@@ -55,15 +56,12 @@ def convex_combination(
         chunk id -> score in [0, 1], best first.
     """
     best = max(lexical.values(), default=0.0) or 1.0
-    fused = dict.fromkeys(lexical, 0.0)
-    for chunk_id, score in dense.items():
-        fused[chunk_id] = dense_weight * min(max(score, 0.0), 1.0)
+    fused = {one: dense_weight * min(max(score, 0.0), 1.0) for one, score in dense.items()}
     for chunk_id, score in lexical.items():
-        fused[chunk_id] += (1 - dense_weight) * score / best
+        fused[chunk_id] = fused.get(chunk_id, 0.0) + (1 - dense_weight) * score / best
     return _ordered(fused)
 
 
 def _ordered(scores: Mapping[str, float]) -> dict[str, float]:
-    chunk_ids = sorted(scores)
-    chunk_ids.sort(key=scores.__getitem__, reverse=True)  # stable, so ties stay in order
-    return {chunk_id: scores[chunk_id] for chunk_id in chunk_ids}
+    best_first = sorted(zip(map(neg, scores.values()), scores, strict=True))
+    return {chunk_id: -score for score, chunk_id in best_first}

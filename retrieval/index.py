@@ -5,7 +5,6 @@ either.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from operator import gt
 from types import MappingProxyType
 from typing import Protocol
 
@@ -35,13 +34,16 @@ def never() -> bool:
     return False
 
 
-def make_ranking(scores: Iterable[tuple[str, float]]) -> Ranking:
-    """Put pairs of chunk id and score into order."""
-    ranking = dict(scores)
-    in_turn = list(ranking.values())
-    if all(map(gt, in_turn, in_turn[1:])):  # as engines give them, but for equal ones
-        return ranking
-    return dict(sorted(ranking.items(), key=lambda pair: (-pair[1], pair[0])))
+def make_ranking(chunk_ids: Sequence[str], scores: Sequence[float]) -> Ranking:
+    """Return what an engine ranked, best first as it gives them, but equal ones by their ids."""
+    in_order = list(chunk_ids)
+    start = 0
+    for end in range(1, len(scores) + 1):
+        if end == len(scores) or scores[end] != scores[start]:
+            if end - start > 1:
+                in_order[start:end] = sorted(in_order[start:end])
+            start = end
+    return dict(zip(in_order, scores, strict=True))
 
 
 class SearchableIndex(Protocol):
@@ -61,32 +63,25 @@ class SearchableIndex(Protocol):
         vector: Matrix,
         limit: int,
         *,
-        within: Collection[str] | None = None,
+        also: Collection[str] = (),
         where: Filter | None = None,
     ) -> Ranking:
         """Return the chunks most similar to a query vector; scores are cosines.
 
         Args:
             vector: (dimension,) of unit norm.
-            limit: most chunks to return.
-            within: ids of the only chunks to consider.
+            limit: most chunks to return, besides those of `also`.
+            also: ids of chunks that are returned, too, behind the others if not among them. No
+                filter applies to them; one that is not there is left out.
             where: filter that the chunks must satisfy, see `matches`.
         """
 
-    def rank_lexical(
-        self,
-        query: str,
-        limit: int,
-        *,
-        within: Collection[str] | None = None,
-        where: Filter | None = None,
-    ) -> Ranking:
+    def rank_lexical(self, query: str, limit: int, *, where: Filter | None = None) -> Ranking:
         """Return the chunks with the highest BM25 scores; without a common word, none.
 
         Args:
             query: the user's words.
             limit: most chunks to return.
-            within: ids of the only chunks to consider.
             where: filter that the chunks must satisfy, see `matches`.
         """
 

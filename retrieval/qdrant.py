@@ -346,23 +346,33 @@ class QdrantIndex:
         vector: Matrix,
         limit: int,
         *,
-        within: Collection[str] | None = None,
+        also: Collection[str] = (),
         where: Filter | None = None,
     ) -> Ranking:
         """Search by similarity, see `ChunkIndex`."""
-        return self._query(vector.tolist(), VECTOR, limit, within, where)
+        nearest = models.QueryRequest(
+            query=vector.tolist(),
+            using=VECTOR,
+            limit=limit,
+            filter=None if where is None else _to_filter(where),
+            params=self._search_params,
+        )
+        requests = [nearest]
+        if also:
+            these = models.HasIdCondition(has_id=list(map(to_point_id, also)))
+            change = {"limit": len(also), "filter": models.Filter(must=[these])}
+            requests.append(nearest.model_copy(update=change))
+        best, *others = self._rank(*requests)
+        return best | others[0] if also else best
 
-    def rank_lexical(
-        self,
-        query: str,
-        limit: int,
-        *,
-        within: Collection[str] | None = None,
-        where: Filter | None = None,
-    ) -> Ranking:
+    def rank_lexical(self, query: str, limit: int, *, where: Filter | None = None) -> Ranking:
         """Search by words, see `ChunkIndex`."""
-        text = query_text(query, self.analyzer)
-        return self._query(models.TextQuery(text=text), TOKENS, limit, within, where)
+        words = models.TextQuery(text=query_text(query, self.analyzer))
+        only = None if where is None else _to_filter(where)
+        [ranking] = self._rank(
+            models.QueryRequest(query=words, using=TOKENS, limit=limit, filter=only)
+        )
+        return ranking
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:
         """Return chunks by id, see `ChunkIndex`."""
@@ -449,31 +459,15 @@ class QdrantIndex:
     def _upsert(self, points: list[models.PointStruct]) -> None:
         answer(lambda: self._client.upsert(self._collection, points, wait=True))
 
-    def _query(
-        self,
-        query: Any,
-        using: str,
-        limit: int,
-        within: Collection[str] | None,
-        where: Filter | None,
-    ) -> Ranking:
-        conditions: list[models.Condition] = []
-        if within is not None:
-            conditions.append(models.HasIdCondition(has_id=list(map(to_point_id, within))))
-        if where is not None:
-            conditions.append(_to_filter(where))
-        points = answer(
-            lambda: self._client.query_points(
-                self._collection,
-                query=query,
-                using=using,
-                query_filter=models.Filter(must=conditions) if conditions else None,
-                limit=limit,
-                with_payload=False,
-                search_params=self._search_params if using == VECTOR else None,
+    def _rank(self, *requests: models.QueryRequest) -> list[Ranking]:
+        responses = answer(lambda: self._client.query_batch_points(self._collection, requests))
+        return [
+            make_ranking(
+                [to_chunk_id(point.id) for point in response.points],
+                [point.score for point in response.points],
             )
-        ).points
-        return make_ranking((to_chunk_id(point.id), point.score) for point in points)
+            for response in responses
+        ]
 
 
 def _scroll(

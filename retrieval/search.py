@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
+from typing import Any
 
 from retrieval.chunks import Hit
 from retrieval.embedding import Matrix
@@ -146,7 +147,7 @@ class Searcher:
         rankings, warnings = self._rank_arms(index, query, profile.mode, depth)
         is_degraded = bool(warnings)
         if len(rankings) > 1:
-            warnings += _complete(index, query, rankings, depth)
+            rankings["lexical"] = _shorten(rankings["lexical"], depth, rankings["dense"])
             rankings["fused"] = fuse(rankings["dense"], rankings["lexical"], profile)
         searched = perf_counter()
         timings = {
@@ -162,20 +163,35 @@ class Searcher:
     def _rank_arms(
         self, index: SearchableIndex, query: "_Query", mode: Mode, depth: int
     ) -> tuple[dict[str, Ranking], list[str]]:
-        """Run the searches of a mode; return their rankings and warnings.
+        """Run the searches of a mode; return their rankings and warnings."""
+        if mode is Mode.DENSE:
+            return {"dense": index.rank_dense(query.embed(), depth, where=query.where)}, []
+        if mode is Mode.LEXICAL:
+            return {"lexical": index.rank_lexical(query.text, depth, where=query.where)}, []
+        return self._rank_both(index, query, depth)
 
-        Side by side if they wait for a server. The embedded engine does one thing at a time.
+    def _rank_both(
+        self, index: SearchableIndex, query: "_Query", depth: int
+    ) -> tuple[dict[str, Ranking], list[str]]:
+        """Run both searches, each of which scores the candidates of the other, too.
+
+        A server searches by words while the query is embedded; beside the embedded engine no
+        Python runs. The dense search comes last, because it can score given chunks in the same
+        call. By words that would take as long as for all chunks, so that search looks deeper
+        instead, and what is beyond shares no word that tells.
         """
-        searches: dict[str, Callable[[], Ranking]] = {}
-        if mode is not Mode.LEXICAL:
-            searches["dense"] = lambda: index.rank_dense(query.vector, depth, where=query.where)
-        if mode is not Mode.DENSE:
-            lexical_depth = depth if mode is Mode.LEXICAL else max(depth, LEXICAL_DEPTH)
-            searches["lexical"] = lambda: index.rank_lexical(
-                query.text, lexical_depth, where=query.where
-            )
+        lexical_depth = max(depth, LEXICAL_DEPTH)
+        steps: tuple[Callable[[], Any], ...] = (
+            query.embed,
+            lambda: index.rank_lexical(query.text, lexical_depth, where=query.where),
+        )
         run = self._threads.map if index.is_remote else map
-        outcomes = dict(zip(searches, run(_attempt, searches.values()), strict=True))
+        vector, lexical = run(_attempt, steps)
+        also = [] if isinstance(lexical, RetrievalError) else list(islice(lexical, depth))
+        dense = vector
+        if not isinstance(vector, RetrievalError):
+            dense = _attempt(lambda: index.rank_dense(vector, depth, also=also, where=query.where))
+        outcomes = {"dense": dense, "lexical": lexical}
         rankings = {n: one for n, one in outcomes.items() if not isinstance(one, RetrievalError)}
         faults = {n: one for n, one in outcomes.items() if isinstance(one, RetrievalError)}
         if not rankings:
@@ -190,24 +206,20 @@ class Searcher:
 
 
 class _Query:
-    """A query that is embedded at first need."""
+    """A query, and how long its embedding took."""
 
     def __init__(self, text: str, embed_query: EmbedQuery, where: Filter | None) -> None:
         self.text = text
         self.where = where
         self.embed_seconds = 0.0
         self._embed_query = embed_query
-        self._vector: Matrix | None = None
 
-    # No cached_property: up to Python 3.11 all queries together would wait for one lock.
-    @property
-    def vector(self) -> Matrix:
-        """(dimension,) float32 of unit norm."""
-        if self._vector is None:
-            started = perf_counter()
-            self._vector = self._embed_query(self.text)
-            self.embed_seconds = perf_counter() - started
-        return self._vector
+    def embed(self) -> Matrix:
+        """Return the vector: (dimension,) float32 of unit norm."""
+        started = perf_counter()
+        vector = self._embed_query(self.text)
+        self.embed_seconds = perf_counter() - started
+        return vector
 
 
 def _check_keys(where: Filter, index: SearchableIndex) -> None:
@@ -220,38 +232,20 @@ def _check_keys(where: Filter, index: SearchableIndex) -> None:
         check_keys(where, kinds)
 
 
-def _attempt(rank: Callable[[], Ranking]) -> Ranking | RetrievalError:
+def _attempt(step: Callable[[], Any]) -> Any:
+    """Return what a step of the search returns, or the error for which the others still count."""
     try:
-        return rank()
+        return step()
     except (IndexUnavailableError, EmbedderFailedError) as error:
         return error
 
 
-def _complete(
-    index: SearchableIndex, query: _Query, rankings: dict[str, Ranking], depth: int
-) -> list[str]:
-    """Give the candidates of each search the score of the other, too; return warnings.
-
-    The engine scores given chunks by their vectors at once, but by words it takes as long as for
-    all chunks. So the lexical search looks deeper instead, and what is beyond shares no word that
-    tells. All chunks have passed the filter.
-    """
-    dense, lexical = rankings["dense"], rankings["lexical"]
-    warnings = []
-    if only_lexical := set(islice(lexical, depth)) - dense.keys():
-        try:
-            known = index.rank_dense(query.vector, len(only_lexical), within=only_lexical)
-            rankings["dense"] = dense | known
-        except IndexUnavailableError as fault:
-            warnings.append(
-                f"What only the lexical search found has no dense score: {fault.public}"
-            )
-    rankings["lexical"] = {
-        chunk_id: score
-        for rank, (chunk_id, score) in enumerate(lexical.items(), start=1)
-        if rank <= depth or chunk_id in dense
-    }
-    return warnings
+def _shorten(lexical: Ranking, depth: int, dense: Ranking) -> Ranking:
+    """Return the best by words, so many, and what the dense search found of the others."""
+    best = dict(islice(lexical.items(), depth))
+    others = lexical.keys() & dense.keys() - best.keys()
+    in_order = sorted(others, key=lambda one: (-lexical[one], one))
+    return best | {one: lexical[one] for one in in_order}
 
 
 def _rerank(

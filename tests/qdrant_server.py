@@ -205,23 +205,24 @@ class _Points(points_service_pb2_grpc.PointsServicer):
             self._engine.set_payload(request.collection_name, payload, selector)
         return DONE
 
-    def Query(self, request: Any, context: Any) -> Any:
-        if request.limit < 1:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "limit must be 1 or larger")
-        self._check(request, request.filter, context)
-        self._state.searches.append(request)
-        asked = GrpcToRest.convert_query_points(request)
+    def QueryBatch(self, request: Any, context: Any) -> Any:
+        for query in request.query_points:
+            if query.limit < 1:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, "limit must be 1 or larger")
+            self._check(request, query.filter, context)
+        self._state.searches.extend(request.query_points)
+        asked = [GrpcToRest.convert_query_points(query) for query in request.query_points]
+        for query in asked:
+            query.params = None  # local mode warns of them
         with self._state.lock:
-            found = self._engine.query_points(
-                request.collection_name,
-                query=asked.query,
-                using=asked.using,
-                query_filter=asked.filter,
-                limit=asked.limit or 10,
-                with_payload=False,
-            )
-        return wire.QueryResponse(
-            result=[RestToGrpc.convert_scored_point(point) for point in found.points]
+            found = self._engine.query_batch_points(request.collection_name, asked)
+        return wire.QueryBatchResponse(
+            result=[
+                wire.BatchResult(
+                    result=[RestToGrpc.convert_scored_point(point) for point in response.points]
+                )
+                for response in found
+            ]
         )
 
     def Get(self, request: Any, context: Any) -> Any:

@@ -8,15 +8,13 @@ from retrieval.index import ChunkIndex, Ranking
 
 
 def search_dense(
-    index: ChunkIndex, vector: Matrix, limit: int, *, within: Collection[str] | None = None
+    index: ChunkIndex, vector: Matrix, limit: int, *, also: Collection[str] = ()
 ) -> list[Hit]:
-    return _to_hits(index, index.rank_dense(vector, limit, within=within))
+    return _to_hits(index, index.rank_dense(vector, limit, also=also))
 
 
-def search_lexical(
-    index: ChunkIndex, query: str, limit: int, *, within: Collection[str] | None = None
-) -> list[Hit]:
-    return _to_hits(index, index.rank_lexical(query, limit, within=within))
+def search_lexical(index: ChunkIndex, query: str, limit: int) -> list[Hit]:
+    return _to_hits(index, index.rank_lexical(query, limit))
 
 
 def _to_hits(index: ChunkIndex, ranking: Ranking) -> list[Hit]:

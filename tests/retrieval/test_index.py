@@ -261,19 +261,15 @@ def test_the_header_of_a_table_is_found_by_words(index: ChunkIndex) -> None:
     assert texts_of(search_lexical(index, "price", 10)) == ["| 7 |"]
 
 
-@pytest.mark.parametrize("method", ["dense", "lexical"])
-def test_within_restricts_the_search_and_keeps_scores(index: ChunkIndex, method: str) -> None:
-    def search(within: set[str] | None) -> list[Hit]:
-        if method == "dense":
-            return dense(index, "cat", within=within)
-        return search_lexical(index, "cat", 10, within=within)
-
-    chunks = add_texts(index, "cat one", "cat two", "cat three", "moon")
-    everywhere = {hit.chunk.chunk_id: hit.score for hit in search(None)}
-    within = {chunks[1].chunk_id, chunks[3].chunk_id, str(uuid.uuid4())}
-    found = {hit.chunk.chunk_id: hit.score for hit in search(within)}
-    assert found == {key: everywhere[key] for key in within & everywhere.keys()}
-    assert search(set()) == []
+def test_chunks_that_are_also_wanted_come_behind_the_best(index: ChunkIndex) -> None:
+    add_texts(index, "cat one", "cat two", "cat three four", "moon")
+    everywhere = dense(index, "cat one")
+    best, _, third, last = (hit.chunk.chunk_id for hit in everywhere)
+    wanted = {last, best, third, str(uuid.uuid4())}
+    assert dense(index, "cat one", 1, also=wanted) == [everywhere[n] for n in (0, 2, 3)]
+    nothing = Comparison("year", "eq", (2024.0,))
+    vector = EMBEDDER.embed_query("cat one")
+    assert list(index.rank_dense(vector, 1, also={last}, where=nothing)) == [last]
 
 
 def test_count_by_document_and_revision(index: ChunkIndex) -> None:

@@ -21,8 +21,10 @@ from retrieval import qdrant_connection
 from retrieval.analyzer import FINGERPRINT
 from retrieval.errors import ForeignIndexError, IndexUnavailableError
 from retrieval.payload import VECTOR
+from retrieval.profiles import RetrievalProfile
 from retrieval.qdrant import Layout, QdrantStore
 from retrieval.qdrant_connection import answer, connect
+from retrieval.search import Searcher
 from retrieval.settings import Quantization, RetrievalSettings
 from tests.fakes import HashEmbedder
 from tests.qdrant_server import TestServer, run_qdrant
@@ -184,6 +186,19 @@ def test_both_searches_are_on_their_way_at_once(server: TestServer, open_store: 
         lexical = threads.submit(index.rank_lexical, "cat", 5)
         dense = threads.submit(index.rank_dense, EMBEDDER.embed_query("cat"), 5)
         assert lexical.result().keys() == dense.result().keys() != set()
+
+
+def test_a_search_takes_two_calls_and_one_for_its_hits(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    index = open_store(server).open("default")
+    add_texts(index, "cat one", "cat two")
+    server.calls.clear()
+    searcher = Searcher()
+    found = searcher.search(index, EMBEDDER.embed_query, "cat", RetrievalProfile(), 2)
+    searcher.close()
+    assert len(found.hits) == 2
+    assert server.calls == ["QueryBatch", "QueryBatch", "Get"]
 
 
 def test_a_port_without_a_server() -> None:

@@ -374,22 +374,6 @@ def test_any_key_is_taken_where_not_all_are_known(
     assert found.hits == []
 
 
-def test_both_rankings_stand_when_the_engine_fails_after_them(
-    index: ChunkIndex, searcher: Searcher
-) -> None:
-    class FailsLater(BrokenIndex):
-        def rank_dense(self, *arguments: Any, within: Any = None, **options: Any) -> Any:
-            return self._fail() if within else self._index.rank_dense(*arguments, **options)
-
-    late: Any = FailsLater(index)
-    profile = RetrievalProfile(num_candidates=3)
-    result = searcher.search(late, EMBEDDER.embed_query, "cheese number", profile, 3)
-    assert len(result.hits) == 3
-    assert result.warnings == [
-        "What only the lexical search found has no dense score: Qdrant did not answer."
-    ]
-
-
 def test_a_filter_counts_though_nobody_tells_which_keys_there_are(
     index: ChunkIndex, searcher: Searcher
 ) -> None:
