@@ -59,8 +59,8 @@ PROMPT_NAMES: dict[Task, tuple[str, ...]] = {
 # Tokens of a batch with its padding. On a CPU three chunks: what they need stays in the cache.
 CPU_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 16_384
-# Queries that are embedded together. On a CPU, one of eight takes as much of it as one of four, and
-# those that are done search while the others are embedded.
+# Queries that are embedded together. On a CPU, one of eight takes a sixth less of it than one of
+# four, but those that are done search while the others are embedded.
 CPU_BATCH_QUERIES = 4
 GPU_BATCH_QUERIES = 64
 # A faster way to the vectors is taken when they are this near to the model's own.
@@ -259,6 +259,11 @@ def _batches(features: Features, max_tokens: int, num_workers: int = 1) -> Itera
     No batch holds more than a worker's share of the tokens that are left, so that the last ones
     are small and all workers end at about the same time.
     """
+    num_texts, num_tokens = features[MASK].shape
+    if num_workers == 1 and num_texts * num_tokens <= max_tokens:
+        # As they are: each operation of torch waits anew for Python's global lock.
+        yield _Batch(list(range(num_texts)), features)
+        return
     lengths: list[int] = features[MASK].sum(dim=1).tolist()
     order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
     tokens_left = sum(lengths)

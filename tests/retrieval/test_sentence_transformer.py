@@ -18,8 +18,10 @@ from retrieval.errors import EmbedderFailedError, EmbedderUnavailableError
 from retrieval.sentence_transformer import (
     RECORD_AFTER_PASSAGES,
     SentenceTransformerEmbedder,
+    _batches,
     find_model,
 )
+from retrieval.traced_model import MASK
 
 NAME = "sentence-transformers/all-MiniLM-L6-v2"
 CANONICAL_VALUES = [-0.034477, 0.031023, 0.006735, 0.026109, -0.039362]
@@ -124,6 +126,12 @@ def test_the_same_text_has_the_same_vector_in_any_batch(
     assert np.abs(together - alone).max() < 1e-6
     assert np.abs(together - reversed_order).max() < 1e-6
     assert np.array_equal(embedder.embed_query(texts[0]), embedder.embed_query(texts[0]))
+
+
+def test_texts_that_fit_are_one_batch_and_others_are_grouped_by_length() -> None:
+    features = {MASK: torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0]])}
+    assert [batch.rows for batch in _batches(features, max_tokens=9)] == [[0, 1, 2]]
+    assert [batch.rows for batch in _batches(features, max_tokens=8)] == [[1, 0], [2]]
 
 
 def test_vectors_stay_the_same_when_many_passages_came(packaged: Path) -> None:
