@@ -147,6 +147,8 @@ def _config(dimension: int) -> edge.EdgeConfig:
       of them again by the whole vectors, see `dense_search`.
     - Payloads are read into memory when the shard is opened, so that no hit is read from disk; the
       system may take that memory back.
+    - With one search thread the engine searches in the thread that calls, which holds Python's
+      global lock in any case; to wake another one costs more than it gains.
     """
     bits = edge.TurboQuantBitSize.Bits4
     vector = edge.EdgeVectorParams(
@@ -156,7 +158,10 @@ def _config(dimension: int) -> edge.EdgeConfig:
     )
     graph = edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000)
     return edge.EdgeConfig(
-        vectors={VECTOR: vector}, hnsw_config=graph, payload_memory=edge.Memory.Cached
+        vectors={VECTOR: vector},
+        hnsw_config=graph,
+        payload_memory=edge.Memory.Cached,
+        max_search_threads=1,
     )
 
 
