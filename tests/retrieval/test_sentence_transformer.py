@@ -129,9 +129,14 @@ def test_the_same_text_has_the_same_vector_in_any_batch(
 
 
 def test_texts_that_fit_are_one_batch_and_others_are_grouped_by_length() -> None:
-    features = {MASK: torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 0]])}
-    assert [batch.rows for batch in _batches(features, max_tokens=9)] == [[0, 1, 2]]
-    assert [batch.rows for batch in _batches(features, max_tokens=8)] == [[1, 0], [2]]
+    lengths = torch.tensor([5, 10, 2])
+    features = {MASK: (torch.arange(10) < lengths[:, None]).long()}
+    assert [batch.rows for batch in _batches(features, max_tokens=30)] == [[0, 1, 2]]
+    batches = [*_batches(features, max_tokens=29)]
+    assert [batch.rows for batch in batches] == [[1, 0], [2]]
+    # Ten tokens are all there are; two are padded to four.
+    assert [batch.features[MASK].shape for batch in batches] == [(2, 10), (1, 4)]
+    assert batches[1].features[MASK].tolist() == [[1, 1, 0, 0]]
 
 
 def test_vectors_stay_the_same_when_many_passages_came(packaged: Path) -> None:
