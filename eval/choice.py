@@ -24,8 +24,8 @@ MAX_TESTED = 20
 NUM_LEVELS = 24
 # What saves less than 3 % of the tokens is not worth a change.
 LEAST_SAVING = 0.97
-# Betting tests need about half as many items again as the normal approximation says.
-WSR_FACTOR = 1.5
+# Betting tests need about a quarter more items than the normal approximation says.
+WSR_FACTOR = 1.25
 # More than so many questions, and so many times those at hand, nobody will write.
 IN_REACH = 2000
 OUT_OF_REACH = 20
