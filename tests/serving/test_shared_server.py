@@ -131,7 +131,7 @@ def test_only_admins_are_told_what_the_server_said(server: TestServer, tmp_path:
             body = {"name": scope, "scopes": [scope]}
             secret = http.post("/v1/keys", json=body).json()["secret"]
             http.headers["Authorization"] = f"Bearer {secret}"
-            server.faulty, server.faults = "Query", [grpc.StatusCode.INTERNAL]
+            server.faulty, server.faults = "QueryBatch", [grpc.StatusCode.INTERNAL]
             answer = http.post("/v1/search", json={"query": "bees", "mode": "dense"}).json()
             told = answer["error"]["message"]
             assert told.startswith("Qdrant did not answer. Check RETRIEVAL_QDRANT_URL")
