@@ -8,6 +8,7 @@ to be woken every 5 ms: what it is late is how long the event loop was held. Pri
 """
 
 import asyncio
+import gc
 import http.client
 import json
 import os
@@ -101,7 +102,10 @@ class TickingServer(Server):
 def serve(home: Path) -> None:
     """Serve until killed."""
     with open_service(Settings.read(home)) as service:
-        TickingServer(service, lambda _url: None).run()
+        server = TickingServer(service, lambda _url: None)
+        gc.collect()  # as `suffice serve` does
+        gc.freeze()
+        server.run()
 
 
 @contextmanager

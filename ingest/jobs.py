@@ -186,6 +186,10 @@ class Jobs:
     def _compact_now_and_then(self) -> None:
         """Compact at the start, and whenever documents have changed and then rest for a moment."""
         stopping, changed = self._pipeline.stopping, self._pipeline.changed
+        try:
+            self._pipeline.open_all()
+        except (CatalogUnavailableError, IndexUnavailableError, OSError):
+            logger.exception("not opened; the first question will try again")
         changed.set()
         while not stopping.is_set():
             if not changed.wait(QUIET_SECONDS):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from threading import Timer
 
 import pytest
@@ -58,6 +59,22 @@ def test_a_job_goes_on_after_a_restart(open_shelf: OpenShelf) -> None:
         embedder.gate.set()
     with open_shelf() as shelf:
         assert_searchable_once(shelf, document)
+
+
+def test_indexes_are_open_before_anybody_asks(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        shelf.add_and_wait("a.txt", LONG)
+        folder = str(shelf.home / "index")
+    assert folder not in _mapped_files()
+    with open_shelf():
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while folder not in _mapped_files():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def _mapped_files() -> str:
+    return Path("/proc/self/maps").read_text()
 
 
 def test_a_job_that_outlives_the_stop_goes_on_after_a_restart(
