@@ -6,8 +6,8 @@ from eval.choice import more_questions
 
 
 def test_without_a_loss_they_are_what_the_test_wants_to_see() -> None:
-    # ln 20 / 0.03 = 99.9 items, and half as many again: 150 in all, 100 of them at hand.
-    assert more_questions(np.zeros(100), 0.03, 0.05, num_questions=200) == 100
+    # ln 20 / 0.03 = 99.9 items, and a quarter more: 125 in all, 100 of them at hand.
+    assert more_questions(np.zeros(100), 0.03, 0.05, num_questions=200) == 50
 
 
 def test_a_loss_of_few_may_be_chance() -> None:
