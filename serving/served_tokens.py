@@ -210,10 +210,12 @@ class ServedTokenCounter:
         """Tell whether another model is served than the one that was met, which nobody chose."""
         if self._configured_model is not None or self._card is None:
             return False
-        before = self._model
+        listed = self._list_models()
+        if not listed or listed[0].get("id") == self._model:
+            return False
         self.forget()
         self._meet()
-        return self._model != before
+        return True
 
     def _recall(self, key: bytes) -> int | None:
         with self._lock:
