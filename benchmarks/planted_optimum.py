@@ -38,6 +38,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 NUM_QUESTIONS, NUM_DOCUMENTS = 800, 12
 # One section fits, two do not.
 CHUNK_TOKENS, SECTION_WORDS = 48, 30
+LABEL_TOKENS, FRAME_TOKENS = 6, 20
 SERVED_CHUNKS, BEST_CHUNKS = 10, 6
 # The evidence is in the first chunk, in the second ...; of the rest it is nowhere to be found.
 CHANCES = (0.5, 0.09, 0.09, 0.09, 0.09, 0.09)
@@ -101,20 +102,16 @@ def main() -> None:
         cut = Cut(
             max_tokens=CHUNK_TOKENS, overlap_tokens=0, min_tokens=0, fingerprint=chunker.fingerprint
         )
-        tokens = PromptTokens(lambda text: len(embedder.token_starts(text)), _label, _frame)
+        tokens = PromptTokens(
+            lambda text: len(embedder.token_starts(text)),
+            lambda _: LABEL_TOKENS,
+            lambda _: FRAME_TOKENS,
+        )
         material = Material([Cutting(cut, replay)], snapshot, tokens)
         sections = _rank_sections(replay, snapshot)
         results = _run(World(snapshot, material, texts, sections), random, num_runs)
     (RESULTS / "planted_optimum.json").write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
-
-
-def _label(_: str) -> int:
-    return 6
-
-
-def _frame(_: str) -> int:
-    return 20
 
 
 def _make_snapshot(random: Generator) -> Snapshot:

@@ -24,8 +24,8 @@ MAX_TESTED = 20
 NUM_LEVELS = 24
 # What saves less than 3 % of the tokens is not worth a change.
 LEAST_SAVING = 0.97
-# Betting tests need about a quarter more items than the normal approximation says.
-WSR_FACTOR = 1.25
+# Both tests need up to a quarter more items than the normal approximation says.
+TEST_FACTOR = 1.25
 # More than so many questions, and so many times those at hand, nobody will write.
 IN_REACH = 2000
 OUT_OF_REACH = 20
@@ -357,7 +357,7 @@ def more_questions(losses: Floats, allowed: float, delta: float, num_questions: 
     if items is None:
         return None
     # Where nothing was lost, the tests want to see that often enough.
-    items = ceil(WSR_FACTOR * max(items, -log(delta) / distance))
+    items = ceil(TEST_FACTOR * max(items, -log(delta) / distance))
     needed = max(1, ceil((items / len(losses) - 1) * num_questions))
     return needed if needed <= max(IN_REACH, OUT_OF_REACH * num_questions) else None
 

@@ -2,8 +2,8 @@
 
 from math import ceil, sqrt
 
-from eval.choice import WSR_FACTOR, Goal
-from eval.decisions.pvalues import PairedTest, RiskTest, paired_p_value, risk_p_value
+from eval.choice import TEST_FACTOR, Goal
+from eval.decisions.pvalues import RiskTest, paired_p_value, risk_p_value
 from eval.decisions.sample_size import fewest_items, items_needed
 
 
@@ -24,10 +24,9 @@ def advise_on_answers(num_items: int, goal: Goal) -> str:
         num_items: that answers are tested on.
         goal: with no `min_coverage`.
     """
-    factor = WSR_FACTOR if goal.test is PairedTest.WSR else 1
     # Where one answer in so many changes, for the better as often as for the worse.
     tenth, fifth = (
-        ceil(factor * (items_needed(sqrt(share), goal.eps, goal.delta) or 0))
+        ceil(TEST_FACTOR * (items_needed(sqrt(share), goal.eps, goal.delta) or 0))
         for share in (0.1, 0.2)
     )
     return (

@@ -21,8 +21,7 @@ def items_needed(
     """Return how many items show that a mean is above (or below) a bound.
 
     n = ((z[1 - delta] + z[power]) * deviation / distance)^2, by the normal approximation; with the
-    defaults 6.18 * deviation^2 / distance^2. Betting tests (WSR) need about
-    a quarter more.
+    defaults 6.18 * deviation^2 / distance^2. The tests of `pvalues` need up to a quarter more.
 
     Args:
         deviation: standard deviation of an item, 0 or more.
