@@ -2,16 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from eval.decisions.items import Floats
 from eval.decisions.pvalues import t_plus_one, wsr_risk
 from eval.decisions.sample_size import (
     fewest_items,
     items_needed,
-    items_without_loss,
-    reachable_eps,
 )
 
 
@@ -46,22 +42,6 @@ def test_one_item_at_least() -> None:
     assert items_needed(0.0, 0.05) == 1
 
 
-@given(deviation=st.floats(0.01, 1), num_items=st.integers(1, 5000))
-def test_reachable_eps_takes_as_many_items_as_there_are(deviation: float, num_items: int) -> None:
-    eps = reachable_eps(deviation, num_items)
-    needed = items_needed(deviation, eps)
-    assert needed is not None
-    assert num_items <= needed <= num_items + 1
-
-
-@pytest.mark.parametrize(("alpha", "delta", "expected"), [(0.05, 0.1, 45), (0.1, 0.1, 22)])
-def test_items_without_loss_leave_a_chance_of_delta(
-    alpha: float, delta: float, expected: int
-) -> None:
-    assert items_without_loss(alpha, delta) == expected
-    assert (1 - alpha) ** expected <= delta < (1 - alpha) ** (expected - 1)
-
-
 def test_so_many_items_have_the_promised_power() -> None:
     deviation, eps = 0.4, 0.06
     needed = items_needed(deviation, eps)
@@ -76,9 +56,6 @@ def test_so_many_items_have_the_promised_power() -> None:
         lambda: items_needed(-0.1, 0.05),
         lambda: items_needed(0.1, 0.05, delta=0.5),
         lambda: items_needed(0.1, 0.05, power=1.0),
-        lambda: reachable_eps(0.1, 0),
-        lambda: items_without_loss(1.0, 0.1),
-        lambda: items_without_loss(0.1, 0.0),
     ],
 )
 def test_out_of_range_is_refused(call: object) -> None:
