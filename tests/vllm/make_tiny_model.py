@@ -27,7 +27,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
     "{% if enable_thinking %}{{ '<think>\\n' }}{% endif %}{% endif %}"
 )
-PADDING, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+SPECIAL_TOKENS = PADDING, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 # Ordinary tokens for the tokenizer, as in Qwen3: they survive skip_special_tokens.
 ADDED_TOKENS = ["<think>", "</think>"]
 VOCABULARY = 2048
@@ -57,6 +57,11 @@ def main() -> None:
         **ends,
     )
     model = Qwen3ForCausalLM(config).to(torch.bfloat16)
+    # Marks score nothing, so that one of 2,000 other tokens is always likelier: an answer goes on
+    # until it is stopped, whatever the prompt. Only a grammar lets it end by itself.
+    marks = tokenizer.convert_tokens_to_ids([*SPECIAL_TOKENS, *ADDED_TOKENS])
+    with torch.no_grad():
+        model.get_input_embeddings().weight[marks] = 0
     model.generation_config = GenerationConfig(**ends)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -69,7 +74,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY - len(ADDED_TOKENS),
-        special_tokens=[PADDING, TURN_START, TURN_END],
+        special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
