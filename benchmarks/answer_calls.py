@@ -6,14 +6,15 @@ all settings of `suffice eval tune` on squad2_dev and chunking_eval, cut in seve
 model makes of it is drawn: of each context the chance of a right answer is known, so the quality of
 each setting is. A full grid asks the model about every setting that takes no more tokens than what
 is served, and every question of the part to choose with, and takes the best mean; the tuner asks
-about what its replay left over, and races these. Regret is of the questions that were not asked.
+about what its replay left over, and races these. Regret is of the questions that were not asked, so
+even one who knows the chances of those to choose with has some.
 Writes benchmarks/results/answer_calls.json.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
@@ -82,14 +83,15 @@ def main() -> None:
 def _figures(settings: MeasuredSettings) -> dict[str, Any]:
     chances = _chances(settings)
     runs = [_run(settings, chances, seed) for seed in range(NUM_RUNS)]
-    grid = np.array([[one.num_calls, one.regret, one.tokens] for one, _ in runs])
-    tuner = np.array([[one.num_calls, one.regret, one.tokens] for _, one in runs])
+    choices = np.array([[astuple(choice) for choice in run] for run in runs])
+    knowing, grid, tuner = choices.transpose(1, 0, 2)
     return {
         "num_settings": len(settings.grid),
         "num_questions": len(settings.questions),
         "ways_to_cut": settings.ways,
         "num_runs": NUM_RUNS,
         "share_of_calls": float(np.mean(tuner[:, 0] / grid[:, 0])),
+        "knowing": _summary(knowing),
         "full_grid": _summary(grid),
         "tuner": _summary(tuner),
     }
@@ -115,8 +117,8 @@ def _chances(settings: MeasuredSettings) -> Floats:
     return chances
 
 
-def _run(settings: MeasuredSettings, chances: Floats, seed: int) -> tuple[Choice, Choice]:
-    """Return what the full grid and the tuner choose with one draw of answers."""
+def _run(settings: MeasuredSettings, chances: Floats, seed: int) -> tuple[Choice, Choice, Choice]:
+    """Return what one who knows the chances, the full grid and the tuner choose."""
     random = np.random.default_rng(seed)
     split = split_by_cluster(settings.questions, seed)
     numbers = {one.question_id: place for place, one in enumerate(settings.questions)}
@@ -134,8 +136,9 @@ def _run(settings: MeasuredSettings, chances: Floats, seed: int) -> tuple[Choice
 
     clusters = [settings.questions[place].cluster for place in tune]
     leader, num_calls = _race(_survivors(settings, tune, certify), right, clusters, random)
+    known = grid[chances[grid][:, tune].mean(axis=1).argmax()]
     best = grid[right[grid].mean(axis=1).argmax()]
-    return judge(int(best), grid.size * len(tune)), judge(leader, num_calls)
+    return judge(int(known), 0), judge(int(best), grid.size * len(tune)), judge(leader, num_calls)
 
 
 def _draw(chances: Floats, random: Generator) -> Floats:
