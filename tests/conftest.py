@@ -12,8 +12,9 @@ from xdist.scheduler import LoadFileScheduling
 # With a vLLM to start as well, all checks are to end within twenty minutes; and a change is not to
 # fail for an example that has nothing to do with it. Without CI, other ones are drawn each time.
 settings.register_profile("ci", max_examples=25, derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("elsewhere", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "elsewhere")
 
 # No test speaks TLS, and to read all certificates takes 50 ms for each HTTP client.
 os.environ.pop("SSL_CERT_FILE", None)

@@ -5,7 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from eval.errors import DatasetError, EvalError
 from eval.questions import Question
@@ -74,7 +74,6 @@ def test_replay_is_the_search(snapshot: Snapshot, questions: list[Question]) -> 
         log = record(index, EMBEDDER, questions, "f")
         with closing(Replay(log, RERANKING)) as replay:
 
-            @settings(deadline=None)
             @given(profile=PROFILES)
             def check(profile: RetrievalProfile) -> None:
                 top_k = profile.most_hits(None, 10)

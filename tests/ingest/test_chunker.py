@@ -190,7 +190,6 @@ chunkers = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(markdown, chunkers)
 def test_chunks_of_markdown(source: str, chunker: Chunker) -> None:
     text = parse_markdown(source.encode())
@@ -200,7 +199,7 @@ def test_chunks_of_markdown(source: str, chunker: Chunker) -> None:
     assert chunker.split("document", "revision", text) == chunks
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(markdown, st.sampled_from([(64, 0, 16), (200, 50, 50), (254, 127, 127)]))
 def test_chunks_for_the_real_tokenizer(source: str, sizes: tuple[int, int, int]) -> None:
     chunker = Chunker(sizes[0], minilm, *sizes[1:])
@@ -210,7 +209,6 @@ def test_chunks_for_the_real_tokenizer(source: str, sizes: tuple[int, int, int])
     check_words_and_rows(chunks, text, chunker)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=400), st.lists(st.integers(0, 400), max_size=5), chunkers)
 def test_any_text_and_any_pages(source: str, cuts: list[int], chunker: Chunker) -> None:
     page_starts = (0, *sorted(min(cut, len(source)) for cut in cuts))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 
@@ -57,7 +57,6 @@ def test_mean_probability_is_the_share_of_relevant_passages() -> None:
     assert mean == pytest.approx((40 * 41 / 42 + 160 / 162) / 200)
 
 
-@settings(deadline=None)
 @given(
     slope=st.floats(1e-6, 1e6),
     intercept=st.floats(-1e6, 1e6),

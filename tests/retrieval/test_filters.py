@@ -271,13 +271,12 @@ def random_index(store: IndexStore) -> tuple[ChunkIndex, dict[str, Attributes]]:
     return index, documents
 
 
-@settings(deadline=None)
 @given(FILTERS)
 def test_a_filter_is_written_as_it_is_read(where: Filter) -> None:
     assert parse_filter(json.loads(json.dumps(to_json(where)))) == where
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(FILTERS)
 def test_an_index_finds_what_the_definition_says(
     random_index: tuple[ChunkIndex, dict[str, Attributes]], where: Filter

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from retrieval.chunks import Chunk, Hit
@@ -83,7 +83,6 @@ def test_equal_scores_keep_their_order() -> None:
     assert [hit.chunk.start for hit in reranked] == [1, 3, 0, 2, 4]
 
 
-@settings(deadline=None)
 @given(
     scores=st.lists(st.floats(-10, 10), max_size=12),
     batch_size=st.integers(1, 5),

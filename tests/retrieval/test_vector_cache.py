@@ -53,7 +53,7 @@ def test_no_passage_is_embedded_twice(cache: VectorCache) -> None:
     assert counting.embedded == ["a", "b", "c"]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(calls=st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=12), max_size=6))
 def test_vectors_are_those_of_the_embedder_in_order(
     tmp_path_factory: pytest.TempPathFactory, calls: list[list[str]]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.citations import cite
@@ -219,7 +219,6 @@ SENTENCES = st.sampled_from(
 TEXTS = st.lists(st.one_of(SENTENCES, st.text(max_size=15)), max_size=6).map("".join)
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=30), st.lists(TEXTS, max_size=3))
 def test_any_question_is_answered_from_the_context_or_refused(
     question: str, texts: list[str]

@@ -157,7 +157,7 @@ def results(draw: st.DrawFn) -> Result:
     return Result.model_validate_json(json.dumps(with_text(fields, lambda text: text + suffix)))
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
 @given(results())
 def test_any_result_renders_and_needs_nothing_else(result: Result) -> None:
     page = render_report(result)

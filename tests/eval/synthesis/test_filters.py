@@ -87,7 +87,7 @@ def test_a_sentence_with_answer_and_words_of_the_question_is_an_alternative() ->
     assert [span.text for span in fact[1:]] == ["In 1884 workers dug a harbour at Porto."]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(), st.integers(1, 60))
 def test_what_came_through_comes_through_again(seed: int, number: int) -> None:
     corpus = library()

@@ -110,7 +110,7 @@ def test_without_another_document_nothing_can_be_exchanged() -> None:
     assert list(swapped_questions(corpus, [asked], 0)) == []
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers())
 def test_no_sentence_has_the_new_term_and_the_rarest_other_word(seed: int) -> None:
     corpus = library()
