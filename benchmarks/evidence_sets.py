@@ -12,6 +12,7 @@ from eval.questions import Fact, Question, Span
 from eval.snapshot import Snapshot, SnapshotDocument
 from ingest.parsers.markdown import parse_markdown
 from ingest.texts import CanonicalText, Heading
+from retrieval.settings import RetrievalSettings
 
 # Every so many of the abstracts that no claim cites are there to be confused with those cited.
 OTHERS_EVERY = 10
@@ -29,7 +30,8 @@ class EvidenceSet:
     def snapshot(self) -> Snapshot:
         """The documents, with their names for ids."""
         return Snapshot(
-            [SnapshotDocument(name, name, "", text) for name, text in self.texts.items()]
+            [SnapshotDocument(name, name, "", text) for name, text in self.texts.items()],
+            RetrievalSettings().language,
         )
 
 

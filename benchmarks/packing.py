@@ -1,12 +1,12 @@
 """Evidence in a context of T tokens: hits one by one, as they were found, against packed ones.
 
 Usage: python -m benchmarks.packing DATA [--cache FILE]
-DATA holds the folders chunking_eval and squad2_dev, FILE keeps vectors between runs. Both contexts
-are made from the same ranking, the first 50 of our hybrid search over our chunks, and counted
-alike: the embedder's tokens of head and text, and 8 for the label of each chunk or passage.
-Evidence of chunking_eval that stands word for word in other places, too, counts as found in any of
-them, for both. Of the questions of squad2_dev every fourth is asked, once with its paragraphs as
-documents and once with its articles. Writes benchmarks/results/packing.json and packing.md.
+DATA holds the folders chunking_eval, squad2_dev, scifact and uda_pdf, FILE keeps vectors between
+runs. All contexts are made from the same ranking, the first 50 of our hybrid search over our
+chunks, and counted alike: the embedder's tokens of head and text, and 8 for the label of each chunk
+or passage. Evidence of chunking_eval that stands word for word in other places, too, counts as
+found in any of them. The questions of squad2_dev are asked twice, with its paragraphs as documents
+and with its articles. Writes benchmarks/results/packing.json and packing.md.
 """
 
 import argparse
@@ -18,18 +18,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence_sets import EvidenceSet, chunking_eval, squad
+from benchmarks.evidence_sets import EvidenceSet, chunking_eval, scifact, squad, uda_pdf
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.questions import Question
 from eval.spans import RetrievedSpan, coverage_at, score_spans
 from eval.temporary_index import temporary_index
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
-from retrieval.chunks import Hit
+from retrieval.analyzer import get_analyzer
+from retrieval.chunks import Chunk, Hit
 from retrieval.embedding import Embedder
 from retrieval.index import BATCH_SIZE
 from retrieval.packing import PackingPolicy, pack
 from retrieval.search import Searcher
+from retrieval.sentence_ranking import SentenceRanker
 from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, open_cache
@@ -40,6 +42,10 @@ DEPTH = 50
 LABEL_TOKENS = 8
 # Hits from which the context is widened to their parent windows, to see whether that pays.
 NUM_EXPANDED = 3
+# Hits whose sentences are ranked, as in the grid of a tuning.
+NUM_IN_SENTENCES = 20
+# Each way to make a context, with the one that it is compared with.
+WAYS = {"plain": "plain", "packed": "plain", "expanded": "plain", "sentences": "packed"}
 # Questions whose evidence begins in the same so many characters are about the same text.
 CLUSTER_CHARACTERS = 5000
 
@@ -74,6 +80,8 @@ def _measure_all(
         chunking_eval(data / "chunking_eval", CLUSTER_CHARACTERS),
         squad(data / "squad2_dev", whole_articles=False),
         squad(data / "squad2_dev", whole_articles=True),
+        scifact(data / "scifact", rationales_only=True),
+        uda_pdf(data / "uda_pdf"),
     )
     return {dataset.name: measure(dataset, embedder, settings) for dataset in datasets}
 
@@ -81,13 +89,17 @@ def _measure_all(
 def measure(
     dataset: EvidenceSet, embedder: Embedder, settings: RetrievalSettings
 ) -> dict[str, Any]:
-    """Return Coverage@T of each way to make a context, and the difference to plain hits."""
+    """Return Coverage@T of each way to make a context, and what packing and sentences add."""
+    ranker = SentenceRanker(get_analyzer(settings.language))
 
     def text_of(name: str, _revision: str) -> str:
         return dataset.texts[name].text
 
-    def packed(hits: Sequence[Hit], policy: PackingPolicy) -> list[RetrievedSpan]:
-        packing = pack(hits, text_of, embedder.count_tokens, policy, lambda _: LABEL_TOKENS)
+    def packed(
+        hits: Sequence[Hit], policy: PackingPolicy, sentences: Sequence[Chunk] = ()
+    ) -> list[RetrievedSpan]:
+        count = embedder.count_tokens
+        packing = pack(hits, text_of, count, policy, lambda _: LABEL_TOKENS, sentences)
         return [
             RetrievedSpan(one.document_id, one.start, one.end, one.num_tokens)
             for one in packing.passages
@@ -104,11 +116,16 @@ def measure(
             )
             for hit in hits
         ]
+        first = hits[:NUM_IN_SENTENCES]
+        sentences = ranker.rank(question.text, [hit.chunk for hit in first])
         for budget in BUDGETS:
             ways = {
                 "packed": packed(hits, PackingPolicy(max_tokens=budget)),
                 "expanded": packed(
                     hits[:NUM_EXPANDED], PackingPolicy(max_tokens=budget, expand=True)
+                ),
+                "sentences": packed(
+                    first, PackingPolicy(max_tokens=budget, sentences=True), sentences
                 ),
             }
             coverage["plain", budget].append(coverage_at(question.facts, plain, budget))
@@ -121,18 +138,18 @@ def measure(
         "num_clusters": len(set(clusters)),
         "coverage": {
             str(budget): {
-                way: _against_plain(coverage[way, budget], coverage["plain", budget], clusters)
-                for way in ("plain", "packed", "expanded")
+                way: _against(coverage[way, budget], coverage[other, budget], clusters)
+                for way, other in WAYS.items()
             }
             for budget in BUDGETS
         },
     }
 
 
-def _against_plain(
-    values: Sequence[float], plain: Sequence[float], clusters: Sequence[str]
+def _against(
+    values: Sequence[float], others: Sequence[float], clusters: Sequence[str]
 ) -> dict[str, Any]:
-    differences = [value - other for value, other in zip(values, plain, strict=True)]
+    differences = [value - other for value, other in zip(values, others, strict=True)]
     return {
         "coverage": asdict(_interval(values, clusters)),
         "difference": asdict(_interval(differences, clusters)),
@@ -172,18 +189,19 @@ def _table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the figures as Markdown."""
     lines = [
         "| data set | tokens | plain | packed | packed - plain, 95 % | "
-        f"{NUM_EXPANDED} hits expanded |",
-        "|---|---|---|---|---|---|",
+        f"{NUM_EXPANDED} hits expanded | sentences | sentences - packed, 95 % |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, result in results.items():
         for budget, ways in result["coverage"].items():
-            plain, packed, expanded = (ways[way] for way in ("plain", "packed", "expanded"))
-            gain = packed["difference"]
+            plain, packed, expanded, sentences = (ways[way] for way in WAYS)
+            gain, more = packed["difference"], sentences["difference"]
             lines.append(
                 f"| {name} | {budget} | {plain['coverage']['mean']:.3f} "
                 f"| {packed['coverage']['mean']:.3f} "
                 f"| {gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}) "
-                f"| {expanded['coverage']['mean']:.3f} |"
+                f"| {expanded['coverage']['mean']:.3f} | {sentences['coverage']['mean']:.3f} "
+                f"| {more['mean']:+.3f} ({more['low']:+.3f} to {more['high']:+.3f}) |"
             )
     return "\n".join(lines) + "\n"
 

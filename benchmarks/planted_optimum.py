@@ -36,6 +36,7 @@ from tests.fakes import HashEmbedder
 
 RESULTS = Path(__file__).resolve().parent / "results"
 NUM_QUESTIONS, NUM_DOCUMENTS = 800, 12
+LANGUAGE = "english"
 # One section fits, two do not.
 CHUNK_TOKENS, SECTION_WORDS = 48, 30
 LABEL_TOKENS, FRAME_TOKENS = 6, 20
@@ -96,7 +97,7 @@ def main() -> None:
     embedder = HashEmbedder(dimension=256)
     chunker = Chunker(CHUNK_TOKENS, embedder.token_starts, 0)
     asked = [_question(number, text, ()) for number, text in enumerate(texts)]
-    with shadow_index(snapshot, chunker, embedder, "english") as index:
+    with shadow_index(snapshot, chunker, embedder, LANGUAGE) as index:
         log = record(index, embedder, asked, "planted")
     with closing(Replay(log)) as replay:
         cut = Cut(
@@ -123,7 +124,7 @@ def _make_snapshot(random: Generator) -> Snapshot:
             sections.append(f"## Lamp number{number}\n\n{words}.\n")
         text = parse_markdown((f"# Book {place}\n\n" + "\n".join(sections)).encode())
         documents.append(SnapshotDocument(f"id{place}", f"b{place}.md", "r1", text))
-    return Snapshot(tuple(documents))
+    return Snapshot(tuple(documents), LANGUAGE)
 
 
 def _rank_sections(replay: Replay, snapshot: Snapshot) -> list[list[Span]]:

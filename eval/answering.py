@@ -244,7 +244,7 @@ class _Playback:
 
     def __call__(self, question: served.Question, query: str) -> Found:
         result = self.replay.search(self.ids[query], question.profile, question.top_k)
-        return Found(result, self.serving.embedder, self.serving.analyzer)
+        return Found(query, result, self.serving.embedder, self.serving.analyzer)
 
 
 def _num_read(conclusion: Conclusion) -> int | None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from eval.questions import Fact
 from eval.spans import RetrievedSpan, score_spans
 from retrieval.chunks import Chunk
+from retrieval.sentence_ranking import whole_id
 from retrieval.stitching import MAX_BLANK, Draft, Seam, Stretch
 
 Evidence = tuple[float, float, int, int]
@@ -65,7 +66,7 @@ class Gold:
 class Context:
     """A draft, and what it holds of the evidence."""
 
-    __slots__ = ("_gold", "_scores", "_told", "draft")
+    __slots__ = ("_chunk_ids", "_gold", "_scores", "_told", "draft")
 
     def __init__(self, draft: Draft, gold: Gold, told: _Told = frozenset()) -> None:
         """Set up.
@@ -79,11 +80,13 @@ class Context:
         self._gold = gold
         self._told = told
         self._scores = gold.scores(told, draft)
+        # Of whole chunks, where what is added are their sentences.
+        self._chunk_ids = {whole_id(one) for one in draft.chunk_ids}
 
     @property
     def evidence(self) -> Evidence:
         """What it holds now."""
-        return (*self._scores, self.draft.num_tokens, len(self.draft.chunk_ids))
+        return (*self._scores, self.draft.num_tokens, len(self._chunk_ids))
 
     def copy(self) -> "Context":
         """Return a context of the same that goes its own way."""
@@ -92,6 +95,7 @@ class Context:
     def add(self, seam: Seam, end: int) -> None:
         """Add a chunk up to an offset."""
         self.draft.add(seam, end)
+        self._chunk_ids.add(whole_id(seam.chunk.chunk_id))
         if self._gold.is_near(seam.chunk):
             self._told |= {(seam.chunk.chunk_id, end)}
             self._scores = self._gold.scores(self._told, self.draft)

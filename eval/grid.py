@@ -12,6 +12,8 @@ BUDGETS = (192, 256, 320, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072,
 DENSE_WEIGHTS = (0.4, 0.55, 0.7, 0.8, 0.9)
 # The most chunks that a rule keeps, and that a budget is filled with.
 MOST_CHUNKS = 50
+# Hits of which the best sentences are taken.
+NUM_IN_SENTENCES = 20
 # Hits that bring the sections around them along, and the most that a rule keeps of these.
 NUM_EXPANDED = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12)
 
@@ -32,17 +34,23 @@ def make_grid(
         for search in _searches(base, has_reranker=has_reranker)
         for profile in _amounts(search, most_now)
     ]
+    profiles += _in_sentences(base, has_reranker=has_reranker)
     return list(dict.fromkeys(profiles))
+
+
+def _bare(base: RetrievalProfile) -> RetrievalProfile:
+    """Return what the grid does not vary."""
+    return RetrievalProfile(
+        num_candidates=max(base.num_candidates, MOST_CHUNKS),
+        fusion=base.fusion,
+        rrf_k=base.rrf_k,
+        packing=PackingPolicy(order=base.packing.order),
+    )
 
 
 def _searches(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[RetrievalProfile]:
     """Yield ways to rank."""
-    bare = RetrievalProfile(
-        num_candidates=max(base.num_candidates, MOST_CHUNKS),
-        fusion=base.fusion,
-        rrf_k=base.rrf_k,
-        packing=base.packing.model_copy(update={"max_tokens": None, "expand": False}),
-    )
+    bare = _bare(base)
     for rerank in (False, True) if has_reranker else (False,):
         for weight in sorted({*DENSE_WEIGHTS, base.dense_weight}):
             yield bare.model_copy(update={"dense_weight": weight, "rerank": rerank})
@@ -68,6 +76,20 @@ def _amounts(search: RetrievalProfile, most_now: int) -> Iterator[RetrievalProfi
         # The other rules find no more with the sections around, and chance finds more among more.
         for rule in _margins(NUM_EXPANDED[-1]):
             yield expanded.model_copy(update={"rule": rule})
+
+
+def _in_sentences(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[RetrievalProfile]:
+    """Yield budgets filled with sentences of what ranks best now."""
+    ranking = {
+        "mode": base.mode,
+        "dense_weight": base.dense_weight,
+        "rerank": base.rerank and has_reranker,
+        "top_k": NUM_IN_SENTENCES,
+    }
+    search = _bare(base).model_copy(update=ranking)
+    for max_tokens in BUDGETS:
+        packing = search.packing.model_copy(update={"max_tokens": max_tokens, "sentences": True})
+        yield search.model_copy(update={"packing": packing})
 
 
 def _rules(k_max: int) -> Iterator[Rule]:

@@ -26,9 +26,15 @@ class SnapshotDocument:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All documents of a collection."""
+    """All documents of a collection.
+
+    Attributes:
+        documents: in any order.
+        language: of the collection's analyzer.
+    """
 
     documents: Sequence[SnapshotDocument]
+    language: str
 
     @property
     def names(self) -> dict[str, str]:

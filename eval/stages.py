@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from eval.decisions.items import Floats
-from eval.grid import MOST_CHUNKS
+from eval.grid import MOST_CHUNKS, NUM_IN_SENTENCES
 from eval.measurements import Measurements
 from eval.results import Stage
 from retrieval.packing import PackingPolicy
@@ -41,6 +41,11 @@ def stage_profiles(
     expanded = filled.model_copy(update={"expand": True})
     stages[f"Sections around the best {NUM_EXPANDED} hits instead of more hits"] = (
         base.model_copy(update={"top_k": NUM_EXPANDED, "rule": None, "packing": expanded}),
+        base.model_copy(update={"top_k": MOST_CHUNKS, "rule": None, "packing": filled}),
+    )
+    parts = filled.model_copy(update={"sentences": True})
+    stages[f"The best sentences of {NUM_IN_SENTENCES} hits instead of whole chunks"] = (
+        base.model_copy(update={"top_k": NUM_IN_SENTENCES, "rule": None, "packing": parts}),
         base.model_copy(update={"top_k": MOST_CHUNKS, "rule": None, "packing": filled}),
     )
     return stages

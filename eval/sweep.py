@@ -5,10 +5,10 @@ becomes of chunks with those near them.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
+from functools import cache, cached_property
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,10 @@ from eval.replay import Replay
 from eval.snapshot import Snapshot
 from eval.spans import RetrievedSpan, score_spans
 from eval.walk import Amounts, Walk
+from retrieval.analyzer import get_analyzer
+from retrieval.chunks import Chunk
 from retrieval.profiles import RetrievalProfile
+from retrieval.sentence_ranking import SentenceRanker
 from retrieval.stitching import LabelTokens, Stitcher
 
 Values = NDArray[np.float32]
@@ -131,10 +134,12 @@ class _Front(NamedTuple):
     Attributes:
         profile: ranks the same chunks, as many as are ever asked for.
         num_asked: hits to ask for. It decides what is reranked; without that all have the same.
+        in_sentences: whether the sentences of the hits are packed.
     """
 
     profile: RetrievalProfile
     num_asked: int
+    in_sentences: bool
 
     @classmethod
     def of(cls, profile: RetrievalProfile, top_k: int, replay: Replay) -> "_Front":
@@ -148,7 +153,7 @@ class _Front(NamedTuple):
             rrf_k=profile.rrf_k,
             rerank=profile.rerank and replay.reranking is not None,
         )
-        return cls(front, top_k if front.rerank else depth)
+        return cls(front, top_k if front.rerank else depth, profile.packing.sentences)
 
 
 class _Measuring:
@@ -157,12 +162,27 @@ class _Measuring:
     def __init__(self, replay: Replay, snapshot: Snapshot, tokens: PromptTokens) -> None:
         self._replay = replay
         self._revisions = {one.name: (one.document_id, one.revision) for one in snapshot.documents}
-        texts = snapshot.texts
-        self._stitcher = Stitcher(
-            replay.log.chunks.values(),
-            lambda document_id, revision: texts.get((document_id, revision)),
-            tokens.count,
-            cache(tokens.label),
+        self._texts = snapshot.texts
+        self._tokens = tokens
+        self._ranker = SentenceRanker(get_analyzer(snapshot.language))
+
+    @cached_property
+    def _chunks(self) -> Stitcher:
+        return self._stitcher(self._replay.log.chunks.values())
+
+    @cached_property
+    def _sentences(self) -> Stitcher:
+        chunks = self._replay.log.chunks.values()
+        sentences = chain.from_iterable(map(self._ranker.sentences, chunks))
+        return self._stitcher(sentences, are_cut=False)
+
+    def _stitcher(self, chunks: Iterable[Chunk], *, are_cut: bool = True) -> Stitcher:
+        return Stitcher(
+            chunks,
+            lambda document_id, revision: self._texts.get((document_id, revision)),
+            self._tokens.count,
+            cache(self._tokens.label),
+            are_cut=are_cut,
         )
 
     def measure(self, question: Question, amounts: Mapping[_Front, Amounts]) -> Values:
@@ -173,6 +193,27 @@ class _Measuring:
             ranked = self._replay.rank(question.question_id, front.profile, front.num_asked)
             ranking = ranked.final_ranking
             chunks = [self._replay.log.chunks[one] for one in islice(ranking, front.num_asked)]
-            walk = Walk(chunks, self._stitcher, gold)
-            found.append(walk.measure(of_front, list(ranking.values())))
+            scores = list(ranking.values())
+            if front.in_sentences:
+                found.append(self._measure_sentences(question, chunks, of_front, scores, gold))
+            else:
+                found.append(Walk(chunks, self._chunks, gold).measure(of_front, scores))
         return np.concatenate(found)
+
+    def _measure_sentences(
+        self,
+        question: Question,
+        chunks: Sequence[Chunk],
+        amounts: Amounts,
+        scores: Sequence[float],
+        gold: Gold,
+    ) -> Values:
+        """Return what contexts of sentences hold: (profiles, 4); other hits, another order."""
+        found = np.zeros((len(amounts.packings), 4), np.float32)
+        query = self._replay.log.records[question.question_id].query
+        num_hits = amounts.num_hits(scores)
+        for num in np.unique(num_hits):
+            walk = Walk(self._ranker.rank(query, chunks[:num]), self._sentences, gold)
+            rows = np.flatnonzero(num_hits == num)
+            found[rows] = walk.fill([amounts.packings[row].max_tokens for row in rows])
+        return found

@@ -4,7 +4,7 @@ Settings are tried and put in order on one half of the questions, tested and mea
 which had no part in the choice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -202,8 +202,20 @@ class _Tuner:
             loss=_loss(choice.chosen, held_out),
             candidates=self._candidates(choice, tune),
             budget=search.answer(_name, self._label, self._served.price) if search else None,
-            warnings=_warnings(choice.verdict, goal, held_out.num_items),
+            warnings=[
+                *_warnings(choice.verdict, goal, held_out.num_items),
+                *self._doubts(choice.chosen),
+            ],
         )
+
+    def _doubts(self, chosen: int) -> Iterator[str]:
+        """Yield what coverage does not show of what was chosen."""
+        if chosen != REFERENCE and self._settings[chosen].profile.packing.sentences:
+            yield (
+                "What was chosen takes sentences out of their paragraphs. That the evidence is in "
+                "the prompt does not show that a model understands it there as well: compare "
+                "answers, too (`--answers`), if they were not."
+            )
 
     def _list_settings(self) -> list[Setting]:
         """Return all settings: the reference, the deepest, and cutting by cutting the others."""
@@ -432,8 +444,10 @@ def describe(profile: RetrievalProfile, base: RetrievalProfile, cut: Cut | None 
 
 
 def _describe_amount(profile: RetrievalProfile) -> str:
-    if profile.packing.max_tokens is not None:
-        return f"up to {profile.packing.max_tokens:,} tokens"
+    packing = profile.packing
+    if packing.max_tokens is not None:
+        whole = f"up to {packing.max_tokens:,} tokens"
+        return f"{whole} of the best sentences" if packing.sentences else whole
     if profile.rule is not None:
         rule = profile.rule
         values = rule.model_dump(exclude={"family", "k_min", "k_max", "temperature"}).values()

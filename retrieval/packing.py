@@ -4,14 +4,16 @@ Pure: the same hits and texts give the same passages. Each passage is a span of 
 canonical text, so what is cited from it is found in the document.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from retrieval.chunks import Chunk, Hit, make_passage
+from retrieval.sentence_ranking import whole_id
 from retrieval.stitching import Draft, LabelTokens, Stitcher, Stretch, TextOf
 
 
@@ -60,6 +62,20 @@ class PackingPolicy(BaseModel):
         default=False,
         description="Spend tokens that the hits leave on the sections around them, best hit first.",
     )
+    sentences: bool = Field(
+        default=False,
+        description="Fill `max_tokens` with the sentences of the hits that share most words with "
+        "the question, instead of with whole chunks. Not together with `expand`.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "PackingPolicy":
+        if self.expand and self.sentences:
+            raise ValueError(
+                "`expand` and `sentences` exclude each other: one adds text around the hits, the "
+                "other leaves text of them out."
+            )
+        return self
 
 
 class Reason(StrEnum):
@@ -94,7 +110,7 @@ class Passage:
         text: the canonical text from `start` to `end`, exactly.
         headings: titles of the sections around the start, without those the text begins with.
         table_header: header row of the table that the text continues, or the empty string.
-        hits: whose chunks are in it, best first; one may be there without its end.
+        hits: whose chunks are in it, best first; one may be there in part.
         num_tokens: of the label and `prompt_text`.
     """
 
@@ -121,7 +137,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """The passages, and what became of the hits: each is in one passage or dropped.
+    """The passages, and what became of the hits: each is in passages or dropped.
+
+    It is in one passage, or where sentences are packed in as many as these make.
 
     Attributes:
         passages: in the order of the policy; no character is in two.
@@ -137,8 +155,8 @@ class Packing:
 
     @property
     def num_chunks(self) -> int:
-        """How many chunks are in the passages."""
-        return sum(len(passage.hits) for passage in self.passages)
+        """How many chunks are in the passages, whole or in part."""
+        return len({hit.chunk.chunk_id for passage in self.passages for hit in passage.hits})
 
 
 def pack(
@@ -147,6 +165,7 @@ def pack(
     count_tokens: Callable[[str], int],
     policy: PackingPolicy,
     label_tokens: LabelTokens = lambda _: 0,
+    sentences: Sequence[Chunk] = (),
 ) -> Packing:
     """Pack hits, best first, until the budget is spent.
 
@@ -157,6 +176,8 @@ def pack(
       with another number, name or `not` is another sentence.
     - The first chunk that does not fit is cut behind a sentence, and no more are taken. Only where
       not even a sentence fits is the next one tried.
+    - Where the policy says `sentences` the same is done with the sentences of the hits, those first
+      that say most about the question; they are not cut.
 
     Args:
         hits: of different chunks, best first.
@@ -164,25 +185,25 @@ def pack(
         count_tokens: of the model that reads the prompt.
         policy: the budget, and how to use it.
         label_tokens: of each passage.
+        sentences: of all hits, best first, see `SentenceRanker`; packed if the policy says so.
     """
-    chunks = [hit.chunk for hit in hits]
-    stitcher = Stitcher(chunks, text_of, count_tokens, label_tokens)
-    by_id = {hit.chunk.chunk_id: hit for hit in hits}
-    ranks = {chunk_id: rank for rank, chunk_id in enumerate(by_id)}
+    parts = sentences if policy.sentences else [hit.chunk for hit in hits]
+    stitcher = Stitcher(parts, text_of, count_tokens, label_tokens, are_cut=not policy.sentences)
+    ranks = {part.chunk_id: rank for rank, part in enumerate(parts)}
     draft = Draft(stitcher)
-    dropped = []
-    for chunk in chunks:
-        if not draft.take(chunk, policy.max_tokens):
-            dropped.append(_drop(chunk, draft, ranks))
+    left_out = [
+        _drop(part, draft, ranks) for part in parts if not draft.take(part, policy.max_tokens)
+    ]
     if policy.expand:
         expand(draft, ranks, policy.max_tokens)
+    places = {hit.chunk.chunk_id: place for place, hit in enumerate(hits)}
     passages = [
-        _to_passage(stretch, stitcher.text(stretch), by_id, ranks)
+        _to_passage(stretch, stitcher.text(stretch), hits, places)
         for stretch in sorted(draft.stretches, key=lambda one: one.first_of(ranks))
     ]
     return Packing(
         passages=tuple(in_order(passages, policy.order)),
-        dropped=tuple(dropped),
+        dropped=tuple(_drop_hits(hits, passages, left_out)),
         tokens_before=sum(
             count_tokens(hit.chunk.passage) + label_tokens(hit.chunk.document_id) for hit in hits
         ),
@@ -211,10 +232,28 @@ def _drop(chunk: Chunk, draft: Draft, ranks: Mapping[str, int]) -> Dropped:
     return Dropped(chunk.chunk_id, Reason.DUPLICATE, min(said, key=ranks.__getitem__))
 
 
+def _drop_hits(
+    hits: Sequence[Hit], passages: Sequence[Passage], left_out: Sequence[Dropped]
+) -> Iterator[Dropped]:
+    """Yield the hits that are in no passage; a duplicate is one of which all parts are."""
+    packed = {hit.chunk.chunk_id for passage in passages for hit in passage.hits}
+    parts: defaultdict[str, list[Dropped]] = defaultdict(list)
+    for one in left_out:
+        parts[whole_id(one.chunk_id)].append(one)
+    for hit in hits:
+        chunk_id = hit.chunk.chunk_id
+        if chunk_id not in packed:
+            twins = [one.duplicate_of for one in parts[chunk_id]]
+            if twins[0] is None or None in twins:
+                yield Dropped(chunk_id, Reason.OVER_BUDGET)
+            else:
+                yield Dropped(chunk_id, Reason.DUPLICATE, whole_id(twins[0]))
+
+
 def _to_passage(
-    stretch: Stretch, text: str, hits: Mapping[str, Hit], ranks: Mapping[str, int]
+    stretch: Stretch, text: str, hits: Sequence[Hit], places: Mapping[str, int]
 ) -> Passage:
-    chunk_ids = [chunk.chunk_id for chunk in stretch.chunks]
+    inside = sorted({places[whole_id(part.chunk_id)] for part in stretch.chunks})
     return Passage(
         document_id=stretch.document_id,
         revision=stretch.revision,
@@ -223,7 +262,7 @@ def _to_passage(
         text=text,
         headings=stretch.headings,
         table_header=stretch.table_header,
-        hits=tuple(hits[one] for one in sorted(chunk_ids, key=ranks.__getitem__)),
+        hits=tuple(hits[place] for place in inside),
         num_tokens=stretch.num_tokens,
     )
 

@@ -131,6 +131,8 @@ class Stitcher:
         text_of: TextOf,
         count_tokens: Callable[[str], int],
         label_tokens: LabelTokens = lambda _: 0,
+        *,
+        are_cut: bool = True,
     ) -> None:
         """Set up.
 
@@ -139,11 +141,13 @@ class Stitcher:
             text_of: gives the canonical texts; called for documents of several chunks.
             count_tokens: of the model that reads the prompt.
             label_tokens: of each stretch.
+            are_cut: whether a chunk may be there without its end.
         """
         self.neighbours = _neighbours(chunks)
         self._text_of = text_of
         self._count_tokens = count_tokens
         self._label_tokens = label_tokens
+        self._are_cut = are_cut
         self._seams: dict[tuple[str, tuple[Stretch, ...]], Seam] = {}
         self._heads: dict[tuple[str, int, int], _Head] = {}
         self._fewest_tokens: dict[str, int] = {}
@@ -200,10 +204,11 @@ class Stitcher:
         return self._text_of(chunk.document_id, chunk.revision)
 
     def sentence_ends(self, chunk: Chunk) -> list[int]:
-        """Return where the sentences of a chunk end in the canonical text, but for the last one."""
+        """Return where a chunk may be cut: the ends of its sentences in the canonical text."""
         ends = self._sentence_ends.get(chunk.chunk_id)
         if ends is None:
-            ends = [chunk.start + end for _, end in sentence_spans(chunk.text)[:-1]]
+            spans = sentence_spans(chunk.text)[:-1] if self._are_cut else []
+            ends = [chunk.start + end for _, end in spans]
             self._sentence_ends[chunk.chunk_id] = ends
         return ends
 

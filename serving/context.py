@@ -8,6 +8,7 @@ from typing import Protocol
 from ingest.texts import CanonicalText
 from retrieval.chunks import Hit
 from retrieval.packing import Packing, PackingPolicy, Passage, pack
+from retrieval.sentence_ranking import RankSentences
 from serving.markers import fence
 
 
@@ -58,6 +59,7 @@ def build_context(
     policy: PackingPolicy,
     nonce: str,
     first: int = 1,
+    rank_sentences: RankSentences = list,
 ) -> tuple[Context, Packing]:
     """Pack hits and number the passages; hits of documents deleted meanwhile are left out.
 
@@ -68,6 +70,7 @@ def build_context(
         policy: of the packing.
         nonce: of the prompt, see `fence`.
         first: number of the first passage.
+        rank_sentences: of the hits, if the policy is to pack them.
     """
     named = name_hits(documents, hits)
     names = {hit.chunk.document_id: filename for hit, filename in named}
@@ -77,13 +80,15 @@ def build_context(
         text = documents.revision_text(document_id, revision)
         return None if text is None else text.text
 
-    last = first + len(named)
+    found = [hit for hit, _ in named]
+    sentences = rank_sentences([hit.chunk for hit in found]) if policy.sentences else []
+    last = first + max(len(found), len(sentences))
 
     @cache
     def label_tokens(document_id: str) -> int:
         return count_label(count_tokens, last, names[document_id], nonce)
 
-    packing = pack([hit for hit, _ in named], text_of, count_tokens, policy, label_tokens)
+    packing = pack(found, text_of, count_tokens, policy, label_tokens, sentences)
     context = [
         ContextItem(number, passage, names[passage.document_id])
         for number, passage in enumerate(packing.passages, start=first)

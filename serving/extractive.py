@@ -135,11 +135,13 @@ def rank_extracts(embedder: Embedder, question: str, context: Context) -> Rankin
     if not query.offsets:
         return Ranking([], 0.0)
     found = [(item, hit) for item in context for hit in item.passage.hits]
-    chunks = embedder.embed_passage_tokens([hit.chunk.passage for _, hit in found])
+    # Sentences of one chunk may stand in several passages.
+    passages = list(dict.fromkeys(hit.chunk.passage for _, hit in found))
+    tokens_of = dict(zip(passages, embedder.embed_passage_tokens(passages), strict=True))
     scored: list[tuple[float, Extract]] = []
     support = 0.0
-    for (item, hit), tokens in zip(found, chunks, strict=True):
-        similarity = compare(query, tokens)
+    for item, hit in found:
+        similarity = compare(query, tokens_of[hit.chunk.passage])
         text_start = len(hit.chunk.passage) - len(hit.chunk.text)
         # From offsets in the text of the item's passage to those in the passage of the chunk.
         shift = text_start + item.passage.start - hit.chunk.start

@@ -14,11 +14,13 @@ class Found:
     """What the search brought.
 
     Attributes:
+        query: what was searched.
         result: of the search.
         embedder: of the collection.
         analyzer: of the collection.
     """
 
+    query: str
     result: SearchResult
     embedder: Embedder
     analyzer: str
@@ -39,4 +41,4 @@ def search_library(library: Library, searcher: Searcher, question: Question, que
             question.top_k,
             question.where,
         )
-    return Found(result, opened.embedder, opened.analyzer)
+    return Found(query, result, opened.embedder, opened.analyzer)

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from retrieval.chunks import Hit
+from retrieval.chunks import Chunk, Hit
 from retrieval.packing import Packing, PackingPolicy
+from retrieval.sentence_ranking import RankSentences
 from serving.context import Context, ContextItem, Documents, build_context, num_tokens
 from serving.generation import Message, Turn
 from serving.memory import Exchange
@@ -23,6 +24,7 @@ class Layout:
         hits: of the search, best first.
         count_tokens: of the model that reads the prompt.
         policy: of the packing.
+        rank_sentences: of the hits.
         nonce: of the fences.
         question: what is asked now.
         history: earlier turns.
@@ -34,6 +36,7 @@ class Layout:
     hits: Sequence[Hit]
     count_tokens: Callable[[str], int]
     policy: PackingPolicy
+    rank_sentences: RankSentences
     nonce: str
     question: str
     history: Sequence[Turn]
@@ -54,10 +57,17 @@ class Layout:
         recalled = self.recalled
         if max_tokens is not None:
             max_tokens = max(1, max_tokens - num_tokens(recalled))
-        hits = [hit for hit in self.hits if not any(_covers(item, hit) for item in recalled)]
         policy = self.policy.model_copy(update={"max_tokens": max_tokens})
-        first = len(recalled) + 1
-        return build_context(self.documents, hits, self.count_tokens, policy, self.nonce, first)
+        hits = [hit for hit in self.hits if not self._is_recalled(hit.chunk)]
+        return build_context(
+            self.documents,
+            hits,
+            self.count_tokens,
+            policy,
+            self.nonce,
+            len(recalled) + 1,
+            self._rank_new_sentences,
+        )
 
     def write(self, items: Context) -> list[Message]:
         """Return the prompt with these passages before the question."""
@@ -77,8 +87,18 @@ class Layout:
         fits = max_tokens is None or recalled + min(found, max_tokens // 2) <= max_tokens
         return fits and recalled <= MAX_RECALLED * found
 
+    def _is_recalled(self, chunk: Chunk) -> bool:
+        """Tell whether earlier turns have a chunk; where sentences are packed, all of them."""
+        parts = self.rank_sentences([chunk]) if self.policy.sentences else [chunk]
+        return all(any(_covers(item, part) for item in self.recalled) for part in parts)
 
-def _covers(item: ContextItem, hit: Hit) -> bool:
-    passage, chunk = item.passage, hit.chunk
+    def _rank_new_sentences(self, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Rank the sentences that no passage of earlier turns has."""
+        ranked = self.rank_sentences(chunks)
+        return [one for one in ranked if not any(_covers(item, one) for item in self.recalled)]
+
+
+def _covers(item: ContextItem, chunk: Chunk) -> bool:
+    passage = item.passage
     is_same = (passage.document_id, passage.revision) == (chunk.document_id, chunk.revision)
     return is_same and passage.start <= chunk.start and chunk.end <= passage.end

@@ -5,8 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from retrieval.analyzer import get_analyzer
 from retrieval.embedding import Embedder
 from retrieval.packing import Packing
+from retrieval.sentence_ranking import SentenceRanker
 from serving.account import Account
 from serving.context import Context, Documents, num_tokens
 from serving.conversation import trim
@@ -112,6 +114,7 @@ class Preparer:
             hits=found.result.hits,
             count_tokens=_counter(generator, found.embedder),
             policy=question.packing,
+            rank_sentences=partial(SentenceRanker(get_analyzer(found.analyzer)).rank, found.query),
             nonce=make_nonce(self._secret, question.collection),
             question=question.text,
             history=history,

@@ -171,7 +171,8 @@ def _outcomes(conclusion: Conclusion) -> Mapping[str, str]:
     for dropped in prepared.packing.dropped:
         of = f" of {dropped.duplicate_of}" if dropped.duplicate_of else ""
         outcomes[dropped.chunk_id] = f"{dropped.reason}{of}"
-    for item in prepared.task.context:
+    # What is cited comes last, for a chunk whose sentences stand in several passages.
+    for item in sorted(prepared.task.context, key=lambda one: _is_cited(one, conclusion)):
         state = f"{'cited' if _is_cited(item, conclusion) else 'in the prompt'} as [{item.number}]"
         outcomes |= {hit.chunk.chunk_id: state for hit in item.passage.hits}
     return outcomes

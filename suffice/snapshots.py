@@ -57,7 +57,7 @@ def read_collection(client: Client, name: str, progress: Progress = silent) -> S
         progress("documents", done, len(listed))
     return ServedCollection(
         name=name,
-        snapshot=Snapshot(tuple(documents)),
+        snapshot=Snapshot(tuple(documents), state["language"]),
         filenames={one["id"]: one["filename"] for one in listed},
         embedder=state["embedder"],
         fingerprints=state["fingerprints"],

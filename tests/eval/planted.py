@@ -11,10 +11,13 @@ from eval.snapshot import Snapshot, SnapshotDocument
 from eval.sweep import PromptTokens
 from ingest.chunker import Chunker
 from ingest.parsers.markdown import parse_markdown
+from retrieval.analyzer import get_analyzer
 from retrieval.index import ChunkIndex
 from tests.fakes import HashEmbedder
 
 EMBEDDER = HashEmbedder(dimension=256)
+LANGUAGE = "english"
+ANALYZER = get_analyzer(LANGUAGE)
 COLOURS = ("red", "green", "blue", "white", "black", "brown", "amber", "violet")
 REVISION = "r1"
 
@@ -50,7 +53,7 @@ def make_snapshot(num_documents: int = 4, num_facts: int = 6) -> Snapshot:
         numbers = range(place * num_facts, (place + 1) * num_facts)
         text = parse_markdown(make_document(f"h{place}", numbers).encode())
         documents.append(SnapshotDocument(f"id{place}", f"h{place}.md", REVISION, text))
-    return Snapshot(tuple(documents))
+    return Snapshot(tuple(documents), LANGUAGE)
 
 
 def make_questions(snapshot: Snapshot) -> list[Question]:
@@ -85,7 +88,7 @@ def open_index(
     snapshot: Snapshot, chunker: Chunker | None = None, *, with_headings: bool = True
 ) -> Iterator[ChunkIndex]:
     chunker = chunker or make_chunker()
-    with shadow_index(snapshot, chunker, EMBEDDER, "english", with_headings=with_headings) as index:
+    with shadow_index(snapshot, chunker, EMBEDDER, LANGUAGE, with_headings=with_headings) as index:
         yield index
 
 

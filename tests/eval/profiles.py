@@ -26,5 +26,6 @@ PROFILES = st.builds(
     rule=st.none() | RULES,
     packing=st.builds(
         PackingPolicy, max_tokens=st.none() | st.integers(1, 600), expand=st.booleans()
-    ),
+    )
+    | st.builds(PackingPolicy, max_tokens=st.none() | st.integers(1, 600), sentences=st.just(True)),
 )

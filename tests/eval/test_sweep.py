@@ -17,7 +17,9 @@ from retrieval.late_interaction import LateInteractionReranker
 from retrieval.packing import PackingPolicy, pack
 from retrieval.profiles import RetrievalProfile
 from retrieval.reranking import Reranking
+from retrieval.sentence_ranking import SentenceRanker
 from tests.eval.planted import (
+    ANALYZER,
     EMBEDDER,
     TOKENS,
     make_chunker,
@@ -49,6 +51,7 @@ def measure(
         TOKENS.count,
         profile.packing,
         TOKENS.label,
+        SentenceRanker(ANALYZER).rank(question.text, [hit.chunk for hit in hits]),
     )
     spans = [
         RetrievedSpan(snapshot.names[one.document_id], one.start, one.end, one.num_tokens)
@@ -90,7 +93,7 @@ def test_a_sweep_is_search_and_packing_of_each(
     log = make_replay(snapshot, questions, make_chunker(40, overlap)).log
     with closing(Replay(log, reranking)) as replay:
 
-        @settings(deadline=None, max_examples=30)
+        @settings(max_examples=30)
         @given(profiles=st.lists(PROFILES, min_size=1, max_size=6))
         def check(profiles: list[RetrievalProfile]) -> None:
             check_one_by_one(replay, questions, profiles, snapshot)
@@ -105,7 +108,7 @@ def test_what_settings_share_is_what_each_would_make(
     """Rankings of the same chunks in other orders, some twice, filled up to budgets."""
     questions = make_questions(snapshot)[::8]
     copy = replace(snapshot.documents[0], document_id="id9", name="copy.md")
-    snapshot = Snapshot((*snapshot.documents, copy))
+    snapshot = Snapshot((*snapshot.documents, copy), snapshot.language)
     log = make_replay(snapshot, questions, make_chunker(40, overlap)).log
     profiles = st.builds(
         RetrievalProfile,
@@ -117,11 +120,12 @@ def test_what_settings_share_is_what_each_would_make(
             PackingPolicy,
             max_tokens=st.integers(20, 500),
             expand=st.sampled_from([False] * 4 + [True]),
-        ),
+        )
+        | st.builds(PackingPolicy, max_tokens=st.integers(20, 500), sentences=st.just(True)),
     )
     with closing(Replay(log, reranking)) as replay:
 
-        @settings(deadline=None, max_examples=5)
+        @settings(max_examples=5)
         @given(profiles=st.lists(profiles, min_size=40, max_size=40))
         def check(profiles: list[RetrievalProfile]) -> None:
             check_one_by_one(replay, questions, profiles, snapshot)

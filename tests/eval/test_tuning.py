@@ -18,14 +18,22 @@ from eval.decisions.sequence import Mode as Comparing
 from eval.errors import NoQuestionsError
 from eval.measurements import Measurements
 from eval.pareto import pareto_front, thin
-from eval.questions import Question
+from eval.questions import Question, Span
 from eval.results import Cut, Verdict
-from eval.snapshot import Snapshot
+from eval.snapshot import Snapshot, SnapshotDocument
 from eval.stages import HEADINGS, PACKING, RERANKER, REWRITING
 from eval.tuning import Cutting, Material, Served, Tuning, tune
+from ingest.parsers.markdown import parse_markdown
 from retrieval.profiles import Mode, RetrievalProfile
 from serving.pricing import Basis, Price
-from tests.eval.planted import TOKENS, make_questions, make_replay, make_snapshot
+from tests.eval.planted import (
+    LANGUAGE,
+    TOKENS,
+    make_chunker,
+    make_questions,
+    make_replay,
+    make_snapshot,
+)
 
 CUT = Cut(max_tokens=200, overlap_tokens=0, min_tokens=0, fingerprint="c")
 # Without a loss, 18 held-out questions show that it is below so much.
@@ -379,3 +387,47 @@ def test_of_equal_settings_the_first_is_taken() -> None:
     half = Measurements(values, values, tokens, tokens / 100, [str(n) for n in range(300)])
     choice = Chooser(half, half, str, None).choose(Goal())
     assert (choice.candidates, choice.chosen) == ([1], 1)
+
+
+def test_evidence_in_two_long_chunks_is_cheapest_by_sentences() -> None:
+    """Two chunks hold both sentences of the evidence in 400 tokens, the sentences alone in 192."""
+    filler = " ".join(f"They were mown in week {week} of the year." for week in range(16))
+    houses = {
+        house: "\n\n".join(
+            f"## Room {number}\n\n{filler} Lamp number{number} of {house} is red. {filler}"
+            for number in range(32)
+        )
+        for house in ("Ashby", "Bolton")
+    }
+    snapshot = Snapshot(
+        [
+            SnapshotDocument(house, house, "r1", parse_markdown(text.encode()))
+            for house, text in houses.items()
+        ],
+        LANGUAGE,
+    )
+    questions = []
+    for number in range(32):
+        facts = []
+        for house, text in snapshot.texts_by_name.items():
+            sentence = f"Lamp number{number} of {house} is red."
+            start = text.index(sentence)
+            facts.append((Span(house, sentence, start, start + len(sentence)),))
+        asked = f"Which lamp number{number} is red?"
+        questions.append(
+            replace(
+                make_questions(make_snapshot())[0],
+                question_id=str(number),
+                text=asked,
+                cluster=str(number),
+                facts=tuple(facts),
+            )
+        )
+    with closing(make_replay(snapshot, questions, make_chunker(400))) as replay:
+        material = Material(
+            [Cutting(CUT.model_copy(update={"max_tokens": 400}), replay)], snapshot, TOKENS
+        )
+        tuning = tune(questions, material, Served(RetrievalProfile(), 2, PRICE), GOAL)
+    chosen = next(one for one in tuning.settings if one.name == tuning.decision.chosen)
+    assert chosen.label == "up to 192 tokens of the best sentences"
+    assert any("sentences out of their paragraphs" in one for one in tuning.warnings)

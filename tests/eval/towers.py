@@ -22,6 +22,7 @@ from tests.serving.upstream import DONE, MODEL, START, Reply, chunk, count_words
 
 NUM_TOWERS = 100
 EMBEDDER = HashEmbedder(dimension=256)
+LANGUAGE = "english"
 _FENCED = re.compile(r"\[(\w{4}-\d+)\] [^\n]*\n(.*?)\n\[/\w{4}\]", re.DOTALL)
 _NAME = re.compile(r"tower of (\w+)\?")
 
@@ -48,7 +49,7 @@ def towers() -> Snapshot:
         )
         document = SnapshotDocument(f"id-{number}", f"{name}.md", "1", CanonicalText(text))
         documents.append(document)
-    return Snapshot(documents)
+    return Snapshot(documents, LANGUAGE)
 
 
 def filenames() -> dict[str, str]:
@@ -96,7 +97,7 @@ def log() -> ReplayLog:
     """Search for all questions, those without an answer as well."""
     chunker = Chunker(36, EMBEDDER.token_starts, 0, 8)
     asked = [*questions(), *map(open_question, range(NUM_TOWERS))]
-    with shadow_index(towers(), chunker, EMBEDDER, "english") as index:
+    with shadow_index(towers(), chunker, EMBEDDER, LANGUAGE) as index:
         return record(index, EMBEDDER, asked, "towers", silent)
 
 

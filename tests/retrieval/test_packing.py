@@ -6,14 +6,16 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ingest.chunker import Chunker
 from ingest.parsers.markdown import parse_markdown
+from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import Dropped, Order, Packing, PackingPolicy, Reason, pack
+from retrieval.sentence_ranking import SentenceRanker
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 REVISION = "r1"
@@ -59,6 +61,22 @@ def pack_chunks(
         count_words,
         policy or PackingPolicy(),
         lambda _: label_tokens,
+    )
+
+
+def rank_sentences(chunks: Sequence[Chunk]) -> list[Chunk]:
+    return SentenceRanker(get_analyzer("english")).rank("Do bees dance at night?", chunks)
+
+
+def pack_sentences(
+    chunks: Sequence[Chunk], policy: PackingPolicy, texts: Mapping[str, str] | None = None
+) -> Packing:
+    return pack(
+        rank(chunks),
+        lambda document_id, _revision: (texts or {}).get(document_id),
+        count_words,
+        policy,
+        sentences=rank_sentences(chunks),
     )
 
 
@@ -244,6 +262,47 @@ def test_expansion_spends_what_is_left_on_the_section_of_the_best_hit() -> None:
     assert some.passages[0].headings == ()
 
 
+def test_sentences_that_share_most_with_the_question_fill_the_budget() -> None:
+    dances = "A scout dances in the dark. Others follow her. She shows the way."
+    [dance] = split("dance", dances)
+    [night] = split("night", "Honey is sweet. At night bees rest. It keeps for years.")
+    hits = rank([dance, night])
+    policy = PackingPolicy(max_tokens=10, sentences=True, order=Order.SCORE)
+
+    packing = pack_sentences([dance, night], policy)
+
+    assert [one.text for one in packing.passages] == [
+        "At night bees rest.",
+        "A scout dances in the dark.",
+    ]
+    assert [one.hits for one in packing.passages] == [(hits[1],), (hits[0],)]
+    assert (packing.num_chunks, packing.tokens_after) == (2, 10)
+
+
+def test_sentences_of_a_chunk_stand_in_as_many_passages_as_they_make() -> None:
+    text = "Bees dance. Wax is soft. Drones are lazy. At night they rest."
+    [chunk] = split("bees", text)
+    policy = PackingPolicy(max_tokens=6, sentences=True)
+    packing = pack_sentences([chunk], policy)
+    assert [one.text for one in packing.passages] == ["Bees dance.", "At night they rest."]
+    assert packing.num_chunks == 1
+    whole = pack_sentences([chunk], PackingPolicy(sentences=True), {"bees": text})
+    assert [one.text for one in whole.passages] == [text]
+
+
+def test_hit_without_a_sentence_in_the_context_is_dropped_with_the_reason() -> None:
+    [first] = split("first", "Bees sleep at night. They dance.")
+    [copy] = split("copy", "They dance. Bees sleep at night.")
+    [other] = split("other", "Tides come and go with the moon all year.")
+    chunks = [first, copy, other]
+    policy = PackingPolicy(max_tokens=8, sentences=True)
+    packing = pack_sentences(chunks, policy)
+    assert packing.dropped == (
+        Dropped(copy.chunk_id, Reason.DUPLICATE, duplicate_of=first.chunk_id),
+        Dropped(other.chunk_id, Reason.OVER_BUDGET),
+    )
+
+
 def test_nothing_found_gives_nothing() -> None:
     assert pack_chunks([], {}) == Packing((), (), 0, 0)
 
@@ -253,6 +312,8 @@ def test_policy_survives_json_and_refuses_what_it_does_not_know() -> None:
     assert PackingPolicy.model_validate_json(policy.model_dump_json()) == policy
     with pytest.raises(ValidationError, match="order"):
         PackingPolicy.model_validate({"order": "random"})
+    with pytest.raises(ValidationError, match="exclude each other"):
+        PackingPolicy(expand=True, sentences=True)
     with pytest.raises(ValidationError, match="extra"):
         PackingPolicy.model_validate({"budget": 5})
 
@@ -276,10 +337,14 @@ POLICIES = st.builds(
     max_tokens=st.none() | st.integers(1, 200),
     order=st.sampled_from(Order),
     expand=st.booleans(),
+) | st.builds(
+    PackingPolicy,
+    max_tokens=st.none() | st.integers(1, 200),
+    order=st.sampled_from(Order),
+    sentences=st.just(True),
 )
 
 
-@settings(deadline=None)
 @given(
     documents=DOCUMENTS,
     overlap=st.sampled_from([0, 12]),
@@ -312,7 +377,8 @@ def test_every_packing(
         return texts[document_id] if has_texts else None
 
     def run(some: Sequence[Hit]) -> Packing:
-        return pack(some, text_of, count_tokens, policy, lambda _: label_tokens)
+        sentences = rank_sentences([hit.chunk for hit in some])
+        return pack(some, text_of, count_tokens, policy, lambda _: label_tokens, sentences)
 
     packing = run(hits)
 
@@ -321,22 +387,24 @@ def test_every_packing(
         assert passage.num_tokens == count_tokens(passage.prompt_text) + label_tokens
         for hit in passage.hits:
             assert passage.document_id == hit.chunk.document_id
-            assert passage.start <= hit.chunk.start < passage.end
+            assert passage.start < hit.chunk.end
+            assert hit.chunk.start < passage.end
+            assert policy.sentences or passage.start <= hit.chunk.start
     assert packing.tokens_after == sum(passage.num_tokens for passage in packing.passages)
     assert policy.max_tokens is None or packing.tokens_after <= policy.max_tokens
     for (document, _, end), (following, start, _) in pairwise(sorted(spans(packing))):
         assert document != following or end <= start
     kept = [hit.chunk.chunk_id for passage in packing.passages for hit in passage.hits]
     dropped = [one.chunk_id for one in packing.dropped]
-    assert sorted(kept + dropped) == sorted(hit.chunk.chunk_id for hit in hits)
-    assert len(kept) == packing.num_chunks
+    assert policy.sentences or len(kept) == packing.num_chunks
+    assert len(set(kept)) == packing.num_chunks
+    assert sorted([*set(kept), *dropped]) == sorted(hit.chunk.chunk_id for hit in hits)
     assert run(hits) == packing
-    if not policy.expand:
+    if not policy.expand and not policy.sentences:
         again = run([hit for hit in hits if hit.chunk.chunk_id in kept])
         assert again.passages == packing.passages
 
 
-@settings(deadline=None)
 @given(documents=DOCUMENTS, label_tokens=st.integers(0, 5))
 def test_packing_costs_no_more_words_than_what_was_found(
     documents: list[str], label_tokens: int

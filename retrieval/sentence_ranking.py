@@ -1,0 +1,120 @@
+"""Sentence ranking: which sentences of some chunks say most about a question.
+
+What is kept of a text for a question is chosen by sentences in Xu et al. (RECOMP, ICLR 2024), too.
+Here words choose, not a model: so it costs no time to speak of, and a tuning replays it exactly.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from math import log, log2
+
+from retrieval.analyzer import Analyzer
+from retrieval.chunks import Chunk
+from retrieval.sentences import sentence_spans
+
+RankSentences = Callable[[Sequence[Chunk]], list[Chunk]]
+"""Returns the sentences of chunks that come best first, those first that say most."""
+
+# What a sentence loses for each doubling of its chunk's rank; all words of a question are worth 1.
+RANK_DISCOUNT = 0.2
+_TABLE_RULE = re.compile(r"\|[ :|-]+\|")
+
+
+class SentenceRanker:
+    """Ranks sentences of a collection's chunks; what it has analysed it remembers."""
+
+    def __init__(self, analyzer: Analyzer) -> None:
+        """Set up.
+
+        Args:
+            analyzer: of the collection.
+        """
+        self._analyzer = analyzer
+        self._sentences: dict[str, list[Chunk]] = {}
+        self._words: dict[str, frozenset[str]] = {}
+
+    def rank(self, query: str, chunks: Sequence[Chunk]) -> list[Chunk]:
+        """Return the sentences of some chunks, those first that say most about a query.
+
+        A sentence counts by the words that it shares with the query. Each weighs the more, the
+        fewer of these sentences have it (the inverse document frequency of BM25). What was found
+        further down the ranking counts less.
+
+        Args:
+            query: what was searched.
+            chunks: best first.
+        """
+        ranks, sentences = [], []
+        for rank, chunk in enumerate(chunks):
+            for sentence in self.sentences(chunk):
+                ranks.append(rank)
+                sentences.append(sentence)
+        asked = frozenset(self._analyzer.query_tokens(query))
+        shared = [asked & self._words_of(one) for one in sentences]
+        weights = _weigh(shared)
+        scores = [
+            sum(sorted(weights[word] for word in words)) - RANK_DISCOUNT * log2(1 + rank)
+            for words, rank in zip(shared, ranks, strict=True)
+        ]
+        order = sorted(range(len(sentences)), key=lambda place: (-scores[place], place))
+        return [sentences[place] for place in order]
+
+    def sentences(self, chunk: Chunk) -> list[Chunk]:
+        """Return the sentences of a chunk as chunks of their own, by place, see `split`."""
+        sentences = self._sentences.get(chunk.chunk_id)
+        if sentences is None:
+            sentences = self._sentences[chunk.chunk_id] = list(split(chunk))
+        return sentences
+
+    def _words_of(self, sentence: Chunk) -> frozenset[str]:
+        words = self._words.get(sentence.chunk_id)
+        if words is None:
+            words = frozenset(self._analyzer.passage_tokens(sentence.text))
+            self._words[sentence.chunk_id] = words
+        return words
+
+
+def split(chunk: Chunk) -> Iterator[Chunk]:
+    """Yield the sentences of a chunk as chunks of their own, by place; together they say all of it.
+
+    Headings go with the sentence below them, and the header of a table with its first row; it is
+    the table header of the other rows.
+    """
+    header = chunk.table_header
+    start: int | None = None
+    spans = sentence_spans(chunk.text)
+    lines = [chunk.text[first:end] for first, end in spans]
+    for (first, end), line, below in zip(spans, lines, [*lines[1:], None], strict=True):
+        start = first if start is None else start
+        is_header = below is not None and _TABLE_RULE.fullmatch(below)
+        if is_header:
+            header = line
+        is_above = is_header or _TABLE_RULE.fullmatch(line) or line.strip("# ") in chunk.headings
+        if is_above and below is not None:
+            continue
+        yield replace(
+            chunk,
+            chunk_id=f"{chunk.chunk_id}:{start}",
+            start=chunk.start + start,
+            end=chunk.start + end,
+            text=chunk.text[start:end],
+            table_header=header if line.startswith("|") else "",
+        )
+        start = None
+
+
+def whole_id(sentence_id: str) -> str:
+    """Return the id of the chunk that a sentence is of; of a chunk its own."""
+    return sentence_id.partition(":")[0]
+
+
+def _weigh(shared: Sequence[frozenset[str]]) -> Mapping[str, float]:
+    """Return what each word is worth; together 1."""
+    having = Counter(word for words in shared for word in words)
+    rarity = {
+        word: log(1 + (len(shared) - num + 0.5) / (num + 0.5)) for word, num in having.items()
+    }
+    total = sum(sorted(rarity.values()))
+    return {word: value / total for word, value in rarity.items()}

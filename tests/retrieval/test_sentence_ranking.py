@@ -1,0 +1,83 @@
+"""Sentences of chunks: those first that share most with a question."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.analyzer import get_analyzer
+from retrieval.chunks import Chunk
+from retrieval.sentence_ranking import RANK_DISCOUNT, SentenceRanker, split, whole_id
+from tests.retrieval.test_packing import PARTS
+from tests.retrieval.test_packing import split as cut
+
+
+def rank(query: str, *texts: str) -> list[str]:
+    chunks = [one for number, text in enumerate(texts) for one in cut(f"d{number}", text, 100)]
+    ranker = SentenceRanker(get_analyzer("english"))
+    return [sentence.text for sentence in ranker.rank(query, chunks)]
+
+
+def test_words_of_the_question_lead() -> None:
+    text = "Hives are boxes. Bees dance at night. Smoke calms them. Bees are insects."
+    assert rank("Why do bees dance?", text)[:2] == ["Bees dance at night.", "Bees are insects."]
+
+
+def test_rare_words_are_worth_more() -> None:
+    text = "Bees buzz. Bees sleep. Bees fly. The queen rests. Bees eat."
+    assert rank("bees queen", text)[0] == "The queen rests."
+
+
+def test_what_was_found_first_leads_among_equals() -> None:
+    assert RANK_DISCOUNT == 0.2
+    assert rank("bees", "Bees sleep.", "Bees fly.", "Bees eat.") == [
+        "Bees sleep.",  # 1 word of 1
+        "Bees fly.",  # and a fifth less
+        "Bees eat.",
+    ]
+    # The second chunk's sentence loses 0.2, the first one's has none of the words.
+    assert rank("bees", "Honey is sweet.", "Bees sleep.") == ["Bees sleep.", "Honey is sweet."]
+
+
+def test_a_question_without_words_keeps_the_order() -> None:
+    texts = ("Bees sleep. Wax is soft.", "Smoke calms them.")
+    assert rank("Why?", *texts) == ["Bees sleep.", "Wax is soft.", "Smoke calms them."]
+
+
+def test_words_are_those_of_the_collections_language() -> None:
+    assert rank("dancing", "A bee. She dances.")[0] == "She dances."
+
+
+def test_headings_go_with_what_is_below_them() -> None:
+    [chunk] = cut("d", "# Bees\n\nThey sleep. They dance.", 100)
+    assert [one.text for one in split(chunk)] == ["# Bees\n\nThey sleep.", "They dance."]
+
+
+def test_rows_of_a_table_keep_its_header() -> None:
+    table = "| Tea | Price |\n|---|---|\n| green | 5 |\n| black | 7 |"
+    text = f"Prices are low.\n\n{table}\n\nPay in cash."
+    [chunk] = cut("d", text, 100)
+    before, first, second, after = split(chunk)
+    assert first.text == "| Tea | Price |\n|---|---|\n| green | 5 |"
+    assert second.passage == "| Tea | Price |\n| black | 7 |"
+    assert (before.passage, after.passage) == ("Prices are low.", "Pay in cash.")
+
+
+@given(parts=st.lists(PARTS, min_size=1, max_size=30).map("".join))
+def test_sentences_say_all_of_a_chunk_once(parts: str) -> None:
+    for chunk in cut("d", parts):
+        sentences = list(split(chunk))
+        for one in sentences:
+            assert one.text == parts[one.start : one.end]
+            assert whole_id(one.chunk_id) == chunk.chunk_id
+        assert len({one.chunk_id for one in sentences}) == len(sentences)
+        assert all(one.end <= after.start for one, after in pairwise(sentences))
+        said = "".join("".join(one.text.split()) for one in sentences)
+        assert said == "".join(chunk.text.split())
+
+
+def test_sentences_are_known_by_their_chunk() -> None:
+    chunk: Chunk = cut("d", "Bees sleep. They dance.", 100)[0]
+    ranker = SentenceRanker(get_analyzer("english"))
+    assert ranker.sentences(chunk) == list(split(chunk))
+    assert {whole_id(one.chunk_id) for one in ranker.sentences(chunk)} == {chunk.chunk_id}

@@ -1,0 +1,81 @@
+"""Contexts of sentences: the best of what was found in few tokens, cited as exactly."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from retrieval.analyzer import get_analyzer
+from retrieval.chunks import Chunk, Hit
+from retrieval.packing import PackingPolicy
+from retrieval.sentence_ranking import SentenceRanker
+from serving.memory import Exchange
+from tests.serving.application import Application, run_application
+from tests.serving.test_citations import make_chunk, make_item
+from tests.serving.test_layout import layout
+
+MEADOW = "Grass was mown for the fair."
+HONEY = "A hive gives twenty kilograms of honey in a good year."
+SMOKE = "Smoke calms the hive before honey is taken."
+TEXT = f"{HONEY} {MEADOW} {SMOKE}"
+QUESTION = "How many kilograms of honey does a hive give?"
+
+
+@pytest.fixture(scope="module")
+def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
+    with run_application(tmp_path_factory.mktemp("home")) as application:
+        application.ingest("bees.txt", TEXT)
+        yield application
+
+
+def test_the_best_sentences_are_the_context(application: Application) -> None:
+    profile = {"packing": {"max_tokens": 30, "sentences": True}}
+    body = application.ask(QUESTION, suffice={"profile": profile}).json()
+    context = body["suffice"]["context"]
+    assert context["tokens"] <= 30 < context["tokens_before"]
+    assert (context["chunks"], context["passages"]) == (1, 1)
+    assert HONEY in body["choices"][0]["message"]["content"]
+    assert trace_of(application, body) == {HONEY: True}
+
+
+def trace_of(application: Application, body: dict[str, Any]) -> dict[str, bool]:
+    """Return the passages of an answer with whether they are cited; look at its only hit, too."""
+    trace = application.http.get(f"/v1/traces/{body['suffice']['trace_id']}").json()["body"]
+    [cited] = [one["number"] for one in trace["passages"] if one["is_cited"]]
+    assert [one["outcome"] for one in trace["candidates"]] == [f"cited as [{cited}]"]
+    return {TEXT[one["start"] : one["end"]]: one["is_cited"] for one in trace["passages"]}
+
+
+def test_both_ways_to_use_a_budget_at_once_are_refused(application: Application) -> None:
+    profile = {"packing": {"sentences": True, "expand": True}}
+    response = application.ask(QUESTION, suffice={"profile": profile})
+    assert response.status_code == 400
+    assert "exclude each other" in response.text
+
+
+def part(chunk: Chunk, text: str) -> Chunk:
+    start = chunk.start + chunk.text.index(text)
+    return replace(chunk, start=start, end=start + len(text), text=text)
+
+
+def test_a_sentence_that_an_earlier_turn_has_is_not_repeated() -> None:
+    chunk = make_chunk(1, f"{HONEY} {SMOKE}")
+
+    def pack(*recalled: str) -> list[str]:
+        items = [make_item(number, part(chunk, text)) for number, text in enumerate(recalled, 1)]
+        turn = replace(
+            layout(num_recalled=0, num_found=0),
+            hits=[Hit(chunk, 1.0)],
+            policy=PackingPolicy(sentences=True),
+            rank_sentences=lambda chunks: ranker.rank("honey", chunks),
+            exchanges=(Exchange("How?", items, "So [1]."),),
+        )
+        context, packing = turn.pack(None)
+        assert not packing.dropped
+        return [item.passage.text for item in context]
+
+    ranker = SentenceRanker(get_analyzer("english"))
+    assert pack() == [HONEY, SMOKE]
+    assert pack(HONEY) == [SMOKE]
+    assert pack(HONEY, SMOKE) == []
