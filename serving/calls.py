@@ -9,7 +9,7 @@ from typing import Any
 
 from serving.account import Account
 from serving.drafts import Desk, Draft
-from serving.errors import BudgetTooSmallError
+from serving.errors import BudgetTooSmallError, ModelSaidNothingError
 from serving.generation import (
     Delta,
     Finish,
@@ -148,6 +148,9 @@ class Calls:
         except (TimeoutError, asyncio.CancelledError):
             watch.is_cut = True
             raise
+        except ModelSaidNothingError as error:  # it thought, maybe where nobody sees, and is paid
+            watch.take_down(error.usage)
+            raise
         finally:
             watch.enter(self._account)
 
@@ -193,11 +196,15 @@ class _Watch:
     def see(self, event: Delta | Finish) -> None:
         """Take note of an event."""
         if isinstance(event, Finish):
-            self.usage = event.usage if event.usage.prompt_tokens else None
+            self.take_down(event.usage)
             return
         self._written_tokens += about_tokens(event)
         if self._first is None:
             self._first = perf_counter() - self._started
+
+    def take_down(self, usage: Usage) -> None:
+        """Take note of what the server says that it took, if it says so."""
+        self.usage = usage if usage.prompt_tokens else None
 
     def enter(self, account: Account) -> None:
         """Enter the call; where the server told no usage, by our count.

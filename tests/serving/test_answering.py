@@ -902,6 +902,20 @@ def test_an_answer_that_breaks_off_is_paid_for(served: Application, upstream: Up
     assert written() - before == 140 // 4
 
 
+def test_thinking_that_nobody_sees_is_paid_for(served: Application, upstream: Upstream) -> None:
+    def tokens() -> list[int]:
+        total = served.http.get("/v1/usage").json()["total"]
+        return [total[f"{kind}_tokens"] for kind in ("prompt", "completion", "reasoning")]
+
+    before = tokens()
+    details = {"completion_tokens_details": {"reasoning_tokens": 300}}
+    usage = {"prompt_tokens": 40, "completion_tokens": 300, **details}
+    upstream.replies = [Reply([START, chunk({}, "length"), chunk(None, usage=usage), DONE])]
+    assert_refused(served.ask(QUESTION), 502, "model_failed", None, "without an answer")
+    taken = [after - earlier for earlier, after in zip(before, tokens(), strict=True)]
+    assert taken == [40, 300, 300]
+
+
 def test_a_prompt_that_was_read_for_nobody_is_paid_for(
     served: Application, upstream: Upstream
 ) -> None:
