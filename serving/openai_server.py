@@ -53,7 +53,8 @@ _REFUSED = {_BAD_REQUEST, _TOO_LARGE, 422}
 _BUSY = {429, 503}
 # Kinds of bodies that hold an error, or somebody else's page, in the place of a stream.
 _NO_STREAM = ("application/json", "text/html")
-# What a connection that is cut raises; over TLS it is not always the client's own error.
+# What a connection raises that is cut, or not made in time, which is a TimeoutError, too; over TLS
+# it is not always the client's own error.
 _CUT = (aiohttp.ClientError, ssl.SSLError)
 _CONNECT_SECONDS = 5.0
 # vLLM closes a connection that lies idle for five: whoever sends at that moment sends in vain.
@@ -252,17 +253,17 @@ class OpenAIGenerator:
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except TimeoutError as error:
-            raise ModelSilentError(
-                f"The model server was silent for {self._timeout_seconds:g} s. Ask "
-                "again, or raise SERVING_LLM_TIMEOUT_SECONDS.",
-                self._url,
-            ) from error
         except _CUT as error:
             self._forget()
             raise ModelUnavailableError(
                 "The model server does not answer. Check that it runs and that "
                 "SERVING_LLM_URL is right; `suffice doctor` tests it.",
+                self._url,
+            ) from error
+        except TimeoutError as error:
+            raise ModelSilentError(
+                f"The model server was silent for {self._timeout_seconds:g} s. Ask "
+                "again, or raise SERVING_LLM_TIMEOUT_SECONDS.",
                 self._url,
             ) from error
         except Complaint as error:

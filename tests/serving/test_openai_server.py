@@ -1,5 +1,6 @@
 """Answers written by a language model behind an OpenAI-compatible server, well or sick."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from ingest.home import Home
 from serving.answering import Answerer
 from serving.backends import Backend
 from serving.breaker import CircuitBreaker
+from serving.errors import ModelUnavailableError
 from serving.finding import search_library
 from serving.markers import make_nonce
 from serving.models import Models
@@ -546,6 +548,27 @@ def test_server_that_is_down(orphaned: Application) -> None:
         response = orphaned.ask(QUESTION, stream=stream)
         assert_refused(response, 503, "model_unavailable", None, "SERVING_LLM_URL")
         assert int(response.headers["retry-after"]) > 0
+
+
+def test_server_that_takes_no_connection_was_not_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.openai_server._CONNECT_SECONDS", 0.2)
+    address = ("127.0.0.1", 0)
+    with (
+        socket.create_server(address, backlog=0) as full,
+        socket.create_connection(full.getsockname()),  # has the only place to wait
+    ):
+        backend = Backend(url=f"http://127.0.0.1:{full.getsockname()[1]}/v1", model=MODEL)
+        counter = ServedTokenCounter(backend.url, MODEL, None)
+
+        async def check() -> None:
+            model = OpenAIGenerator("default", backend, counter, None, SILENCE_SECONDS)
+            try:
+                await model.check()
+            finally:
+                await model.close()
+
+        with pytest.raises(ModelUnavailableError, match=r"does not answer.*SERVING_LLM_URL"):
+            asyncio.run(check())
 
 
 # ---- failures in the middle: only the stream can tell
