@@ -9,7 +9,7 @@ from typing import Any
 
 from serving.account import Account
 from serving.drafts import Desk, Draft
-from serving.errors import BudgetTooSmallError, ModelSaidNothingError
+from serving.errors import BudgetTooSmallError, ModelSaidNothingError, ModelSilentError
 from serving.generation import (
     Delta,
     Finish,
@@ -145,7 +145,7 @@ class Calls:
                         watch.model = await generator.model_name()
                     watch.see(event)
                     yield event
-        except (TimeoutError, asyncio.CancelledError):
+        except (TimeoutError, ModelSilentError, asyncio.CancelledError):
             watch.is_cut = True
             raise
         except ModelSaidNothingError as error:  # it thought, maybe where nobody sees, and is paid

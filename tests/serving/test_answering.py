@@ -928,3 +928,7 @@ def test_a_prompt_that_was_read_for_nobody_is_paid_for(
     response = served.ask(QUESTION, suffice={"budget": {"max_latency_ms": 1000}})
     assert_refused(response, 402, "budget_too_small", "suffice.budget", "wrote nothing")
     assert read() - before == num_prompt_tokens(upstream.requests[-1])
+
+    before = read()
+    assert_refused(served.ask(QUESTION), 503, "model_unavailable", None, "silent for 5 s")
+    assert read() - before == num_prompt_tokens(upstream.requests[-1])
