@@ -51,7 +51,7 @@ class Complaint(Exception):  # noqa: N818 - of the server, not of ours
         error: object = body
         try:
             answer = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
         else:
             error = answer.get("error", answer) if isinstance(answer, dict) else answer

@@ -15,7 +15,10 @@ from serving.thoughts import ThoughtSplitter
 # Why vLLM ends a stream with "[DONE]" when it is stopped, or fails, in the middle of an answer.
 _BROKEN_OFF = {"abort", "error"}
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
-NO_CHUNK = (AttributeError, LookupError, TypeError, ValueError)
+# No window has so many, and sums of them fit any database.
+_MOST_TOKENS = 2**31
+# The last one of JSON that is nested too deep.
+NO_CHUNK = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 class ServedAnswers:
@@ -130,4 +133,4 @@ def _usage(usage: Mapping[str, Any]) -> Usage:
 
 def _count(value: object) -> int:
     """Return a number of tokens; what is none counts as not told."""
-    return max(0, value) if isinstance(value, int) else 0
+    return value if isinstance(value, int) and 0 <= value < _MOST_TOKENS else 0

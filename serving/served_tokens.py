@@ -37,6 +37,8 @@ TEMPLATE_TOKENS = 12
 _TIMEOUT_SECONDS = 10.0
 _ABSENT = {404, 405, 501}
 _FORBIDDEN = {401, 403}
+# What reading an answer raises that is another one; the last of JSON that is nested too deep.
+_NO_ANSWER = (LookupError, TypeError, ValueError, RecursionError)
 
 
 class ServedTokenCounter:
@@ -156,7 +158,7 @@ class ServedTokenCounter:
         response = self._send("GET", f"{self._url}/models")
         try:
             return [card for card in response.json()["data"] if isinstance(card, dict)]
-        except (LookupError, TypeError, ValueError):
+        except _NO_ANSWER:
             return []
 
     def _find_tokenizer(self, root: object) -> Tokenizer | None:
@@ -253,6 +255,6 @@ def _read_count(response: httpx.Response) -> int | None:
     """Return the count that a server tells; None: it tells something else."""
     try:
         count = response.json()["count"]
-    except (LookupError, TypeError, ValueError):
+    except _NO_ANSWER:
         return None
     return count if isinstance(count, int) else None

@@ -258,10 +258,12 @@ def test_usage_that_cannot_be_is_made_possible(served: Application, upstream: Up
     assert told["prompt_tokens_details"] == {"cached_tokens": 40}
     assert told["completion_tokens_details"] == {"reasoning_tokens": 3}
 
-    usage = {"prompt_tokens": -1_000_000, "completion_tokens": -5}
-    upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE])
-    body = served.ask(QUESTION).json()
-    assert body["usage"]["prompt_tokens"] > 100  # by our own count
+    for prompt_tokens, completion_tokens in ((-1_000_000, -5), (10**30, 10**30)):
+        usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+        ending = [chunk({"content": "Twenty."}, "stop"), chunk(None, usage=usage), DONE]
+        upstream.chat = Reply(ending)
+        body = served.ask(QUESTION).json()
+        assert 100 < body["usage"]["prompt_tokens"] < 1000  # by our own count
     assert body["usage"]["completion_tokens"] == 1
 
 
@@ -438,6 +440,13 @@ def test_a_prompt_that_is_too_long_lets_the_window_be_read_anew(
             "broke off: CUDA out of memory",
             id="text as error event",
         ),
+        pytest.param(
+            Reply([b"[" * 100_000], 500, "application/json"),
+            503,
+            "model_unavailable",
+            r"cannot answer now \(500\): \[",
+            id="error nested too deep",
+        ),
         pytest.param(HTML, 502, "model_failed", "The model (server )?(broke|does)", id="HTML"),
         pytest.param(
             json_reply({"hello": "world"}),
@@ -469,6 +478,7 @@ def test_a_prompt_that_is_too_long_lets_the_window_be_read_anew(
                 "text as usage": chunk({}, None, usage="much"),
                 "no JSON": b"data: {not json\n\n",
                 "no UTF-8": b"data: \xff\xfe\n\n",
+                "nested too deep": b"data: " + b"[" * 100_000 + b"\n\n",
             }.items()
         ),
         pytest.param(

@@ -144,8 +144,9 @@ def test_a_server_that_does_not_count_gets_rather_too_little(
     [
         json_reply({"error": "Unexpected endpoint or method. (POST /tokenize)"}),  # LM Studio
         error_reply(403, "This path is not for you.", "permission_error"),
+        Reply([b"[" * 100_000], content_type="application/json"),
     ],
-    ids=["whatever is asked", "forbidden"],
+    ids=["whatever is asked", "forbidden", "nested too deep"],
 )
 def test_a_server_that_answers_with_no_count_is_asked_once(
     make_counter: MakeCounter, upstream: Upstream, instead: Reply
