@@ -14,12 +14,17 @@ class EventReader:
     """Puts events together from pieces that end anywhere."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Take the next piece; return the data of the events that are whole now."""
-        *lines, self._rest = _LINE_END.split(self._rest + piece)
+        begin = max(0, len(self._rest) - 1)  # no line end is before it
+        self._rest += piece
+        if not _LINE_END.search(self._rest, begin):
+            return []
+        *lines, rest = _LINE_END.split(bytes(self._rest))
+        self._rest = bytearray(rest)
         events = []
         for line in lines:
             if line.startswith(_DATA):

@@ -39,3 +39,10 @@ def test_an_event_is_there_with_its_last_byte(line_end: bytes) -> None:
     reader = EventReader()
     assert [event for piece in most for event in reader.feed(piece)] == []
     assert reader.feed(last) == [b"now"]
+
+
+def test_a_large_event_comes_in_small_pieces() -> None:
+    """In one second, not in a minute: what has come is not looked through with each piece."""
+    data = b"x" * 1024 * 40_000
+    pieces = [data[start : start + 1024] for start in range(0, len(data), 1024)]
+    assert read(b"data: ", *pieces, b"\n", b"\n") == [data]
