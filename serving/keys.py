@@ -169,7 +169,7 @@ class KeyStore:
         secret = f"{SECRET_PREFIX}{key.id}-{secrets.token_urlsafe(SECRET_BYTES)}"
         with self._database.writing() as connection:
             connection.execute(sa.insert(keys).values(**_to_row(key), digest=_digest(secret)))
-        self._loaded_at = float("-inf")
+        self._forget()
         return key, secret
 
     def list_keys(self) -> list[Key]:
@@ -194,7 +194,7 @@ class KeyStore:
             row = connection.execute(sa.select(keys).where(is_it)).mappings().first()
         if row is None:
             raise KeyNotFoundError(f"There is no key {key_id!r}. `suffice keys list` shows them.")
-        self._loaded_at = float("-inf")
+        self._forget()
         return _to_key(row)
 
     def has_live_key(self) -> bool:
@@ -253,6 +253,11 @@ class KeyStore:
             await asyncio.to_thread(self._load)
         elif age > REFRESH_SECONDS and not self._loading.locked():
             asyncio.get_running_loop().run_in_executor(None, self._load_quietly)
+
+    def _forget(self) -> None:
+        """Have the keys read anew; whoever reads them now may have begun before the change."""
+        with self._loading:
+            self._loaded_at = float("-inf")
 
     def _load_quietly(self) -> None:
         try:

@@ -240,3 +240,28 @@ def test_keys_are_made_in_many_threads(store: KeyStore) -> None:
     for thread in threads:
         thread.join()
     assert sorted(key.name for key in store.list_keys()) == [str(n) for n in range(8)]
+
+
+def test_a_key_revoked_while_keys_are_read_is_refused_at_once(
+    store: KeyStore, database: Database
+) -> None:
+    key, secret = store.create("web page", [Scope.READ])
+    has_read, may_go_on = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        if not has_read.is_set():  # the first one, which is the reader
+            has_read.set()
+            assert may_go_on.wait(10)
+
+    reader = threading.Thread(target=find, args=(store, secret))
+    revoker = threading.Thread(target=store.revoke, args=(key.id,))
+    sa.event.listen(database.engine, "checkin", hold)  # its connection is done with
+    reader.start()
+    assert has_read.wait(10)
+    revoker.start()
+    revoker.join(0.5)  # it may wait for the reader, but has done its work by then
+    assert store.list_keys()[0].revoked_at is not None
+    may_go_on.set()
+    reader.join()
+    revoker.join()
+    assert_refused(store, secret, "was revoked")
