@@ -336,6 +336,8 @@ class Answerer:
         better = drafts
         try:
             run.prepared = await self._prepare(run, self._models.get(strong))
+            if run.prepared.plan.generator.name != strong:  # one that costs less would stand in
+                raise BudgetTooSmallError("the budget has no room for it")
             async with aclosing(self._generate(run, "escalate")) as events:
                 async for event in events:
                     if not isinstance(event, Delta):
@@ -354,13 +356,11 @@ class Answerer:
     async def _judge(self, run: _Run, drafts: list[Draft], strong: str | None) -> list[Draft]:
         """Choose among samples, ask the strong model where the answer is weak, and verify."""
         plan = run.ready.plan
-        if plan.samples > 1:
-            drafts = [await asyncio.to_thread(_choose, run, drafts)]
-        run.sentences = await asyncio.to_thread(_judge, run, drafts)
+        drafts = await asyncio.to_thread(_choose_and_judge, run, drafts)
         is_weak = is_grounded(run.sentences[0]) is not Grounded.YES
         if strong is not None and plan.generator.name != strong and is_weak:
             drafts = await self._escalate(run, strong, drafts)
-            run.sentences = await asyncio.to_thread(_judge, run, drafts)
+            drafts = await asyncio.to_thread(_choose_and_judge, run, drafts)
         if plan.verify is not Verification.OFF:
             run.sentences = await self._verify(run, drafts)
         if plan.verify is Verification.DROP and run.question.sampling.is_json:
@@ -494,6 +494,13 @@ def _is_below(threshold: float | None, found: Found) -> bool:
     if threshold is None or result.is_degraded:
         return False
     return not result.hits or result.hits[0].score < threshold
+
+
+def _choose_and_judge(run: _Run, drafts: list[Draft]) -> list[Draft]:
+    """Return what is left of the drafts, whose sentences are judged."""
+    chosen = [_choose(run, drafts)] if run.ready.plan.samples > 1 else drafts
+    run.sentences = _judge(run, chosen)
+    return chosen
 
 
 def _choose(run: _Run, drafts: list[Draft]) -> Draft:

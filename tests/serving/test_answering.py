@@ -46,6 +46,7 @@ SILENCE_SECONDS = 5.0
 QUESTION = "How many kilograms of honey does one hive give each year?"
 ANSWER = stream_reply("Twenty kilograms ", f"[{NONCE}-1].")
 PRICES = PriceList(prompt=1.0, cached=0.5, completion=10.0, as_of=date(2026, 11, 26))
+DEAR = PriceList(prompt=10.0, cached=5.0, completion=100.0, as_of=date(2026, 11, 26))
 NUM_FAILURES = 5
 
 
@@ -62,14 +63,14 @@ def served(
     upstream: Upstream,
     tmp_path: Path,
 ) -> Iterator[Application]:
-    """A service with two models: `fast`, which answers by default, and `strong`."""
+    """A service with three models: `fast`, which answers by default, `strong`, and `dear`."""
     assert documents
     upstream.chat = ANSWER
     fast = Backend(url=upstream.url, model=MODEL, thinking=ThinkingSwitch.TEMPLATE, price=PRICES)
     strong = Backend(url=upstream.url, model="strong", thinking=ThinkingSwitch.EFFORT)
-    models = Models(
-        {"fast": make_generator("fast", fast), "strong": make_generator("strong", strong)}
-    )
+    dear = Backend(url=upstream.url, model="dear", price=DEAR)
+    backends = {"fast": fast, "strong": strong, "dear": dear}
+    models = Models({name: make_generator(name, one) for name, one in backends.items()})
     service = application.service
     find = partial(search_library, service.library, service.searcher)
     answerer = Answerer(service.library, find, models, SECRET)
@@ -465,7 +466,7 @@ def test_the_model_is_chosen_by_name_or_by_difficulty(
     assert answered_by(**policy(strong_from_tokens=5)) == "strong"
     assert answered_by(model="fast", **policy(strong_from_tokens=5)) == MODEL
     listed = [one["id"] for one in served.http.get("/v1/models").json()["data"]]
-    assert listed == ["suffice", "fast", "strong"]
+    assert listed == ["suffice", "fast", "strong", "dear"]
 
 
 def test_an_answer_that_rests_on_nothing_goes_to_the_strong_model(
@@ -482,6 +483,35 @@ def test_an_answer_that_rests_on_nothing_goes_to_the_strong_model(
     upstream.requests.clear()
     ask(served, suffice={"profile": profile})
     assert [request["model"] for request in upstream.requests] == [MODEL]
+
+
+def test_of_the_samples_of_the_strong_model_one_is_given(
+    served: Application, upstream: Upstream
+) -> None:
+    def samples(*texts: str) -> Reply:
+        ends = [delta_of(choice, text, "stop") for choice, text in enumerate(texts)]
+        return Reply([START, *ends, USAGE, DONE])
+
+    policy = {"strong_model": "strong", "escalate": True, "samples": 3}
+    weak = samples("No idea.", "No idea.", "No idea.")
+    upstream.replies = [weak, samples("Thirty [1].", "Twenty [1].", "Twenty [1].")]
+    body = ask(served, suffice={"profile": {"answering": policy}})
+    assert [request["n"] for request in upstream.requests] == [3, 3]
+    assert len(body["choices"]) == 1
+    assert content(body) == "Twenty [1]."
+
+
+def test_nobody_stands_in_for_a_strong_model_that_costs_too_much(
+    served: Application, upstream: Upstream
+) -> None:
+    """The first model was asked already; a second answer of it would cost as much once more."""
+    policy = {"strong_model": "dear", "escalate": True}
+    suffice = {"profile": {"answering": policy}, "budget": {"max_cost_usd": 0.005}}
+    upstream.chat = stream_reply("No idea.")
+    body = ask(served, suffice=suffice, max_tokens=100)
+    assert [request["model"] for request in upstream.requests] == [MODEL]
+    assert content(body) == "No idea."
+    assert any("strong model was not asked" in one for one in body["suffice"]["warnings"])
 
 
 def test_a_strong_model_that_fails_leaves_the_first_answer(
