@@ -275,7 +275,8 @@ class Answerer:
         policy = run.question.profile.answering
         strong = policy.strong_model if policy.escalate else None
         plan = run.prepared.plan
-        is_open = plan.samples == 1 and plan.verify is not Verification.DROP and strong is None
+        is_chosen = plan.samples > 1 or strong is not None
+        is_open = not is_chosen and plan.verify is not Verification.DROP
         if not is_open and run.question.sampling.top_logprobs is not None:
             run.warnings.append("An answer that is chosen or checked has no log probabilities.")
         drafts: list[Draft] = []
@@ -284,13 +285,15 @@ class Answerer:
                 async for event in events:
                     if not isinstance(event, Delta):
                         drafts = event
-                    elif is_open or event.thought:
-                        yield event if is_open else replace(event, text="", choice=0)
+                    elif is_open:
+                        yield event
+                    elif event.thought and not is_chosen:
+                        yield replace(event, text="", logprobs=None)
         with run.stages.stage("judgement"):
             drafts = await self._judge(run, drafts, strong)
         if not is_open:
             for choice, draft in enumerate(drafts):
-                yield Delta(draft.text, choice)
+                yield Delta(draft.text, choice, draft.thought if is_chosen else "")
         yield drafts
 
     async def _prepare(

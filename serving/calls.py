@@ -87,7 +87,10 @@ class Calls:
             if rest.text or rest.thought:
                 yield rest
         self._compare_counts(prepared, watch)
-        yield [writer.draft(reason) for writer, reason in zip(writers, reasons, strict=True)]
+        yield [
+            writer.draft(reason, thinker.text)
+            for writer, thinker, reason in zip(writers, thinkers, reasons, strict=True)
+        ]
 
     async def complete(
         self,

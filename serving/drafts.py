@@ -17,12 +17,14 @@ class Draft:
         text: with markers such as `[3]`.
         raw: with the tags of the prompt.
         finish_reason: `stop` or `length`.
+        thought: what the model thought before it.
         num_unknown: tags of items that there are not.
     """
 
     text: str
     raw: str
     finish_reason: str
+    thought: str = ""
     num_unknown: int = 0
 
 
@@ -90,10 +92,15 @@ class DraftWriter:
         self._text.append(text)
         return text
 
-    def draft(self, finish_reason: str) -> Draft:
+    @property
+    def text(self) -> str:
+        """All that may be shown by now."""
+        return "".join(self._text)
+
+    def draft(self, finish_reason: str, thought: str) -> Draft:
         """Return the whole answer."""
         unknown = 0 if self._markers is None else self._markers.num_unknown
-        return Draft("".join(self._text), "".join(self._raw), finish_reason, unknown)
+        return Draft(self.text, "".join(self._raw), finish_reason, thought, unknown)
 
 
 def _urls(context: Context) -> Mapping[str, Collection[int]]:

@@ -339,8 +339,10 @@ def test_samples_are_never_greedy(served: Application, upstream: Upstream) -> No
         assert upstream.requests[-1]["temperature"] == (temperature or 0.7)
 
 
-def delta_of(index: int, text: str, finish_reason: str | None = None) -> bytes:
-    event = json.loads(chunk({"content": text}, finish_reason).removeprefix(b"data: "))
+def delta_of(
+    index: int, text: str, finish_reason: str | None = None, field: str = "content"
+) -> bytes:
+    event = json.loads(chunk({field: text}, finish_reason).removeprefix(b"data: "))
     event["choices"][0]["index"] = index
     return f"data: {json.dumps(event)}\n\n".encode()
 
@@ -445,6 +447,37 @@ def test_thoughts_show_no_part_of_a_tag(served: Application, upstream: Upstream)
     upstream.chat = Reply([START, *thoughts, chunk({"content": "Twenty [1]."}, "stop"), DONE])
     message = ask(served)["choices"][0]["message"]
     assert (message["reasoning"], message["content"]) == ("Look at [1].", "Twenty [1].")
+
+
+def test_thoughts_are_of_the_answer_that_is_given(served: Application, upstream: Upstream) -> None:
+    def think(*thoughts: str, texts: Sequence[str]) -> Reply:
+        parts = [delta_of(i, thought, field="reasoning") for i, thought in enumerate(thoughts)]
+        more = [delta_of(i, ".", field="reasoning") for i in range(len(thoughts))]
+        ends = [delta_of(i, text, "stop") for i, text in enumerate(texts)]
+        return Reply([START, *parts, *more, *ends, USAGE, DONE])
+
+    def thought_and_text(**options: Any) -> list[tuple[str, str]]:
+        choices = ask(served, **options)["choices"]
+        return [(one["message"]["reasoning"], one["message"]["content"]) for one in choices]
+
+    upstream.chat = think(
+        "One", "Two", "Three", texts=["Thirty [1].", "Twenty [1].", "Twenty [1]."]
+    )
+    assert thought_and_text(suffice={"samples": 3}) == [("Two.", "Twenty [1].")]
+
+    weak, strong = think("Weak", texts=["No idea."]), think("Strong", texts=["Twenty [1]."])
+    policy = {"strong_model": "strong", "escalate": True}
+    upstream.replies = [weak, strong]
+    suffice = {"profile": {"answering": policy}}
+    assert thought_and_text(suffice=suffice) == [("Strong.", "Twenty [1].")]
+
+    right = "One hive gives twenty kilograms of honey each year [1]."
+    both = think("One", "Two", texts=[right, right])
+    supported = stream_reply('{"verdict": "supported"}')
+    upstream.replies = [both, supported, supported]
+    by_score = {"packing": {"order": "score"}}
+    drop = {"verify": "drop", "profile": by_score}
+    assert thought_and_text(n=2, suffice=drop) == [("One.", right), ("Two.", right)]
 
 
 def test_the_model_is_chosen_by_name_or_by_difficulty(
