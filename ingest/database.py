@@ -28,8 +28,8 @@ class Database:
         Args:
             url: SQLAlchemy's.
             name: what it holds, for messages.
-            unavailable: raised, with a message, when the database does not answer, or the URL
-                names none.
+            unavailable: raised when the database does not answer, or the URL names none: with a
+                message for everybody and, if there are, details for admins.
         """
         try:
             self.engine = sa.create_engine(url, pool_pre_ping=True)
@@ -70,8 +70,9 @@ class Database:
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
             cause = getattr(error, "orig", None) or error
             raise self._unavailable(
-                f"The database of the {self._name} does not answer: {str(cause).strip()}. Try "
-                "again; if it goes on, see whether it runs and whether its disk is full."
+                f"The database of the {self._name} does not answer. Try again; if it goes on, see "
+                "whether it runs and whether its disk is full.",
+                str(cause).strip(),
             ) from error
 
     @contextmanager

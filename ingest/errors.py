@@ -17,7 +17,17 @@ IngestError
 
 
 class IngestError(Exception):
-    """Base class of what ingestion raises; the message says what to do."""
+    """Base class of what ingestion raises; the message says what to do.
+
+    Attributes:
+        public: the message, for callers who are not to know addresses and folders inside.
+        details: what else the message says, such as an address; None: nothing.
+    """
+
+    def __init__(self, public: str, details: str | None = None) -> None:
+        super().__init__(f"{public} {details}" if details else public)
+        self.public = public
+        self.details = details
 
 
 class UnsupportedTypeError(IngestError):

@@ -18,8 +18,8 @@ _PASSING: dict[type[Exception], tuple[str, str]] = {
     IncompleteIndexError: ("incomplete_index", "{}"),
     DiskFullError: ("disk_full", "{}"),
     MemoryError: ("out_of_memory", "The service ran out of memory."),
-    OSError: ("file_error", "A file could not be read or written: {}."),
 }
+_LOG = "The log of the service has the details."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # What nobody foresaw may pass, too, but its users are not kept waiting for long.
 _UNFORESEEN_RETRIES = 2
@@ -44,8 +44,8 @@ def describe(error: Exception) -> Fault:
     """Put an error of a job into words."""
     if isinstance(error, UnreadableFileError):
         return Fault(error.code, str(error), max_retries=0)
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return Fault("disk_full", "The disk of the service is full. Make room on it.")
+    if isinstance(error, OSError):
+        return _describe_file_error(error)
     for kind, (code, words) in _PASSING.items():
         if isinstance(error, kind):
             return Fault(code, words.format(_said(error)))
@@ -53,10 +53,16 @@ def describe(error: Exception) -> Fault:
         return Fault("embedder_failed", _said(error), max_retries=0)
     if isinstance(error, IngestError | RetrievalError):
         return Fault("internal", _said(error), max_retries=0)
-    reason = f"{type(error).__name__}: {error}. The log of the service has the details."
-    return Fault("internal", reason, _UNFORESEEN_RETRIES)
+    return Fault("internal", f"{type(error).__name__}. {_LOG}", _UNFORESEEN_RETRIES)
+
+
+def _describe_file_error(error: OSError) -> Fault:
+    if error.errno in _FULL:
+        return Fault("disk_full", "The disk of the service is full. Make room on it.")
+    cause = error.strerror or type(error).__name__  # its own words name the file
+    return Fault("file_error", f"A file could not be read or written: {cause}. {_LOG}")
 
 
 def _said(error: Exception) -> str:
     """Return the message of an error for everybody who may see the document."""
-    return error.public if isinstance(error, RetrievalError) else str(error)
+    return error.public if isinstance(error, IngestError | RetrievalError) else str(error)

@@ -132,7 +132,7 @@ class _Inspection:
         except IndexUnavailableError as error:
             if self._store.is_shared:  # then a server does not answer
                 raise
-            return str(error)
+            return error.details or str(error)
         return None
 
     def _strays(self, name: str) -> list[tuple[str, str]]:

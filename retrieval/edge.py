@@ -68,6 +68,7 @@ STOPPING_SECONDS = 0.2
 HELPER_DEATH_SECONDS = 10
 STATE_FILE = "current.json"
 logger = logging.getLogger(__name__)
+_REPAIR = "Stop the service and run `suffice doctor --repair`, which makes it anew."
 
 
 class EdgeStore:
@@ -383,7 +384,9 @@ class EdgeIndex:
                     f"The index in {self._folder} is open in another process. Stop that process "
                     "or use its address with --url."
                 ) from error
-            raise IndexUnavailableError(f"The index in {path} does not open: {error}") from error
+            raise IndexUnavailableError(
+                f"The index does not open. {_REPAIR}", f"{path}: {error}"
+            ) from error
         _remove_other_folders(self._folder, keep=path.name)
         return shard
 
@@ -394,7 +397,9 @@ class EdgeIndex:
                 yield
             except Exception as error:  # the engine raises nothing more specific
                 raise IndexUnavailableError(
-                    f"The index in {self._folder} does not answer: {error}"
+                    "The index does not answer. Try again; if it goes on, see the log of the "
+                    "service.",
+                    f"{self._folder}: {error}",
                 ) from error
 
     def _erase(self, affected: edge.Filter, operation: edge.UpdateOperation) -> None:
@@ -474,8 +479,9 @@ class EdgeIndex:
                         helper.kill()
         if helper.returncode != 0:
             raise IndexUnavailableError(
-                f"The index in {self._folder} could not be rewritten: exit code "
-                f"{helper.returncode} {output.decode(errors='replace')[-500:]}"
+                "The index could not be rewritten. See the log of the service.",
+                f"{self._folder}: exit code {helper.returncode} "
+                f"{output.decode(errors='replace')[-500:]}",
             )
 
     def _swap(self, target: Path, deletions: int) -> None:
@@ -515,7 +521,9 @@ class _State:
         try:
             return cls(**json.loads(path.read_text())) if path.exists() else None
         except (ValueError, TypeError) as error:
-            raise IndexUnavailableError(f"{path} is damaged: {error}") from error
+            raise IndexUnavailableError(
+                f"The index is damaged. {_REPAIR}", f"{path}: {error}"
+            ) from error
 
     def write(self, folder: Path) -> None:
         new = folder / f"{STATE_FILE}.new"

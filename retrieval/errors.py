@@ -22,8 +22,8 @@ class RetrievalError(Exception):
     """Base class of what retrieval raises; the message says what to do.
 
     Attributes:
-        public: the message, for callers who are not to know addresses inside.
-        details: what else the message says, such as an address; None: nothing.
+        public: the message, for callers who are not to know addresses and folders inside.
+        details: what else the message says, such as an address or a folder; None: nothing.
     """
 
     def __init__(self, public: str, details: str | None = None) -> None:

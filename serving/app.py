@@ -132,7 +132,8 @@ class RoomCheck:
             try:
                 await asyncio.to_thread(self._library.check_room)
             except IngestError as error:
-                await refuse(error_response(error), receive, send)
+                is_admin = scope["state"]["caller"].is_admin
+                await refuse(error_response(error, is_admin=is_admin), receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -42,7 +42,7 @@ class ServingError(Exception):
 
     @property
     def public(self) -> str:
-        """The message, for callers who are not to know addresses inside."""
+        """The message, for callers who are not to know addresses and folders inside."""
         return str(self)
 
 
@@ -101,7 +101,21 @@ class NotReplayableError(ServingError):
 
 
 class DatabaseUnavailableError(ServingError):
-    """The database of keys and usage does not answer, or is locked or full."""
+    """The database of keys and usage does not answer, or is locked or full.
+
+    Attributes:
+        details: what only admins are told, such as its address; None: nothing.
+    """
+
+    def __init__(self, public: str, details: str | None = None) -> None:
+        super().__init__(f"{public} {details}" if details else public)
+        self._public = public
+        self.details = details
+
+    @property
+    def public(self) -> str:
+        """The message without the details."""
+        return self._public
 
 
 class RateLimitedError(ServingError):
@@ -274,6 +288,7 @@ STATUS: dict[type[Exception], tuple[int, str, str]] = {
     ingest_errors.DiskFullError: (507, "server_error", "disk_full"),
     ingest_errors.CatalogUnavailableError: (503, "server_error", "catalog_unavailable"),
 }
+_Ours = ServingError | retrieval_errors.RetrievalError | ingest_errors.IngestError
 # Of the answers 429 and 503, where the error does not know better.
 RETRY_AFTER_SECONDS = 5
 
@@ -283,10 +298,10 @@ def error_body(error: Exception, *, is_admin: bool) -> tuple[int, dict[str, obje
 
     Args:
         error: that was raised.
-        is_admin: whether the caller may know addresses inside.
+        is_admin: whether the caller may know addresses and folders inside.
     """
     message = str(error)
-    if isinstance(error, ServingError | retrieval_errors.RetrievalError) and not is_admin:
+    if isinstance(error, _Ours) and not is_admin:
         message = error.public
     for kind, (status, error_type, code) in STATUS.items():
         if isinstance(error, kind):

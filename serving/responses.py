@@ -21,6 +21,9 @@ def error_response(error: Exception, *, is_admin: bool = False) -> JSONResponse:
     status, body = error_body(error, is_admin=is_admin)
     if status == INTERNAL:
         logger.error("request failed", exc_info=error)
+    elif details := getattr(error, "details", None):
+        reason = type(error).__name__
+        logger.warning("request failed", extra={"reason": reason, "details": details})
     headers = {}
     if status == UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"

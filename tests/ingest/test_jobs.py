@@ -50,8 +50,12 @@ def wait_for_retry(shelf: Shelf, document: Document) -> Document:
         (DOWN, "index_unavailable", "Qdrant did not answer."),
         (FULL_DISK, "disk_full", "The disk of the service is full."),
         (MemoryError(), "out_of_memory", "The service ran out of memory."),
-        (OSError("no such file"), "file_error", "no such file"),
-        (RuntimeError("CUDA error"), "internal", "RuntimeError: CUDA error. The log"),
+        (
+            OSError(errno.EACCES, "Permission denied", "/home/x"),
+            "file_error",
+            "written: Permission denied.",
+        ),
+        (RuntimeError("/home/x"), "internal", "RuntimeError. The log"),
     ],
     ids=["index", "disk", "memory", "file", "unforeseen"],
 )
@@ -64,6 +68,7 @@ def test_a_fault_that_passes_is_shown_while_the_job_waits(
         waiting = wait_for_retry(shelf, document)
         assert (waiting.status, waiting.error_code) == (Status.QUEUED, code)
         assert words in str(waiting.error_reason)
+        assert "/home" not in str(waiting.error_reason)
         assert "It is tried again at " in str(waiting.error_reason)
         assert "1 of 2 times" in str(waiting.error_reason)
         found = shelf.wait(document)

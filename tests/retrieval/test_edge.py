@@ -240,7 +240,7 @@ def test_compaction_that_is_to_stop_changes_nothing(open_store: OpenStore, tmp_p
     add(index, *(make_chunk(f"cat number{n}", n) for n in range(1500)))
     index.delete("doc")
     add(index, make_chunk("dog"))
-    with pytest.raises(IndexUnavailableError, match="could not be rewritten: exit code -9"):
+    with pytest.raises(IndexUnavailableError, match=r"could not be rewritten.*exit code -9"):
         index.compact(should_stop=lambda: True)
     assert folders(tmp_path) == ["1"]
     assert store.to_compact() == {"default"}

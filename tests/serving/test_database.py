@@ -68,7 +68,7 @@ def test_tables_are_where_the_settings_say(tmp_path: Path, own: bool) -> None:
 
 def test_database_that_does_not_answer(tmp_path: Path) -> None:
     serving = ServingSettings.model_construct(database_url=f"sqlite:///{tmp_path}/no/x.sqlite")
-    says = r"database of the keys and usage does not answer: unable to open.*Try again"
+    says = r"database of the keys and usage does not answer\. Try again.*unable to open"
     with (
         pytest.raises(DatabaseUnavailableError, match=says),
         open_database(serving, IngestSettings.model_construct(), Home(tmp_path)),

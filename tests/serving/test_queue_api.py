@@ -89,7 +89,7 @@ def test_calls_while_the_catalog_does_not_answer(application: Application) -> No
         application.http.get("/v1/documents"),
         application.upload("second.txt", "More text."),
     ):
-        assert_refused(response, 503, "catalog_unavailable", None, "unable to open.*Try again")
+        assert_refused(response, 503, "catalog_unavailable", None, "Try again.*unable to open")
         assert response.headers["Retry-After"] == "5"
     database.rmdir()
     database.with_suffix(".away").rename(database)
