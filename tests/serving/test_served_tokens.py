@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from serving.errors import ModelUnavailableError
 from serving.generation import Message, Thinking
-from serving.served_tokens import BYTES_PER_TOKEN, ServedTokenCounter
+from serving.served_tokens import BYTES_PER_TOKEN, SAMPLE, ServedTokenCounter
 from tests.serving.upstream import MODEL, Reply, Upstream, error_reply, json_reply
 
 MESSAGES: list[Message] = [
@@ -157,6 +157,57 @@ def test_a_server_that_answers_with_no_count_is_asked_once(
         assert counter.count_text(text) == -(-len(text) // BYTES_PER_TOKEN)
     assert not counter.is_exact
     assert upstream.num_counted == 1
+
+
+def test_an_estimate_is_never_taken_for_exact_while_another_thread_asks_for_the_model(
+    tmp_path: Path,
+) -> None:
+    """The server stops to count; one of two threads that ask is told so only after the other."""
+    sample_tokens = len(SAMPLE.split())
+    told_exact: list[bool] = []
+    is_held, may_go_on = threading.Event(), threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer(200, {"data": [{"id": MODEL, "max_model_len": 4096}]})
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if "prompt" in asked:  # the sample, by which a model's tokenizer is known
+                told_exact.append(counter.is_exact)
+                self._answer(200, {"count": sample_tokens})
+                return
+            if asked["messages"] == MESSAGES:
+                is_held.set()
+                assert may_go_on.wait(10)
+            self._answer(404, {})
+
+        def _answer(self, status: int, body: object) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        counter = ServedTokenCounter(url, None, None, tokenizer=save_tokenizer(tmp_path))
+        slow = threading.Thread(target=counter.count_messages, args=(MESSAGES, None))
+        try:
+            slow.start()
+            assert is_held.wait(10)
+            counter.count_messages(MESSAGES[1:], None)
+            assert not counter.is_exact
+            told_exact.clear()
+        finally:
+            may_go_on.set()
+            slow.join()
+            counter.close()
+            server.shutdown()
+    assert told_exact == []
+    assert not counter.is_exact
 
 
 def test_a_server_that_tells_no_window(make_counter: MakeCounter, upstream: Upstream) -> None:
