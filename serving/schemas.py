@@ -41,6 +41,8 @@ MetadataFilter = Annotated[
 ]
 # JSON has its own numbers; text and booleans are none.
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+# Longer than any that there can be: no file system is asked for it.
+CollectionName = Annotated[str, Field(max_length=64)]
 # Of requests or tokens.
 Amount = Annotated[int, Field(ge=1, le=10**15, strict=True)]
 
@@ -68,7 +70,7 @@ class SearchRequest(Request):
     """Body of POST /v1/search."""
 
     query: str
-    collection: str = "default"
+    collection: CollectionName = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     mode: Mode | None = None
     profile: AnsweringProfile | str | None = None
@@ -138,7 +140,7 @@ class BudgetOptions(Request):
 class SufficeOptions(Request):
     """Our extension of the chat request; what is not given is as the profile says."""
 
-    collection: str = "default"
+    collection: CollectionName = "default"
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     max_context_tokens: int | None = Field(default=None, ge=1, strict=True)
     profile: AnsweringProfile | str | None = None

@@ -417,6 +417,8 @@ def test_unknown_role(application: Application) -> None:
 def test_unknown_collection(application: Application, *, stream: bool) -> None:
     response = application.ask("Bees?", suffice={"collection": "nowhere"}, stream=stream)
     assert_refused(response, 404, "collection_not_found", None, "Upload a document")
+    response = application.ask("Anything?", suffice={"collection": "x" * 100_000})
+    assert_refused(response, 400, "invalid_value", "suffice.collection", "at most 64 characters")
 
 
 def test_pictures_are_refused_by_name(application: Application) -> None:
