@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ingest.database import Database
 from serving.database import usage
+from serving.errors import DatabaseUnavailableError
 
 _COUNTS = (
     "prompt_tokens",
@@ -108,7 +109,7 @@ class UsageLedger:
 
     A row is written before its answer ends, so a service that is killed loses at most the answers
     that it was giving. Every method raises `DatabaseUnavailableError` when the database does not
-    answer.
+    answer; a row that could not be written counts all the same, and is written with the next one.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class UsageLedger:
         self._writing = threading.Lock()
         # What is known of today; one service at a time writes, so nothing else need be read.
         self._spent: dict[tuple[str, date], Spent] = {}
+        self._unwritten: list[dict[str, Any]] = []
 
     def record(self, entry: Entry) -> None:
         """Write down what an answer took; it counts for the day on which it ends."""
@@ -132,12 +134,18 @@ class UsageLedger:
         day = time.date()
         row = {**asdict(entry), "time": time, "day": day}
         with self._writing:
-            # A kill loses nothing that was committed; a power cut may lose the last moments.
-            with self._database.writing(is_durable=False) as connection:
-                connection.execute(sa.insert(usage).values(**row))
             if (known := self._spent.get((entry.key_id, day))) is not None:
                 num_tokens = entry.prompt_tokens + entry.completion_tokens
                 self._spent[entry.key_id, day] = known + Spent(num_tokens, entry.nano_usd)
+            rows = [*self._unwritten, row]
+            try:
+                # A kill loses nothing that was committed; a power cut may lose the last moments.
+                with self._database.writing(is_durable=False) as connection:
+                    connection.execute(sa.insert(usage), rows)
+            except DatabaseUnavailableError:
+                self._unwritten = rows
+                raise
+            self._unwritten = []
 
     def spent_today(self, key_id: str) -> Spent:
         """Return what a key has spent since midnight UTC; read once a day, then kept in memory."""

@@ -2,17 +2,21 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.database import Database
+from serving.errors import DatabaseUnavailableError
 from serving.money import to_nano_usd, to_usd
 from serving.usage import Entry, Grouping, Spent, UsageLedger, sum_up
 from tests.serving.clocks import Clock
@@ -66,6 +70,25 @@ def tell(process: subprocess.Popen[str], line: str = "") -> None:
 def hear(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
+
+
+def test_what_could_not_be_written_counts_and_is_written_later(
+    ledger: UsageLedger, database: Database, tmp_path: Path
+) -> None:
+    assert ledger.spent_today("a") == Spent()
+    with closing(sqlite3.connect(tmp_path / "serving.sqlite")) as busy:
+        with database.engine.connect() as connection:  # the one that the ledger gets
+            connection.execute(sa.text("PRAGMA busy_timeout=1"))
+        busy.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailableError):
+                ledger.record(entry(prompt_tokens=10, completion_tokens=5, nano_usd=7))
+        busy.rollback()
+    assert ledger.spent_today("a") == Spent(30, 14)
+    assert ledger.totals() == []
+    ledger.record(entry(prompt_tokens=1))
+    [total] = ledger.totals()
+    assert (total.num_answers, total.prompt_tokens, total.nano_usd) == (3, 21, 14)
 
 
 def test_all_of_an_answer_is_summed_up(ledger: UsageLedger) -> None:
