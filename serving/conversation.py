@@ -110,7 +110,7 @@ def parse_rewriting(reply: str, question: str, history: Sequence[Turn]) -> Rewri
 
 
 def trim(
-    history: Sequence[Turn], max_tokens: int, count: Callable[[str], int]
+    history: Sequence[Turn], max_tokens: int, count: Callable[[Sequence[Turn]], int]
 ) -> tuple[list[Turn], str | None]:
     """Leave out the oldest exchanges until the rest fits; system turns stay, whatever they take.
 
@@ -118,8 +118,8 @@ def trim(
 
     Args:
         history: oldest turn first.
-        max_tokens: of the texts of all turns that are kept, together.
-        count: tokens of a text; asked about once for each doubling of the history.
+        max_tokens: of all turns that are kept, together.
+        count: tokens of turns; asked about once for each doubling of the history.
 
     Returns:
         The turns that are kept, in their order, and a note where any were left out.
@@ -132,7 +132,7 @@ def trim(
         return [turn for i, turn in enumerate(history) if i not in dropped]
 
     def is_too_much(number: int) -> bool:
-        return count("\n\n".join(turn.text for turn in kept_turns(number))) > max_tokens
+        return count(kept_turns(number)) > max_tokens
 
     if not is_too_much(len(exchanges)):
         return list(history), None

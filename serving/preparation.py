@@ -26,6 +26,8 @@ from serving.question import Question
 
 # Share of the window that earlier turns may take.
 HISTORY_SHARE = 0.5
+# About what templates put around each of them.
+TURN_TOKENS = 5
 NUM_TRIES = 4
 # Of samples that nobody gave one: greedy ones would all be the same, and vLLM refuses them.
 SAMPLE_TEMPERATURE = 0.7
@@ -283,10 +285,15 @@ def _pair(history: Sequence[Turn]) -> tuple[Exchange, ...]:
 
 def _trim(history: Sequence[Turn], generator: Generator) -> tuple[Sequence[Turn], list[str]]:
     """Leave out the oldest turns where they fill the window, and say so."""
-    window = _window(generator)
-    if generator.counter is None or window is None or not history:
+    counter, window = generator.counter, _window(generator)
+    if counter is None or window is None or not history:
         return history, []
-    kept, note = trim(history, int(HISTORY_SHARE * window), generator.counter.count_text)
+
+    def count(turns: Sequence[Turn]) -> int:
+        text = "\n\n".join(turn.text for turn in turns)
+        return counter.count_text(text) + TURN_TOKENS * len(turns)
+
+    kept, note = trim(history, int(HISTORY_SHARE * window), count)
     return kept, [note] if note else []
 
 

@@ -264,6 +264,14 @@ def test_a_long_history_loses_its_oldest_turns(served: Application, upstream: Up
     assert any("turns were left out" in warning for warning in body["suffice"]["warnings"])
 
 
+def test_many_short_turns_take_no_more_than_long_ones(
+    served: Application, upstream: Upstream
+) -> None:
+    body = talk(served, *["Yes."] * 600, QUESTION, max_tokens=50)
+    assert num_prompt_tokens(upstream.requests[-1]) < 2048
+    assert any("of 600 turns were left out" in one for one in body["suffice"]["warnings"])
+
+
 def test_a_long_conversation_loses_them_though_it_is_remembered(
     served: Application, upstream: Upstream
 ) -> None:

@@ -1,6 +1,7 @@
 """Follow-ups become queries that stand alone; other questions stay as they are."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -189,8 +190,8 @@ def test_any_reply_gives_a_query(reply: str) -> None:
     assert parse_rewriting(reply, "And in 2023?", MEDICAID).text
 
 
-def count_words(text: str) -> int:
-    return len(text.split())
+def count_words(turns: Sequence[Turn]) -> int:
+    return sum(len(turn.text.split()) for turn in turns)
 
 
 def test_oldest_exchange_goes_first() -> None:
@@ -203,18 +204,18 @@ def test_oldest_exchange_goes_first() -> None:
 
 def test_thousands_of_turns_are_counted_together() -> None:
     history = conversation(*(f"turn {i}" for i in range(4000)))
-    texts: list[str] = []
+    asked: list[int] = []
 
-    def count(text: str) -> int:
-        texts.append(text)
-        return count_words(text)
+    def count(turns: Sequence[Turn]) -> int:
+        asked.append(len(turns))
+        return count_words(turns)
 
     kept, note = trim(history, 4000, count)
     assert kept == history[2000:]
     assert note
-    assert len(texts) <= 12
+    assert len(asked) <= 12
     assert trim(history, 8000, count) == (history, None)
-    assert len(texts) <= 13
+    assert len(asked) <= 13
 
 
 def test_history_that_fits_stays_whole() -> None:
@@ -244,7 +245,7 @@ def test_trimmed_history_is_its_end_and_all_system_turns(
     assert [t for t in kept if t.role == "system"] == [t for t in history if t.role == "system"]
     assert kept_said == said[len(said) - len(kept_said) :]
     assert (note is None) == (kept == history)
-    fits = sum(count_words(turn.text) for turn in kept) <= max_tokens
+    fits = count_words(kept) <= max_tokens
     assert fits or not kept_said
     if 0 < len(kept_said) < len(said):
         assert kept_said[0].role == "user"  # no answer without its question
