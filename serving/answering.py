@@ -10,7 +10,7 @@ from retrieval.analyzer import get_analyzer
 from serving.account import Account
 from serving.answer_language import differs
 from serving.calls import REPLY_TOKENS, Calls
-from serving.citations import Citation, Locator, cite
+from serving.citations import Citation, Locator, cite, without_lists
 from serving.context import Context, Documents
 from serving.conversation import (
     SCHEMA,
@@ -414,7 +414,7 @@ class Answerer:
             Answer(
                 draft.text,
                 draft.finish_reason,
-                cite(draft.text, context, locate),
+                cite(_with_markers_alone(run, draft), context, locate),
                 sentences,
                 is_refusal=run.prepared is None and run.question.sampling.is_json,
             )
@@ -520,4 +520,10 @@ def _judge(run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
     found = run.known
     analyzer = get_analyzer(found.analyzer)
     evidence = (run.context, analyzer, found.embedder)
-    return [judge_support(draft.text, *evidence, run.account.is_late) for draft in drafts]
+    texts = [_with_markers_alone(run, draft) for draft in drafts]
+    return [judge_support(text, *evidence, run.account.is_late) for text in texts]
+
+
+def _with_markers_alone(run: _Run, draft: Draft) -> str:
+    """Return an answer, character for character, in which nothing but markers looks like one."""
+    return without_lists(draft.text) if run.question.sampling.is_json else draft.text

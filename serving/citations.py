@@ -17,6 +17,8 @@ _WORD = re.compile(r"\w+")
 # How `re.escape` writes a number in round brackets.
 _NUMBER = re.compile(r"\\\((\d{1,3})\\\)")
 _NO_WORD = re.compile(r"\W+")
+# A string of JSON, which may be cut, or a list of one number.
+_STRING_OR_LIST = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\[\d{1,3}\]', re.DOTALL)
 # Share of words (F1) from which a further sentence belongs to the quote.
 MATCH = 0.5
 
@@ -75,6 +77,18 @@ def cite(answer: str, context: Context, locate: Locator) -> list[Citation]:
             if item := items.get(int(marker.group(1))):
                 citations.append(_citation(marker, item, quote(item.number, claim), locate))
     return citations
+
+
+def without_lists(answer: str) -> str:
+    """Return JSON with blanks for its lists of one number, which look like markers.
+
+    Those in strings are markers, and stay where they are.
+    """
+
+    def blank(found: re.Match[str]) -> str:
+        return found[0] if found[0].startswith('"') else " " * len(found[0])
+
+    return _STRING_OR_LIST.sub(blank, answer)
 
 
 def words_of(answer: str) -> str:

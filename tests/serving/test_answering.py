@@ -421,9 +421,9 @@ def test_what_the_model_serves_is_passed_on(served: Application, upstream: Upstr
 
 
 def test_lists_of_json_are_no_markers(served: Application, upstream: Upstream) -> None:
-    upstream.chat = stream_reply('{"kg": [1, ', f'2], "from": "[{NONCE}-2]"}}')
+    upstream.chat = stream_reply('{"kg": [1, ', f'2], "hives": [1], "from": "[{NONCE}-2]"}}')
     body = ask(served, response_format={"type": "json_object"})
-    assert json.loads(content(body)) == {"kg": [1, 2], "from": "[2]"}
+    assert json.loads(content(body)) == {"kg": [1, 2], "hives": [1], "from": "[2]"}
     [annotation] = body["choices"][0]["message"]["annotations"]
     assert annotation["file_citation"]["marker"] == "[2]"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import Passage
-from serving.citations import Citation, cite, find_quote
+from serving.citations import Citation, cite, find_quote, without_lists
 from serving.context import Context, ContextItem
 
 # What the chunks stand behind in their documents, so that offsets are not those of the passage.
@@ -224,3 +224,18 @@ def test_each_marker_of_the_context_is_cited_once(numbers: list[int]) -> None:
     answer = " ".join(f"Claim [{number}]." for number in numbers)
     found = [citation.marker for citation in cited(answer, make_context(BEES, TIDES))]
     assert found == [f"[{number}]" for number in numbers if number in {1, 2}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "blanked"),
+    [
+        ('{"a": [1], "b": "so [2]"}', '{"a":    , "b": "so [2]"}'),
+        ("[1]", "   "),
+        (r'{"a": "say \"[1]\" [2]"}', r'{"a": "say \"[1]\" [2]"}'),
+        ('{"a": "cut here [3]', '{"a": "cut here [3]'),
+        ('{"a": [[1], [10, 2]]}', '{"a": [   , [10, 2]]}'),
+    ],
+    ids=["list and string", "list alone", "quotation marks", "cut", "nested"],
+)
+def test_lists_of_one_number_are_no_markers_of_json(answer: str, blanked: str) -> None:
+    assert without_lists(answer) == blanked
