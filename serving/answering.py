@@ -10,7 +10,7 @@ from retrieval.analyzer import get_analyzer
 from serving.account import Account
 from serving.answer_language import differs
 from serving.calls import REPLY_TOKENS, Calls
-from serving.citations import Citation, Locator, cite, without_lists
+from serving.citations import Citation, Locator, cite, without_indexes, without_lists
 from serving.context import Context, Documents
 from serving.conversation import (
     SCHEMA,
@@ -526,4 +526,5 @@ def _judge(run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
 
 def _with_markers_alone(run: _Run, draft: Draft) -> str:
     """Return an answer, character for character, in which nothing but markers looks like one."""
-    return without_lists(draft.text) if run.question.sampling.is_json else draft.text
+    blank = without_lists if run.question.sampling.is_json else without_indexes
+    return blank(draft.text)

@@ -19,6 +19,9 @@ _NUMBER = re.compile(r"\\\((\d{1,3})\\\)")
 _NO_WORD = re.compile(r"\W+")
 # A string of JSON, which may be cut, or a list of one number.
 _STRING_OR_LIST = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\Z)|\[\d{1,3}\]', re.DOTALL)
+# Between backticks, or up to where they are missing.
+_CODE = re.compile(r"```.*?(?:```|\Z)|(`{1,2})[^\n]*?(?:\1|\n|\Z)", re.DOTALL)
+_INDEX = re.compile(r"(?<=[\w)\]])\[\d{1,3}\]")
 # Share of words (F1) from which a further sentence belongs to the quote.
 MATCH = 0.5
 
@@ -84,11 +87,12 @@ def without_lists(answer: str) -> str:
 
     Those in strings are markers, and stay where they are.
     """
+    return _STRING_OR_LIST.sub(lambda one: one[0] if one[0][0] == '"' else _blank(one), answer)
 
-    def blank(found: re.Match[str]) -> str:
-        return found[0] if found[0].startswith('"') else " " * len(found[0])
 
-    return _STRING_OR_LIST.sub(blank, answer)
+def without_indexes(answer: str) -> str:
+    """Return an answer with blanks for what its code has as `x[1]`, which looks like a marker."""
+    return _CODE.sub(lambda code: _INDEX.sub(_blank, code[0]), answer)
 
 
 def words_of(answer: str) -> str:
@@ -141,6 +145,10 @@ def sentences_of(text: str) -> tuple[Sequence[tuple[int, int]], Sequence[frozens
     """Return the sentences of a text as spans and as sets of words."""
     spans = sentence_spans(text) or [(0, len(text))]
     return spans, [_words(text[start:end]) for start, end in spans]
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found[0])
 
 
 def _find_copy(text: str, claim: str) -> tuple[int, int] | None:

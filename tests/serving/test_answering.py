@@ -428,6 +428,13 @@ def test_lists_of_json_are_no_markers(served: Application, upstream: Upstream) -
     assert annotation["file_citation"]["marker"] == "[2]"
 
 
+def test_indexes_of_code_are_no_markers(served: Application, upstream: Upstream) -> None:
+    text = "One hive gives twenty kilograms of honey each year"
+    upstream.chat = stream_reply(f"{text} [{NONCE}-1].\n\n```\nkg = hives[1]\n```")
+    [annotation] = ask(served)["choices"][0]["message"]["annotations"]
+    assert annotation["file_citation"]["text_start"] == len(f"{text} ")
+
+
 def test_links_of_passages_that_are_not_cited_do_nothing(
     served: Application, upstream: Upstream
 ) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import Passage
-from serving.citations import Citation, cite, find_quote, without_lists
+from serving.citations import Citation, cite, find_quote, without_indexes, without_lists
 from serving.context import Context, ContextItem
 
 # What the chunks stand behind in their documents, so that offsets are not those of the passage.
@@ -239,3 +239,18 @@ def test_each_marker_of_the_context_is_cited_once(numbers: list[int]) -> None:
 )
 def test_lists_of_one_number_are_no_markers_of_json(answer: str, blanked: str) -> None:
     assert without_lists(answer) == blanked
+
+
+@pytest.mark.parametrize(
+    ("answer", "blanked"),
+    [
+        ("Take `argv[1]` [2].", "Take `argv   ` [2]."),
+        ("```\nx = f(a)[1][2]\n```\nSo [1].", "```\nx = f(a)      \n```\nSo [1]."),
+        ("```\ncut off a[3]", "```\ncut off a   "),
+        ("`[1]` and a[2]", "`[1]` and a[2]"),
+        ("An ` alone, a[1]\nand a[2]", "An ` alone, a   \nand a[2]"),
+    ],
+    ids=["in a line", "block", "cut", "marker and text", "missing end"],
+)
+def test_indexes_of_code_are_no_markers(answer: str, blanked: str) -> None:
+    assert without_indexes(answer) == blanked
