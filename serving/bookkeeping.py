@@ -1,7 +1,6 @@
 """Bookkeeping: what each answer took, and how it came about, is written down before it ends."""
 
 import asyncio
-import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -62,20 +61,23 @@ class Bookkeeper:
             account: that the answer keeps.
             settle: told how many tokens it took indeed.
         """
-        enter = _Once(partial(self.enter, trace_id, question, account))
+        is_counted = False
         try:
             async with aclosing(answer):
                 async for event in answer:
                     if isinstance(event, Conclusion):
-                        await asyncio.to_thread(self._write_down, trace_id, event, enter)
+                        is_counted = True
+                        self._count(trace_id, question, account)
+                        await asyncio.to_thread(self._write_down, trace_id, event)
                         self.metrics.count_answer(event)
                         self._watch(event)
                     yield event
         finally:
-            if account.calls:
-                # Here because a task that is being cancelled can wait for nothing, and a thread
-                # that it waits for may never begin.
-                enter()
+            if account.calls and not is_counted:
+                self._count(trace_id, question, account)
+            # A task that is being cancelled can wait for nothing, and a thread that it waits for
+            # may never begin.
+            self.afterwards.do(self.ledger.write)
             self.metrics.count_calls(account)
             settle(account.num_tokens())
 
@@ -104,7 +106,8 @@ class Bookkeeper:
                         conclusion = event
         finally:
             if account.calls:
-                self.enter(None, question, account)
+                self._count(None, question, account)
+                self.afterwards.do(self.ledger.write)
             self.metrics.count_calls(account)
             permit.settle(account.num_tokens())
         if conclusion is None:
@@ -118,10 +121,10 @@ class Bookkeeper:
             figures = {Stream.THUMBS: float(rating is Rating.UP)}
             self.afterwards.do(partial(self.alarms.observe, trace.collection, profile, figures))
 
-    def enter(self, trace_id: str | None, question: Question, account: Account) -> None:
-        """Enter what an answer took, without a trace if it has none."""
+    def _count(self, trace_id: str | None, question: Question, account: Account) -> None:
+        """Count what an answer took, without a trace if it has none."""
         usage = account.usage()
-        self.ledger.record(
+        self.ledger.count(
             Entry(
                 key_id=question.caller,
                 collection=question.collection,
@@ -143,29 +146,12 @@ class Bookkeeper:
             figures = _figures(conclusion)
             self.afterwards.do(partial(self.alarms.observe, question.collection, profile, figures))
 
-    def _write_down(
-        self, trace_id: str | None, conclusion: Conclusion, enter: Callable[[], None]
-    ) -> None:
+    def _write_down(self, trace_id: str | None, conclusion: Conclusion) -> None:
         question = conclusion.question
-        enter()
+        self.ledger.write()
         if self.traces is not None and trace_id is not None:
             body = self.tracer.trace(conclusion)
             self.traces.add(trace_id, question.caller, question.collection, body)
-
-
-class _Once:
-    """Does something once, whichever thread comes first; the others return when it is done."""
-
-    def __init__(self, do: Callable[[], None]) -> None:
-        self._do = do
-        self._lock = threading.Lock()
-        self._is_done = False
-
-    def __call__(self) -> None:
-        with self._lock:
-            if not self._is_done:
-                self._is_done = True
-                self._do()
 
 
 def _figures(conclusion: Conclusion) -> dict[Stream, float]:

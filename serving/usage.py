@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -107,9 +108,9 @@ class Spent:
 class UsageLedger:
     """The rows in the database. Thread-safe.
 
-    A row is written before its answer ends, so a service that is killed loses at most the answers
-    that it was giving. Every method raises `DatabaseUnavailableError` when the database does not
-    answer; a row that could not be written counts all the same, and is written with the next one.
+    What an answer took is counted at once, which waits for no database, and written soon, at the
+    latest with the next one: a service that is killed loses at most the answers that it was giving.
+    Methods that read or write raise `DatabaseUnavailableError` when the database does not answer.
     """
 
     def __init__(
@@ -124,28 +125,38 @@ class UsageLedger:
         self._database = database
         self._now = now
         self._writing = threading.Lock()
+        self._counting = threading.Lock()  # of the following; within the other one
         # What is known of today; one service at a time writes, so nothing else need be read.
         self._spent: dict[tuple[str, date], Spent] = {}
         self._unwritten: list[dict[str, Any]] = []
 
-    def record(self, entry: Entry) -> None:
-        """Write down what an answer took; it counts for the day on which it ends."""
+    def count(self, entry: Entry) -> None:
+        """Count what an answer took; it counts for the day on which it ends."""
         time = self._now()
-        day = time.date()
-        row = {**asdict(entry), "time": time, "day": day}
+        row = {**asdict(entry), "time": time, "day": time.date()}
+        with self._counting:
+            self._unwritten.append(row)
+            if (known := self._spent.get((entry.key_id, time.date()))) is not None:
+                self._spent[entry.key_id, time.date()] = known + _to_spent(row)
+
+    def write(self) -> None:
+        """Write down what was counted; while the database does not answer it is kept."""
         with self._writing:
-            if (known := self._spent.get((entry.key_id, day))) is not None:
-                num_tokens = entry.prompt_tokens + entry.completion_tokens
-                self._spent[entry.key_id, day] = known + Spent(num_tokens, entry.nano_usd)
-            rows = [*self._unwritten, row]
+            rows = self._unwritten[:]
+            if not rows:
+                return
+            is_kept = False
             try:
                 # A kill loses nothing that was committed; a power cut may lose the last moments.
                 with self._database.writing(is_durable=False) as connection:
                     connection.execute(sa.insert(usage), rows)
             except DatabaseUnavailableError:
-                self._unwritten = rows
+                is_kept = True
                 raise
-            self._unwritten = []
+            finally:
+                if not is_kept:
+                    with self._counting:
+                        del self._unwritten[: len(rows)]
 
     def spent_today(self, key_id: str) -> Spent:
         """Return what a key has spent since midnight UTC; read once a day, then kept in memory."""
@@ -156,9 +167,13 @@ class UsageLedger:
             sa.func.coalesce(sa.func.sum(usage.c.prompt_tokens + usage.c.completion_tokens), 0),
             sa.func.coalesce(sa.func.sum(usage.c.nano_usd), 0),
         ).where(usage.c.key_id == key_id, usage.c.day == day)
-        with self._writing:
+        with self._writing, self._counting:
             with self._database.reading() as connection:
                 spent = Spent(*map(int, connection.execute(query).one()))
+            of_today = (
+                row for row in self._unwritten if (row["key_id"], row["day"]) == (key_id, day)
+            )
+            spent = sum(map(_to_spent, of_today), spent)
             self._spent = {at: one for at, one in self._spent.items() if at[1] == day}
             self._spent[key_id, day] = spent
         return spent
@@ -178,6 +193,8 @@ class UsageLedger:
             end: last day, which is included; None: today.
             key_id: only of this key; None: of all.
         """
+        with suppress(DatabaseUnavailableError):
+            self.write()
         column = _COLUMNS[group_by]
         sums = [sa.func.sum(usage.c[name]).label(name) for name in _COUNTS]
         query = sa.select(column.label("group"), sa.func.count().label("num_answers"), *sums)
@@ -204,6 +221,10 @@ def sum_up(totals: list[Total]) -> Total:
         name: sum(getattr(total, name) for total in totals) for name in ("num_answers", *_COUNTS)
     }
     return Total(group=None, **numbers)
+
+
+def _to_spent(row: Mapping[str, Any]) -> Spent:
+    return Spent(row["prompt_tokens"] + row["completion_tokens"], row["nano_usd"])
 
 
 def _to_total(row: Mapping[Any, Any]) -> Total:

@@ -128,7 +128,8 @@ def test_keys_and_usage_stand_beside_the_catalog(settings: Settings) -> None:
             key, secret = store.create(str(number), [Scope.READ], ["laws"], limits)
             assert asyncio.run(store.find(secret.encode())) == key
             assert store.revoke(key.id).revoked_at is not None
-            ledger.record(Entry("a", "laws", "m", 3_000_000_000, 2, 1, 1, 10**15, 0.5))
+            ledger.count(Entry("a", "laws", "m", 3_000_000_000, 2, 1, 1, 10**15, 0.5))
+            ledger.write()
             assert ledger.spent_today("a") == Spent(number * 3_000_000_001, number * 10**15)
     with open_database(settings.serving, settings.ingest, home) as database:
         assert [key.name for key in KeyStore(database).list_keys()] == ["1", "2"]

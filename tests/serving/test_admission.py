@@ -53,7 +53,8 @@ class Chat:
                 await asyncio.sleep(0.005)
                 yield "more "
             entry = Entry(caller.key.id, "default", "model", completion_tokens=60)
-            await asyncio.to_thread(self.usage.record, entry)
+            self.usage.count(entry)
+            await asyncio.to_thread(self.usage.write)
             permit.settle(60)
             yield "last"
 

@@ -91,7 +91,7 @@ def test_usage_of_all_keys_is_for_administrators(application: Application, call:
     for key_id, number in ((first, 2), (second, 1)):
         for _ in range(number):
             entry = Entry(key_id, "laws", "m", 100, 40, 20, 5, nano_usd=3_333_333, seconds=0.5)
-            application.service.usage.record(entry)
+            application.service.usage.count(entry)
     own = call("GET", "/v1/usage", first_secret, params={"group_by": "key"}).json()
     sums = {
         "num_answers": 2,

@@ -47,7 +47,8 @@ async def answer(
     async with limiter.admit(Caller(key), most, most * nano_usd) as permit:
         await asyncio.sleep(0)
         entry = Entry(key.id, "default", "model", completion_tokens=used, nano_usd=used * nano_usd)
-        await asyncio.to_thread(ledger.record, entry)
+        ledger.count(entry)
+        await asyncio.to_thread(ledger.write)
         permit.settle(used)
 
 

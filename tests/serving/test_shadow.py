@@ -144,7 +144,7 @@ def test_a_candidate_that_is_not_there_harms_nobody(
 def test_a_spent_budget_ends_it_for_the_day(
     candidate: Application, caplog: pytest.LogCaptureFixture
 ) -> None:
-    candidate.service.usage.record(Entry("shadow", "default", "model", nano_usd=10))
+    candidate.service.usage.count(Entry("shadow", "default", "model", nano_usd=10))
     with caplog.at_level(logging.WARNING), shadowing(candidate, shadow_usd_per_day=9e-9) as served:
         assert served.ask(QUESTION).is_success
         assert pairs_after(served) == []

@@ -36,7 +36,8 @@ with open_database(*settings, Home(Path(sys.argv[1]))) as database:
     print("ready", flush=True)
     sys.stdin.readline()
     for number in range(int(sys.argv[3])):
-        ledger.record(Entry(sys.argv[2], "default", "model", prompt_tokens=1, nano_usd=1))
+        ledger.count(Entry(sys.argv[2], "default", "model", prompt_tokens=1, nano_usd=1))
+        ledger.write()
     print("done", flush=True)
     sys.stdin.readline()
 """
@@ -81,19 +82,24 @@ def test_what_could_not_be_written_counts_and_is_written_later(
             connection.execute(sa.text("PRAGMA busy_timeout=1"))
         busy.execute("BEGIN IMMEDIATE")
         for _ in range(2):
+            ledger.count(entry(prompt_tokens=10, completion_tokens=5, nano_usd=7))
             with pytest.raises(DatabaseUnavailableError):
-                ledger.record(entry(prompt_tokens=10, completion_tokens=5, nano_usd=7))
+                ledger.write()
+        assert ledger.spent_today("a") == Spent(30, 14)
+        assert ledger.totals() == []
         busy.rollback()
-    assert ledger.spent_today("a") == Spent(30, 14)
-    assert ledger.totals() == []
-    ledger.record(entry(prompt_tokens=1))
-    [total] = ledger.totals()
+    ledger.count(entry(prompt_tokens=1))
+    ledger.count(entry("b", prompt_tokens=5))
+    assert ledger.spent_today("b") == Spent(5)
+    ledger.write()
+    assert UsageLedger(database).spent_today("a") == Spent(31, 14)
+    [total, _] = UsageLedger(database).totals(Grouping.KEY)
     assert (total.num_answers, total.prompt_tokens, total.nano_usd) == (3, 21, 14)
 
 
 def test_all_of_an_answer_is_summed_up(ledger: UsageLedger) -> None:
-    ledger.record(Entry("a", "laws", "m", 1000, 800, 200, 150, 1_234_567, 1.5, "trace-1"))
-    ledger.record(Entry("a", "laws", "m", 10, 0, 5, 0, 3, 0.25))
+    ledger.count(Entry("a", "laws", "m", 1000, 800, 200, 150, 1_234_567, 1.5, "trace-1"))
+    ledger.count(Entry("a", "laws", "m", 10, 0, 5, 0, 3, 0.25))
     [total] = ledger.totals()
     assert (total.group, total.num_answers, total.seconds) == ("2026-11-26", 2, 1.75)
     assert (total.prompt_tokens, total.cached_tokens) == (1010, 800)
@@ -113,10 +119,10 @@ def test_all_of_an_answer_is_summed_up(ledger: UsageLedger) -> None:
 def test_sums_by_group(
     ledger: UsageLedger, clock: Clock, group_by: Grouping, sums: dict[str, int]
 ) -> None:
-    ledger.record(entry(prompt_tokens=1))
-    ledger.record(entry("b", model="big", prompt_tokens=2))
+    ledger.count(entry(prompt_tokens=1))
+    ledger.count(entry("b", model="big", prompt_tokens=2))
     clock.seconds = 30  # midnight
-    ledger.record(entry(collection="contracts", prompt_tokens=4))
+    ledger.count(entry(collection="contracts", prompt_tokens=4))
     totals = ledger.totals(group_by)
     assert {total.group: total.prompt_tokens for total in totals} == sums
     assert sum_up(totals).prompt_tokens == 7
@@ -125,8 +131,8 @@ def test_sums_by_group(
 def test_only_some_days_and_one_key(ledger: UsageLedger, clock: Clock) -> None:
     for day in range(4):
         clock.seconds = day * 86_400
-        ledger.record(entry(prompt_tokens=10**day))
-        ledger.record(entry("b", prompt_tokens=5 * 10**day))
+        ledger.count(entry(prompt_tokens=10**day))
+        ledger.count(entry("b", prompt_tokens=5 * 10**day))
     found = ledger.totals(Grouping.DAY, date(2026, 11, 27), date(2026, 11, 28), "a")
     assert [(total.group, total.prompt_tokens) for total in found] == [
         ("2026-11-27", 10),
@@ -141,7 +147,7 @@ def test_costs_add_up_to_the_billionth(database: Database, costs: list[int]) -> 
     ledger = UsageLedger(database)
     before = sum_up(ledger.totals()).nano_usd
     for cost in costs:
-        ledger.record(entry(nano_usd=cost))
+        ledger.count(entry(nano_usd=cost))
     assert sum_up(ledger.totals(Grouping.KEY)).nano_usd == before + sum(costs)
 
 
@@ -151,13 +157,13 @@ def test_dollars_are_exact_up_to_a_million(nano_usd: int) -> None:
 
 
 def test_spent_today_ends_at_midnight(ledger: UsageLedger, clock: Clock) -> None:
-    ledger.record(entry(prompt_tokens=7, completion_tokens=5, nano_usd=3))
+    ledger.count(entry(prompt_tokens=7, completion_tokens=5, nano_usd=3))
     assert ledger.spent_today("a") == Spent(12, 3)
-    ledger.record(entry(prompt_tokens=1, cached_tokens=1, nano_usd=1))
+    ledger.count(entry(prompt_tokens=1, cached_tokens=1, nano_usd=1))
     assert ledger.spent_today("a") == Spent(13, 4)
     clock.seconds = 30
     assert ledger.spent_today("a") == Spent(0, 0)
-    ledger.record(entry(completion_tokens=2, reasoning_tokens=2))
+    ledger.count(entry(completion_tokens=2, reasoning_tokens=2))
     assert ledger.spent_today("a") == Spent(2, 0)
     assert ledger.spent_today("b") == Spent(0, 0)
 
@@ -165,7 +171,8 @@ def test_spent_today_ends_at_midnight(ledger: UsageLedger, clock: Clock) -> None
 def test_old_rows_are_forgotten(ledger: UsageLedger, clock: Clock) -> None:
     for day in range(5):
         clock.seconds = day * 86_400
-        ledger.record(entry(prompt_tokens=1))
+        ledger.count(entry(prompt_tokens=1))
+    ledger.write()
     ledger.forget_old(2)
     assert [total.group for total in ledger.totals()] == ["2026-11-28", "2026-11-29", "2026-11-30"]
 
