@@ -153,7 +153,14 @@ def _blank(found: re.Match[str]) -> str:
 
 def _find_copy(text: str, claim: str) -> tuple[int, int] | None:
     """Find a claim word for word; line wraps may differ, and its `(2)` may stand for `[2]`."""
-    words = claim.lstrip(" .,;:").split()  # what may stand between it and the marker before
+    words = claim.split()
+    # What may stand between it and the marker before, if not in the text as well (`.NET`).
+    bare = claim.lstrip(" .,;:").split()
+    found = _find_words(text, words)
+    return _find_words(text, bare) if found is None and bare != words else found
+
+
+def _find_words(text: str, words: Sequence[str]) -> tuple[int, int] | None:
     if not all(word in text for word in words if "(" not in word):
         return None  # told sooner than a pattern is compiled
     copy = r"\s+".join(_NUMBER.sub(r"[\[(]\1[\])]", re.escape(word)) for word in words)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from retrieval.analyzer import get_analyzer
@@ -265,6 +265,7 @@ def test_sentences_are_in_order_and_hold_all_words(answer: str) -> None:
 
 
 @given(st.text("ab. ", max_size=60))
+@example("a. . .a")
 def test_a_copy_of_the_text_is_supported(text: str) -> None:
     for _, support in judge(f"{text.strip()} [1]", text):
         assert support in {Support.SUPPORTED, Support.NO_CLAIM}
