@@ -74,7 +74,7 @@ def hear(process: subprocess.Popen[str]) -> str:
 
 
 def test_what_could_not_be_written_counts_and_is_written_later(
-    ledger: UsageLedger, database: Database, tmp_path: Path
+    ledger: UsageLedger, database: Database, clock: Clock, tmp_path: Path
 ) -> None:
     assert ledger.spent_today("a") == Spent()
     with closing(sqlite3.connect(tmp_path / "serving.sqlite")) as busy:
@@ -92,7 +92,7 @@ def test_what_could_not_be_written_counts_and_is_written_later(
     ledger.count(entry("b", prompt_tokens=5))
     assert ledger.spent_today("b") == Spent(5)
     ledger.write()
-    assert UsageLedger(database).spent_today("a") == Spent(31, 14)
+    assert UsageLedger(database, clock.now).spent_today("a") == Spent(31, 14)
     [total, _] = UsageLedger(database).totals(Grouping.KEY)
     assert (total.num_answers, total.prompt_tokens, total.nano_usd) == (3, 21, 14)
 
