@@ -278,8 +278,9 @@ class Asker:
                 async with aclosing(self._generator.generate(task)) as events:
                     async for event in events:
                         call.see(event)
-            except ModelSaidNothingError:
-                call.used = most  # for all we know; so it would again
+            except ModelSaidNothingError as error:  # it read and wrote all the same
+                used = error.usage if error.usage.prompt_tokens else most
+                call.see(Finish(("length",) * num_choices, used))
             except (ModelUnavailableError, ModelFailedError) as error:
                 raise ModelLostError(f"{error} {_KEPT}") from error
             finally:
@@ -304,7 +305,6 @@ class _Call:
     """One call of a model on its way."""
 
     def __init__(self, num_choices: int) -> None:
-        self.used = Usage(0, 0)
         self._texts: list[list[str]] = [[] for _ in range(num_choices)]
         self._thoughts: list[list[str]] = [[] for _ in range(num_choices)]
         self._num_pieces = 0
@@ -313,13 +313,12 @@ class _Call:
     @property
     def has_begun(self) -> bool:
         """Whether the model has read the prompt, as far as one can tell."""
-        return bool(self._num_pieces or self.used.prompt_tokens)
+        return bool(self._num_pieces or self._finish.usage.prompt_tokens)
 
     def see(self, event: Delta | Finish) -> None:
         """Take what the model wrote."""
         if isinstance(event, Finish):
             self._finish = event
-            self.used = event.usage
             return
         self._num_pieces += 1
         self._texts[event.choice].append(event.text)
@@ -327,7 +326,8 @@ class _Call:
 
     def usage(self, expected: int) -> Usage:
         """Return what was used; where the server does not tell, by our count."""
-        return self.used if self.used.prompt_tokens else Usage(expected, self._num_pieces)
+        told = self._finish.usage
+        return told if told.prompt_tokens else Usage(expected, self._num_pieces)
 
     def reply(self, milliseconds: int) -> Reply:
         """Return what there is, and how long it took."""

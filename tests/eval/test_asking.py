@@ -140,9 +140,16 @@ def test_a_model_that_says_nothing_has_given_an_empty_answer(
     upstream.chat = stream_reply("")
     spending = Spending()
     for events in use(upstream, tmp_path, generate(task(), task()), spending):
-        assert events == [Finish(("length",), Usage(0, 0))]
+        assert events == [Finish(("length",), Usage(40, 12, 32, 0))]  # see `upstream.USAGE`
     assert len(upstream.requests) == 1
-    # Nobody told what it took, so it is priced at the most: the prompt and 50 tokens.
+    assert spending.usd == pytest.approx((10 * 40 + 20 * 12) / 1e6)
+
+
+def test_an_empty_answer_without_usage_takes_the_most(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.chat = Reply([START, chunk({"content": ""}, "stop"), DONE])
+    spending = Spending()
+    ((finish,),) = use(upstream, tmp_path, generate(task()), spending)
+    assert finish == Finish(("length",), Usage(2 + 4, 50))  # the prompt, and all it may write
     assert spending.usd == pytest.approx((10 * (2 + 4) + 20 * 50) / 1e6)
 
 
