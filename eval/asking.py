@@ -30,6 +30,7 @@ from serving.generation import (
     Sampling,
     Task,
     Thinking,
+    TokenCounter,
     Usage,
     thinking_room,
 )
@@ -153,7 +154,8 @@ class Asker:
                 "`suffice cost calibrate`; or leave --max-usd out."
             )
         self.name = generator.name
-        self.counter = generator.counter
+        counter = generator.counter
+        self.counter: TokenCounter | None = None if counter is None else _Counter(counter)
         self.can_think = generator.can_think
         self.uses_tags = generator.uses_tags
         self.price = generator.price
@@ -172,8 +174,13 @@ class Asker:
         return self.spending.usd if self._is_priced else None
 
     async def model_name(self) -> str:
-        """Return the name of the model that answers."""
-        return await self._generator.model_name()
+        """Return the name of the model that answers.
+
+        Raises:
+            ModelLostError: see `generate`.
+        """
+        with _is_lost():
+            return await self._generator.model_name()
 
     async def check(self) -> None:
         """Return if the model can be reached.
@@ -248,7 +255,7 @@ class Asker:
         request: dict[str, Any] = {
             # Two servers may have other weights under the same name.
             "backend": self.name,
-            "model": await self._generator.model_name(),
+            "model": await self.model_name(),
             "messages": [dict(message) for message in task.messages],
             "sampling": asdict(task.sampling),
             "thinking": asdict(task.thinking) if task.thinking else None,
@@ -275,14 +282,13 @@ class Asker:
             call = _Call(num_choices)
             started = perf_counter()
             try:
-                async with aclosing(self._generator.generate(task)) as events:
-                    async for event in events:
-                        call.see(event)
+                with _is_lost():
+                    async with aclosing(self._generator.generate(task)) as events:
+                        async for event in events:
+                            call.see(event)
             except ModelSaidNothingError as error:  # it read and wrote all the same
                 used = error.usage if error.usage.prompt_tokens else most
                 call.see(Finish(("length",) * num_choices, used))
-            except (ModelUnavailableError, ModelFailedError) as error:
-                raise ModelLostError(f"{error} {_KEPT}") from error
             finally:
                 if call.has_begun:
                     self.num_calls += 1
@@ -299,6 +305,51 @@ class Asker:
         return self.price.nano_usd(
             usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens
         )
+
+
+@contextmanager
+def _is_lost() -> Iterator[None]:
+    """Make what fails of a model's server an end of the evaluation.
+
+    An answer that lacks a part, because its server is away, is no answer of the service.
+    """
+    try:
+        yield
+    except ModelSaidNothingError:
+        raise
+    except (ModelUnavailableError, ModelFailedError) as error:
+        raise ModelLostError(f"{error} {_KEPT}") from error
+
+
+class _Counter:
+    """A `TokenCounter` whose server may be lost."""
+
+    def __init__(self, counter: TokenCounter) -> None:
+        self._counter = counter
+
+    @property
+    def is_exact(self) -> bool:
+        return self._counter.is_exact
+
+    def window(self) -> int | None:
+        with _is_lost():
+            return self._counter.window()
+
+    def count_text(self, text: str) -> int:
+        with _is_lost():
+            return self._counter.count_text(text)
+
+    def count_messages(
+        self, messages: Sequence[Message], thinking: Thinking | None, *, exactly: bool = False
+    ) -> int:
+        with _is_lost():
+            return self._counter.count_messages(messages, thinking, exactly=exactly)
+
+    def forget(self) -> None:
+        self._counter.forget()
+
+    def close(self) -> None:
+        self._counter.close()
 
 
 class _Call:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from eval.answering import GivenAnswer, ReplayAnswerer, Serving, Setting
 from eval.asking import Asker
+from eval.errors import ModelLostError
 from eval.questions import Question
 from eval.replay import Replay
 from eval.reply_cache import ReplyCache
@@ -18,7 +19,7 @@ from serving.extractive import ExtractiveGenerator
 from serving.generation import NO_ANSWER, Generator
 from serving.markers import make_nonce
 from serving.models import Models
-from serving.profiles import AnsweringProfile, AnswerPolicy
+from serving.profiles import AnsweringProfile, AnswerPolicy, Verification
 from tests.eval.towers import (
     EMBEDDER,
     Reader,
@@ -33,7 +34,7 @@ from tests.eval.towers import (
     steps_of,
     towers,
 )
-from tests.serving.upstream import Upstream
+from tests.serving.upstream import Reply, Upstream
 
 T = TypeVar("T")
 K1, K4 = (
@@ -195,3 +196,17 @@ def test_sentences_are_chosen_without_a_model(tmp_path: Path) -> None:
     assert few.text != more.text
     assert (more.usd, more.num_read) == (0.0, None)
     assert answer(generator, tmp_path, question(7), K1, K4) == [few, more]
+
+
+def test_an_answer_whose_verifier_is_away_is_none(upstream: Upstream, tmp_path: Path) -> None:
+    reader = Reader()
+
+    def answer_and_go(request: dict[str, Any]) -> Reply:
+        upstream.breaks = True  # and counts no more
+        return reader(request)
+
+    upstream.respond = answer_and_go
+    policy = AnswerPolicy(verify=Verification.MARK)
+    profile = AnsweringProfile(**K4.profile.model_dump(), answering=policy)
+    with pytest.raises(ModelLostError, match="What was answered is kept"):
+        answer(make_generator(upstream.url), tmp_path, question(7), Setting(0, profile))
