@@ -75,8 +75,10 @@ class Spending:
         most = self._nano_usd + self._reserved + nano_usd
         if self.max_usd is not None and most > self.max_usd * NANO_PER_USD:
             raise MoneySpentError(
-                f"${self.usd:.4f} were spent in this run, and another call might exceed its limit "
-                f"of ${self.max_usd:g}. {_KEPT}"
+                lambda: (
+                    f"${self.usd:.4f} were spent in this run, and another call might exceed "
+                    f"its limit of ${self.max_usd:g}. {_KEPT}"
+                )
             )
         self._reserved += nano_usd
         try:

@@ -13,6 +13,8 @@ EvalError
 └── ReportError       a report cannot be written
 """
 
+from collections.abc import Callable
+
 
 class EvalError(Exception):
     """Base class of what evaluation raises; the message says what to do."""
@@ -28,6 +30,18 @@ class NoQuestionsError(EvalError):
 
 class MoneySpentError(EvalError):
     """Another call of a model might cost more than allowed."""
+
+    def __init__(self, say: Callable[[], str]) -> None:
+        """Set up.
+
+        Args:
+            say: says what was spent; when it is read, because calls on their way are paid for, too.
+        """
+        self._say = say
+
+    def __str__(self) -> str:
+        """Say it."""
+        return self._say()
 
 
 class ModelLostError(EvalError):

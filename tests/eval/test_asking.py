@@ -191,6 +191,22 @@ def test_models_may_share_a_limit(upstream: Upstream, tmp_path: Path) -> None:
     assert len(upstream.requests) == 2
 
 
+def test_calls_on_their_way_are_in_what_was_spent(upstream: Upstream, tmp_path: Path) -> None:
+    # Each may take up to 10 * 7 + 20 * 50, and takes 10 * 6 + 20 * 40: five fit in at first.
+    upstream.respond = lambda _: Reply([0.1, *reply("Because.", 6, 40).parts])
+    spending = Spending(0.0055)
+
+    async def do(asker: Asker) -> object:
+        questions = [task(f"Why {number}?") for number in range(CONCURRENCY)]
+        return await ask_all(questions, lambda one: generate(one)(asker))
+
+    with pytest.raises(MoneySpentError) as caught:
+        use(upstream, tmp_path, do, spending)
+    assert len(upstream.requests) == 5
+    assert spending.usd == pytest.approx(5 * 0.00086)
+    assert str(caught.value).startswith("$0.0043 were spent in this run")
+
+
 def test_thinking_and_further_answers_are_reserved_for(upstream: Upstream, tmp_path: Path) -> None:
     thinking = Thinking(is_on=True, max_tokens=1000)
     with pytest.raises(MoneySpentError):
