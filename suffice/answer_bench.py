@@ -26,10 +26,8 @@ from serving.models import Models, build_models
 from serving.profiles import AnswerPolicy
 from serving.settings import ServingSettings
 from suffice.options import error_console
-from suffice.tuning_order import AnswerOrder, Order
+from suffice.tuning_order import JUDGE_RECORD, LABELS, REPLIES, AnswerOrder, Order
 from suffice.workbench import Workbench
-
-LABELS = "labels.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class AnswerBench:
         The third is: stage of answering -> why nothing is said of it.
         """
         models = build_models(ServingSettings(), self.home.rates)
-        cache = ReplyCache(self.order.output / "replies")
+        cache = ReplyCache(self.order.output / REPLIES)
         spending = Spending(self.answers.max_usd)
         try:
             answering = self._answering(models)
@@ -160,5 +158,5 @@ class AnswerBench:
         judge = self._judge(askers)
         if judge is not None:
             names = [await askers[one].model_name() for one in answering]
-            await judge.check(self.order.output / "judge.json", names)
+            await judge.check(self.order.output / JUDGE_RECORD, names)
         return judge

@@ -7,11 +7,15 @@ from pathlib import Path
 from eval.budgets import Budget
 from eval.choice import Goal
 from eval.extras import Extra
+from eval.labels import load_labels
 from eval.questions import Question, load_questions
 from suffice.certified_profile import PROFILE, RESULT
 from suffice.errors import SufficeError
 
 REPORT = "report.html"
+REPLIES = "replies"
+JUDGE_RECORD = "judge.json"
+LABELS = "labels.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +66,8 @@ def check_order(order: Order) -> list[Question]:
     """Return the questions if they can be read, and the result be written.
 
     Raises:
-        DatasetError: the questions cannot be read.
-        SufficeError: the folder cannot be written, or a file of an earlier result in it.
+        DatasetError: the questions, or what people say of judged answers, cannot be read.
+        SufficeError: the folder cannot be written, or a file of an earlier run in it.
     """
     questions = load_questions(order.questions)
     try:
@@ -71,11 +75,13 @@ def check_order(order: Order) -> list[Question]:
         trial = order.output / ".trial"
         trial.touch()
         trial.unlink()
-        for name in (RESULT, REPORT, PROFILE):
+        for name in (RESULT, REPORT, PROFILE, REPLIES, JUDGE_RECORD, LABELS):
             if (order.output / name).exists():
                 (order.output / name).open("ab").close()
     except OSError as error:
         raise SufficeError(
             f"{error.filename or order.output} cannot be written: {error.strerror or error}."
         ) from error
+    if (order.output / LABELS).exists():
+        load_labels(order.output / LABELS)
     return questions

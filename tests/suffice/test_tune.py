@@ -270,6 +270,16 @@ def test_bad_input_is_told_before_anything_is_done(suffice_offline: Suffice) -> 
     outcome = suffice_offline("eval", "tune", "q.jsonl", "--output", "file/tuning")
     assert outcome.code != 0
     assert "cannot be written" in outcome.err
+    for name in ("result.json", "replies", "judge.json", "labels.jsonl"):
+        Path(f"tuning-{name}", name).mkdir(parents=True)
+        outcome = suffice_offline("eval", "tune", "q.jsonl", "--output", f"tuning-{name}")
+        assert outcome.code != 0
+        assert f"{name} cannot be written" in outcome.err
+    Path("tuning").mkdir()
+    Path("tuning/labels.jsonl").write_text('{"id": "a", "score": "good"}\n')
+    outcome = suffice_offline("eval", "tune", "q.jsonl")
+    assert outcome.code != 0
+    assert "labels.jsonl, line 1: 'score' must be a number from 0 to 1" in outcome.err
 
 
 @pytest.fixture
