@@ -76,6 +76,7 @@ def tune(
     from eval.decisions.sequence import Mode  # noqa: PLC0415
     from ingest.home import Home  # noqa: PLC0415
     from suffice.bars import progress_bar  # noqa: PLC0415
+    from suffice.exclusion import exclusive  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
     from suffice.tuning import run_tuning  # noqa: PLC0415
     from suffice.tuning_order import AnswerOrder, Order, check_order  # noqa: PLC0415
@@ -102,7 +103,7 @@ def tune(
         extras,
     )
     check_order(order)  # before a service is started
-    with service(url) as client, progress_bar() as progress:
+    with exclusive(output / "lock", output), service(url) as client, progress_bar() as progress:
         result = run_tuning(client, Home(SufficeSettings().home), order, progress)
     if json_output:
         print_json(result.model_dump(mode="json"))

@@ -29,6 +29,7 @@ from serving.pricing import Load, Rates, Speed
 from suffice.certified_profile import apply
 from suffice.client import Client
 from suffice.errors import SufficeError
+from suffice.exclusion import exclusive
 from suffice.snapshots import read_collection
 from suffice.tuning import run_tuning
 from suffice.tuning_order import AnswerOrder, Order
@@ -280,6 +281,16 @@ def test_bad_input_is_told_before_anything_is_done(suffice_offline: Suffice) -> 
     outcome = suffice_offline("eval", "tune", "q.jsonl")
     assert outcome.code != 0
     assert "labels.jsonl, line 1: 'score' must be a number from 0 to 1" in outcome.err
+
+
+def test_two_runs_do_not_pay_for_the_same(suffice_offline: Suffice) -> None:
+    Path("q.jsonl").write_text('{"id": "a", "question": "b", "facts": []}\n')
+    Path("tuning").mkdir()
+    with exclusive(Path("tuning/lock"), Path("tuning")):
+        outcome = suffice_offline("eval", "tune", "q.jsonl")
+        assert outcome.code == 1
+        assert "is writing tuning already" in outcome.err
+    assert "No Suffice service answers" in suffice_offline("eval", "tune", "q.jsonl").err
 
 
 @pytest.fixture

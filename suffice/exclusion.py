@@ -1,0 +1,34 @@
+"""Mutual exclusion: two runs of one command would pay for the same work, and mix their results."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from suffice.errors import SufficeError
+
+
+@contextmanager
+def exclusive(path: Path, output: Path) -> Iterator[None]:
+    """Hold a lock for as long as the context lasts; the end of the process releases it, too.
+
+    Args:
+        path: of the lock, a file that stays.
+        output: what is written meanwhile.
+
+    Raises:
+        SufficeError: another process holds it.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise SufficeError(
+            f"The same command is writing {output} already. Wait until it has ended, or name "
+            "another output."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
