@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as MatplotlibFigure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from eval.errors import ReportError
 
@@ -41,6 +41,8 @@ _VARIABLES = {
 # Inches: on a phone of 390 pixels the text of a plot is then as large as small print.
 WIDTH = 4.8
 _MOST_TICKS = 6
+# Amounts that are at most so many times as large as others are on a narrow scale.
+_NARROW = 30
 _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": GRID,
@@ -187,6 +189,14 @@ def chunk_axis(axes: Axes, ks: Sequence[int]) -> None:
     ticks = (step * 10**decade for decade in decades for step in (1, 2, 5))
     _ticks(axes, (tick for tick in ticks if min(ks) <= tick <= max(ks)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def gain_axis(axes: Axes, values: Sequence[float]) -> None:
+    """Let the y-axis show amounts above 0: powers of 10, between them 2 and 5 where few are."""
+    axes.set_yscale("log")
+    is_narrow = max(values) < _NARROW * min(values)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if is_narrow else (1,)))
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def _ticks(axes: Axes, ticks: Iterable[float]) -> None:

@@ -1,6 +1,6 @@
 """The plots of the report. Each has a title that says what was found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +14,7 @@ from eval.report.canvas import (
     SERVED,
     Figure,
     chunk_axis,
+    gain_axis,
     new_axes,
     share_axis,
     to_svg,
@@ -78,7 +79,7 @@ def draw_marginal_value(result: Result) -> Figure | None:
     priced = [step for step in steps if step.usd_per_answer is not None]
     figure, rows = new_axes(4.4 if priced else 3.6, rows=2 if priced else 1)
     ks = [step.last for step in steps]
-    _draw_gains(rows[0], ks, [100 * step.coverage for step in steps], SERVED)
+    _draw_gains(rows[0], ks, [100 * step.coverage for step in steps], SERVED, "{:g}".format)
     rows[0].set_ylabel("points added per chunk")
     if priced:
         _draw_gains(
@@ -86,9 +87,9 @@ def draw_marginal_value(result: Result) -> Figure | None:
             [step.last for step in priced],
             [step.usd_per_answer or 0 for step in priced],
             CHOSEN,
+            usd,
         )
         rows[1].set_ylabel("$ per added answer")
-        rows[1].yaxis.set_major_formatter(lambda value, _: usd(value))
     chunk_axis(rows[-1], ks)
     rows[-1].set_xlabel("chunks in the context, k")
     gains = [step for step in steps[1:] if step.coverage > 0] or steps[:1]
@@ -161,12 +162,18 @@ def _steps(result: Result) -> Iterator[_Step]:
         )
 
 
-def _draw_gains(axes: Axes, ks: Sequence[int], values: Sequence[float], color: str) -> None:
+def _draw_gains(
+    axes: Axes,
+    ks: Sequence[int],
+    values: Sequence[float],
+    color: str,
+    write: Callable[[float], str],
+) -> None:
     drawn = [(k, value) for k, value in zip(ks, values, strict=True) if value > 0]
     axes.plot(*zip(*drawn, strict=True) if drawn else ((), ()), "o-", color=color, markersize=5)
     if drawn:
-        axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        gain_axis(axes, [value for _, value in drawn])
+    axes.yaxis.set_major_formatter(lambda value, _: write(value))
 
 
 def draw_chunk_sizes(result: Result) -> Figure | None:

@@ -17,6 +17,7 @@ from eval.decisions.pvalues import PairedTest
 from eval.decisions.sequence import Mode
 from eval.errors import ReportError
 from eval.intervals import MeanInterval
+from eval.report.figures import draw_marginal_value
 from eval.report.page import render_report, write_report
 from eval.results import Quality, Result, Verdict
 from tests.tunings import LABELLED, make_answered, make_answers, make_result, with_faults
@@ -251,6 +252,29 @@ def test_says_what_to_do_next(decision: dict[str, Any], says: str) -> None:
     page = unescape(render_report(result))
     assert says in page
     assert result.decision.statement in page
+
+
+def test_small_dollars_are_written_like_others() -> None:
+    # $0.007 for each further chunk and 20, 10 and 10 points: $0.035 and $0.07 for one more answer.
+    result = make_result()
+    price = (result.served.usd_per_1000 or 0) / 1000 / result.served.prompt_tokens.mean
+    shares = [0.5, 0.7, 0.8, 0.9]
+    curve = [
+        result.curve[0].model_copy(
+            update={
+                "k": k,
+                "coverage": MeanInterval(share, share, share, 80),
+                "prompt_tokens": k * 0.007 / price,
+                "sufficient": share,
+            }
+        )
+        for k, share in enumerate(shares, 1)
+    ]
+    figure = draw_marginal_value(result.model_copy(update={"curve": curve}))
+    assert figure is not None
+    assert figure.title.endswith("one more answer then costs $0.07")
+    assert ">$0.05<" in figure.svg
+    assert "mathdefault" not in figure.svg
 
 
 def test_titles_say_what_was_found() -> None:
