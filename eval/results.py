@@ -32,6 +32,15 @@ class Cut(_Frozen):
     min_tokens: int
     fingerprint: str
 
+    @property
+    def settings(self) -> str:
+        """The settings of a service that cuts like this."""
+        return (
+            f"INGEST_CHUNK_TOKENS={self.max_tokens} "
+            f"INGEST_CHUNK_OVERLAP_TOKENS={self.overlap_tokens} "
+            f"INGEST_CHUNK_MIN_TOKENS={self.min_tokens}"
+        )
+
 
 class Measured(_Frozen):
     """One setting on the questions that had no part in its choice.

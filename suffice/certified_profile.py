@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from eval.errors import EvalError
-from eval.results import Result, Verdict
+from eval.results import Cut, Result, Verdict
 from eval.synthesis.corpus import RULE
 from serving import certificates
 from serving.profiles import AnsweringProfile
@@ -56,18 +57,23 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
     profile.model_copy(update={"certificate": certificate}).save(path)
 
 
-def apply(client: Client, folder: Path, name: str) -> Mapping[str, object]:
-    """Save the profile of a tuning and serve its collection with it; return the collection.
+def apply(client: Client, folder: Path, name: str) -> tuple[Mapping[str, Any], Cut | None]:
+    """Save the profile of a tuning and serve its collection with it.
+
+    Returns:
+        The collection, and how its documents must be cut first; None: they are cut as measured.
 
     Raises:
         SufficeError: there is no certified profile in the folder.
     """
-    path = folder / PROFILE
+    path, result = folder / PROFILE, Result.load(folder / RESULT)
     if not path.exists():
-        result = Result.load(folder / RESULT)
         raise SufficeError(f"There is nothing to apply: {result.decision.statement}")
     profile = AnsweringProfile.load(path)
     if profile.certificate is None:
         raise EvalError(f"{path} has no certificate; `suffice profiles save` takes it as it is.")
     client.save_profile(name, profile.model_dump(mode="json"))
-    return client.serve_profile(profile.certificate.collection, name)
+    collection = client.serve_profile(profile.certificate.collection, name)
+    cut = result.chosen.cut
+    is_cut = collection["fingerprints"]["chunker"] == cut.fingerprint
+    return collection, None if is_cut else cut

@@ -121,7 +121,7 @@ def apply(
     from suffice.certified_profile import apply as apply_tuning  # noqa: PLC0415 - heavy, see cli.py
 
     with service(url) as client:
-        collection = apply_tuning(client, folder, name)
+        collection, cut = apply_tuning(client, folder, name)
     if json_output:
         print_json(collection)
         return
@@ -130,8 +130,8 @@ def apply(
         "Back again: suffice profiles serve default"
         + ("" if collection["name"] == "default" else f" --collection {collection['name']}")
     )
-    if collection["outdated"]:
+    if cut is not None:
         console.print(
-            "It becomes certified once the documents are cut as they were measured: run "
-            f"suffice reindex {collection['name']}"
+            "It becomes certified once the documents are cut as they were measured: set "
+            f"{cut.settings}, start the service again, and run suffice reindex {collection['name']}"
         )

@@ -19,7 +19,7 @@ from eval.errors import BudgetError, DatasetError, EvalError, NoQuestionsError
 from eval.extras import Extra
 from eval.labels import load_labels
 from eval.questions import Question, write_questions
-from eval.results import Quality, Result, Verdict
+from eval.results import Cut, Quality, Result, Verdict
 from eval.stages import HEADINGS
 from ingest.home import Home
 from retrieval.embedding import Embedder
@@ -114,9 +114,9 @@ def test_what_is_certified_is_applied_and_answers(
     assert "without an answer" in result.warnings[-1]
     question = "Which colour has lamp number3?"
     before = client.ask(question)["suffice"]["context"]
-    collection = apply(client, order.output, "tuned")
+    collection, cut = apply(client, order.output, "tuned")
     try:
-        assert collection["profile"] == "tuned"
+        assert (collection["profile"], cut) == ("tuned", None)
         after = client.ask(question)["suffice"]
         assert after["context"]["tokens"] < before["tokens"]
         assert after["profile"]["certificate"]["certified"]
@@ -148,6 +148,24 @@ def test_other_chunk_sizes_are_tried_and_need_a_reindexing(
     assert cuts > {32}
     with pytest.raises(SufficeError, match=r"Chunks of 500 tokens .* reads 32 to 254"):
         tune(client, replace(short_order, chunk_tokens=(500,)))
+
+
+def test_a_setting_for_documents_cut_otherwise_says_what_to_set(
+    client: Client, order: Order
+) -> None:
+    result = tune(client, order)
+    other = Cut(max_tokens=64, overlap_tokens=16, min_tokens=8, fingerprint="measured")
+    settings = [one.model_copy(update={"cut": other}) for one in result.settings]
+    result.model_copy(update={"settings": settings}).save(order.output / "result.json")
+    try:
+        _, cut = apply(client, order.output, "tuned")
+    finally:
+        client.serve_profile("default", "default")
+        client.delete_profile("tuned")
+    assert cut is not None
+    assert cut.settings == (
+        "INGEST_CHUNK_TOKENS=64 INGEST_CHUNK_OVERLAP_TOKENS=16 INGEST_CHUNK_MIN_TOKENS=8"
+    )
 
 
 def test_headings_are_tried_when_asked_for(client: Client, short_order: Order) -> None:

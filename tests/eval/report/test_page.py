@@ -254,6 +254,12 @@ def test_says_what_to_do_next(decision: dict[str, Any], says: str) -> None:
     assert result.decision.statement in page
 
 
+def test_says_what_to_set_where_documents_must_be_cut_anew() -> None:
+    page = page_of_example()  # served: chunks of 512 tokens, chosen: of 128
+    set_before = page.index("INGEST_CHUNK_TOKENS=128 INGEST_CHUNK_OVERLAP_TOKENS=0")
+    assert set_before < page.index("suffice reindex handbook")
+
+
 def test_small_dollars_are_written_like_others() -> None:
     # $0.007 for each further chunk and 20, 10 and 10 points: $0.035 and $0.07 for one more answer.
     result = make_result()
