@@ -1,6 +1,6 @@
 """The gate of a change in continuous integration: two results of tunings, question by question."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eval.decisions.gate import Comparison, compare
-from eval.decisions.items import cluster_means
+from eval.decisions.items import Floats, cluster_means
 from eval.errors import MismatchError
 from eval.results import Measured, Result
 
@@ -40,7 +40,7 @@ class ResultComparison:
         num_only_new: likewise.
         base_coverage: mean over the clusters.
         new_coverage: likewise.
-        base_tokens: mean of the prompts, over the questions that both have.
+        base_tokens: likewise of the prompts, of the questions that both have.
         new_tokens: likewise.
         fallen: the questions that fell most, up to `MOST_FALLEN`, the worst first.
     """
@@ -110,6 +110,7 @@ def compare_results(
     base_scores = np.array(before.item_coverage)[rows]
     new_scores = np.array([*np.array(after.item_coverage)[columns], *[0.0] * len(lost)])
     comparison = compare(base_scores, new_scores, clusters, max_drop)
+    both = clusters[: len(shared)]
     worst = np.argsort(new_scores - base_scores, kind="stable")[:MOST_FALLEN]
     return ResultComparison(
         comparison=comparison,
@@ -121,16 +122,21 @@ def compare_results(
         num_lost=len(lost),
         num_only_base=len(base.question_ids) - len(rows),
         num_only_new=len(new.question_ids) - len(pairs),
-        base_coverage=float(np.mean(cluster_means(base_scores, clusters))),
-        new_coverage=float(np.mean(cluster_means(new_scores, clusters))),
-        base_tokens=float(np.mean(np.array(before.item_tokens)[shared])),
-        new_tokens=float(np.mean(np.array(after.item_tokens)[columns])),
+        base_coverage=_mean(base_scores, clusters),
+        new_coverage=_mean(new_scores, clusters),
+        base_tokens=_mean(np.array(before.item_tokens)[shared], both),
+        new_tokens=_mean(np.array(after.item_tokens)[columns], both),
         fallen=tuple(
             Fallen(base.question_ids[rows[pair]], float(base_scores[pair]), float(new_scores[pair]))
             for pair in worst
             if new_scores[pair] < base_scores[pair]
         ),
     )
+
+
+def _mean(values: Floats, clusters: Sequence[str]) -> float:
+    """Return the mean over clusters, as a tuning reports it."""
+    return float(np.mean(cluster_means(values, clusters)))
 
 
 def _setting(result: Result, name: str | None, which: str) -> Measured:

@@ -24,6 +24,23 @@ def test_same_result_has_not_changed() -> None:
     assert compared.fallen == ()
 
 
+def test_clusters_count_the_same_in_evidence_and_tokens() -> None:
+    large, small = 180, 60
+    settings = [
+        one.model_copy(
+            update={
+                "item_coverage": [1.0] * large + [0.5] * small,
+                "item_tokens": [100] * large + [500] * small,
+            }
+        )
+        for one in make_result().settings
+    ]
+    result = make_result({"settings": settings, "clusters": ["a"] * large + ["b"] * small})
+    compared = compare_results(result, result, 0.02)
+    assert (compared.base_coverage, compared.base_tokens) == (0.75, 300)
+    assert (compared.new_coverage, compared.new_tokens) == (0.75, 300)
+
+
 def test_settings_are_compared_by_name_and_by_what_is_served() -> None:
     base, new = make_result(), make_result({"reference": "g"})
     assert compare_results(base, new, 0.02).comparison.outcome is Outcome.FAIL
