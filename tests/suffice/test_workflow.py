@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ingest.home import Home
 from tests.suffice.terminal import Suffice
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,13 @@ def exit_code(suffice: Suffice, line: str) -> int:
 def test_every_step_runs_or_uses_something() -> None:
     assert [step for step in STEPS if ("run" in step) == ("uses" in step)] == []
     assert len(COMMANDS) == 4
+
+
+def test_vectors_alone_are_kept_so_that_documents_are_those_of_the_change() -> None:
+    [kept] = [step["with"]["path"] for step in STEPS if "cache" in step.get("uses", "")]
+    vectors = Home(Path("home")).vectors
+    assert vectors.match(kept)
+    assert not Path("home/catalog.sqlite").match(kept)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
