@@ -161,9 +161,9 @@ class _Testing:
             statement = self._state_kept(certified, needed)
         saved = usd = None
         if chosen:
-            sent = self.quality.prompt_tokens
+            sent, spent = self.quality.prompt_tokens, self.quality.usd_per_answer
             saved = self._interval(sent[REFERENCE] - sent[chosen])
-            usd = self._usd_saved(chosen)
+            usd = self._usd(spent[REFERENCE] - spent[chosen])
         decision = Decision(
             verdict=Verdict.CERTIFIED if chosen else Verdict.NOT_CERTIFIED,
             quality=Quality.ANSWERS,
@@ -232,10 +232,11 @@ class _Testing:
     def _mean_tokens(self, row: int) -> float:
         return self._interval(self.quality.prompt_tokens[row]).mean
 
-    def _usd_saved(self, chosen: int) -> float | None:
-        usd = self.quality.usd_per_answer
-        saved = float(np.mean(usd[REFERENCE] - usd[chosen]) * _THOUSAND)
-        return None if np.isnan(saved) else saved
+    def _usd(self, per_answer: Floats) -> float | None:
+        """Return dollars for 1,000 answers, a mean like that of tokens; None: not all are known."""
+        if np.isnan(per_answer).any():
+            return None
+        return self._interval(per_answer).mean * _THOUSAND
 
     def _describe(self) -> Answers:
         quality = self.quality
@@ -255,7 +256,6 @@ class _Testing:
         faithful = [one.faithfulness for one in answered if one.faithfulness is not None]
         faults = [one.fault for one in scored]
         abstention = quality.abstention(row)
-        usd = float(quality.usd_per_answer[row].mean() * _THOUSAND)
         values = quality.quality
         return AnsweredSetting(
             name=self.candidates[row].name,
@@ -264,7 +264,7 @@ class _Testing:
             quality_low=self._interval(quality.low[row]).mean,
             quality_high=self._interval(quality.high[row]).mean,
             prompt_tokens=self._interval(quality.prompt_tokens[row]),
-            usd_per_1000=None if np.isnan(usd) else usd,
+            usd_per_1000=self._usd(quality.usd_per_answer[row]),
             exact_match=_mean([one.exact_match for one in answered]),
             f1=_mean([one.f1 for one in answered]),
             rouge_l=_mean([one.rouge_l for one in answered]),

@@ -112,11 +112,11 @@ async def measure_stage(
             raise ValueError("an interval needs two clusters")
         return found
 
-    usd = float(np.mean(with_it.usd_per_answer - without.usd_per_answer) * _THOUSAND)
+    usd = with_it.usd_per_answer - without.usd_per_answer
     milliseconds = with_it.milliseconds - without.milliseconds
     quality = interval(with_it.quality - without.quality)
     written = interval(with_it.tokens_written - without.tokens_written)
-    usd_per_1000 = None if np.isnan(usd) else usd
+    usd_per_1000 = None if np.isnan(usd).any() else interval(usd).mean * _THOUSAND
     return AnswerStage(
         name=pair.name,
         quality=quality,

@@ -351,6 +351,31 @@ def test_bounds_are_of_the_quality_that_is_told(upstream: Upstream, tmp_path: Pa
     assert found.quality.mean == pytest.approx((found.quality_low + found.quality_high) / 2)
 
 
+def test_dollars_are_means_of_clusters_as_tokens_are(upstream: Upstream, tmp_path: Path) -> None:
+    asked = questions()[:30]
+    large = {one.text for one in asked[6:20]}
+    split = Split(
+        tuple(asked[:6]), (*(replace(one, cluster="large") for one in asked[6:20]), *asked[20:22])
+    )
+
+    def respond(request: dict[str, Any]) -> Reply:
+        is_large = request["messages"][-1]["content"].rpartition("Question: ")[2] in large
+        return reply(NO_ANSWER, 1000 if is_large else 10000)
+
+    upstream.respond = respond
+    price = PriceList(prompt=1.0, completion=0.0, as_of=date(2026, 11, 26))
+
+    async def choose(meter: AnswerMeter) -> AnsweredSetting:
+        _, answers = await choose_by_answers(
+            meter, split, [Candidate("s0", "now", setting(4), 100.0)], Goal()
+        )
+        return answers.settings[0]
+
+    found = use(make_generator(upstream.url, price=price), tmp_path, choose)
+    # $1 for 1,000 answers of the large cluster, $10 of each of the two others.
+    assert found.usd_per_1000 == pytest.approx((1 + 10 + 10) / 3)
+
+
 def choose(upstream: Upstream, folder: Path, *candidates: Candidate) -> Decision:
     upstream.respond = Reader()
     asked = questions()[:70]
