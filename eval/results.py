@@ -585,3 +585,8 @@ class Result(_Frozen):
             KeyError: there is none.
         """
         return {one.name: one for one in self.settings}[name]
+
+    def prompt_tokens(self, name: str) -> float:
+        """Return the mean prompt of a setting; where answers decided, of those it answered."""
+        answered = None if self.answers is None else self.answers.setting(name)
+        return (answered or self.setting(name)).prompt_tokens.mean

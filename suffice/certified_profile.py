@@ -22,9 +22,6 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
     if decision.verdict is not Verdict.CERTIFIED:
         return
     chosen, reference = result.setting(decision.chosen), result.setting(result.reference)
-    sent = {one.name: one.prompt_tokens.mean for one in result.settings}
-    if result.answers is not None:  # then these decided, by the prompts that they were written to
-        sent |= {one.name: one.prompt_tokens.mean for one in result.answers.settings}
     statement, kinds = decision.statement, result.questions.by_kind
     if 2 * kinds.get(RULE, 0) > sum(kinds.values()):  # the warning beside the result stays there
         statement += " Shown with questions made by rules."
@@ -41,8 +38,8 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         num_questions=len(result.answers.question_ids if result.answers else result.question_ids),
         num_clusters=decision.num_clusters,
         coverage=chosen.coverage.mean,
-        prompt_tokens=sent[chosen.name],
-        reference_prompt_tokens=sent[reference.name],
+        prompt_tokens=result.prompt_tokens(chosen.name),
+        reference_prompt_tokens=result.prompt_tokens(reference.name),
         created=result.created.date(),
         questions=result.questions.sha256,
         settings=profile.settings_digest,

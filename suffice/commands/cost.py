@@ -172,8 +172,8 @@ def _prompts_of_tuning(folder: Path) -> dict[str, int]:
     from eval.results import Result  # noqa: PLC0415 - heavy, see cli.py
 
     result = Result.load(folder / "result.json")
-    served, chosen = result.setting(result.reference), result.setting(result.decision.chosen)
-    tokens = {one.label: round(one.prompt_tokens.mean) for one in (served, chosen)}
+    both = (result.served, result.chosen)
+    tokens = {one.label: round(result.prompt_tokens(one.name)) for one in both}
     return {f"{label}: {number:,} prompt tokens": number for label, number in tokens.items()}
 
 

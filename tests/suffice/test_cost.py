@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from eval.intervals import MeanInterval
 from serving.pricing import Load, Rates, Speed
 from suffice.cli import main
 from tests.serving.upstream import USAGE, Reply, json_reply, run_upstream, stream_reply
-from tests.tunings import make_result
+from tests.tunings import make_answered, make_result
 
 Suffice = Callable[..., Any]
 QUESTION = ("--prompt-tokens", 2000, "--completion-tokens", 200, "--questions-per-day", 864)
@@ -206,6 +207,23 @@ def test_break_even_with_what_a_tuning_chose(
     assert result.setting("c").label in chosen["label"]
     assert chosen["questions_per_gpu"] > served["questions_per_gpu"]
     assert plot.read_text().startswith("<?xml")
+
+
+def test_break_even_after_answers_decided_takes_the_prompts_they_were_written_to(
+    suffice: Suffice, backends: None, prices: Path, tmp_path: Path
+) -> None:
+    keep_rates(tmp_path / "home", "own")
+    result = make_answered()
+    assert result.answers is not None
+    served, chosen, *others = result.answers.settings
+    answered = [
+        one.model_copy(update={"prompt_tokens": MeanInterval(tokens, tokens, tokens, 80)})
+        for one, tokens in ((served, 7321), (chosen, 1234))
+    ]
+    answers = result.answers.model_copy(update={"settings": [*answered, *others]})
+    result.model_copy(update={"answers": answers}).save(tmp_path / "result.json")
+    efforts = suffice(*EVEN, "--tuning", tmp_path, "--prices", prices, "--json")
+    assert [one["prompt_tokens"] for one in efforts] == [7321, 1234]
 
 
 def test_break_even_is_printed_with_our_prices(
