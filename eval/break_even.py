@@ -148,7 +148,7 @@ class OwnGpus:
 
     def number(self, questions: int) -> int:
         """Return how many it takes for so many questions a day, at least one."""
-        return max(1, _ceil(questions / self.questions_per_gpu))
+        return _ceil(questions / self.questions_per_gpu)
 
     def usd_per_day(self, questions: int) -> float:
         """Return what they cost a day."""
@@ -172,7 +172,7 @@ class OwnGpus:
         if spare < 1:
             return None
         # One GPU more is dearer at first, unless those before it save as much as it costs.
-        num_full = max(1, _ceil(even / spare))
+        num_full = _ceil(even / spare)
         return BreakEven(_ceil(even), _ceil(num_full * even))
 
 
@@ -213,5 +213,5 @@ class Comparison:
 
 
 def _ceil(number: float) -> int:
-    """Round up, but not for what is left over from binary fractions."""
-    return ceil(round(number, 6))
+    """Round up, to 1 at least, but not for what is left over from binary fractions."""
+    return max(1, ceil(round(number, 6)))

@@ -57,6 +57,10 @@ def test_one_gpu_is_cheaper_before_a_second_is_needed() -> None:
     assert OWN.usd_per_day(0) == 24  # paid whether used or not
 
 
+def test_no_question_costs_an_api_nothing_however_dear_it_is() -> None:
+    assert OWN.break_even(1e9) == BreakEven(first=1, always=1)
+
+
 def test_a_full_gpu_may_be_dearer() -> None:
     assert OWN.break_even(24 / 43_201) is None
     assert OWN.break_even(24 / 43_198) == BreakEven(43_198, 21_599 * 43_198)
