@@ -14,6 +14,8 @@ from alembic.config import Config
 # How long another one who writes is waited for, and who reads what is to be erased.
 BUSY_MILLISECONDS = 10_000
 ERASING_MILLISECONDS = 500
+# Of each connection to SQLite, instead of 2 MB: the system has the pages in memory as well.
+PAGE_CACHE_KIB = 256
 # Any number that nothing else locks.
 _UPGRADE = 0x5FF1CF
 logger = logging.getLogger(__name__)
@@ -124,5 +126,6 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
         f"busy_timeout={BUSY_MILLISECONDS}",
         "journal_mode=WAL",
         "secure_delete=ON",
+        f"cache_size=-{PAGE_CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}")

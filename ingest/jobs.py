@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from ingest import reindexing as reindexings
+from ingest.database import PAGE_CACHE_KIB
 from ingest.documents import Collection, Document, Reindexing, Status
 from ingest.errors import CatalogUnavailableError, UnreadableFileError
 from ingest.faults import Fault, describe
@@ -387,6 +388,7 @@ def _sqlite_engine(url: str) -> sa.Engine:
             "synchronous=NORMAL",
             "busy_timeout=30000",
             "foreign_keys=ON",
+            f"cache_size=-{PAGE_CACHE_KIB}",
         ):
             connection.execute(f"PRAGMA {pragma}")
 
