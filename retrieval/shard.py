@@ -48,8 +48,8 @@ def create_shard(path: Path, dimension: int) -> edge.EdgeShard:
     path.mkdir(parents=True, exist_ok=True)
     shard = edge.EdgeShard.create(str(path), _config(dimension))
     for field, schema in (
-        ("document_id", edge.KeywordIndexParams()),
-        ("revision", edge.KeywordIndexParams()),
+        ("document_id", edge.KeywordIndexParams(memory=edge.Memory.Cached)),
+        ("revision", edge.KeywordIndexParams(memory=edge.Memory.Cached)),
         (TOKENS, _text_index()),
     ):
         shard.update(edge.UpdateOperation.create_field_index(field, schema))
@@ -145,8 +145,9 @@ def _config(dimension: int) -> edge.EdgeConfig:
       instead of minutes.
     - Vectors of 4 bits a number (TurboQuant) are compared first, an eighth of the bytes; the best
       of them again by the whole vectors, see `dense_search`.
-    - Payloads are read into memory when the shard is opened, so that no hit is read from disk; the
-      system may take that memory back.
+    - Payloads and ids are read into memory when the shard is opened, so that no hit is read from
+      disk; the system may take that memory back. Words and what filters look up stay the process's
+      own: with these as well, searches take longer.
     - With one search thread the engine searches in the thread that calls, which holds Python's
       global lock in any case; to wake another one costs more than it gains.
     """
@@ -161,6 +162,7 @@ def _config(dimension: int) -> edge.EdgeConfig:
         vectors={VECTOR: vector},
         hnsw_config=graph,
         payload_memory=edge.Memory.Cached,
+        id_tracker_memory=edge.Memory.Cached,
         max_search_threads=1,
     )
 
