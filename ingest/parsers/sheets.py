@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime, time
 from io import BytesIO
+from itertools import chain, islice
 from typing import Any
 
 from python_calamine import (
@@ -31,11 +32,16 @@ DELIMITERS = "\t,;|"
 _NAMED_DELIMITER = re.compile(rf"sep=([{DELIMITERS}])\n")
 _QUOTED = re.compile(rf'(?<![^\n{DELIMITERS}])"(?:[^"]|"")*+"')
 _SAMPLE_CHARACTERS = 8192
+# In quotes, where a quotation mark must be the last or be doubled: Spark and MySQL escape it.
+_ESCAPED = re.compile(rf'(?<![^\n{DELIMITERS}])"[^"\n]*+(?<=\\)"(?![\n"{DELIMITERS}]|\Z)')
+_ESCAPED_QUOTE = re.compile(r'(?<!\\)((?:\\\\)*+)\\"')
 # The largest field that is still read; a lost quotation mark makes one field of half a file.
 _MAX_FIELD_CHARACTERS = 1_000_000
 _MIDNIGHT = time()
 # What is longer is prose, and no title of a table.
 _MAX_TITLE_CHARACTERS = 100
+# Rows of a CSV file that are looked through for where its table begins.
+_MAX_TITLES = 50
 
 
 def parse_workbook(data: bytes) -> CanonicalText:
@@ -117,17 +123,30 @@ def parse_delimited(data: bytes) -> CanonicalText:
         UnreadableFileError: code `damaged`; no known encoding fits.
     """
     text = decode(data)
+    if _ESCAPED.search(text):
+        text = _ESCAPED_QUOTE.sub(r'\1""', text)
     csv.field_size_limit(_MAX_FIELD_CHARACTERS)
     builder = TextBuilder()
     named = _NAMED_DELIMITER.match(text)
-    rows = csv.reader(_lines(text), delimiter=named[1] if named else _delimiter(text))
+    cells = csv.reader(_lines(text), delimiter=named[1] if named else _delimiter(text))
     try:
         if named:
-            next(rows)
-        _add_rows(builder, enumerate(rows, start=2 if named else 1), "row")
+            next(cells)
+        rows = enumerate(cells, start=2 if named else 1)
+        beginning = _without_titles(
+            builder, [row for row in islice(rows, _MAX_TITLES) if any(row[1])]
+        )
+        _add_rows(builder, chain(beginning, rows), "row")
     except csv.Error:
         return CanonicalText(text)  # no table after all: nothing is lost as plain text
     return builder.finish()
+
+
+def _without_titles(builder: TextBuilder, rows: list[Row]) -> list[Row]:
+    """Add the rows with a single cell above a table as its titles, and return the others."""
+    start = next((at for at, (_, cells) in enumerate(rows) if len(_trim([*cells])) > 1), 0)
+    _add_titles(builder, SheetTable(rows[:start], rows[start:]), "row")
+    return rows[start:]
 
 
 def _lines(text: str) -> Iterator[str]:

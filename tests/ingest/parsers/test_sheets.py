@@ -247,6 +247,40 @@ def test_delimiters_are_those_between_the_cells(data: bytes, header: str, row: s
     assert (first, second) == (header, row)
 
 
+@pytest.mark.parametrize(
+    ("data", "cells"),
+    [
+        (rb'1,"He said \"hi, there\" loud",end', 'He said "hi, there" loud'),
+        (rb'1,"{\"a\": 1, \"b\": 2}",end', '{"a": 1, "b": 2}'),
+        # A backslash that escapes nothing is text, also in front of the last mark.
+        (rb'1,"C:\new, C:\old\",end', "C:\\new, C:\\old\\"),
+        (rb'1,"it says \""hi, there\"" here",end', r'it says \"hi, there\" here'),
+    ],
+)
+def test_quotes_are_doubled_or_escaped_with_backslashes(data: bytes, cells: str) -> None:
+    text = parse_delimited(b"id,quote,end\n" + data + b"\n").text
+    assert text.split("\n")[2] == f"| 1 | {cells} | end |"
+
+
+def test_lines_above_the_table_of_a_csv_file_are_titles() -> None:
+    table = b"day,amount\n1 May,250\n2 May,30\n"
+    text = parse_delimited(b"Account 4711\nExported on 3 May\n\n" + table)
+    assert text.text == (
+        "Account 4711\n\nExported on 3 May\n\n"
+        "| day | amount |\n| --- | --- |\n| 1 May | 250 |\n| 2 May | 30 |"
+    )
+    assert [heading.title for heading in text.headings] == ["Account 4711"]
+    assert [place.label for place in text.places] == [
+        *("row 1", "row 2"),
+        *("row 4", "row 5", "row 6"),
+    ]
+
+
+def test_a_csv_file_of_one_column_has_no_titles() -> None:
+    text = parse_delimited(b"email\nann@example.com\n").text
+    assert text == "| email |\n| --- |\n| ann@example.com |"
+
+
 def test_a_line_that_names_the_delimiter_is_counted_and_not_read() -> None:
     text = parse_delimited(b"sep=;\nid;price\n1;2,50\n")
     assert [place.label for place in text.places] == ["row 2", "row 3"]
