@@ -21,6 +21,7 @@ from ingest.parsers.archive import ZIP_MAGIC, encrypted, is_locked_office_file, 
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
 from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
+from ingest.parsers.sheet_boxes import SheetBoxes, boxes_by_sheet
 from ingest.parsers.sheet_comments import SheetComments, comments_by_sheet
 from ingest.parsers.sheet_formulas import num_without_value
 from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
@@ -47,17 +48,19 @@ _MAX_TITLES = 50
 def parse_workbook(data: bytes) -> CanonicalText:
     """Return all sheets, each as a heading and tables of shown values, hidden ones as well.
 
-    Behind the tables of a sheet stand the comments on its cells, of XLSX files.
+    Behind the tables of a sheet stand its text boxes and the comments on its cells, of XLSX files.
 
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
     """
     gathered = GatheredWorkbook(data)
+    boxes: dict[str, SheetBoxes] = {}
     comments: dict[str, SheetComments] = {}
     unknown: dict[str, int] = {}
     if data.startswith(ZIP_MAGIC) or is_locked_office_file(data):
         with open_archive(data) as archive:
             gathered = gather_far_cells(archive, data)
+            boxes = boxes_by_sheet(archive)
             comments = comments_by_sheet(archive)
             unknown = num_without_value(archive)
     try:
@@ -67,6 +70,7 @@ def parse_workbook(data: bytes) -> CanonicalText:
             is_hidden = sheet.visible != SheetVisibleEnum.Visible
             place = f"sheet {sheet.name}{' (hidden)' if is_hidden else ''}"
             _add_sheet(builder, workbook.get_sheet_by_name(sheet.name), place, gathered)
+            _add_boxes(builder, boxes.get(sheet.name, SheetBoxes()), place)
             _add_comments(builder, comments.get(sheet.name, SheetComments()), place)
             if num := unknown.get(sheet.name):
                 builder.add_unread(
@@ -106,6 +110,14 @@ def _add_titles(builder: TextBuilder, table: SheetTable, place: str) -> None:
             builder.heading(title, level=2)
         else:
             builder.block(title)
+
+
+def _add_boxes(builder: TextBuilder, found: SheetBoxes, place: str) -> None:
+    for box in found.boxes:
+        builder.begin_place(f"{place}, row {box.row}")
+        builder.block(box.text)
+    if found.is_damaged:
+        builder.add_unread(f"Text boxes of {place} are damaged and could not be read.")
 
 
 def _add_comments(builder: TextBuilder, found: SheetComments, place: str) -> None:

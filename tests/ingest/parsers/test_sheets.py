@@ -165,6 +165,31 @@ def test_a_real_report_keeps_its_titles_apart(data_dir: Path) -> None:
     assert "\n\n(a) Inter-segment sales are not significant.\n\n(b) Trading" in text.text
 
 
+def test_text_boxes_stand_behind_the_tables() -> None:
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        sheet = workbook.add_worksheet("Prices")
+        for number, row in enumerate([["Item", "Price"], ["Apple", 1.5]]):
+            sheet.write_row(number, 0, row)
+        sheet.insert_textbox("D6", "Below")
+        sheet.insert_textbox("D2", "Prices are without tax.\nAsk Ann.")
+        sheet.write_comment("A1", "What we sell.")
+    text = parse_workbook(buffer.getvalue())
+    assert text.text == (
+        f"Prices\n\n{APPLES}\n\nPrices are without tax.\nAsk Ann.\n\nBelow\n\n"
+        "Comment on A1: What we sell."
+    )
+    assert place_of(text, "without tax") == "sheet Prices, row 2"
+    with ZipFile(buffer) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    path = "xl/drawings/drawing1.xml"
+    damaged = parse_workbook(make_zip({**parts, path: parts[path][:-20]}))
+    assert damaged.text == f"Prices\n\n{APPLES}\n\nComment on A1: What we sell."
+    assert damaged.unreadable_reason == (
+        "Text boxes of sheet Prices are damaged and could not be read."
+    )
+
+
 THREADS = "http://schemas.microsoft.com/office/2017/10/relationships/threadedComment"
 
 
@@ -254,7 +279,7 @@ def test_delimiters_are_those_between_the_cells(data: bytes, header: str, row: s
         (rb'1,"{\"a\": 1, \"b\": 2}",end', '{"a": 1, "b": 2}'),
         # A backslash that escapes nothing is text, also in front of the last mark.
         (rb'1,"C:\new, C:\old\",end', "C:\\new, C:\\old\\"),
-        (rb'1,"it says \""hi, there\"" here",end', r'it says \"hi, there\" here'),
+        (rb'1,"it says \""hi, there\"" here",end', r"it says \"hi, there\" here"),
     ],
 )
 def test_quotes_are_doubled_or_escaped_with_backslashes(data: bytes, cells: str) -> None:
