@@ -112,6 +112,7 @@ def _open(data: bytes, password: str | None, fallback: Fallback) -> PdfDocument 
     if (whole := with_all_pages(data, len(document), fallback)) is not None:
         document.close()
         document = PdfDocument(whole)
+    document.init_forms()  # draws fields and typed notes that the file has no picture of
     return document
 
 

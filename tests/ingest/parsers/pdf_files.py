@@ -15,6 +15,7 @@ from pypdf.generic import (
     FloatObject,
     NameObject,
     NumberObject,
+    TextStringObject,
 )
 
 WIDTH, HEIGHT = 595, 842
@@ -143,7 +144,7 @@ def add_form(writer: PdfWriter, page: PageObject, content: str, matrix: Sequence
 def add_field(
     writer: PdfWriter, page: PageObject, text: str, box: tuple[int, int, int, int]
 ) -> None:
-    """Add a form field that is filled in."""
+    """Add a form field that is filled in, as a picture without a value."""
     left, bottom, right, top = box
     appearance = DecodedStreamObject()
     appearance.set_data(show(2, 10, text).encode())
@@ -166,6 +167,33 @@ def add_field(
         }
     )
     page[NameObject("/Annots")] = ArrayObject([writer._add_object(field)])
+
+
+def add_value(
+    writer: PdfWriter, page: PageObject, value: str, box: tuple[int, int, int, int]
+) -> None:
+    """Add a form field with a value, which viewers draw themselves, and the form that it is of."""
+    field = writer._add_object(
+        DictionaryObject(
+            {
+                NameObject("/Type"): NameObject("/Annot"),
+                NameObject("/Subtype"): NameObject("/Widget"),
+                NameObject("/FT"): NameObject("/Tx"),
+                NameObject("/T"): TextStringObject("keeper"),
+                NameObject("/V"): TextStringObject(value),
+                NameObject("/F"): NumberObject(4),
+                NameObject("/Rect"): _numbers(*box),
+            }
+        )
+    )
+    page[NameObject("/Annots")] = ArrayObject([field])
+    writer.root_object[NameObject("/AcroForm")] = DictionaryObject(
+        {
+            NameObject("/Fields"): ArrayObject([field]),
+            NameObject("/DA"): TextStringObject(f"/{REGULAR} 10 Tf 0 g"),
+            NameObject("/DR"): DictionaryObject({NameObject("/Font"): _fonts()}),
+        }
+    )
 
 
 def _numbers(*numbers: int) -> ArrayObject:

@@ -1,5 +1,6 @@
 """Pages of many layouts with the text that a reader expects, checked to the letter."""
 
+from collections.abc import Callable
 from itertools import islice
 
 import pytest
@@ -10,6 +11,7 @@ from tests.ingest.parsers.pdf_files import (
     LIGATURES,
     REGULAR,
     add_field,
+    add_value,
     content_writer,
     make_pdf,
     pdf,
@@ -359,7 +361,8 @@ def test_letters_of_boundless_size_break_nothing() -> None:
     assert LEFT in parse_pdf(make_pdf(content), 1).text
 
 
-def test_form_fields_are_read() -> None:
+@pytest.mark.parametrize("add", [add_field, add_value], ids=["as a picture", "as a value"])
+def test_form_fields_are_read(add: Callable[..., None]) -> None:
     writer = content_writer([show(60, 700, "Name of the keeper:")])
-    add_field(writer, writer.pages[0], "Anna Bauer", (200, 690, 400, 720))
+    add(writer, writer.pages[0], "Anna Bauer", (200, 690, 400, 720))
     assert parse_pdf(pdf(writer), 1).text == "Name of the keeper: Anna Bauer"
