@@ -4,7 +4,7 @@ Usage: python -m benchmarks.many_files [THOUSANDS]
 A service of its own process, with the default embedder and the embedded index, is given a thousand
 files of one sentence at a time; it is done when the last of them is searchable. Prints JSON: for
 each thousand its seconds, the CPU seconds of the service with its parser (which other work on
-the machine does not change), and their memory afterwards. Linux only.
+the machine does not change), their memory afterwards, and what of it are mapped files. Linux only.
 """
 
 import json
@@ -50,11 +50,13 @@ def measure(service: ServiceProcess, number: int) -> dict[str, float]:
             time.sleep(0.1)
         if _has_some(http, "failed"):
             raise RuntimeError("A document failed.")
+    memory_mb = service.memory_mb()
     figures = {
         "seconds": time.perf_counter() - started,
         "upload_seconds": uploaded - started,
         "cpu_seconds": service.cpu_seconds() - cpu_before,
-        "memory_mb": service.memory_mb()["sum"],
+        "memory_mb": memory_mb["sum"],
+        "mapped_mb": memory_mb["mapped"],
     }
     print(f"{number + 1} thousand: {figures}", file=sys.stderr)
     return {name: round(value, 1) for name, value in figures.items()}

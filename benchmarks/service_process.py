@@ -44,10 +44,13 @@ class ServiceProcess:
     def memory_mb(self) -> dict[str, float]:
         """Return the resident memory of the service, of all processes below it, and their sum.
 
-        Pages that they share count for each of them.
+        Pages that they share count for each of them. `mapped` is what of the sum are files, which
+        the system takes back when it needs the room.
         """
-        own, *below = map(_resident_mb, _tree(self.process.pid))
-        return {"service": own, "others": sum(below), "sum": own + sum(below)}
+        (own, mapped), *below = map(_resident_and_mapped_mb, _tree(self.process.pid))
+        others = sum(resident for resident, _ in below)
+        mapped += sum(files for _, files in below)
+        return {"service": own, "others": others, "sum": own + others, "mapped": mapped}
 
 
 @contextmanager
@@ -123,9 +126,10 @@ def _tree(process: int) -> list[int]:
     return [process, *(one for child in children for one in _tree(child))]
 
 
-def _resident_mb(process: int) -> float:
-    fields = _read(f"/proc/{process}/statm").split()
-    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if fields else 0.0
+def _resident_and_mapped_mb(process: int) -> tuple[float, float]:
+    fields = _read(f"/proc/{process}/statm").split() or ["0"] * 3
+    resident, mapped = (int(field) * os.sysconf("SC_PAGE_SIZE") / 1e6 for field in fields[1:3])
+    return resident, mapped
 
 
 def _read(path: str) -> str:
