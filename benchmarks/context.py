@@ -161,6 +161,7 @@ class Family(StrEnum):
     FIXED = "fixed number"
     BUDGET = "budget of tokens"
     RULE = "rule on scores"
+    SENTENCES = "best sentences"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +268,8 @@ class MeasuredSettings:
             family = Family.FIXED
             if profile.rule is not None:
                 family = Family.RULE
+            elif profile.packing.sentences:
+                family = Family.SENTENCES
             elif profile.packing.max_tokens is not None:
                 family = Family.BUDGET
             searches_so = (profile.mode, profile.dense_weight) == (base.mode, base.dense_weight)

@@ -12,8 +12,9 @@ BUDGETS = (192, 256, 320, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072,
 DENSE_WEIGHTS = (0.4, 0.55, 0.7, 0.8, 0.9)
 # The most chunks that a rule keeps, and that a budget is filled with.
 MOST_CHUNKS = 50
-# Hits of which the best sentences are taken.
+# Hits of which the best sentences are taken, and how far these may score below the best.
 NUM_IN_SENTENCES = 20
+SENTENCE_MARGINS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4)
 # Hits that bring the sections around them along, and the most that a rule keeps of these.
 NUM_EXPANDED = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12)
 
@@ -79,7 +80,7 @@ def _amounts(search: RetrievalProfile, most_now: int) -> Iterator[RetrievalProfi
 
 
 def _in_sentences(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[RetrievalProfile]:
-    """Yield budgets filled with sentences of what ranks best now."""
+    """Yield the best sentences of what ranks best now, up to a budget or within a margin."""
     ranking = {
         "mode": base.mode,
         "dense_weight": base.dense_weight,
@@ -90,6 +91,11 @@ def _in_sentences(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[Ret
     for max_tokens in BUDGETS:
         packing = search.packing.model_copy(update={"max_tokens": max_tokens, "sentences": True})
         yield search.model_copy(update={"packing": packing})
+    for top_k in (NUM_IN_SENTENCES, MOST_CHUNKS):
+        for margin in SENTENCE_MARGINS:
+            within = {"sentences": True, "sentence_margin": margin}
+            packing = search.packing.model_copy(update=within)
+            yield search.model_copy(update={"top_k": top_k, "packing": packing})
 
 
 def _rules(k_max: int) -> Iterator[Rule]:

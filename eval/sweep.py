@@ -24,7 +24,7 @@ from eval.walk import Amounts, Walk
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk
 from retrieval.profiles import RetrievalProfile
-from retrieval.sentence_ranking import SentenceRanker
+from retrieval.sentence_ranking import SentenceRanker, count_within
 from retrieval.stitching import LabelTokens, Stitcher
 
 Values = NDArray[np.float32]
@@ -213,7 +213,13 @@ class _Measuring:
         query = self._replay.log.records[question.question_id].query
         num_hits = amounts.num_hits(scores)
         for num in np.unique(num_hits):
-            walk = Walk(self._ranker.rank(query, chunks[:num]), self._sentences, gold)
+            scored = self._ranker.score(query, chunks[:num])
             rows = np.flatnonzero(num_hits == num)
-            found[rows] = walk.fill([amounts.packings[row].max_tokens for row in rows])
+            packings = [amounts.packings[row] for row in rows]
+            sentence_scores = [score for score, _ in scored]
+            walk = Walk([sentence for _, sentence in scored], self._sentences, gold)
+            found[rows] = walk.fill(
+                [count_within(sentence_scores, one.sentence_margin) for one in packings],
+                [one.max_tokens for one in packings],
+            )
         return found

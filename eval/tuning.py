@@ -404,7 +404,8 @@ class _Tuner:
         tokens, coverage = tune.means(tune.tokens), tune.means(tune.coverage)
         kinds: dict[bool, list[int]] = {True: [], False: []}
         for number, setting in enumerate(self._settings):
-            is_whole = setting.profile.packing.max_tokens is None
+            packing = setting.profile.packing
+            is_whole = packing.max_tokens is None and not packing.sentences
             if setting.cutting == 0 and is_whole and tokens[number] <= tokens[REFERENCE]:
                 kinds[setting.profile.rule is not None].append(number)
         if not (kinds[True] and kinds[False]):
@@ -448,6 +449,9 @@ def _describe_amount(profile: RetrievalProfile) -> str:
     if packing.max_tokens is not None:
         whole = f"up to {packing.max_tokens:,} tokens"
         return f"{whole} of the best sentences" if packing.sentences else whole
+    if packing.sentence_margin is not None:
+        margin = packing.sentence_margin
+        return f"sentences within {margin:g} of the best, of {profile.top_k} chunks"
     if profile.rule is not None:
         rule = profile.rule
         values = rule.model_dump(exclude={"family", "k_min", "k_max", "temperature"}).values()

@@ -99,19 +99,19 @@ class Walk:
             found[list(others)] = np.array(list(others.values()), np.float32)
         return found
 
-    def fill(self, budgets: Sequence[int | None]) -> NDArray[np.float32]:
-        """Return what contexts of all chunks hold.
+    def fill(self, num_chunks: Sequence[int], budgets: Sequence[int | None]) -> NDArray[np.float32]:
+        """Return what contexts hold.
 
         Args:
+            num_chunks: that go into each, if there is room.
             budgets: the most tokens of each; None: any.
 
         Returns:
             (contexts, 4), see `Evidence`.
         """
         limited = [(most, number) for number, most in enumerate(budgets) if most is not None]
-        num_hits = [len(self._chunks)] * len(budgets)
-        unlimited, within = self._measure_all(num_hits, sorted(limited, reverse=True))
-        found = [within.get(number, unlimited[-1]) for number in range(len(budgets))]
+        unlimited, within = self._measure_all(num_chunks, sorted(limited, reverse=True))
+        found = [within.get(number, unlimited[num]) for number, num in enumerate(num_chunks)]
         return np.array(found, np.float32)
 
     def _measure_all(

@@ -68,8 +68,17 @@ class PackingPolicy(BaseModel):
         "the question, instead of with whole chunks. Not together with `expand`.",
     )
 
+    sentence_margin: float | None = Field(
+        default=None,
+        ge=0,
+        description="With `sentences`, how far a sentence may score below the best. All words of "
+        "the question score 1 together; each doubling of a hit's rank takes 0.2 off. Unset: any.",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> "PackingPolicy":
+        if self.sentence_margin is not None and not self.sentences:
+            raise ValueError("`sentence_margin` is about `sentences`: set it to true as well.")
         if self.expand and self.sentences:
             raise ValueError(
                 "`expand` and `sentences` exclude each other: one adds text around the hits, the "
@@ -83,6 +92,8 @@ class Reason(StrEnum):
 
     DUPLICATE = "duplicate"
     OVER_BUDGET = "over_budget"
+    LOW_SCORE = "low_score"
+    """Of its sentences, all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +196,7 @@ def pack(
         count_tokens: of the model that reads the prompt.
         policy: the budget, and how to use it.
         label_tokens: of each passage.
-        sentences: of all hits, best first, see `SentenceRanker`; packed if the policy says so.
+        sentences: of the hits, best first, see `SentenceRanker`; packed if the policy says so.
     """
     parts = sentences if policy.sentences else [hit.chunk for hit in hits]
     stitcher = Stitcher(parts, text_of, count_tokens, label_tokens, are_cut=not policy.sentences)
@@ -242,12 +253,15 @@ def _drop_hits(
         parts[whole_id(one.chunk_id)].append(one)
     for hit in hits:
         chunk_id = hit.chunk.chunk_id
-        if chunk_id not in packed:
-            twins = [one.duplicate_of for one in parts[chunk_id]]
-            if twins[0] is None or None in twins:
-                yield Dropped(chunk_id, Reason.OVER_BUDGET)
-            else:
-                yield Dropped(chunk_id, Reason.DUPLICATE, whole_id(twins[0]))
+        if chunk_id in packed:
+            continue
+        twins = [one.duplicate_of for one in parts[chunk_id]]
+        if not twins:
+            yield Dropped(chunk_id, Reason.LOW_SCORE)
+        elif twins[0] is None or None in twins:
+            yield Dropped(chunk_id, Reason.OVER_BUDGET)
+        else:
+            yield Dropped(chunk_id, Reason.DUPLICATE, whole_id(twins[0]))
 
 
 def _to_passage(

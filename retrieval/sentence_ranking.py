@@ -15,7 +15,7 @@ from retrieval.chunks import Chunk
 from retrieval.sentences import sentence_spans
 
 RankSentences = Callable[[Sequence[Chunk]], list[Chunk]]
-"""Returns the sentences of chunks that come best first, those first that say most."""
+"""Returns sentences of chunks, those first that say most."""
 
 # What a sentence loses for each doubling of its chunk's rank; all words of a question are worth 1.
 RANK_DISCOUNT = 0.2
@@ -35,8 +35,20 @@ class SentenceRanker:
         self._sentences: dict[str, list[Chunk]] = {}
         self._words: dict[str, frozenset[str]] = {}
 
-    def rank(self, query: str, chunks: Sequence[Chunk]) -> list[Chunk]:
+    def rank(self, query: str, chunks: Sequence[Chunk], margin: float | None = None) -> list[Chunk]:
         """Return the sentences of some chunks, those first that say most about a query.
+
+        Args:
+            query: what was searched.
+            chunks: best first.
+            margin: by how much a sentence may score below the best; None: by any.
+        """
+        scored = self.score(query, chunks)
+        num_within = count_within([score for score, _ in scored], margin)
+        return [sentence for _, sentence in scored[:num_within]]
+
+    def score(self, query: str, chunks: Sequence[Chunk]) -> list[tuple[float, Chunk]]:
+        """Return the sentences of some chunks with their scores, best first.
 
         A sentence counts by the words that it shares with the query. Each weighs the more, the
         fewer of these sentences have it (the inverse document frequency of BM25). What was found
@@ -59,7 +71,7 @@ class SentenceRanker:
             for words, rank in zip(shared, ranks, strict=True)
         ]
         order = sorted(range(len(sentences)), key=lambda place: (-scores[place], place))
-        return [sentences[place] for place in order]
+        return [(scores[place], sentences[place]) for place in order]
 
     def sentences(self, chunk: Chunk) -> list[Chunk]:
         """Return the sentences of a chunk as chunks of their own, by place, see `split`."""
@@ -103,6 +115,13 @@ def split(chunk: Chunk) -> Iterator[Chunk]:
             table_header=header if line.startswith("|") else "",
         )
         start = None
+
+
+def count_within(scores: Sequence[float], margin: float | None) -> int:
+    """Return how many scores, best first, are no more than a margin below the best."""
+    if margin is None:
+        return len(scores)
+    return sum(score >= scores[0] - margin for score in scores)
 
 
 def whole_id(sentence_id: str) -> str:

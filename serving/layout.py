@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import Packing, PackingPolicy
-from retrieval.sentence_ranking import RankSentences
+from retrieval.sentence_ranking import SentenceRanker, whole_id
 from serving.context import Context, ContextItem, Documents, build_context, num_tokens
 from serving.generation import Message, Turn
 from serving.memory import Exchange
@@ -24,7 +24,8 @@ class Layout:
         hits: of the search, best first.
         count_tokens: of the model that reads the prompt.
         policy: of the packing.
-        rank_sentences: of the hits.
+        ranker: of their sentences.
+        query: that they were found with.
         nonce: of the fences.
         question: what is asked now.
         history: earlier turns.
@@ -36,7 +37,8 @@ class Layout:
     hits: Sequence[Hit]
     count_tokens: Callable[[str], int]
     policy: PackingPolicy
-    rank_sentences: RankSentences
+    ranker: SentenceRanker
+    query: str
     nonce: str
     question: str
     history: Sequence[Turn]
@@ -89,13 +91,20 @@ class Layout:
 
     def _is_recalled(self, chunk: Chunk) -> bool:
         """Tell whether earlier turns have a chunk; where sentences are packed, all of them."""
-        parts = self.rank_sentences([chunk]) if self.policy.sentences else [chunk]
+        parts = self.ranker.sentences(chunk) if self.policy.sentences else [chunk]
         return all(any(_covers(item, part) for item in self.recalled) for part in parts)
 
     def _rank_new_sentences(self, chunks: Sequence[Chunk]) -> list[Chunk]:
-        """Rank the sentences that no passage of earlier turns has."""
-        ranked = self.rank_sentences(chunks)
-        return [one for one in ranked if not any(_covers(item, one) for item in self.recalled)]
+        """Rank the sentences of some hits that no passage of earlier turns has."""
+        found = [hit.chunk for hit in self.hits]
+        ranked = self.ranker.rank(self.query, found, self.policy.sentence_margin)
+        chunk_ids = {chunk.chunk_id for chunk in chunks}
+        return [
+            one
+            for one in ranked
+            if whole_id(one.chunk_id) in chunk_ids
+            and not any(_covers(item, one) for item in self.recalled)
+        ]
 
 
 def _covers(item: ContextItem, chunk: Chunk) -> bool:

@@ -27,5 +27,10 @@ PROFILES = st.builds(
     packing=st.builds(
         PackingPolicy, max_tokens=st.none() | st.integers(1, 600), expand=st.booleans()
     )
-    | st.builds(PackingPolicy, max_tokens=st.none() | st.integers(1, 600), sentences=st.just(True)),
+    | st.builds(
+        PackingPolicy,
+        max_tokens=st.none() | st.integers(1, 600),
+        sentences=st.just(True),
+        sentence_margin=st.none() | st.floats(0, 2),
+    ),
 )

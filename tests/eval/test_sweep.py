@@ -51,7 +51,9 @@ def measure(
         TOKENS.count,
         profile.packing,
         TOKENS.label,
-        SentenceRanker(ANALYZER).rank(question.text, [hit.chunk for hit in hits]),
+        SentenceRanker(ANALYZER).rank(
+            question.text, [hit.chunk for hit in hits], profile.packing.sentence_margin
+        ),
     )
     spans = [
         RetrievedSpan(snapshot.names[one.document_id], one.start, one.end, one.num_tokens)
@@ -121,7 +123,12 @@ def test_what_settings_share_is_what_each_would_make(
             max_tokens=st.integers(20, 500),
             expand=st.sampled_from([False] * 4 + [True]),
         )
-        | st.builds(PackingPolicy, max_tokens=st.integers(20, 500), sentences=st.just(True)),
+        | st.builds(
+            PackingPolicy,
+            max_tokens=st.integers(20, 500),
+            sentences=st.just(True),
+            sentence_margin=st.none() | st.sampled_from([0.3, 0.8]),
+        ),
     )
     with closing(Replay(log, reranking)) as replay:
 

@@ -64,8 +64,8 @@ def pack_chunks(
     )
 
 
-def rank_sentences(chunks: Sequence[Chunk]) -> list[Chunk]:
-    return SentenceRanker(get_analyzer("english")).rank("Do bees dance at night?", chunks)
+def rank_sentences(chunks: Sequence[Chunk], margin: float | None = None) -> list[Chunk]:
+    return SentenceRanker(get_analyzer("english")).rank("Do bees dance at night?", chunks, margin)
 
 
 def pack_sentences(
@@ -76,7 +76,7 @@ def pack_sentences(
         lambda document_id, _revision: (texts or {}).get(document_id),
         count_words,
         policy,
-        sentences=rank_sentences(chunks),
+        sentences=rank_sentences(chunks, policy.sentence_margin),
     )
 
 
@@ -303,6 +303,15 @@ def test_hit_without_a_sentence_in_the_context_is_dropped_with_the_reason() -> N
     )
 
 
+def test_sentences_far_below_the_best_are_left_out() -> None:
+    [first] = split("first", "Bees dance at night. Bees are insects. Wax is soft.")
+    [other] = split("other", "Tides come and go with the moon all year.")
+    policy = PackingPolicy(sentences=True, sentence_margin=0.9)
+    packing = pack_sentences([first, other], policy)
+    assert [one.text for one in packing.passages] == ["Bees dance at night.", "Bees are insects."]
+    assert packing.dropped == (Dropped(other.chunk_id, Reason.LOW_SCORE),)
+
+
 def test_nothing_found_gives_nothing() -> None:
     assert pack_chunks([], {}) == Packing((), (), 0, 0)
 
@@ -314,6 +323,8 @@ def test_policy_survives_json_and_refuses_what_it_does_not_know() -> None:
         PackingPolicy.model_validate({"order": "random"})
     with pytest.raises(ValidationError, match="exclude each other"):
         PackingPolicy(expand=True, sentences=True)
+    with pytest.raises(ValidationError, match="`sentence_margin` is about `sentences`"):
+        PackingPolicy(sentence_margin=0.5)
     with pytest.raises(ValidationError, match="extra"):
         PackingPolicy.model_validate({"budget": 5})
 
@@ -342,6 +353,7 @@ POLICIES = st.builds(
     max_tokens=st.none() | st.integers(1, 200),
     order=st.sampled_from(Order),
     sentences=st.just(True),
+    sentence_margin=st.none() | st.sampled_from([0, 0.3, 0.6]),
 )
 
 
@@ -377,7 +389,7 @@ def test_every_packing(
         return texts[document_id] if has_texts else None
 
     def run(some: Sequence[Hit]) -> Packing:
-        sentences = rank_sentences([hit.chunk for hit in some])
+        sentences = rank_sentences([hit.chunk for hit in some], policy.sentence_margin)
         return pack(some, text_of, count_tokens, policy, lambda _: label_tokens, sentences)
 
     packing = run(hits)

@@ -44,6 +44,20 @@ def test_a_question_without_words_keeps_the_order() -> None:
     assert rank("Why?", *texts) == ["Bees sleep.", "Wax is soft.", "Smoke calms them."]
 
 
+def test_scores_are_shares_of_the_words_less_what_the_rank_takes() -> None:
+    chunks = [*cut("a", "Bees sleep. Wax is soft.", 100), *cut("b", "Bees fly.", 100)]
+    ranker = SentenceRanker(get_analyzer("english"))
+    scored = ranker.score("bees", chunks)
+    assert [(score, one.text) for score, one in scored] == [
+        (1, "Bees sleep."),
+        (1 - RANK_DISCOUNT, "Bees fly."),
+        (0, "Wax is soft."),
+    ]
+    for margin, num in ((None, 3), (0, 1), (0.1, 1), (0.3, 2), (1, 3)):
+        assert len(ranker.rank("bees", chunks, margin)) == num
+    assert ranker.rank("bees", [], 0.3) == []
+
+
 def test_words_are_those_of_the_collections_language() -> None:
     assert rank("dancing", "A bee. She dances.")[0] == "She dances."
 

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from ingest.texts import CanonicalText
+from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Hit
 from retrieval.packing import PackingPolicy
+from retrieval.sentence_ranking import SentenceRanker
 from serving.layout import MAX_RECALLED, Layout
 from serving.memory import Exchange
 from tests.serving.test_citations import make_chunk, make_context
@@ -33,7 +35,8 @@ def layout(num_recalled: int, num_found: int) -> Layout:
         hits=[Hit(make_chunk(number, "Tides."), 1.0) for number in range(num_found)],
         count_tokens=lambda text: len(text.split()),
         policy=PackingPolicy(),
-        rank_sentences=list,
+        ranker=SentenceRanker(get_analyzer("english")),
+        query="Why?",
         nonce="k7f4",
         question="Why?",
         history=(),

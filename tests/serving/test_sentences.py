@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 
-from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import PackingPolicy
-from retrieval.sentence_ranking import SentenceRanker
 from serving.memory import Exchange
 from tests.serving.application import Application, run_application
 from tests.serving.test_citations import make_chunk, make_item
@@ -68,14 +66,13 @@ def test_a_sentence_that_an_earlier_turn_has_is_not_repeated() -> None:
             layout(num_recalled=0, num_found=0),
             hits=[Hit(chunk, 1.0)],
             policy=PackingPolicy(sentences=True),
-            rank_sentences=lambda chunks: ranker.rank("honey", chunks),
+            query="honey",
             exchanges=(Exchange("How?", items, "So [1]."),),
         )
         context, packing = turn.pack(None)
         assert not packing.dropped
         return [item.passage.text for item in context]
 
-    ranker = SentenceRanker(get_analyzer("english"))
     assert pack() == [HONEY, SMOKE]
     assert pack(HONEY) == [SMOKE]
     assert pack(HONEY, SMOKE) == []
