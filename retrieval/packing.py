@@ -67,7 +67,6 @@ class PackingPolicy(BaseModel):
         description="Fill `max_tokens` with the sentences of the hits that share most words with "
         "the question, instead of with whole chunks. Not together with `expand`.",
     )
-
     sentence_margin: float | None = Field(
         default=None,
         ge=0,
@@ -93,7 +92,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     OVER_BUDGET = "over_budget"
     LOW_SCORE = "low_score"
-    """Of its sentences, all of them."""
+    """All of its sentences score too far below the best one."""
 
 
 @dataclass(frozen=True, slots=True)
