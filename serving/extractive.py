@@ -210,13 +210,16 @@ def _skip_space(text: str, position: int) -> int:
 def _extracts(item: ContextItem, chunk: Chunk) -> list[Extract]:
     """Return an extract around each sentence of a chunk that is long enough to say something.
 
-    Of a chunk whose end does not fit into the context, the sentences that do.
+    Of a chunk that is in the passage in part, the sentences that are.
     """
-    offset = chunk.start - item.passage.start
+    passage = item.passage
+    offset = chunk.start - passage.start
     spans = [
         (offset + start, offset + end)
         for start, end in sentence_spans(chunk.text)
-        if chunk.start + end <= item.passage.end and _says_something(chunk, chunk.text[start:end])
+        if passage.start <= chunk.start + start
+        and chunk.start + end <= passage.end
+        and _says_something(chunk, chunk.text[start:end])
     ]
     return [
         Extract(item, (before[0], after[1]), sentence)

@@ -45,6 +45,14 @@ def trace_of(application: Application, body: dict[str, Any]) -> dict[str, bool]:
     return {TEXT[one["start"] : one["end"]]: one["is_cited"] for one in trace["passages"]}
 
 
+def test_extracts_are_whole_sentences_of_the_context(application: Application) -> None:
+    profile = {"packing": {"max_tokens": 25, "sentences": True}}
+    question = "Does smoke calm the hive before honey is taken?"
+    body = application.ask(question, suffice={"profile": profile}).json()
+    assert body["choices"][0]["message"]["content"] == f"{SMOKE} [1]"
+    assert trace_of(application, body) == {SMOKE: True}
+
+
 def test_both_ways_to_use_a_budget_at_once_are_refused(application: Application) -> None:
     profile = {"packing": {"sentences": True, "expand": True}}
     response = application.ask(QUESTION, suffice={"profile": profile})
