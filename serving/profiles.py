@@ -81,17 +81,16 @@ class AnsweringProfile(RetrievalProfile):
 
     @property
     def digest(self) -> str:
-        """Its SHA-256: equal profiles have the same."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """The SHA-256 of what is not as by default: equal profiles have the same.
+
+        It stays the same when fields are added: what was watched of a profile goes on.
+        """
+        return _sha256(self.model_dump_json(exclude_defaults=True))
 
     @property
     def settings_digest(self) -> str:
-        """The SHA-256 of all but its certificate, which names by it what it is about.
-
-        Of what is not as by default, so that it stays the same when fields are added.
-        """
-        values = self.model_dump_json(exclude={"certificate"}, exclude_defaults=True)
-        return hashlib.sha256(values.encode()).hexdigest()
+        """The same without its certificate, which names by it what it is about."""
+        return _sha256(self.model_dump_json(exclude={"certificate"}, exclude_defaults=True))
 
 
 def to_thinking(wish: bool | int | None) -> Thinking | None:
@@ -101,3 +100,7 @@ def to_thinking(wish: bool | int | None) -> Thinking | None:
     if isinstance(wish, bool):
         return Thinking(wish)
     return Thinking(is_on=True, max_tokens=wish)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

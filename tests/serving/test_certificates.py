@@ -105,10 +105,10 @@ def test_it_is_about_a_collection_of_about_that_size(
     assert answer["profile"]["certificate"]["differences"] == differences
 
 
-def test_settings_have_the_digest_of_what_is_not_as_by_default() -> None:
+def test_profiles_have_the_digest_of_what_is_not_as_by_default() -> None:
     profile = AnsweringProfile(top_k=2, packing=PackingPolicy(max_tokens=300))
     values = b'{"top_k":2,"packing":{"max_tokens":300}}'
-    assert profile.settings_digest == sha256(values).hexdigest()
+    assert profile.digest == profile.settings_digest == sha256(values).hexdigest()
 
 
 def test_a_limit_of_the_service_is_another_setting(application: Application) -> None:
