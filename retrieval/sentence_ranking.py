@@ -19,7 +19,8 @@ RankSentences = Callable[[Sequence[Chunk]], list[Chunk]]
 
 # What a sentence loses for each doubling of its chunk's rank; all words of a question are worth 1.
 RANK_DISCOUNT = 0.2
-_TABLE_RULE = re.compile(r"\|[ :|-]+\|")
+# Below the header of a table, as `ingest.tables` has it.
+_DASHES = re.compile(r"\|(?=.*-)[|:\-\t ]*")
 
 
 class SentenceRanker:
@@ -94,17 +95,23 @@ def split(chunk: Chunk) -> Iterator[Chunk]:
     Headings go with the sentence below them, and the header of a table with its first row; it is
     the table header of the other rows.
     """
-    header = chunk.table_header
+    table_header = header = chunk.table_header
     start: int | None = None
     spans = sentence_spans(chunk.text)
     lines = [chunk.text[first:end] for first, end in spans]
-    for (first, end), line, below in zip(spans, lines, [*lines[1:], None], strict=True):
-        start = first if start is None else start
-        is_header = below is not None and _TABLE_RULE.fullmatch(below)
+    first_line, _, _ = chunk.text.partition("\n")
+    around = zip(["", *lines], spans, lines, [*lines[1:], ""], strict=False)
+    for above, (first, end), line, below in around:
+        is_below_dashes, is_dashes, is_above_dashes = map(_DASHES.fullmatch, (above, line, below))
+        is_header = line.startswith("|") and is_above_dashes and not (is_dashes or is_below_dashes)
         if is_header:
             header = line
-        is_above = is_header or _TABLE_RULE.fullmatch(line) or line.strip("# ") in chunk.headings
-        if is_above and below is not None:
+        elif not line.startswith("|") and first > len(first_line):
+            header = ""  # behind the table; in the first line is the rest of a row that was cut
+        if start is None:
+            start, table_header = first, "" if is_header else header
+        is_above = is_header or is_dashes or line.strip("# ") in chunk.headings
+        if is_above and below:
             continue
         yield replace(
             chunk,
@@ -112,7 +119,7 @@ def split(chunk: Chunk) -> Iterator[Chunk]:
             start=chunk.start + start,
             end=chunk.start + end,
             text=chunk.text[start:end],
-            table_header=header if line.startswith("|") else "",
+            table_header=table_header,
         )
         start = None
 

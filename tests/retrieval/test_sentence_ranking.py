@@ -1,5 +1,6 @@
 """Sentences of chunks: those first that share most with a question."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -75,6 +76,36 @@ def test_rows_of_a_table_keep_its_header() -> None:
     assert first.text == "| Tea | Price |\n|---|---|\n| green | 5 |"
     assert second.passage == "| Tea | Price |\n| black | 7 |"
     assert (before.passage, after.passage) == ("Prices are low.", "Pay in cash.")
+
+
+def test_header_is_not_repeated_above_itself() -> None:
+    [chunk] = cut("d", "# Prices\n\n| Tea | Price |\n|---|---|\n| green | 5 |", 100)
+    [sentence] = split(chunk)
+    assert sentence.text == chunk.text
+    assert sentence.table_header == ""
+
+
+def test_rows_without_values_make_no_header() -> None:
+    table = "| Tea | Price |\n|---|---|\n| - | - |\n| green | 5 |\n|  |  |\n| black | 7 |"
+    [chunk] = cut("d", table, 100)
+    assert [one.passage for one in split(chunk)] == [
+        "| Tea | Price |\n|---|---|\n| - | - |\n| green | 5 |",
+        "| Tea | Price |\n|  |  |",
+        "| Tea | Price |\n| black | 7 |",
+    ]
+
+
+def test_header_stands_above_the_rest_of_a_row_but_not_behind_the_table() -> None:
+    rest = "bees fly. They eat. | 7 |\n| black | 7 |\n\nPay in cash.\n\n| 5 is even."
+    chunk = replace(cut("d", rest, 100)[0], table_header="| Tea | Price |")
+    assert [(one.table_header, one.text) for one in split(chunk)] == [
+        ("| Tea | Price |", "bees fly."),
+        ("| Tea | Price |", "They eat."),
+        ("| Tea | Price |", "| 7 |"),
+        ("| Tea | Price |", "| black | 7 |"),
+        ("", "Pay in cash."),
+        ("", "| 5 is even."),
+    ]
 
 
 @given(parts=st.lists(PARTS, min_size=1, max_size=30).map("".join))
