@@ -24,6 +24,7 @@ from eval.questions import Question
 from eval.spans import RetrievedSpan, coverage_at, score_spans
 from eval.temporary_index import temporary_index
 from ingest.chunker import Chunker
+from ingest.sections import make_heads_in
 from ingest.settings import IngestSettings
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk, Hit
@@ -90,7 +91,8 @@ def measure(
     dataset: EvidenceSet, embedder: Embedder, settings: RetrievalSettings
 ) -> dict[str, Any]:
     """Return Coverage@T of each way to make a context, and what packing and sentences add."""
-    ranker = SentenceRanker(get_analyzer(settings.language))
+    heads_in = make_heads_in(lambda name, _revision: dataset.texts[name])
+    ranker = SentenceRanker(get_analyzer(settings.language), heads_in)
 
     def text_of(name: str, _revision: str) -> str:
         return dataset.texts[name].text

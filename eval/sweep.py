@@ -21,6 +21,7 @@ from eval.replay import Replay
 from eval.snapshot import Snapshot
 from eval.spans import RetrievedSpan, score_spans
 from eval.walk import Amounts, Walk
+from ingest.sections import make_heads_in
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk
 from retrieval.profiles import RetrievalProfile
@@ -162,9 +163,10 @@ class _Measuring:
     def __init__(self, replay: Replay, snapshot: Snapshot, tokens: PromptTokens) -> None:
         self._replay = replay
         self._revisions = {one.name: (one.document_id, one.revision) for one in snapshot.documents}
-        self._texts = snapshot.texts
+        self._texts = {(one.document_id, one.revision): one.text for one in snapshot.documents}
         self._tokens = tokens
-        self._ranker = SentenceRanker(get_analyzer(snapshot.language))
+        heads_in = make_heads_in(lambda *revision: self._texts.get(revision))
+        self._ranker = SentenceRanker(get_analyzer(snapshot.language), heads_in)
 
     @cached_property
     def _chunks(self) -> Stitcher:
@@ -177,9 +179,10 @@ class _Measuring:
         return self._stitcher(sentences, are_cut=False)
 
     def _stitcher(self, chunks: Iterable[Chunk], *, are_cut: bool = True) -> Stitcher:
+        texts = self._texts
         return Stitcher(
             chunks,
-            lambda document_id, revision: self._texts.get((document_id, revision)),
+            lambda *revision: texts[revision].text if revision in texts else None,
             self._tokens.count,
             cache(self._tokens.label),
             are_cut=are_cut,

@@ -1,10 +1,13 @@
 """Sections: the stretches of a text between its headings, with the titles above each."""
 
-from bisect import bisect_right
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from ingest.texts import CanonicalText, Heading
+from retrieval.chunks import Chunk
+from retrieval.sentence_ranking import HeadsIn, SectionHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,35 @@ class Sections:
     def at(self, offset: int) -> Section:
         """Return the section around a character."""
         return self.all[bisect_right(self._starts, offset) - 1]
+
+    def heads(self, start: int, end: int) -> list[SectionHead]:
+        """Return the heads of the sections that begin between two offsets; not of one without."""
+        first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
+        return [
+            SectionHead(one.start, one.path[-1].end, one.titles)
+            for one in self.all[first:last]
+            if one.path
+        ]
+
+
+def make_heads_in(text_of: Callable[[str, str], CanonicalText | None]) -> HeadsIn:
+    """Return what tells which sections begin in a chunk.
+
+    Args:
+        text_of: gives the text of a document's revision, or None where it is not kept; called once
+            for each.
+    """
+
+    @cache
+    def sections(document_id: str, revision: str) -> Sections | None:
+        text = text_of(document_id, revision)
+        return None if text is None else Sections(text)
+
+    def heads_in(chunk: Chunk) -> list[SectionHead]:
+        found = sections(chunk.document_id, chunk.revision)
+        return [] if found is None else found.heads(chunk.start, chunk.end)
+
+    return heads_in
 
 
 def sections_of(text: CanonicalText) -> list[Section]:

@@ -5,10 +5,11 @@ Here words choose, not a model: so it costs no time to speak of, and a tuning re
 """
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import log, log2
+from typing import NamedTuple
 
 from retrieval.analyzer import Analyzer
 from retrieval.chunks import Chunk
@@ -16,6 +17,24 @@ from retrieval.sentences import sentence_spans
 
 RankSentences = Callable[[Sequence[Chunk]], list[Chunk]]
 """Returns sentences of chunks, those first that say most."""
+
+
+class SectionHead(NamedTuple):
+    """Where a section begins.
+
+    Attributes:
+        start: first character of its heading in the canonical text.
+        end: one past the last character of its heading.
+        titles: of the sections around it and its own, outermost first.
+    """
+
+    start: int
+    end: int
+    titles: tuple[str, ...]
+
+
+HeadsIn = Callable[[Chunk], Sequence[SectionHead]]
+"""Returns which sections begin in a chunk, by place; none where its document's text is not kept."""
 
 # What a sentence loses for each doubling of its chunk's rank; all words of a question are worth 1.
 RANK_DISCOUNT = 0.2
@@ -26,13 +45,15 @@ _DASHES = re.compile(r"\|(?=.*-)[|:\-\t ]*")
 class SentenceRanker:
     """Ranks sentences of a collection's chunks; what it has analysed it remembers."""
 
-    def __init__(self, analyzer: Analyzer) -> None:
+    def __init__(self, analyzer: Analyzer, heads_in: HeadsIn) -> None:
         """Set up.
 
         Args:
             analyzer: of the collection.
+            heads_in: of its documents.
         """
         self._analyzer = analyzer
+        self._heads_in = heads_in
         self._sentences: dict[str, list[Chunk]] = {}
         self._words: dict[str, frozenset[str]] = {}
 
@@ -78,7 +99,7 @@ class SentenceRanker:
         """Return the sentences of a chunk as chunks of their own, by place, see `split`."""
         sentences = self._sentences.get(chunk.chunk_id)
         if sentences is None:
-            sentences = self._sentences[chunk.chunk_id] = list(split(chunk))
+            sentences = self._sentences[chunk.chunk_id] = list(split(chunk, self._heads_in(chunk)))
         return sentences
 
     def _words_of(self, sentence: Chunk) -> frozenset[str]:
@@ -89,14 +110,21 @@ class SentenceRanker:
         return words
 
 
-def split(chunk: Chunk) -> Iterator[Chunk]:
+def split(chunk: Chunk, heads: Sequence[SectionHead]) -> Iterator[Chunk]:
     """Yield the sentences of a chunk as chunks of their own, by place; together they say all of it.
 
-    Headings go with the sentence below them, and the header of a table with its first row; it is
-    the table header of the other rows.
+    Headings go with the sentence below them and stand above the others of their section; the
+    header of a table goes with its first row, and is the table header of the other rows.
+
+    Args:
+        chunk: to be split.
+        heads: of the sections that begin in it, by place.
     """
+    headings = titles = chunk.headings
     table_header = header = chunk.table_header
+    heading_end = 0
     start: int | None = None
+    coming = deque(heads)
     spans = sentence_spans(chunk.text)
     lines = [chunk.text[first:end] for first, end in spans]
     first_line, _, _ = chunk.text.partition("\n")
@@ -108,9 +136,14 @@ def split(chunk: Chunk) -> Iterator[Chunk]:
             header = line
         elif not line.startswith("|") and first > len(first_line):
             header = ""  # behind the table; in the first line is the rest of a row that was cut
+        while coming and coming[0].start <= chunk.start + first:
+            head_start, heading_end, titles = coming.popleft()
+            if head_start == chunk.start:
+                titles = chunk.headings  # where they are long, without the outermost
         if start is None:
-            start, table_header = first, "" if is_header else header
-        is_above = is_header or is_dashes or line.strip("# ") in chunk.headings
+            start, headings, table_header = first, titles, "" if is_header else header
+        is_heading = chunk.start + end <= heading_end
+        is_above = is_header or is_dashes or is_heading
         if is_above and below:
             continue
         yield replace(
@@ -119,6 +152,7 @@ def split(chunk: Chunk) -> Iterator[Chunk]:
             start=chunk.start + start,
             end=chunk.start + end,
             text=chunk.text[start:end],
+            headings=headings,
             table_header=table_header,
         )
         start = None

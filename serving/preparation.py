@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from ingest.sections import make_heads_in
 from retrieval.analyzer import get_analyzer
 from retrieval.embedding import Embedder
 from retrieval.packing import Packing
@@ -111,12 +112,14 @@ class Preparer:
         if question.budget.max_cost_usd is not None or question.budget.max_latency_ms is not None:
             candidates += self._cheaper(generator)
         history, warnings = _trim(question.history, generator)
+        heads_in = make_heads_in(self._documents.revision_text)
+        ranker = SentenceRanker(get_analyzer(found.analyzer), heads_in)
         layout = Layout(
             documents=self._documents,
             hits=found.result.hits,
             count_tokens=_counter(generator, found.embedder),
             policy=question.packing,
-            ranker=SentenceRanker(get_analyzer(found.analyzer)),
+            ranker=ranker,
             query=found.query,
             nonce=make_nonce(self._secret, question.collection),
             question=question.text,

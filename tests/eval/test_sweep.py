@@ -13,6 +13,7 @@ from eval.replay import Replay
 from eval.snapshot import Snapshot
 from eval.spans import RetrievedSpan, score_spans
 from eval.sweep import sweep, sweep_plain
+from ingest.sections import make_heads_in
 from retrieval.late_interaction import LateInteractionReranker
 from retrieval.packing import PackingPolicy, pack
 from retrieval.profiles import RetrievalProfile
@@ -45,13 +46,15 @@ def measure(
     top_k = profile.most_hits(None, 10)
     hits = replay.search(question.question_id, profile, top_k).hits
     texts = snapshot.texts
+    documents = {one.document_id: one.text for one in snapshot.documents}
+    heads_in = make_heads_in(lambda document_id, _revision: documents[document_id])
     packing = pack(
         hits,
         lambda document_id, revision: texts[document_id, revision],
         TOKENS.count,
         profile.packing,
         TOKENS.label,
-        SentenceRanker(ANALYZER).rank(
+        SentenceRanker(ANALYZER, heads_in).rank(
             question.text, [hit.chunk for hit in hits], profile.packing.sentence_margin
         ),
     )

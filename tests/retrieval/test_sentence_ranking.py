@@ -6,6 +6,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.parsers.markdown import parse_markdown
+from ingest.sections import Sections
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk
 from retrieval.sentence_ranking import RANK_DISCOUNT, SentenceRanker, split, whole_id
@@ -13,9 +15,19 @@ from tests.retrieval.test_packing import PARTS
 from tests.retrieval.test_packing import split as cut
 
 
+def parts(text: str, max_tokens: int = 100, min_tokens: int = 0) -> list[Chunk]:
+    """Cut a text and return the sentences of its chunks."""
+    sections = Sections(parse_markdown(text.encode()))
+    return [
+        one
+        for chunk in cut("d", text, max_tokens, min_tokens=min_tokens)
+        for one in split(chunk, sections.heads(chunk.start, chunk.end))
+    ]
+
+
 def rank(query: str, *texts: str) -> list[str]:
     chunks = [one for number, text in enumerate(texts) for one in cut(f"d{number}", text, 100)]
-    ranker = SentenceRanker(get_analyzer("english"))
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [])
     return [sentence.text for sentence in ranker.rank(query, chunks)]
 
 
@@ -64,31 +76,43 @@ def test_words_are_those_of_the_collections_language() -> None:
 
 
 def test_headings_go_with_what_is_below_them() -> None:
-    [chunk] = cut("d", "# Bees\n\nThey sleep. They dance.", 100)
-    assert [one.text for one in split(chunk)] == ["# Bees\n\nThey sleep.", "They dance."]
+    text = "# Bees\n\nDrones\n======\n\n## Sleep\n\nThey sleep. They dance."
+    assert [one.text for one in parts(text)] == [
+        "# Bees\n\nDrones\n======\n\n## Sleep\n\nThey sleep.",
+        "They dance.",
+    ]
+
+
+def test_headings_stand_above_the_sentences_of_their_section_alone() -> None:
+    text = "# Bees\n\n## Wax\n\nIt is soft. It melts.\n\n# Ants\n\nThey bite. They dig."
+    assert len(cut("d", text, 100, min_tokens=50)) == 1
+    assert [(one.headings, one.text) for one in parts(text, min_tokens=50)] == [
+        (("Bees",), "# Bees\n\n## Wax\n\nIt is soft."),
+        (("Bees", "Wax"), "It melts."),
+        (("Ants",), "# Ants\n\nThey bite."),
+        (("Ants",), "They dig."),
+    ]
 
 
 def test_rows_of_a_table_keep_its_header() -> None:
     table = "| Tea | Price |\n|---|---|\n| green | 5 |\n| black | 7 |"
     text = f"Prices are low.\n\n{table}\n\nPay in cash."
-    [chunk] = cut("d", text, 100)
-    before, first, second, after = split(chunk)
+    before, first, second, after = parts(text)
     assert first.text == "| Tea | Price |\n|---|---|\n| green | 5 |"
     assert second.passage == "| Tea | Price |\n| black | 7 |"
     assert (before.passage, after.passage) == ("Prices are low.", "Pay in cash.")
 
 
 def test_header_is_not_repeated_above_itself() -> None:
-    [chunk] = cut("d", "# Prices\n\n| Tea | Price |\n|---|---|\n| green | 5 |", 100)
-    [sentence] = split(chunk)
-    assert sentence.text == chunk.text
+    text = "# Prices\n\n| Tea | Price |\n|---|---|\n| green | 5 |"
+    [sentence] = parts(text)
+    assert sentence.text == text
     assert sentence.table_header == ""
 
 
 def test_rows_without_values_make_no_header() -> None:
     table = "| Tea | Price |\n|---|---|\n| - | - |\n| green | 5 |\n|  |  |\n| black | 7 |"
-    [chunk] = cut("d", table, 100)
-    assert [one.passage for one in split(chunk)] == [
+    assert [one.passage for one in parts(table)] == [
         "| Tea | Price |\n|---|---|\n| - | - |\n| green | 5 |",
         "| Tea | Price |\n|  |  |",
         "| Tea | Price |\n| black | 7 |",
@@ -98,7 +122,7 @@ def test_rows_without_values_make_no_header() -> None:
 def test_header_stands_above_the_rest_of_a_row_but_not_behind_the_table() -> None:
     rest = "bees fly. They eat. | 7 |\n| black | 7 |\n\nPay in cash.\n\n| 5 is even."
     chunk = replace(cut("d", rest, 100)[0], table_header="| Tea | Price |")
-    assert [(one.table_header, one.text) for one in split(chunk)] == [
+    assert [(one.table_header, one.text) for one in split(chunk, [])] == [
         ("| Tea | Price |", "bees fly."),
         ("| Tea | Price |", "They eat."),
         ("| Tea | Price |", "| 7 |"),
@@ -108,12 +132,16 @@ def test_header_stands_above_the_rest_of_a_row_but_not_behind_the_table() -> Non
     ]
 
 
-@given(parts=st.lists(PARTS, min_size=1, max_size=30).map("".join))
-def test_sentences_say_all_of_a_chunk_once(parts: str) -> None:
-    for chunk in cut("d", parts):
-        sentences = list(split(chunk))
+@given(text=st.lists(PARTS, min_size=1, max_size=30).map("".join))
+def test_sentences_say_all_of_a_chunk_once(text: str) -> None:
+    canonical = parse_markdown(text.encode())
+    sections = Sections(canonical)
+    for chunk in cut("d", text, min_tokens=16):
+        sentences = list(split(chunk, sections.heads(chunk.start, chunk.end)))
         for one in sentences:
-            assert one.text == parts[one.start : one.end]
+            path = canonical.heading_path(one.start)
+            assert path[len(path) - len(one.headings) :] == one.headings
+            assert one.text == text[one.start : one.end]
             assert whole_id(one.chunk_id) == chunk.chunk_id
         assert len({one.chunk_id for one in sentences}) == len(sentences)
         assert all(one.end <= after.start for one, after in pairwise(sentences))
@@ -123,6 +151,6 @@ def test_sentences_say_all_of_a_chunk_once(parts: str) -> None:
 
 def test_sentences_are_known_by_their_chunk() -> None:
     chunk: Chunk = cut("d", "Bees sleep. They dance.", 100)[0]
-    ranker = SentenceRanker(get_analyzer("english"))
-    assert ranker.sentences(chunk) == list(split(chunk))
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [])
+    assert ranker.sentences(chunk) == list(split(chunk, []))
     assert {whole_id(one.chunk_id) for one in ranker.sentences(chunk)} == {chunk.chunk_id}
