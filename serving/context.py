@@ -82,13 +82,20 @@ def build_context(
 
     found = [hit for hit, _ in named]
     sentences = rank_sentences([hit.chunk for hit in found]) if policy.sentences else []
-    last = first + max(len(found), len(sentences))
 
-    @cache
-    def label_tokens(document_id: str) -> int:
-        return count_label(count_tokens, last, names[document_id], nonce)
+    def pack_up_to(last: int) -> Packing:
+        @cache
+        def label_tokens(document_id: str) -> int:
+            return count_label(count_tokens, last, names[document_id], nonce)
 
-    packing = pack(found, text_of, count_tokens, policy, label_tokens, sentences)
+        return pack(found, text_of, count_tokens, policy, label_tokens, sentences)
+
+    last = first + len(found)
+    packing = pack_up_to(last)
+    # Sentences may make more passages than there are hits; what matters is how many digits.
+    while len(str(first + len(packing.passages))) > len(str(last)):
+        last *= 10
+        packing = pack_up_to(last)
     context = [
         ContextItem(number, passage, names[passage.document_id])
         for number, passage in enumerate(packing.passages, start=first)

@@ -62,7 +62,8 @@ def test_both_ways_to_use_a_budget_at_once_are_refused(application: Application)
 
 def part(chunk: Chunk, text: str) -> Chunk:
     start = chunk.start + chunk.text.index(text)
-    return replace(chunk, start=start, end=start + len(text), text=text)
+    chunk_id = f"{chunk.chunk_id}:{start}"
+    return replace(chunk, chunk_id=chunk_id, start=start, end=start + len(text), text=text)
 
 
 def test_a_sentence_that_an_earlier_turn_has_is_not_repeated() -> None:
@@ -84,3 +85,28 @@ def test_a_sentence_that_an_earlier_turn_has_is_not_repeated() -> None:
     assert pack() == [HONEY, SMOKE]
     assert pack(HONEY) == [SMOKE]
     assert pack(HONEY, SMOKE) == []
+
+
+@pytest.mark.parametrize(
+    ("num_chunks", "max_tokens", "num_passages", "num_digits"),
+    [(5, None, 10, 2), (50, None, 100, 3), (60, 1000, 29, 2)],
+)
+def test_labels_are_counted_with_as_many_digits_as_numbers_have(
+    num_chunks: int, max_tokens: int | None, num_passages: int, num_digits: int
+) -> None:
+    """Each chunk has three sentences, of which two may be packed, apart from each other."""
+    texts = [f"Bee {number} dances. {MEADOW} Bee {number} rests." for number in range(num_chunks)]
+    turn = replace(
+        layout(num_recalled=0, num_found=0),
+        hits=[Hit(make_chunk(number, text), 1.0) for number, text in enumerate(texts)],
+        count_tokens=len,
+        policy=PackingPolicy(sentences=True),
+        rank_sentences=lambda chunks: [
+            part(chunk, text) for chunk in chunks for text in chunk.text.split(f" {MEADOW} ")
+        ],
+    )
+    context, _ = turn.pack(max_tokens)
+    assert len(context) == num_passages
+    for item in context:
+        spare = num_digits - len(str(item.number))
+        assert item.passage.num_tokens == len(f"\n\n{item.fenced(turn.nonce)}") + spare
