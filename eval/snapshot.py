@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest.texts import CanonicalText
 
@@ -35,6 +35,12 @@ class Snapshot:
 
     documents: Sequence[SnapshotDocument]
     language: str
+
+    @property
+    def without_headings(self) -> "Snapshot":
+        """The same documents, as if their texts had no headings."""
+        documents = [replace(one, text=replace(one.text, headings=())) for one in self.documents]
+        return replace(self, documents=documents)
 
     @property
     def names(self) -> dict[str, str]:

@@ -378,9 +378,9 @@ class _Tuner:
         plain = sweep_plain(replay, questions, self._base, snapshot, tokens, default_k=default_k)
         others = {PACKING: plain}
         if material.bare is not None:
-            profiles = [self._base]
+            profiles, bare = [self._base], snapshot.without_headings
             others[HEADINGS] = sweep(
-                material.bare, questions, profiles, snapshot, tokens, default_k=default_k
+                material.bare, questions, profiles, bare, tokens, default_k=default_k
             )
         frames = np.array([tokens.frame(one.text) for one in questions], float)
         return {

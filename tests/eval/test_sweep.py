@@ -177,3 +177,10 @@ def test_more_context_finds_no_less(snapshot: Snapshot) -> None:
     assert swept.recall[-1].mean() == 1
     # Each lamp is named in one section alone, so the first chunk is the right one.
     assert swept.recall[0].mean() > 0.9
+
+
+def test_documents_without_headings_have_the_same_texts(snapshot: Snapshot) -> None:
+    assert any(one.text.headings for one in snapshot.documents)
+    bare = snapshot.without_headings
+    assert {one.text.headings for one in bare.documents} == {()}
+    assert bare.texts == snapshot.texts
