@@ -59,7 +59,7 @@ def test_a_question_without_words_keeps_the_order() -> None:
 
 def test_scores_are_shares_of_the_words_less_what_the_rank_takes() -> None:
     chunks = [*cut("a", "Bees sleep. Wax is soft.", 100), *cut("b", "Bees fly.", 100)]
-    ranker = SentenceRanker(get_analyzer("english"))
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [])
     scored = ranker.score("bees", chunks)
     assert [(score, one.text) for score, one in scored] == [
         (1, "Bees sleep."),

@@ -35,7 +35,7 @@ def layout(num_recalled: int, num_found: int) -> Layout:
         hits=[Hit(make_chunk(number, "Tides."), 1.0) for number in range(num_found)],
         count_tokens=lambda text: len(text.split()),
         policy=PackingPolicy(),
-        ranker=SentenceRanker(get_analyzer("english")),
+        ranker=SentenceRanker(get_analyzer("english"), lambda _: []),
         query="Why?",
         nonce="k7f4",
         question="Why?",

@@ -1,6 +1,6 @@
 """Contexts of sentences: the best of what was found in few tokens, cited as exactly."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,15 +8,17 @@ import pytest
 
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import PackingPolicy
+from serving.context import build_context
 from serving.memory import Exchange
 from tests.serving.application import Application, run_application
 from tests.serving.test_citations import make_chunk, make_item
-from tests.serving.test_layout import layout
+from tests.serving.test_layout import NoDocuments, layout
 
 MEADOW = "Grass was mown for the fair."
 HONEY = "A hive gives twenty kilograms of honey in a good year."
 SMOKE = "Smoke calms the hive before honey is taken."
 TEXT = f"{HONEY} {MEADOW} {SMOKE}"
+NONCE = "k7f4"
 QUESTION = "How many kilograms of honey does a hive give?"
 
 
@@ -96,17 +98,19 @@ def test_labels_are_counted_with_as_many_digits_as_numbers_have(
 ) -> None:
     """Each chunk has three sentences, of which two may be packed, apart from each other."""
     texts = [f"Bee {number} dances. {MEADOW} Bee {number} rests." for number in range(num_chunks)]
-    turn = replace(
-        layout(num_recalled=0, num_found=0),
-        hits=[Hit(make_chunk(number, text), 1.0) for number, text in enumerate(texts)],
-        count_tokens=len,
-        policy=PackingPolicy(sentences=True),
-        rank_sentences=lambda chunks: [
-            part(chunk, text) for chunk in chunks for text in chunk.text.split(f" {MEADOW} ")
-        ],
+
+    def rank_sentences(chunks: Sequence[Chunk]) -> list[Chunk]:
+        return [part(chunk, text) for chunk in chunks for text in chunk.text.split(f" {MEADOW} ")]
+
+    context, _ = build_context(
+        NoDocuments(),
+        [Hit(make_chunk(number, text), 1.0) for number, text in enumerate(texts)],
+        len,
+        PackingPolicy(max_tokens=max_tokens, sentences=True),
+        NONCE,
+        rank_sentences=rank_sentences,
     )
-    context, _ = turn.pack(max_tokens)
     assert len(context) == num_passages
     for item in context:
         spare = num_digits - len(str(item.number))
-        assert item.passage.num_tokens == len(f"\n\n{item.fenced(turn.nonce)}") + spare
+        assert item.passage.num_tokens == len(f"\n\n{item.fenced(NONCE)}") + spare
