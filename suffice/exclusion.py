@@ -10,22 +10,21 @@ from suffice.errors import SufficeError
 
 
 @contextmanager
-def exclusive(path: Path, output: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Hold a lock for as long as the context lasts; the end of the process releases it, too.
 
     Args:
-        path: of the lock, a file that stays.
-        output: what is written meanwhile.
+        folder: that is written meanwhile; the lock is a file in it that stays.
 
     Raises:
         SufficeError: another process holds it.
     """
-    lock = FileLock(path)
+    lock = FileLock(folder / "lock")
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise SufficeError(
-            f"The same command is writing {output} already. Wait until it has ended, or name "
+            f"The same command is writing {folder} already. Wait until it has ended, or name "
             "another output."
         ) from error
     try:

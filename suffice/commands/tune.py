@@ -103,7 +103,7 @@ def tune(
         extras,
     )
     check_order(order)  # before a service is started
-    with exclusive(output / "lock", output), service(url) as client, progress_bar() as progress:
+    with exclusive(output), service(url) as client, progress_bar() as progress:
         result = run_tuning(client, Home(SufficeSettings().home), order, progress)
     if json_output:
         print_json(result.model_dump(mode="json"))

@@ -304,7 +304,7 @@ def test_bad_input_is_told_before_anything_is_done(suffice_offline: Suffice) -> 
 def test_two_runs_do_not_pay_for_the_same(suffice_offline: Suffice) -> None:
     Path("q.jsonl").write_text('{"id": "a", "question": "b", "facts": []}\n')
     Path("tuning").mkdir()
-    with exclusive(Path("tuning/lock"), Path("tuning")):
+    with exclusive(Path("tuning")):
         outcome = suffice_offline("eval", "tune", "q.jsonl")
         assert outcome.code == 1
         assert "is writing tuning already" in outcome.err
