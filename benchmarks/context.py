@@ -150,7 +150,7 @@ def measure_settings(data: EvidenceSet, embedder: Embedder, logs: Logs) -> "Meas
     for way in ways(embedder):
         log = logs.find(data, way)
         if log is not None:
-            with closing(Replay(log)) as replay:
+            with closing(Replay(log, embedder)) as replay:
                 settings.add(way, replay)
     return settings
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evidence_sets import EvidenceSet, chunking_eval, scifact, squad, uda_pdf
+from eval.grid import NUM_IN_SENTENCES, SENTENCE_DENSE_WEIGHT
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.questions import Question
 from eval.spans import RetrievedSpan, coverage_at, score_spans
@@ -43,10 +44,14 @@ DEPTH = 50
 LABEL_TOKENS = 8
 # Hits from which the context is widened to their parent windows, to see whether that pays.
 NUM_EXPANDED = 3
-# Hits whose sentences are ranked, as in the grid of a tuning.
-NUM_IN_SENTENCES = 20
 # Each way to make a context, with the one that it is compared with.
-WAYS = {"plain": "plain", "packed": "plain", "expanded": "plain", "sentences": "packed"}
+WAYS = {
+    "plain": "plain",
+    "packed": "plain",
+    "expanded": "plain",
+    "sentences": "packed",
+    "vectors": "sentences",
+}
 # Questions whose evidence begins in the same so many characters are about the same text.
 CLUSTER_CHARACTERS = 5000
 
@@ -92,7 +97,7 @@ def measure(
 ) -> dict[str, Any]:
     """Return Coverage@T of each way to make a context, and what packing and sentences add."""
     heads_in = make_heads_in(lambda name, _revision: dataset.texts[name])
-    ranker = SentenceRanker(get_analyzer(settings.language), heads_in)
+    ranker = SentenceRanker(get_analyzer(settings.language), heads_in, embedder)
 
     def text_of(name: str, _revision: str) -> str:
         return dataset.texts[name].text
@@ -119,7 +124,9 @@ def measure(
             for hit in hits
         ]
         first = hits[:NUM_IN_SENTENCES]
-        sentences = ranker.rank(question.text, [hit.chunk for hit in first])
+        chunks = [hit.chunk for hit in first]
+        by_words = ranker.rank(question.text, chunks)
+        by_vectors = ranker.rank(question.text, chunks, dense_weight=SENTENCE_DENSE_WEIGHT)
         for budget in BUDGETS:
             ways = {
                 "packed": packed(hits, PackingPolicy(max_tokens=budget)),
@@ -127,7 +134,10 @@ def measure(
                     hits[:NUM_EXPANDED], PackingPolicy(max_tokens=budget, expand=True)
                 ),
                 "sentences": packed(
-                    first, PackingPolicy(max_tokens=budget, sentences=True), sentences
+                    first, PackingPolicy(max_tokens=budget, sentences=True), by_words
+                ),
+                "vectors": packed(
+                    first, PackingPolicy(max_tokens=budget, sentences=True), by_vectors
                 ),
             }
             coverage["plain", budget].append(coverage_at(question.facts, plain, budget))
@@ -191,19 +201,23 @@ def _table(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Return the figures as Markdown."""
     lines = [
         "| data set | tokens | plain | packed | packed - plain, 95 % | "
-        f"{NUM_EXPANDED} hits expanded | sentences | sentences - packed, 95 % |",
-        "|---|---|---|---|---|---|---|---|",
+        f"{NUM_EXPANDED} hits expanded | sentences | sentences - packed, 95 % | by vectors, too "
+        "| more, 95 % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, result in results.items():
         for budget, ways in result["coverage"].items():
-            plain, packed, expanded, sentences = (ways[way] for way in WAYS)
+            plain, packed, expanded, sentences, vectors = (ways[way] for way in WAYS)
             gain, more = packed["difference"], sentences["difference"]
+            most = vectors["difference"]
             lines.append(
                 f"| {name} | {budget} | {plain['coverage']['mean']:.3f} "
                 f"| {packed['coverage']['mean']:.3f} "
                 f"| {gain['mean']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}) "
                 f"| {expanded['coverage']['mean']:.3f} | {sentences['coverage']['mean']:.3f} "
-                f"| {more['mean']:+.3f} ({more['low']:+.3f} to {more['high']:+.3f}) |"
+                f"| {more['mean']:+.3f} ({more['low']:+.3f} to {more['high']:+.3f}) "
+                f"| {vectors['coverage']['mean']:.3f} "
+                f"| {most['mean']:+.3f} ({most['low']:+.3f} to {most['high']:+.3f}) |"
             )
     return "\n".join(lines) + "\n"
 

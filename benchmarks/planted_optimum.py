@@ -99,7 +99,7 @@ def main() -> None:
     asked = [_question(number, text, ()) for number, text in enumerate(texts)]
     with shadow_index(snapshot, chunker, embedder, LANGUAGE) as index:
         log = record(index, embedder, asked, "planted")
-    with closing(Replay(log)) as replay:
+    with closing(Replay(log, embedder)) as replay:
         cut = Cut(
             max_tokens=CHUNK_TOKENS, overlap_tokens=0, min_tokens=0, fingerprint=chunker.fingerprint
         )

@@ -70,7 +70,7 @@ def measure(data: Path, embedder: Embedder, settings: RetrievalSettings) -> dict
     questions = [replace(one, question_id=str(number)) for number, one in enumerate(asked)]
     chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
     with shadow_index(snapshot, chunker, embedder, settings.language) as index:
-        replay = Replay(record(index, embedder, questions, "sweep"))
+        replay = Replay(record(index, embedder, questions, "sweep"), embedder)
     tokens = PromptTokens(embedder.count_tokens, lambda _: LABEL_TOKENS, lambda _: 0)
     profiles = list(make_profiles(settings.profile()))
     memory = _peak_mib()

@@ -12,8 +12,10 @@ BUDGETS = (192, 256, 320, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072,
 DENSE_WEIGHTS = (0.4, 0.55, 0.7, 0.8, 0.9)
 # The most chunks that a rule keeps, and that a budget is filled with.
 MOST_CHUNKS = 50
-# Hits of which the best sentences are taken, and how far these may score below the best.
+# Hits of which the best sentences are taken, how much their vectors count where they do, and how
+# far sentences may score below the best.
 NUM_IN_SENTENCES = 20
+SENTENCE_DENSE_WEIGHT = 0.7
 SENTENCE_MARGINS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4)
 # Hits that bring the sections around them along, and the most that a rule keeps of these.
 NUM_EXPANDED = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12)
@@ -88,14 +90,21 @@ def _in_sentences(base: RetrievalProfile, *, has_reranker: bool) -> Iterator[Ret
         "top_k": NUM_IN_SENTENCES,
     }
     search = _bare(base).model_copy(update=ranking)
-    for max_tokens in BUDGETS:
-        packing = search.packing.model_copy(update={"max_tokens": max_tokens, "sentences": True})
-        yield search.model_copy(update={"packing": packing})
-    for top_k in (NUM_IN_SENTENCES, MOST_CHUNKS):
+    by_words = search.packing.model_copy(update={"sentences": True})
+    by_vectors = by_words.model_copy(update={"sentence_dense_weight": SENTENCE_DENSE_WEIGHT})
+    for packing in (by_words, by_vectors):
+        for max_tokens in BUDGETS:
+            within = packing.model_copy(update={"max_tokens": max_tokens})
+            yield search.model_copy(update={"packing": within})
+    # More hits by words alone: reading all of their sentences takes time at each question.
+    for packing, top_k in (
+        (by_words, NUM_IN_SENTENCES),
+        (by_words, MOST_CHUNKS),
+        (by_vectors, NUM_IN_SENTENCES),
+    ):
         for margin in SENTENCE_MARGINS:
-            within = {"sentences": True, "sentence_margin": margin}
-            packing = search.packing.model_copy(update=within)
-            yield search.model_copy(update={"top_k": top_k, "packing": packing})
+            within = packing.model_copy(update={"sentence_margin": margin})
+            yield search.model_copy(update={"top_k": top_k, "packing": within})
 
 
 def _rules(k_max: int) -> Iterator[Rule]:

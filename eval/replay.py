@@ -207,14 +207,18 @@ class RememberingReranker:
 class Replay:
     """Answers searches from a log as the service would."""
 
-    def __init__(self, log: ReplayLog, reranking: Reranking | None = None) -> None:
+    def __init__(
+        self, log: ReplayLog, embedder: Embedder, reranking: Reranking | None = None
+    ) -> None:
         """Set up.
 
         Args:
             log: of the index.
+            embedder: of the index; searches are answered without it.
             reranking: of the service; it has all the time it needs.
         """
         self.log = log
+        self.embedder = embedder
         self._indexes = {one: RecordedIndex(log, one) for one in log.records}
         if reranking is not None:
             reranker = RememberingReranker(reranking.reranker)

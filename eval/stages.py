@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from eval.decisions.items import Floats
-from eval.grid import MOST_CHUNKS, NUM_IN_SENTENCES
+from eval.grid import MOST_CHUNKS, NUM_IN_SENTENCES, SENTENCE_DENSE_WEIGHT
 from eval.measurements import Measurements
 from eval.results import Stage
 from retrieval.packing import PackingPolicy
@@ -44,9 +44,15 @@ def stage_profiles(
         base.model_copy(update={"top_k": MOST_CHUNKS, "rule": None, "packing": filled}),
     )
     parts = filled.model_copy(update={"sentences": True})
+    in_sentences = base.model_copy(update={"top_k": NUM_IN_SENTENCES, "rule": None})
     stages[f"The best sentences of {NUM_IN_SENTENCES} hits instead of whole chunks"] = (
-        base.model_copy(update={"top_k": NUM_IN_SENTENCES, "rule": None, "packing": parts}),
+        in_sentences.model_copy(update={"packing": parts}),
         base.model_copy(update={"top_k": MOST_CHUNKS, "rule": None, "packing": filled}),
+    )
+    vectors = parts.model_copy(update={"sentence_dense_weight": SENTENCE_DENSE_WEIGHT})
+    stages["Vectors of sentences beside their words"] = (
+        in_sentences.model_copy(update={"packing": vectors}),
+        in_sentences.model_copy(update={"packing": parts}),
     )
     return stages
 

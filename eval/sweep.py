@@ -80,6 +80,7 @@ def sweep(
 
     Raises:
         EvalError: a profile looks deeper than the log was recorded.
+        EmbedderFailedError: a profile compares vectors of sentences, and the embedder failed.
     """
     rows: defaultdict[_Front, list[int]] = defaultdict(list)
     for row, profile in enumerate(profiles):
@@ -166,7 +167,7 @@ class _Measuring:
         self._texts = {(one.document_id, one.revision): one.text for one in snapshot.documents}
         self._tokens = tokens
         heads_in = make_heads_in(lambda *revision: self._texts.get(revision))
-        self._ranker = SentenceRanker(get_analyzer(snapshot.language), heads_in)
+        self._ranker = SentenceRanker(get_analyzer(snapshot.language), heads_in, replay.embedder)
 
     @cached_property
     def _chunks(self) -> Stitcher:
@@ -214,10 +215,13 @@ class _Measuring:
         """Return what contexts of sentences hold: (profiles, 4); other hits, another order."""
         found = np.zeros((len(amounts.packings), 4), np.float32)
         query = self._replay.log.records[question.question_id].query
-        num_hits = amounts.num_hits(scores)
-        for num in np.unique(num_hits):
-            scored = self._ranker.score(query, chunks[:num])
-            rows = np.flatnonzero(num_hits == num)
+        rankings: defaultdict[tuple[int, float], list[int]] = defaultdict(list)
+        for row, (num, packing) in enumerate(
+            zip(amounts.num_hits(scores).tolist(), amounts.packings, strict=True)
+        ):
+            rankings[num, packing.sentence_dense_weight].append(row)
+        for (num, dense_weight), rows in rankings.items():
+            scored = self._ranker.score(query, chunks[:num], dense_weight)
             packings = [amounts.packings[row] for row in rows]
             sentence_scores = [score for score, _ in scored]
             walk = Walk([sentence for _, sentence in scored], self._sentences, gold)

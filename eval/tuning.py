@@ -47,6 +47,7 @@ from eval.stages import (
     stage_profiles,
 )
 from eval.sweep import PromptTokens, sweep, sweep_plain
+from retrieval.packing import PackingPolicy
 from retrieval.profiles import Mode, RetrievalProfile
 from serving.pricing import Price
 
@@ -210,12 +211,19 @@ class _Tuner:
 
     def _doubts(self, chosen: int) -> Iterator[str]:
         """Yield what coverage does not show of what was chosen."""
-        if chosen != REFERENCE and self._settings[chosen].profile.packing.sentences:
+        packing = self._settings[chosen].profile.packing
+        if chosen == REFERENCE or not packing.sentences:
+            return
+        if packing.sentence_dense_weight:
             yield (
-                "What was chosen takes sentences out of their paragraphs. That the evidence is in "
-                "the prompt does not show that a model understands it there as well: compare "
-                "answers, too (`--answers`), if they were not."
+                "What was chosen has the embedder read the sentences of each question's hits, if "
+                "they were not read before: that takes time on a CPU, some tenths of a second."
             )
+        yield (
+            "What was chosen takes sentences out of their paragraphs. That the evidence is in "
+            "the prompt does not show that a model understands it there as well: compare "
+            "answers, too (`--answers`), if they were not."
+        )
 
     def _list_settings(self) -> list[Setting]:
         """Return all settings: the reference, the deepest, and cutting by cutting the others."""
@@ -448,16 +456,20 @@ def _describe_amount(profile: RetrievalProfile) -> str:
     packing = profile.packing
     if packing.max_tokens is not None:
         whole = f"up to {packing.max_tokens:,} tokens"
-        return f"{whole} of the best sentences" if packing.sentences else whole
+        return f"{whole} of the best sentences{_ranked_by(packing)}" if packing.sentences else whole
     if packing.sentence_margin is not None:
-        margin = packing.sentence_margin
-        return f"sentences within {margin:g} of the best, of {profile.top_k} chunks"
+        margin, most = packing.sentence_margin, profile.top_k
+        return f"sentences within {margin:g} of the best, of {most} chunks{_ranked_by(packing)}"
     if profile.rule is not None:
         rule = profile.rule
         values = rule.model_dump(exclude={"family", "k_min", "k_max", "temperature"}).values()
         name = " ".join([rule.family.replace("_", " "), *map(str, values)])
         return f"up to {rule.k_max} chunks by {name}"
     return "1 chunk" if profile.top_k == 1 else f"{profile.top_k} chunks"
+
+
+def _ranked_by(packing: PackingPolicy) -> str:
+    return ", by words and vectors" if packing.sentence_dense_weight else ""
 
 
 def _describe_cut(cut: Cut) -> str:

@@ -67,17 +67,27 @@ class PackingPolicy(BaseModel):
         description="Fill `max_tokens` with the sentences of the hits that share most words with "
         "the question, instead of with whole chunks. Not together with `expand`.",
     )
+    sentence_dense_weight: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="With `sentences`, weight of the similarity of their vectors to that of the "
+        "question, against that of words. Above 0 the embedder reads all sentences of the hits.",
+    )
     sentence_margin: float | None = Field(
         default=None,
         ge=0,
         description="With `sentences`, how far a sentence may score below the best. All words of "
-        "the question score 1 together; each doubling of a hit's rank takes 0.2 off. Unset: any.",
+        "the question score 1 together, and so does the most similar vector; each doubling of a "
+        "hit's rank takes 0.15 off. Unset: any.",
     )
 
     @model_validator(mode="after")
     def _check(self) -> "PackingPolicy":
         if self.sentence_margin is not None and not self.sentences:
             raise ValueError("`sentence_margin` is about `sentences`: set it to true as well.")
+        if self.sentence_dense_weight and not self.sentences:
+            raise ValueError("`sentence_dense_weight` is about `sentences`: set it to true, too.")
         if self.expand and self.sentences:
             raise ValueError(
                 "`expand` and `sentences` exclude each other: one adds text around the hits, the "

@@ -1,7 +1,7 @@
 """Sentence ranking: which sentences of some chunks say most about a question.
 
 What is kept of a text for a question is chosen by sentences in Xu et al. (RECOMP, ICLR 2024), too.
-Here words choose, not a model: so it costs no time to speak of, and a tuning replays it exactly.
+Here words choose, which costs no time to speak of, or the vectors of the embedder beside them.
 """
 
 import re
@@ -11,8 +11,11 @@ from dataclasses import replace
 from math import log, log2
 from typing import NamedTuple
 
+import numpy as np
+
 from retrieval.analyzer import Analyzer
 from retrieval.chunks import Chunk
+from retrieval.embedding import Embedder
 from retrieval.sentences import sentence_spans
 
 RankSentences = Callable[[Sequence[Chunk]], list[Chunk]]
@@ -36,49 +39,74 @@ class SectionHead(NamedTuple):
 HeadsIn = Callable[[Chunk], Sequence[SectionHead]]
 """Returns which sections begin in a chunk, by place; none where its document's text is not kept."""
 
-# What a sentence loses for each doubling of its chunk's rank; all words of a question are worth 1.
-RANK_DISCOUNT = 0.2
+# What a sentence loses for each doubling of its chunk's rank; the best there could be scores 1.
+RANK_DISCOUNT = 0.15
 # Below the header of a table, as `ingest.tables` has it.
 _DASHES = re.compile(r"\|(?=.*-)[|:\-\t ]*")
 
 
 class SentenceRanker:
-    """Ranks sentences of a collection's chunks; what it has analysed it remembers."""
+    """Ranks sentences of a collection's chunks.
 
-    def __init__(self, analyzer: Analyzer, heads_in: HeadsIn) -> None:
+    What it has analysed it remembers, and of the last query how similar it was to what.
+    """
+
+    def __init__(self, analyzer: Analyzer, heads_in: HeadsIn, embedder: Embedder) -> None:
         """Set up.
 
         Args:
             analyzer: of the collection.
             heads_in: of its documents.
+            embedder: of the collection; asked only where vectors have a weight.
         """
         self._analyzer = analyzer
         self._heads_in = heads_in
+        self._embedder = embedder
         self._sentences: dict[str, list[Chunk]] = {}
         self._words: dict[str, frozenset[str]] = {}
+        self._query = ""
+        self._cosines: dict[str, float] = {}
 
-    def rank(self, query: str, chunks: Sequence[Chunk], margin: float | None = None) -> list[Chunk]:
+    def rank(
+        self,
+        query: str,
+        chunks: Sequence[Chunk],
+        *,
+        dense_weight: float = 0,
+        margin: float | None = None,
+    ) -> list[Chunk]:
         """Return the sentences of some chunks, those first that say most about a query.
 
         Args:
             query: what was searched.
             chunks: best first.
+            dense_weight: of the similarity of vectors against that of words, from 0 to 1.
             margin: by how much a sentence may score below the best; None: by any.
+
+        Raises:
+            EmbedderFailedError: vectors have a weight, and the model fails.
         """
-        scored = self.score(query, chunks)
+        scored = self.score(query, chunks, dense_weight)
         num_within = count_within([score for score, _ in scored], margin)
         return [sentence for _, sentence in scored[:num_within]]
 
-    def score(self, query: str, chunks: Sequence[Chunk]) -> list[tuple[float, Chunk]]:
+    def score(
+        self, query: str, chunks: Sequence[Chunk], dense_weight: float = 0
+    ) -> list[tuple[float, Chunk]]:
         """Return the sentences of some chunks with their scores, best first.
 
-        A sentence counts by the words that it shares with the query. Each weighs the more, the
-        fewer of these sentences have it (the inverse document frequency of BM25). What was found
-        further down the ranking counts less.
+        A sentence counts by the words that it shares with the query: each weighs the more, the
+        fewer of these sentences have it (the inverse document frequency of BM25), and all together
+        1. With a weight it counts by its vector, too: the most similar of these sentences 1, the
+        least 0. What was found further down the ranking counts less.
 
         Args:
             query: what was searched.
             chunks: best first.
+            dense_weight: of the similarity of vectors against that of words, from 0 to 1.
+
+        Raises:
+            EmbedderFailedError: vectors have a weight, and the model fails.
         """
         ranks, sentences = [], []
         for rank, chunk in enumerate(chunks):
@@ -88,9 +116,11 @@ class SentenceRanker:
         asked = frozenset(self._analyzer.query_tokens(query))
         shared = [asked & self._words_of(one) for one in sentences]
         weights = _weigh(shared)
+        by_words = [sum(sorted(weights[word] for word in words)) for words in shared]
+        by_vectors = self._similarities(query, sentences) if dense_weight else by_words
         scores = [
-            sum(sorted(weights[word] for word in words)) - RANK_DISCOUNT * log2(1 + rank)
-            for words, rank in zip(shared, ranks, strict=True)
+            (1 - dense_weight) * lexical + dense_weight * dense - RANK_DISCOUNT * log2(1 + rank)
+            for lexical, dense, rank in zip(by_words, by_vectors, ranks, strict=True)
         ]
         order = sorted(range(len(sentences)), key=lambda place: (-scores[place], place))
         return [(scores[place], sentences[place]) for place in order]
@@ -101,6 +131,21 @@ class SentenceRanker:
         if sentences is None:
             sentences = self._sentences[chunk.chunk_id] = list(split(chunk, self._heads_in(chunk)))
         return sentences
+
+    def _similarities(self, query: str, sentences: Sequence[Chunk]) -> list[float]:
+        """Return how similar sentences are to a query: the most of them 1, the least 0."""
+        if query != self._query:
+            self._query, self._cosines = query, {}
+        new = [one for one in sentences if one.chunk_id not in self._cosines]
+        if new:
+            vectors = self._embedder.embed_passages([one.passage for one in new])
+            cosines = (vectors @ self._embedder.embed_query(query)).tolist()
+            self._cosines |= zip((one.chunk_id for one in new), cosines, strict=True)
+        cosines = np.array([self._cosines[one.chunk_id] for one in sentences])
+        if not cosines.size or cosines.max() == cosines.min():
+            return [0] * len(sentences)
+        similarities: list[float] = ((cosines - cosines.min()) / np.ptp(cosines)).tolist()
+        return similarities
 
     def _words_of(self, sentence: Chunk) -> frozenset[str]:
         words = self._words.get(sentence.chunk_id)

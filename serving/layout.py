@@ -97,7 +97,12 @@ class Layout:
     def _rank_new_sentences(self, chunks: Sequence[Chunk]) -> list[Chunk]:
         """Rank the sentences of some hits that no passage of earlier turns has."""
         found = [hit.chunk for hit in self.hits]
-        ranked = self.ranker.rank(self.query, found, self.policy.sentence_margin)
+        ranked = self.ranker.rank(
+            self.query,
+            found,
+            dense_weight=self.policy.sentence_dense_weight,
+            margin=self.policy.sentence_margin,
+        )
         chunk_ids = {chunk.chunk_id for chunk in chunks}
         return [
             one

@@ -8,7 +8,8 @@ from functools import partial
 from ingest.sections import make_heads_in
 from retrieval.analyzer import get_analyzer
 from retrieval.embedding import Embedder
-from retrieval.packing import Packing
+from retrieval.errors import EmbedderFailedError
+from retrieval.packing import Packing, PackingPolicy
 from retrieval.sentence_ranking import SentenceRanker
 from serving.account import Account
 from serving.context import Context, Documents, num_tokens
@@ -113,12 +114,13 @@ class Preparer:
             candidates += self._cheaper(generator)
         history, warnings = _trim(question.history, generator)
         heads_in = make_heads_in(self._documents.revision_text)
-        ranker = SentenceRanker(get_analyzer(found.analyzer), heads_in)
+        ranker = SentenceRanker(get_analyzer(found.analyzer), heads_in, found.embedder)
+        policy, doubts = _packing_policy(question, found, ranker)
         layout = Layout(
             documents=self._documents,
             hits=found.result.hits,
             count_tokens=_counter(generator, found.embedder),
-            policy=question.packing,
+            policy=policy,
             ranker=ranker,
             query=found.query,
             nonce=make_nonce(self._secret, question.collection),
@@ -134,7 +136,7 @@ class Preparer:
             spent_steps=len(account.calls),
             has_fixed_answer=question.has_fixed_answer,
         )
-        fill = partial(_fill, question, found, wish, candidates, needs, warnings)
+        fill = partial(_fill, question, found, wish, candidates, needs, warnings + doubts)
         # A prompt that lost its oldest turns begins otherwise than before in any case.
         recalled = () if warnings else self._recall(question, generator)
         recalling = replace(layout, exchanges=recalled)
@@ -194,6 +196,22 @@ class Preparer:
             and other.price.completion < price.completion
         ]
         return [one for _, one in sorted(cheaper, key=lambda pair: -pair[0])]
+
+
+def _packing_policy(
+    question: Question, found: Found, ranker: SentenceRanker
+) -> tuple[PackingPolicy, list[str]]:
+    """Return how hits are packed: sentences by words alone, with a note, where vectors fail."""
+    policy = question.packing
+    if not policy.sentence_dense_weight:
+        return policy, []
+    try:
+        chunks = [hit.chunk for hit in found.result.hits]
+        ranker.score(found.query, chunks, policy.sentence_dense_weight)
+    except EmbedderFailedError as error:
+        policy = policy.model_copy(update={"sentence_dense_weight": 0})
+        return policy, [f"Sentences were chosen by their words alone: {error.public}"]
+    return policy, []
 
 
 def _fill(

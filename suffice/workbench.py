@@ -114,7 +114,7 @@ class Workbench:
                 searched = RankBM25Index(index) if self.lexical == "rank_bm25" else index
                 log = record(searched, self.embedder, questions, fingerprint, progress)
             log.save(path)
-        replay = Replay(log, self.reranking)
+        replay = Replay(log, self.embedder, self.reranking)
         self.closing.callback(replay.close)
         return replay
 

@@ -100,4 +100,4 @@ def make_replay(
     with_headings: bool = True,
 ) -> Replay:
     with open_index(snapshot, chunker, with_headings=with_headings) as index:
-        return Replay(record(index, EMBEDDER, questions, "planted"))
+        return Replay(record(index, EMBEDDER, questions, "planted"), EMBEDDER)

@@ -31,6 +31,7 @@ PROFILES = st.builds(
         PackingPolicy,
         max_tokens=st.none() | st.integers(1, 600),
         sentences=st.just(True),
+        sentence_dense_weight=st.just(0) | st.floats(0, 1),
         sentence_margin=st.none() | st.floats(0, 2),
     ),
 )

@@ -88,7 +88,7 @@ def use(
             max_answer_tokens=64,
         )
         asked = [*questions(), *map(open_question, range(NUM_TOWERS))]
-        answerer = ReplayAnswerer([Replay(log())], asked, towers(), filenames(), serving)
+        answerer = ReplayAnswerer([Replay(log(), EMBEDDER)], asked, towers(), filenames(), serving)
         judging = None if judge is None else Judge(Asker(judge, cache, spending))
         try:
             return await do(AnswerMeter(answerer, judging, tell))

@@ -58,7 +58,7 @@ def measure(folder: Path, *generators: Generator, pair: Pair) -> AnswerStage | s
         cache = ReplyCache(folder / "replies")
         models = Models({one.name: Asker(one, cache) for one in generators})
         serving = Serving(models, POLICY, EMBEDDER, "english", 5, 64)
-        answerer = ReplayAnswerer([Replay(log())], ASKED, towers(), filenames(), serving)
+        answerer = ReplayAnswerer([Replay(log(), EMBEDDER)], ASKED, towers(), filenames(), serving)
         try:
             return await measure_stage(AnswerMeter(answerer), ASKED, SERVED, pair)
         finally:

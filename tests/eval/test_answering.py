@@ -64,7 +64,7 @@ def run(
             **options,  # type: ignore[arg-type]
         )
         asked = [*questions(), open_question(3)]
-        answerer = ReplayAnswerer([Replay(log())], asked, towers(), filenames(), serving)
+        answerer = ReplayAnswerer([Replay(log(), EMBEDDER)], asked, towers(), filenames(), serving)
         try:
             return await use(answerer, asker)
         finally:

@@ -52,7 +52,9 @@ def measure(url: str, folder: Path, max_usd: float | None = None) -> tuple[Answe
         for asker in askers:
             models = Models({generator.name: asker})
             serving = Serving(models, AnswerPolicy(), EMBEDDER, "english", 5, 64)
-            answerer = ReplayAnswerer([Replay(log())], ASKED, towers(), filenames(), serving)
+            answerer = ReplayAnswerer(
+                [Replay(log(), EMBEDDER)], ASKED, towers(), filenames(), serving
+            )
             meters.append(AnswerMeter(answerer))
         setting = Setting(0, PROFILE)
         try:
@@ -110,7 +112,7 @@ def test_asking_once_more_is_within_the_limit(upstream: Upstream, tmp_path: Path
 
 
 def test_searches_that_find_something_else_are_counted() -> None:
-    replay = Replay(log())
+    replay = Replay(log(), EMBEDDER)
     drawn = draw(ASKED)
 
     def found(text: str) -> list[str]:

@@ -72,7 +72,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
 def test_replay_is_the_search(snapshot: Snapshot, questions: list[Question]) -> None:
     with open_index(snapshot) as index, closing(Searcher(RERANKING)) as searcher:
         log = record(index, EMBEDDER, questions, "f")
-        with closing(Replay(log, RERANKING)) as replay:
+        with closing(Replay(log, EMBEDDER, RERANKING)) as replay:
 
             @given(profile=PROFILES)
             def check(profile: RetrievalProfile) -> None:
@@ -103,7 +103,7 @@ def test_replay_is_the_running_service(application: Application) -> None:
     questions = make_questions(served.snapshot)
     assert len(questions) == 18
     with shadow_index(served.snapshot, chunker, embedder, "english") as index:
-        replay = Replay(record(index, embedder, questions, "f"))
+        replay = Replay(record(index, embedder, questions, "f"), embedder)
 
     with closing(replay):
         for profile in LIVE_PROFILES:

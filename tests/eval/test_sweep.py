@@ -54,8 +54,11 @@ def measure(
         TOKENS.count,
         profile.packing,
         TOKENS.label,
-        SentenceRanker(ANALYZER, heads_in).rank(
-            question.text, [hit.chunk for hit in hits], profile.packing.sentence_margin
+        SentenceRanker(ANALYZER, heads_in, EMBEDDER).rank(
+            question.text,
+            [hit.chunk for hit in hits],
+            dense_weight=profile.packing.sentence_dense_weight,
+            margin=profile.packing.sentence_margin,
         ),
     )
     spans = [
@@ -96,7 +99,7 @@ def test_a_sweep_is_search_and_packing_of_each(
 ) -> None:
     questions = make_questions(snapshot)[::4]
     log = make_replay(snapshot, questions, make_chunker(40, overlap)).log
-    with closing(Replay(log, reranking)) as replay:
+    with closing(Replay(log, EMBEDDER, reranking)) as replay:
 
         @settings(max_examples=30)
         @given(profiles=st.lists(PROFILES, min_size=1, max_size=6))
@@ -130,10 +133,11 @@ def test_what_settings_share_is_what_each_would_make(
             PackingPolicy,
             max_tokens=st.integers(20, 500),
             sentences=st.just(True),
+            sentence_dense_weight=st.sampled_from([0, 0.5]),
             sentence_margin=st.none() | st.sampled_from([0.3, 0.8]),
         ),
     )
-    with closing(Replay(log, reranking)) as replay:
+    with closing(Replay(log, EMBEDDER, reranking)) as replay:
 
         @settings(max_examples=5)
         @given(profiles=st.lists(profiles, min_size=40, max_size=40))

@@ -16,6 +16,7 @@ from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk, Hit
 from retrieval.packing import Dropped, Order, Packing, PackingPolicy, Reason, pack
 from retrieval.sentence_ranking import SentenceRanker
+from tests.fakes import HashEmbedder
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 REVISION = "r1"
@@ -65,8 +66,8 @@ def pack_chunks(
 
 
 def rank_sentences(chunks: Sequence[Chunk], margin: float | None = None) -> list[Chunk]:
-    return SentenceRanker(get_analyzer("english"), lambda _: []).rank(
-        "Do bees dance at night?", chunks, margin
+    return SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder()).rank(
+        "Do bees dance at night?", chunks, margin=margin
     )
 
 

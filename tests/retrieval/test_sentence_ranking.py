@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from ingest.sections import Sections
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk
 from retrieval.sentence_ranking import RANK_DISCOUNT, SentenceRanker, split, whole_id
+from tests.fakes import HashEmbedder
 from tests.retrieval.test_packing import PARTS
 from tests.retrieval.test_packing import split as cut
 
@@ -27,7 +29,7 @@ def parts(text: str, max_tokens: int = 100, min_tokens: int = 0) -> list[Chunk]:
 
 def rank(query: str, *texts: str) -> list[str]:
     chunks = [one for number, text in enumerate(texts) for one in cut(f"d{number}", text, 100)]
-    ranker = SentenceRanker(get_analyzer("english"), lambda _: [])
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
     return [sentence.text for sentence in ranker.rank(query, chunks)]
 
 
@@ -42,13 +44,13 @@ def test_rare_words_are_worth_more() -> None:
 
 
 def test_what_was_found_first_leads_among_equals() -> None:
-    assert RANK_DISCOUNT == 0.2
+    assert RANK_DISCOUNT == 0.15
     assert rank("bees", "Bees sleep.", "Bees fly.", "Bees eat.") == [
         "Bees sleep.",  # 1 word of 1
-        "Bees fly.",  # and a fifth less
+        "Bees fly.",  # and 0.15 less
         "Bees eat.",
     ]
-    # The second chunk's sentence loses 0.2, the first one's has none of the words.
+    # The second chunk's sentence loses 0.15, the first one's has none of the words.
     assert rank("bees", "Honey is sweet.", "Bees sleep.") == ["Bees sleep.", "Honey is sweet."]
 
 
@@ -59,7 +61,7 @@ def test_a_question_without_words_keeps_the_order() -> None:
 
 def test_scores_are_shares_of_the_words_less_what_the_rank_takes() -> None:
     chunks = [*cut("a", "Bees sleep. Wax is soft.", 100), *cut("b", "Bees fly.", 100)]
-    ranker = SentenceRanker(get_analyzer("english"), lambda _: [])
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
     scored = ranker.score("bees", chunks)
     assert [(score, one.text) for score, one in scored] == [
         (1, "Bees sleep."),
@@ -67,8 +69,40 @@ def test_scores_are_shares_of_the_words_less_what_the_rank_takes() -> None:
         (0, "Wax is soft."),
     ]
     for margin, num in ((None, 3), (0, 1), (0.1, 1), (0.3, 2), (1, 3)):
-        assert len(ranker.rank("bees", chunks, margin)) == num
-    assert ranker.rank("bees", [], 0.3) == []
+        assert len(ranker.rank("bees", chunks, margin=margin)) == num
+    assert ranker.rank("bees", [], margin=0.3) == []
+
+
+def test_vectors_find_what_words_do_not() -> None:
+    chunks = cut("d", "Bees dance. It was so. Wax is soft.", 100)
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
+    # For the analyzer both are stop words; the fake embedder knows all words alike.
+    assert ranker.rank("It was?", chunks)[0].text == "Bees dance."
+    for weight in (0.3, 1):
+        best, *_ = ranker.rank("It was?", chunks, dense_weight=weight)
+        assert best.text == "It was so."
+
+
+def test_the_most_similar_vector_scores_as_all_words_do() -> None:
+    chunks = cut("d", "Bees sleep. Bees sleep here. Wax melts.", 100)
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
+    scored = {one.text: score for score, one in ranker.score("bees sleep", chunks, 0.6)}
+    assert scored["Bees sleep."] == pytest.approx(1)
+    assert 0.4 < scored["Bees sleep here."] < 1  # all words, and a vector that is less similar
+    assert scored["Wax melts."] == 0
+
+
+def test_similarities_are_of_the_query_that_is_asked_now() -> None:
+    chunks = cut("d", "Bees sleep. Wax melts.", 100)
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
+    for query in ("bees", "wax", "bees"):
+        again = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
+        assert ranker.score(query, chunks, 1) == again.score(query, chunks, 1)
+
+
+def test_without_sentences_nothing_is_compared() -> None:
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
+    assert ranker.score("bees", [], 1) == []
 
 
 def test_words_are_those_of_the_collections_language() -> None:
@@ -151,6 +185,6 @@ def test_sentences_say_all_of_a_chunk_once(text: str) -> None:
 
 def test_sentences_are_known_by_their_chunk() -> None:
     chunk: Chunk = cut("d", "Bees sleep. They dance.", 100)[0]
-    ranker = SentenceRanker(get_analyzer("english"), lambda _: [])
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
     assert ranker.sentences(chunk) == list(split(chunk, []))
     assert {whole_id(one.chunk_id) for one in ranker.sentences(chunk)} == {chunk.chunk_id}

@@ -11,6 +11,7 @@ from retrieval.packing import PackingPolicy
 from retrieval.sentence_ranking import SentenceRanker
 from serving.layout import MAX_RECALLED, Layout
 from serving.memory import Exchange
+from tests.fakes import HashEmbedder
 from tests.serving.test_citations import make_chunk, make_context
 
 
@@ -35,7 +36,7 @@ def layout(num_recalled: int, num_found: int) -> Layout:
         hits=[Hit(make_chunk(number, "Tides."), 1.0) for number in range(num_found)],
         count_tokens=lambda text: len(text.split()),
         policy=PackingPolicy(),
-        ranker=SentenceRanker(get_analyzer("english"), lambda _: []),
+        ranker=SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder()),
         query="Why?",
         nonce="k7f4",
         question="Why?",

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from retrieval.chunks import Chunk, Hit
+from retrieval.embedding import Matrix
+from retrieval.errors import EmbedderFailedError
 from retrieval.packing import PackingPolicy
 from serving.context import build_context
 from serving.memory import Exchange
-from tests.serving.application import Application, run_application
+from serving.service import open_service
+from tests.fakes import HashEmbedder
+from tests.serving.application import Application, make_settings, serve
 from tests.serving.test_citations import make_chunk, make_item
 from tests.serving.test_layout import NoDocuments, layout
 
@@ -22,9 +26,28 @@ NONCE = "k7f4"
 QUESTION = "How many kilograms of honey does a hive give?"
 
 
+class FragileEmbedder(HashEmbedder):
+    """Reads no more passages once it is broken; queries it reads."""
+
+    is_broken = False
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        if self.is_broken:
+            raise EmbedderFailedError("The embedder failed: CUDA out of memory.")
+        return super().embed_passages(texts)
+
+
 @pytest.fixture(scope="module")
-def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Application]:
-    with run_application(tmp_path_factory.mktemp("home")) as application:
+def embedder() -> FragileEmbedder:
+    return FragileEmbedder(dimension=512)
+
+
+@pytest.fixture(scope="module")
+def application(
+    tmp_path_factory: pytest.TempPathFactory, embedder: FragileEmbedder
+) -> Iterator[Application]:
+    settings = make_settings(tmp_path_factory.mktemp("home"), refusal_threshold=0)
+    with open_service(settings, embedder) as service, serve(service) as application:
         application.ingest("bees.txt", TEXT)
         yield application
 
@@ -53,6 +76,30 @@ def test_extracts_are_whole_sentences_of_the_context(application: Application) -
     body = application.ask(question, suffice={"profile": profile}).json()
     assert body["choices"][0]["message"]["content"] == f"{SMOKE} [1]"
     assert trace_of(application, body) == {SMOKE: True}
+
+
+def test_vectors_choose_sentences_and_where_they_fail_words_do(
+    application: Application, embedder: FragileEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question has stop words alone. By its words the first sentence stays in front."""
+
+    def ask() -> tuple[list[str], list[str]]:
+        packing = {"max_tokens": 24, "sentences": True, "sentence_dense_weight": 1}
+        body = application.ask("Was for the?", suffice={"profile": {"packing": packing}}).json()
+        trace = application.http.get(f"/v1/traces/{body['suffice']['trace_id']}").json()["body"]
+        texts = [TEXT[one["start"] : one["end"]] for one in trace["passages"]]
+        return texts, body["suffice"]["warnings"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedder, "is_broken", True)
+        assert ask() == (
+            [HONEY],
+            [
+                "Sentences were chosen by their words alone: The embedder failed: CUDA out of "
+                "memory."
+            ],
+        )
+    assert ask() == ([MEADOW], [])
 
 
 def test_both_ways_to_use_a_budget_at_once_are_refused(application: Application) -> None:
