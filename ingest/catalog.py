@@ -92,6 +92,8 @@ for _name, _columns in (
 
 # Any number that nothing else locks.
 _CLAIM = 0x5FF1CE
+_OPEN = [status for status in Status if not status.is_final]
+_SEARCHABLE = [status for status in Status if status.is_searchable]
 # Literal in the SQL, so that the partial indexes of the waiting documents are used.
 _QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{Status.QUEUED}'")
 # Made once, because each answer asks for them, and making one takes longer than the database does.
@@ -134,7 +136,7 @@ class Catalog:
         """Return a document, or None."""
         with self._database.reading() as connection:
             row = connection.execute(_DOCUMENT, {"id": document_id}).mappings().first()
-        return None if row is None else _to_document(dict(row))
+        return None if row is None else _to_document(row)
 
     def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
         """Return the names of documents by id; of what does not exist there is none."""
@@ -168,8 +170,7 @@ class Catalog:
             query = query.where(documents.c.status == status)
         if after is not None:
             query = query.where(documents.c.id > after)
-        with self._database.reading() as connection:
-            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+        return self._find(query)
 
     def iterate_documents(self, collection: str | None = None) -> Iterator[Document]:
         """Yield all documents, or those of a collection, page by page, in order of their ids."""
@@ -180,38 +181,31 @@ class Catalog:
 
     def list_unfinished(self) -> list[Document]:
         """Return the documents whose job should be waiting or under way."""
-        open_states = [status for status in Status if not status.is_final]
-        query = sa.select(documents).where(documents.c.status.in_(open_states))
-        with self._database.reading() as connection:
-            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+        query = sa.select(documents).where(documents.c.status.in_(_OPEN))
+        return self._find(query)
 
     def list_outdated(self, parser_version: int) -> list[Document]:
         """Return the searchable documents whose chunks were cut from another parser's text."""
-        final_states = [status for status in Status if status.is_searchable]
         query = sa.select(documents).where(
-            documents.c.status.in_(final_states), documents.c.searchable_parser != parser_version
+            documents.c.status.in_(_SEARCHABLE), documents.c.searchable_parser != parser_version
         )
-        with self._database.reading() as connection:
-            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+        return self._find(query)
 
     def list_failed(self, error_code: str) -> list[Document]:
         """Return the documents that failed with a code."""
         query = sa.select(documents).where(
             documents.c.status == Status.FAILED, documents.c.error_code == error_code
         )
-        with self._database.reading() as connection:
-            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+        return self._find(query)
 
     def list_reading(self, revision: str, media_type: str) -> list[Document]:
         """Return the searchable documents that share the text of a revision."""
-        final_states = [status for status in Status if status.is_searchable]
         query = sa.select(documents).where(
             documents.c.revision == revision,
             documents.c.media_type == media_type,
-            documents.c.status.in_(final_states),
+            documents.c.status.in_(_SEARCHABLE),
         )
-        with self._database.reading() as connection:
-            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+        return self._find(query)
 
     def put(self, document: Document) -> None:
         """Insert a document, or replace the row of the same id."""
@@ -432,8 +426,7 @@ class Catalog:
         )
         if after is not None:
             query = query.where(documents.c.id > after)
-        with self._database.reading() as connection:
-            return [_to_document(dict(row)) for row in connection.execute(query).mappings()]
+        return self._find(query)
 
     def list_reindexed(self, collection: str) -> dict[tuple[str, str], int]:
         """Return how many chunks each (document id, revision) has in the new index."""
@@ -506,6 +499,10 @@ class Catalog:
                 .where(reindexings.c.name == name)
                 .values(status=ReindexingStatus.FINISHING, spare_index=old_index)
             )
+
+    def _find(self, query: sa.Select[Any]) -> list[Document]:
+        with self._database.reading() as connection:
+            return [_to_document(row) for row in connection.execute(query).mappings()]
 
     def _claim_database(self) -> sa.Connection:
         """Lock the database for as long as the connection lives.
@@ -580,6 +577,6 @@ def _to_reindexing(row: Mapping[Any, Any]) -> Reindexing:
     )
 
 
-def _to_document(row: Mapping[str, Any]) -> Document:
+def _to_document(row: Mapping[Any, Any]) -> Document:
     times = {name: in_utc(row[name]) for name in ("created_at", "updated_at")}
     return Document(**{**row, **times, "status": Status(row["status"])})
