@@ -219,7 +219,8 @@ class EdgeIndex:
                 )
                 for chunk, row in zip(batch, rows, strict=True)
             ]
-            self._update(edge.UpdateOperation.upsert_points(points))
+            with self._engine():
+                self._apply(edge.UpdateOperation.upsert_points(points))
 
     def delete(self, document_id: str, *, keep_revision: str | None = None) -> None:
         """Remove the chunks of a document, see `ChunkIndex`."""
@@ -296,7 +297,8 @@ class EdgeIndex:
 
     def contents(self) -> dict[tuple[str, str], int]:
         """Count chunks by document and revision, see `ChunkIndex`."""
-        payloads = (payload for _, payload in self._scroll("document_id", "revision"))
+        pages = self._scroll("document_id", "revision")
+        payloads = (record.payload or {} for records in pages for record in records)
         return dict(Counter((one["document_id"], one["revision"]) for one in payloads))
 
     def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
@@ -308,20 +310,13 @@ class EdgeIndex:
 
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
-        return ((chunk_id, payload[TOKENS].split()) for chunk_id, payload in self._scroll(TOKENS))
+        for records in self._scroll(TOKENS):
+            yield from ((to_chunk_id(r.id), (r.payload or {})[TOKENS].split()) for r in records)
 
     def points(self) -> Iterator[list[Point]]:
         """Yield all points, see `retrieval.migration`."""
-        offset: edge.PointId | None = None
-        while True:
-            request = edge.ScrollRequest(
-                limit=BATCH_SIZE, offset=offset, with_payload=True, with_vector=True
-            )
-            with self._engine():
-                records, offset = self._shard.scroll(request)
+        for records in self._scroll(with_vectors=True):
             yield [_to_point(record) for record in records]
-            if offset is None:
-                return
 
     def indexed_fields(self) -> set[str]:
         """Return the payload fields that are indexed, see `retrieval.migration`."""
@@ -349,7 +344,8 @@ class EdgeIndex:
                     copy_shard(current, snapshot)
                     self._recorded = []
                 if deletions or self._state.is_outdated:
-                    self._rewrite(snapshot, target, should_stop)
+                    language = [self._state.language] if self._state.is_outdated else []
+                    self._run("rewrite", snapshot, str(target), *language, should_stop=should_stop)
                 else:
                     self._run("optimise", snapshot, should_stop=should_stop)
                     snapshot.rename(target)
@@ -419,10 +415,6 @@ class EdgeIndex:
             for field in sorted(attribute_fields(attributes) - known):
                 self._apply(index_attribute(field))
 
-    def _update(self, operation: edge.UpdateOperation) -> None:
-        with self._engine():
-            self._apply(operation)
-
     def _apply(self, operation: edge.UpdateOperation) -> None:
         """Change the shard, and remember the change for the one that a compaction writes."""
         self._shard.update(operation)
@@ -441,14 +433,16 @@ class EdgeIndex:
         with self._engine():
             return self._shard.count(edge.CountRequest(filter=condition, exact=True))
 
-    def _scroll(self, *fields: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield id and some fields of the payload of all chunks."""
+    def _scroll(self, *fields: str, with_vectors: bool = False) -> Iterator[list[edge.Record]]:
+        """Yield all chunks in batches, with some fields of their payload; none named: with all."""
         offset: edge.PointId | None = None
         while True:
-            page = edge.ScrollRequest(offset, BATCH_SIZE, with_payload=list(fields))
+            page = edge.ScrollRequest(
+                offset, BATCH_SIZE, with_payload=list(fields) or True, with_vector=with_vectors
+            )
             with self._engine():
                 records, offset = self._shard.scroll(page)
-            yield from ((to_chunk_id(record.id), record.payload or {}) for record in records)
+            yield records
             if offset is None:
                 break
 
@@ -457,10 +451,6 @@ class EdgeIndex:
         if self._state.must_be_rewritten:
             return True
         return self.count() - self._state.compacted_chunks > COMPACT_AFTER_CHUNKS
-
-    def _rewrite(self, source: Path, target: Path, should_stop: ShouldStop) -> None:
-        language = [self._state.language] if self._state.is_outdated else []
-        self._run("rewrite", source, str(target), *language, should_stop=should_stop)
 
     def _run(self, step: str, shard: Path, *arguments: str, should_stop: ShouldStop) -> None:
         """Run a step of `retrieval.shard` in a process of its own."""
