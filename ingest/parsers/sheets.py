@@ -21,8 +21,9 @@ from ingest.parsers.archive import ZIP_MAGIC, encrypted, is_locked_office_file, 
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
 from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
-from ingest.parsers.sheet_boxes import SheetBoxes, boxes_by_sheet
-from ingest.parsers.sheet_comments import SheetComments, comments_by_sheet
+from ingest.parsers.row_texts import RowTexts
+from ingest.parsers.sheet_boxes import boxes_by_sheet
+from ingest.parsers.sheet_comments import comments_by_sheet
 from ingest.parsers.sheet_formulas import num_without_value
 from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
 from ingest.texts import CanonicalText
@@ -54,8 +55,8 @@ def parse_workbook(data: bytes) -> CanonicalText:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
     """
     gathered = GatheredWorkbook(data)
-    boxes: dict[str, SheetBoxes] = {}
-    comments: dict[str, SheetComments] = {}
+    boxes: dict[str, RowTexts] = {}
+    comments: dict[str, RowTexts] = {}
     unknown: dict[str, int] = {}
     if data.startswith(ZIP_MAGIC) or is_locked_office_file(data):
         with open_archive(data) as archive:
@@ -70,8 +71,8 @@ def parse_workbook(data: bytes) -> CanonicalText:
             is_hidden = sheet.visible != SheetVisibleEnum.Visible
             place = f"sheet {sheet.name}{' (hidden)' if is_hidden else ''}"
             _add_sheet(builder, workbook.get_sheet_by_name(sheet.name), place, gathered)
-            _add_boxes(builder, boxes.get(sheet.name, SheetBoxes()), place)
-            _add_comments(builder, comments.get(sheet.name, SheetComments()), place)
+            for kind, found in (("Text boxes", boxes), ("Comments", comments)):
+                _add_row_texts(builder, kind, found.get(sheet.name, RowTexts()), place)
             if num := unknown.get(sheet.name):
                 builder.add_unread(
                     f"{num} formula{'s' if num > 1 else ''} of {place} had no value, because no "
@@ -112,20 +113,12 @@ def _add_titles(builder: TextBuilder, table: SheetTable, place: str) -> None:
             builder.block(title)
 
 
-def _add_boxes(builder: TextBuilder, found: SheetBoxes, place: str) -> None:
-    for box in found.boxes:
-        builder.begin_place(f"{place}, row {box.row}")
-        builder.block(box.text)
+def _add_row_texts(builder: TextBuilder, kind: str, found: RowTexts, place: str) -> None:
+    for one in found.texts:
+        builder.begin_place(f"{place}, row {one.row}")
+        builder.block(one.text)
     if found.is_damaged:
-        builder.add_unread(f"Text boxes of {place} are damaged and could not be read.")
-
-
-def _add_comments(builder: TextBuilder, found: SheetComments, place: str) -> None:
-    for comment in found.comments:
-        builder.begin_place(f"{place}, row {comment.row}")
-        builder.block(f"Comment on {comment.cell}: {comment.text}")
-    if found.is_damaged:
-        builder.add_unread(f"Comments of {place} are damaged and could not be read.")
+        builder.add_unread(f"{kind} of {place} are damaged and could not be read.")
 
 
 def parse_delimited(data: bytes) -> CanonicalText:
