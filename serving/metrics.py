@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -42,58 +43,37 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.registry.register(_Documents(library))
         self.registry.register(_StaleCertificates(alarms))
-        self._requests = Counter(
-            "suffice_requests",
-            "Calls over HTTP.",
-            ("method", "route", "status"),
-            registry=self.registry,
+        counter = partial(Counter, registry=self.registry)
+        seconds = partial(Histogram, buckets=SECONDS, registry=self.registry)
+        self._requests = counter(
+            "suffice_requests", "Calls over HTTP.", ("method", "route", "status")
         )
-        self._request_seconds = Histogram(
-            "suffice_request_seconds",
-            "From the call to the end of its answer.",
-            ("route",),
-            buckets=SECONDS,
-            registry=self.registry,
+        self._request_seconds = seconds(
+            "suffice_request_seconds", "From the call to the end of its answer.", ("route",)
         )
         self.in_progress = Gauge(
             "suffice_requests_in_progress", "Calls being answered.", registry=self.registry
         )
-        self._stream_start_seconds = Histogram(
+        self._stream_start_seconds = seconds(
             "suffice_stream_start_seconds",
             "From the call to the first piece of an answer that is streamed.",
             ("route",),
-            buckets=SECONDS,
-            registry=self.registry,
         )
-        self._answers = Counter(
-            "suffice_answers",
-            "Answers by how far they stand in the documents.",
-            ("grounded",),
-            registry=self.registry,
+        self._answers = counter(
+            "suffice_answers", "Answers by how far they stand in the documents.", ("grounded",)
         )
-        self._stage_seconds = Histogram(
-            "suffice_stage_seconds",
-            "Stages of answers.",
-            ("stage",),
-            buckets=SECONDS,
-            registry=self.registry,
-        )
-        self._first_token_seconds = Histogram(
+        self._stage_seconds = seconds("suffice_stage_seconds", "Stages of answers.", ("stage",))
+        self._first_token_seconds = seconds(
             "suffice_first_token_seconds",
             "From the call of a model to its first token.",
             ("model", "purpose"),
-            buckets=SECONDS,
-            registry=self.registry,
         )
-        self._tokens = Counter(
+        self._tokens = counter(
             "suffice_tokens",
             "Tokens: prompt (without cached), cached, completion (without reasoning), reasoning.",
             ("model", "kind"),
-            registry=self.registry,
         )
-        self._usd = Counter(
-            "suffice_cost_usd", "Dollars, as far as known.", ("model",), registry=self.registry
-        )
+        self._usd = counter("suffice_cost_usd", "Dollars, as far as known.", ("model",))
 
     def watch(self, permits: Mapping[str, Permits]) -> None:
         """Count who has a permit and who waits for one, by what it is for, when somebody looks."""
