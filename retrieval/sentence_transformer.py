@@ -111,18 +111,7 @@ class SentenceTransformerEmbedder:
         transformers_logging.disable_progress_bar()
         devices = [device] if device else _best_devices()
         _keep_products_on_one_core(devices)
-        try:
-            dtype = DTYPES.get(precision) or _fastest_dtype(devices[0])
-            self._model = SentenceTransformer(
-                str(folder), device=devices[0], model_kwargs={"dtype": dtype}
-            ).eval()
-        # The assertion is torch's: a build without CUDA was asked for it.
-        except (OSError, ValueError, KeyError, RuntimeError, AssertionError) as error:
-            raise EmbedderUnavailableError(
-                f"The embedder in {folder} cannot be loaded: {error}. RETRIEVAL_EMBEDDER must name "
-                "a sentence-transformers model, and RETRIEVAL_DEVICE, if set, a device of this "
-                "machine."
-            ) from error
+        self._model = _load_model(folder, devices[0], precision)
         self._replicas = [self._model, *(deepcopy(self._model).to(other) for other in devices[1:])]
         is_cpu = self._model.device.type == "cpu"
         self._batch_tokens = CPU_BATCH_TOKENS if is_cpu else GPU_BATCH_TOKENS
@@ -160,7 +149,8 @@ class SentenceTransformerEmbedder:
         self._gather_query = Gatherer[str, Matrix](
             self._embed_queries, CPU_BATCH_QUERIES if is_cpu else GPU_BATCH_QUERIES
         )
-        logger.info("embedder loaded", extra={"devices": devices, "dtype": str(dtype)})
+        dtype = str(next(self._model.parameters()).dtype)
+        logger.info("embedder loaded", extra={"devices": devices, "dtype": dtype})
 
     def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """Embed passages, see `Embedder`."""
@@ -171,7 +161,7 @@ class SentenceTransformerEmbedder:
             model = self._replicas[number % len(self._replicas)]
             vectors[batch.rows] = _sentence_vectors(model, batch.features, "document", traced)
 
-        list(self._passage_workers.map(embed, count(), self._spread(texts, "document")))
+        list(self._passage_workers.map(embed, count(), self._spread(texts)))
         return _unit(vectors)
 
     def embed_query(self, text: str) -> Matrix:
@@ -193,7 +183,7 @@ class SentenceTransformerEmbedder:
             tokens.update({i: self._token_vectors(texts[i], one) for i, one in found})
 
         # No prompt: it would stand between the text and its offsets.
-        batches = self._spread(texts, "document", with_prompt=False)
+        batches = self._spread(texts, with_prompt=False)
         list(self._token_workers.map(embed, count(), batches))
         return [tokens[i] for i in range(len(texts))]
 
@@ -220,16 +210,14 @@ class SentenceTransformerEmbedder:
             )
         return list(_unit(vectors))
 
-    def _spread(
-        self, texts: Sequence[str], task: Task, *, with_prompt: bool = True
-    ) -> Iterable["_Batch"]:
-        """Return batches for all workers, see `_batches`."""
+    def _spread(self, texts: Sequence[str], *, with_prompt: bool = True) -> Iterable["_Batch"]:
+        """Return batches of passages for all workers, see `_batches`."""
         if not texts:
             return ()
         features = (
             self._word_features(texts)
             if self._word_features
-            else _features(self._model, list(texts), task, with_prompt=with_prompt)
+            else _features(self._model, list(texts), "document", with_prompt=with_prompt)
         )
         return _batches(features, self._batch_tokens, self._num_workers)
 
@@ -290,6 +278,18 @@ def _narrow(features: Features, rows: list[int]) -> Features:
     }
 
 
+def _load_model(folder: Path, device: str, precision: Precision) -> SentenceTransformer:
+    try:
+        dtype = DTYPES.get(precision) or _fastest_dtype(device)
+        return SentenceTransformer(str(folder), device=device, model_kwargs={"dtype": dtype}).eval()
+    # The assertion is torch's: a build without CUDA was asked for it.
+    except (OSError, ValueError, KeyError, RuntimeError, AssertionError) as error:
+        raise EmbedderUnavailableError(
+            f"The embedder in {folder} cannot be loaded: {error}. RETRIEVAL_EMBEDDER must name a "
+            "sentence-transformers model, and RETRIEVAL_DEVICE, if set, a device of this machine."
+        ) from error
+
+
 def _fast_query_model(model: SentenceTransformer) -> SentenceTransformer:
     """Return a faster model with the same vectors, or the model itself."""
     probes = _features(model, list(QUERY_PROBES), "query")
@@ -335,7 +335,7 @@ def _unit(vectors: Matrix) -> Matrix:
 
 
 def _token_rows(
-    model: SentenceTransformer, features: Features, task: Task, traced: TracedModel | None = None
+    model: SentenceTransformer, features: Features, task: Task, traced: TracedModel | None
 ) -> list[Matrix]:
     """Return for each text its rows, special tokens included."""
     output = _output(model, features, task, traced)
