@@ -81,7 +81,7 @@ async def choose_by_answers(
     if len({question.cluster for question in split.certify}) < 2:  # noqa: PLR2004
         raise NoQuestionsError("Too few questions are held out to test answers on.")
     settings = [candidate.setting for candidate in candidates]
-    raced, quality = await meter.race_and_measure(split, settings, margin=goal.eps)
+    raced, quality = await meter.race_and_measure(split, settings, goal.eps)
     if REFERENCE in quality.flaws:
         raise EvalError(quality.flaws[REFERENCE])
     remaining = [candidates[settings.index(setting)] for setting in quality.settings]

@@ -59,7 +59,6 @@ class ScoredAnswer:
         exact_match: with one of the right answers.
         f1: of words, with the closest of them.
         rouge_l: likewise.
-        numeric: whether it has all numbers of one of them; None: they have none.
         citations: of evidence; None: the question has no answer.
         fault: what a wrong answer is to be blamed on.
     """
@@ -70,7 +69,6 @@ class ScoredAnswer:
     exact_match: float
     f1: float
     rouge_l: float
-    numeric: float | None
     citations: CitationScores | None
     fault: Fault
 
@@ -262,13 +260,7 @@ class AnswerMeter:
         )
 
     async def race(
-        self,
-        questions: Sequence[Question],
-        settings: Sequence[Setting],
-        *,
-        delta: float = 0.05,
-        margin: float = 0.0,
-        seed: int = 0,
+        self, questions: Sequence[Question], settings: Sequence[Setting], margin: float = 0.0
     ) -> RaceResult:
         """Answer blocks of questions; what is clearly worse than the best gets no more, see `Race`.
 
@@ -277,9 +269,7 @@ class AnswerMeter:
         Args:
             questions: in a part that nothing is certified on.
             settings: that take part.
-            delta: most probability that the best one is dropped.
             margin: by how much a setting may be worse than the best, in [0, 1).
-            seed: of the order of the questions.
 
         Raises:
             NoQuestionsError: there are none.
@@ -288,8 +278,8 @@ class AnswerMeter:
         if not questions:
             raise NoQuestionsError("A race needs questions.")
         order = list(questions)
-        random.Random(seed).shuffle(order)  # noqa: S311 - no secret
-        race = Race(len(settings), ceil(len(order) / BLOCK), delta, margin)
+        random.Random(0).shuffle(order)  # noqa: S311 - no secret
+        race = Race(len(settings), ceil(len(order) / BLOCK), margin=margin)
         scores = np.full((len(settings), len(order)), np.nan)
         flaws: dict[int, str] = {}
         for start in range(0, len(order), BLOCK):
@@ -315,27 +305,19 @@ class AnswerMeter:
         )
 
     async def race_and_measure(
-        self,
-        split: Split,
-        settings: Sequence[Setting],
-        *,
-        delta: float = 0.05,
-        margin: float = 0.0,
-        seed: int = 0,
+        self, split: Split, settings: Sequence[Setting], margin: float = 0.0
     ) -> tuple[RaceResult, AnswerQuality]:
         """Race on one part of the questions, then measure what remains on the other.
 
         Args:
             split: of the questions.
             settings: first the reference, which is measured whatever came of it in the race.
-            delta: see `race`.
-            margin: likewise.
-            seed: likewise.
+            margin: see `race`.
 
         Raises:
             NoQuestionsError, MoneySpentError, ModelLostError: see `race`.
         """
-        raced = await self.race(split.tune, settings, delta=delta, margin=margin, seed=seed)
+        raced = await self.race(split.tune, settings, margin)
         rows = [0, *(one for one in raced.survivors if one != 0)]
         return raced, await self.measure(split.certify, [settings[row] for row in rows])
 
@@ -360,7 +342,6 @@ class AnswerMeter:
             exact_match=exact_match(bare, question.answers),
             f1=token_f1(bare, question.answers),
             rouge_l=rouge_l(bare, question.answers),
-            numeric=numeric_match(bare, question.answers),
             citations=citations,
             fault=Fault.UNJUDGED
             if quality.low < RIGHT <= quality.high

@@ -83,10 +83,7 @@ def add_unlabelled(path: Path, answers: Iterable[Mapping[str, str]]) -> None:
 
 
 def correct_mean(
-    grades: Mapping[str, float],
-    labels: Mapping[str, float],
-    clusters: Mapping[str, str],
-    confidence: float = 0.95,
+    grades: Mapping[str, float], labels: Mapping[str, float], clusters: Mapping[str, str]
 ) -> LabelledMean:
     """Correct the judge's mean by where people saw it err.
 
@@ -94,7 +91,6 @@ def correct_mean(
         grades: the judge's, by `answer_id`, one or more.
         labels: of people, likewise; those of other answers are passed over.
         clusters: of the questions, likewise.
-        confidence: of the interval.
     """
     both = [one for one in grades if one in labels]
     others = [one for one in grades if one not in labels]
@@ -105,7 +101,6 @@ def correct_mean(
             np.array([labels[one] for one in both]),
             np.array([grades[one] for one in both]),
             np.array([grades[one] for one in others]),
-            confidence,
             clusters=(names[0], names[1]),
         )
     return LabelledMean(float(np.mean(list(grades.values()))), corrected, len(both))

@@ -50,28 +50,18 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class RerankReport:
-    """What became of a reranking.
+class Reranked:
+    """What a reranking made of hits.
 
     Attributes:
-        reranker: its name.
+        hits: each of them once, best first.
         outcome: how it ended.
-        num_scored: passages that have a score, used or not.
         reason: why the order stands as it was, or None.
     """
 
-    reranker: str
-    outcome: Outcome
-    num_scored: int
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Reranked:
-    """The hits, each of them once, best first, and what became of the reranking."""
-
     hits: list[Hit]
-    report: RerankReport
+    outcome: Outcome
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +89,18 @@ class Reranking:
         All or nothing: scores of two methods do not compare, so without a score for each of them
         in time no hit moves.
         """
-        report, scores = self._score(query, [hit.chunk.passage for hit in hits])
-        if report.outcome is not Outcome.DONE:
-            return Reranked(list(hits), report)
+        outcome, reason, scores = self._score(query, [hit.chunk.passage for hit in hits])
+        if outcome is not Outcome.DONE:
+            return Reranked(list(hits), outcome, reason)
         scored = [
             replace(hit, score=score, scores={**hit.scores, "rerank": score})
             for hit, score in zip(hits, scores, strict=True)
         ]
-        return Reranked(sorted(scored, key=lambda hit: -hit.score), report)
+        return Reranked(sorted(scored, key=lambda hit: -hit.score), outcome)
 
-    def _score(self, query: str, passages: Sequence[str]) -> tuple[RerankReport, list[float]]:
+    def _score(
+        self, query: str, passages: Sequence[str]
+    ) -> tuple[Outcome, str | None, list[float]]:
         deadline = monotonic() + self.max_seconds
         scores: list[float] = []
         outcome, reason, details = Outcome.DONE, None, None
@@ -125,12 +117,11 @@ class Reranking:
                 _check(scores, len(passages))
         except RerankerFailedError as error:
             outcome, reason, details = Outcome.FAILED, error.public, error.details
-        name = self.reranker.name
         if outcome is not Outcome.DONE:
             # Not the reason: it may quote the query.
-            told = {"reranker": name, "outcome": str(outcome), "details": details}
+            told = {"reranker": self.reranker.name, "outcome": str(outcome), "details": details}
             logger.warning("not reranked", extra=told)
-        return RerankReport(name, outcome, len(scores), reason), scores
+        return outcome, reason, scores
 
 
 def _check(scores: Sequence[float], num_passages: int) -> None:

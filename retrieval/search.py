@@ -263,8 +263,8 @@ def _rerank(
     chunks = index.fetch(best)
     hits = [Hit(chunks[one], score) for one, score in best.items() if one in chunks]
     reranked = reranking.rerank(query, hits)
-    if reranked.report.outcome is not Outcome.DONE:
-        return [f"The hits are not reranked. {reranked.report.reason}"]
+    if reranked.outcome is not Outcome.DONE:
+        return [f"The hits are not reranked. {reranked.reason}"]
     rankings[RERANK] = {hit.chunk.chunk_id: hit.score for hit in reranked.hits}
     return []
 

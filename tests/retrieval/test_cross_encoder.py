@@ -66,8 +66,8 @@ def test_work_ends_when_time_is_up(reranker: CrossEncoderReranker) -> None:
     hits = make_hits(*range(40))
     reranked = Reranking(reranker, 40, max_seconds=1e-6).rerank(QUERY, hits)
     assert reranked.hits == hits
-    assert reranked.report.outcome is Outcome.OUT_OF_TIME
-    assert reranked.report.num_scored == CPU_BATCH
+    assert reranked.outcome is Outcome.OUT_OF_TIME
+    assert reranked.reason == f"1e-06 s were enough for {CPU_BATCH} of 40 passages."
 
 
 def test_nothing_to_score(reranker: CrossEncoderReranker) -> None:

@@ -81,5 +81,5 @@ def test_failure_of_the_embedder_leaves_the_order() -> None:
     reranking = Reranking(LateInteractionReranker(MeltingEmbedder()), 2, max_seconds=60)
     reranked = reranking.rerank("query", hits)
     assert reranked.hits == hits
-    assert reranked.report.outcome is Outcome.FAILED
-    assert reranked.report.reason == "The embedder failed: out of memory"
+    assert reranked.outcome is Outcome.FAILED
+    assert reranked.reason == "The embedder failed: out of memory"

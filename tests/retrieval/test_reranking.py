@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from retrieval.chunks import Chunk, Hit
 from retrieval.errors import RerankerFailedError
-from retrieval.reranking import Outcome, Reranking, RerankReport
+from retrieval.reranking import Outcome, Reranked, Reranking
 
 PLENTY_SECONDS = 600.0
 
@@ -66,7 +66,7 @@ def test_best_score_comes_first() -> None:
     hits = make_hits(0.1, 0.9, -3.0, 0.5)
     reranked = Reranking(ScriptedReranker(), 4, PLENTY_SECONDS).rerank("query", hits)
     assert texts(reranked.hits) == ["0.9", "0.5", "0.1", "-3.0"]
-    assert reranked.report == RerankReport("scripted", Outcome.DONE, 4)
+    assert (reranked.outcome, reranked.reason) == (Outcome.DONE, None)
 
 
 def test_reranked_hits_know_every_score() -> None:
@@ -95,7 +95,7 @@ def test_no_hit_is_lost_or_doubled(
     reranker = ScriptedReranker(batch_size=batch_size, fails_after=fails_after)
     reranked = Reranking(reranker, 12, PLENTY_SECONDS).rerank("query", hits)
     assert sorted(hit.chunk.start for hit in reranked.hits) == list(range(len(hits)))
-    if reranked.report.outcome is Outcome.DONE:
+    if reranked.outcome is Outcome.DONE:
         assert [hit.score for hit in reranked.hits] == sorted(scores, reverse=True)
     else:
         assert reranked.hits == hits
@@ -106,10 +106,7 @@ def test_failure_leaves_the_order(fails_after: int) -> None:
     hits = make_hits(0.1, 0.9, 0.5, 0.7)
     reranker = ScriptedReranker(fails_after=fails_after)
     reranked = Reranking(reranker, 4, PLENTY_SECONDS).rerank("query", hits)
-    assert reranked.hits == hits
-    assert reranked.report == RerankReport(
-        "scripted", Outcome.FAILED, fails_after, "The model melted."
-    )
+    assert reranked == Reranked(hits, Outcome.FAILED, "The model melted.")
 
 
 def test_slow_reranker_leaves_the_order_and_is_not_waited_for() -> None:
@@ -117,10 +114,8 @@ def test_slow_reranker_leaves_the_order_and_is_not_waited_for() -> None:
     started = time.monotonic()
     reranked = Reranking(ScriptedReranker(batch_seconds=0.03), 100, 0.02).rerank("query", hits)
     assert time.monotonic() - started < 50 * 0.03
-    assert reranked.hits == hits
-    assert reranked.report == RerankReport(
-        "scripted", Outcome.OUT_OF_TIME, 2, "0.02 s were enough for 2 of 100 passages."
-    )
+    reason = "0.02 s were enough for 2 of 100 passages."
+    assert reranked == Reranked(hits, Outcome.OUT_OF_TIME, reason)
 
 
 def test_scores_that_are_complete_count_even_if_they_are_late() -> None:
@@ -134,8 +129,8 @@ def test_score_that_is_no_number_is_a_failure(score: float) -> None:
     hits = make_hits(0.1, score, 0.5)
     reranked = Reranking(ScriptedReranker(), 3, PLENTY_SECONDS).rerank("query", hits)
     assert texts(reranked.hits) == texts(hits)
-    assert reranked.report.outcome is Outcome.FAILED
-    assert "no finite number" in str(reranked.report.reason)
+    assert reranked.outcome is Outcome.FAILED
+    assert "no finite number" in str(reranked.reason)
 
 
 @dataclass
@@ -154,10 +149,10 @@ def test_wrong_number_of_scores_is_a_failure(num_scores: int) -> None:
     hits = make_hits(0.1, 0.9, 0.5)
     reranked = Reranking(MiscountingReranker(num_scores), 3, PLENTY_SECONDS).rerank("query", hits)
     assert reranked.hits == hits
-    assert reranked.report.reason == f"It gave {num_scores} scores for 3 passages."
+    assert reranked.reason == f"It gave {num_scores} scores for 3 passages."
 
 
 def test_without_hits_the_reranker_is_not_asked() -> None:
     reranked = Reranking(MiscountingReranker(3), 3, PLENTY_SECONDS).rerank("query", [])
     assert reranked.hits == []
-    assert reranked.report.outcome is Outcome.DONE
+    assert reranked.outcome is Outcome.DONE

@@ -172,7 +172,7 @@ def test_score_that_is_no_number_leaves_the_order(
     hits = make_hits(0, 1, 2)
     reranked = Reranking(reranker, 3, SOON).rerank("query", hits)
     assert reranked.hits == hits
-    assert reranked.report.outcome is Outcome.FAILED
+    assert reranked.outcome is Outcome.FAILED
 
 
 def test_no_model_listed(server: Server) -> None:
@@ -188,8 +188,8 @@ def test_slow_server_is_not_waited_for(server: Server, reranker: ServedReranker)
     hits = make_hits(0, 1, 2)
     reranked = Reranking(reranker, 3, 0.1).rerank("query", hits)
     assert reranked.hits == hits
-    assert reranked.report.outcome is Outcome.OUT_OF_TIME
-    assert reranked.report.reason == "0.1 s were enough for 0 of 3 passages."
+    assert reranked.outcome is Outcome.OUT_OF_TIME
+    assert reranked.reason == "0.1 s were enough for 0 of 3 passages."
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/v1", "no url", "http://[bad/v1"])
