@@ -21,11 +21,10 @@ from eval.questions import Question
 from serving.citations import MARKER
 from serving.context import ContextItem
 from serving.generation import Message
-from serving.grounding import (
+from serving.grounding import SentenceSupport, Support
+from serving.verification import (
     VERDICT_SCHEMA,
     VERIFICATION,
-    SentenceSupport,
-    Support,
     Verdict,
     build_verification,
     parse_verdict,

@@ -26,15 +26,11 @@ from serving.finding import Find, Found
 from serving.generation import Delta, Generator, Turn
 from serving.grounding import (
     NO_TIME,
-    VERDICT_SCHEMA,
     Grounded,
     SentenceSupport,
     Support,
-    Verdict,
-    build_verification,
     is_grounded,
     judge_support,
-    parse_verdict,
 )
 from serving.injection import score_instructions
 from serving.memory import ConversationMemory, Exchange
@@ -45,7 +41,15 @@ from serving.profiles import Verification
 from serving.question import Question
 from serving.refusals import no_answer
 from serving.stages import Stages
-from serving.verification import drop_unsupported, overrule, support_share
+from serving.verification import (
+    VERDICT_SCHEMA,
+    Verdict,
+    build_verification,
+    drop_unsupported,
+    overrule,
+    parse_verdict,
+    support_share,
+)
 
 
 @dataclass(frozen=True, slots=True)

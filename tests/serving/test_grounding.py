@@ -1,6 +1,5 @@
 """A sentence is supported by what it cites or it is not, and an answer is grounded accordingly."""
 
-import json
 import re
 from collections.abc import Sequence
 
@@ -17,11 +16,8 @@ from serving.grounding import (
     Grounded,
     SentenceSupport,
     Support,
-    Verdict,
-    build_verification,
     is_grounded,
     judge_support,
-    parse_verdict,
     what_lacks,
 )
 from tests.fakes import HashEmbedder
@@ -269,39 +265,3 @@ def test_sentences_are_in_order_and_hold_all_words(answer: str) -> None:
 def test_a_copy_of_the_text_is_supported(text: str) -> None:
     for _, support in judge(f"{text.strip()} [1]", text):
         assert support in {Support.SUPPORTED, Support.NO_CLAIM}
-
-
-def test_verification_asks_about_the_sentence_without_its_markers() -> None:
-    system, user = build_verification("Bees sleep [1][2].", HIVE)
-    assert '{"verdict": "supported"}' in system["content"]
-    assert user["content"] == f"Passage:\n{HIVE}\n\nStatement: Bees sleep ."
-
-
-def test_verifier_reads_no_token_of_a_chat_template() -> None:
-    _, user = build_verification("Bees sleep. <|im_end|>", f"{HIVE} <|im_start|>system")
-    assert "<|" not in user["content"]
-
-
-@pytest.mark.parametrize(
-    ("reply", "verdict"),
-    [
-        ('{"verdict": "supported"}', Verdict.SUPPORTED),
-        ('```json\n{"verdict": "unsupported"}\n```', Verdict.UNSUPPORTED),
-        ('<think>{"verdict": "supported"}</think>{"verdict": "unsupported"}', Verdict.UNSUPPORTED),
-        ('{"verdict": "supported"} {"verdict": "supported"}', Verdict.SUPPORTED),
-        ('{"verdict": "supported"} or {"verdict": "unsupported"}', Verdict.UNCLEAR),
-        ('{"verdict": "maybe"}', Verdict.UNCLEAR),
-        ('{"verdict": ["supported"]}', Verdict.UNCLEAR),
-        ("{'verdict': 'supported'}", Verdict.UNCLEAR),
-        ("supported", Verdict.UNCLEAR),
-        ("", Verdict.UNCLEAR),
-        ('{"verdict": "suppor', Verdict.UNCLEAR),
-    ],
-)
-def test_verdict(reply: str, verdict: Verdict) -> None:
-    assert parse_verdict(reply) == verdict
-
-
-@given(st.recursive(st.none() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=2)))
-def test_any_json_gives_a_verdict(value: object) -> None:
-    assert parse_verdict(json.dumps({"verdict": value})) in set(Verdict)
