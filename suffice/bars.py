@@ -111,7 +111,7 @@ def make_bars() -> Progress:
 
 @contextmanager
 def progress_bar() -> Iterator[ShowProgress]:
-    """Yield a callback of evaluations that draws a bar for each step."""
+    """Yield a callback that draws a bar for each step."""
     with make_bars() as bars:
         tasks: dict[str, TaskID] = {}
 

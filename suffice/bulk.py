@@ -9,7 +9,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -131,34 +131,25 @@ class BulkReport:
         return self.is_interrupted or self.error is not None
 
 
+@dataclass(slots=True)
 class BulkIngestion:
-    """Brings files into a collection, whose documents it knows from its first run on."""
+    """Brings files into a collection, whose documents it knows from its first run on.
 
-    def __init__(
-        self,
-        client: Client,
-        collection: str,
-        *,
-        language: str | None = None,
-        password: str | None = None,
-        retry_failed: bool = False,
-    ) -> None:
-        """Set up.
+    Attributes:
+        client: of the service.
+        collection: where to.
+        language: that the collection gets if it is new; if it is in another one, nothing is sent.
+            None: any.
+        password: opens encrypted PDFs; those that failed without it are sent again.
+        retry_failed: queue unchanged files again whose documents failed or are partial.
+    """
 
-        Args:
-            client: of the service.
-            collection: where to.
-            language: that the collection gets if it is new; if it is in another one, nothing is
-                sent. None: any.
-            password: opens encrypted PDFs; those that failed without it are sent again.
-            retry_failed: queue unchanged files again whose documents failed or are partial.
-        """
-        self._client = client
-        self._collection = collection
-        self._language = language
-        self._password = password
-        self._retry_failed = retry_failed
-        self._known: dict[str, dict[str, Any]] | None = None
+    client: Client
+    collection: str
+    language: str | None = None
+    password: str | None = field(default=None, repr=False)
+    retry_failed: bool = False
+    _known: dict[str, dict[str, Any]] | None = field(default=None, init=False, repr=False)
 
     def run(
         self,
@@ -172,15 +163,7 @@ class BulkIngestion:
             show: told the progress, by one thread at a time.
         """
         started = time.monotonic()
-        run = _Run(
-            self._client,
-            self._collection,
-            files,
-            show,
-            language=self._language,
-            password=self._password,
-            retry_failed=self._retry_failed,
-        )
+        run = _Run(self, files, show)
         is_interrupted = False
         try:
             if self._known is None:
@@ -202,7 +185,7 @@ class BulkIngestion:
         if known is None:
             return False
         try:
-            Patience().call(partial(self._client.delete, known["id"]))
+            Patience().call(partial(self.client.delete, known["id"]))
         except ServiceError as error:
             if error.status != NOT_FOUND:
                 raise
@@ -214,24 +197,13 @@ class _Run:
     """One run: threads that send, and one that follows what was sent."""
 
     def __init__(
-        self,
-        client: Client,
-        collection: str,
-        files: Sequence[File],
-        show: Callable[[BulkProgress], None],
-        *,
-        language: str | None,
-        password: str | None,
-        retry_failed: bool,
+        self, bulk: BulkIngestion, files: Sequence[File], show: Callable[[BulkProgress], None]
     ) -> None:
         self.error: SufficeError | None = None
-        self._client = client
-        self._collection = collection
+        self._bulk = bulk
+        self._client = bulk.client
         self._files = files
         self._show = show
-        self._language = language
-        self._password = password
-        self._retry_failed = retry_failed
         self._known: dict[str, dict[str, Any]] = {}  # by external id
         self._patience = Patience(on_obstacle=self._tell)
         self._threads: list[threading.Thread] = []
@@ -252,14 +224,15 @@ class _Run:
         Raises:
             SufficeError: it has another one.
         """
-        if self._language is None:
+        name, language = self._bulk.collection, self._bulk.language
+        if language is None:
             return
         for state in self._patience.call(self._client.collections):
-            if state["name"] == self._collection and state["language"] != self._language:
+            if state["name"] == name and state["language"] != language:
                 raise SufficeError(
-                    f"The language of collection {self._collection!r} is {state['language']}, not "
-                    f"{self._language}. Leave --language out, or change the collection with "
-                    f"`suffice reindex {self._collection} --language {self._language}`."
+                    f"The language of collection {name!r} is {state['language']}, not {language}. "
+                    "Leave --language out, or change the collection with "
+                    f"`suffice reindex {name} --language {language}`."
                 )
 
     def list_known(self) -> dict[str, dict[str, Any]]:
@@ -341,22 +314,27 @@ class _Run:
         known = self._known.get(file.external_id)
         if known is None or known["revision"] != revision or self._needs_password(known):
             self._wait_for_room()
-            upload = partial(self._client.upload, file.path, self._collection, file.external_id)
             send = partial(
-                upload, revision=revision, password=self._password, language=self._language
+                self._client.upload,
+                file.path,
+                self._bulk.collection,
+                file.external_id,
+                revision=revision,
+                password=self._bulk.password,
+                language=self._bulk.language,
             )
             return Outcome(file, self._patience.call(send))
-        if known["status"] in {"failed", "partial"} and self._retry_failed:
+        if known["status"] in {"failed", "partial"} and self._bulk.retry_failed:
             self._wait_for_room()
             return Outcome(file, self._patience.call(partial(self._client.retry, known["id"])))
         return Outcome(file, known, is_unchanged=True)
 
     def _needs_password(self, known: dict[str, Any]) -> bool:
         """Tell whether a file must be sent again so that the password comes with it."""
-        if self._password is None:
+        if self._bulk.password is None:
             return False
         if known["status"] == "partial":  # the service forgot the one that it had
-            return self._retry_failed
+            return self._bulk.retry_failed
         return known["status"] == "failed" and bool(known["error"]["code"] == "encrypted")
 
     def _wait_for_room(self) -> None:
@@ -371,7 +349,7 @@ class _Run:
         """Return the outcome of a file that the service has no document of."""
         document = {
             "id": None,
-            "collection": self._collection,
+            "collection": self._bulk.collection,
             "external_id": file.external_id,
             "filename": file.path.name,
             "status": "failed",
@@ -396,7 +374,7 @@ class _Run:
             self._settle(replace(outcome, document=document) if document else self._ask(outcome))
 
     def _list(self, status: str | None = None) -> list[dict[str, Any]]:
-        return list(self._client.documents(self._collection, status, PAGE_SIZE))
+        return list(self._client.documents(self._bulk.collection, status, PAGE_SIZE))
 
     def _ask(self, outcome: Outcome) -> Outcome:
         """Ask for the state of one document, which is final as a rule."""

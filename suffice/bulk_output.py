@@ -3,14 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.progress import TaskID
+from rich.progress import Progress, TaskID
 from rich.table import Column, Table
 from rich.text import Text
 
-from suffice.bars import Pace, duration, make_bars
+from suffice.bars import Pace, duration
 from suffice.bulk import BulkProgress, BulkReport
 from suffice.folders import Listing, readable
 from suffice.options import console, error_console
@@ -26,27 +25,13 @@ class BulkBars:
     Where standard error is no terminal, a line every half minute.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bars = make_bars()
+    def __init__(self, bars: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bars = bars
         self._sending = self._add("Uploading")
         self._ingesting = self._add("Ingesting")
         self._clock = clock
         self._documents, self._chunks = (Pace(0, clock()) for _ in range(2))
         self._next_line = clock() + LINE_INTERVAL_SECONDS
-
-    def __enter__(self) -> Self:
-        """Show the bars."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Wipe them away."""
-        self._bars.stop()
 
     def show(self, progress: BulkProgress) -> None:
         """Bring the bars up to date."""

@@ -3,12 +3,9 @@
 import time
 from collections.abc import Sequence
 from functools import partial
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from rich.progress import TaskID
-
-from suffice.bars import make_bars
+from suffice.bars import progress_bar
 from suffice.client import Client
 from suffice.patience import Patience
 
@@ -33,12 +30,18 @@ def reindex(
     wanted = list(names) or [state["name"] for state in patience.call(client.collections)]
     for name in wanted:
         patience.call(partial(client.reindex, name, language=language, force=force))
-    with ReindexingBars() as bars:
+    started = time.monotonic()
+    with progress_bar() as show:
         while True:
             states = [s for s in patience.call(client.collections) if s["name"] in wanted]
-            bars.show(states)
-            if not any(is_under_way(state) for state in states):
+            open_states = [state for state in states if is_under_way(state)]
+            if not open_states:
                 return states
+            seconds = max(time.monotonic() - started, POLL_SECONDS)
+            for state in open_states:
+                done = state["reindexing"]
+                note = f"documents, {done['num_chunks'] / seconds:.1f} chunks/s"
+                show(state["name"], done["num_documents"], state["num_documents"], note)
             time.sleep(POLL_SECONDS)
 
 
@@ -50,40 +53,3 @@ def is_under_way(state: dict[str, Any]) -> bool:
 def has_failed(state: dict[str, Any]) -> bool:
     """Whether the last reindexing of a collection failed."""
     return state["reindexing"] is not None and state["reindexing"]["status"] == "failed"
-
-
-class ReindexingBars:
-    """A bar on standard error for each collection; where that is no terminal, none."""
-
-    def __init__(self) -> None:
-        self._bars = make_bars()
-        self._tasks: dict[str, TaskID] = {}
-        self._started = time.monotonic()
-
-    def __enter__(self) -> Self:
-        """Show the bars."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Wipe them away."""
-        self._bars.stop()
-
-    def show(self, states: Sequence[dict[str, Any]]) -> None:
-        """Bring the bars up to date."""
-        for state in filter(is_under_way, states):
-            name, reindexing = state["name"], state["reindexing"]
-            if name not in self._tasks:
-                self._tasks[name] = self._bars.add_task(name, total=None, note="")
-            rate = reindexing["num_chunks"] / max(time.monotonic() - self._started, POLL_SECONDS)
-            self._bars.update(
-                self._tasks[name],
-                total=state["num_documents"],
-                completed=reindexing["num_documents"],
-                note=f"documents, {rate:.1f} chunks/s",
-            )

@@ -36,6 +36,7 @@ def ingest(
 ) -> None:
     """Upload new and changed files, and wait until they can be searched."""
     from suffice import bulk_output as output  # noqa: PLC0415 - heavy, see cli.py
+    from suffice.bars import make_bars  # noqa: PLC0415
     from suffice.bulk import BulkIngestion, BulkReport  # noqa: PLC0415
     from suffice.folders import list_files  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
@@ -57,8 +58,8 @@ def ingest(
                 password=password,
                 retry_failed=retry_failed,
             )
-            with output.BulkBars() as bars:
-                report = bulk.run(listing.files, bars.show)
+            with make_bars() as bars:
+                report = bulk.run(listing.files, output.BulkBars(bars).show)
             if follower and not report.is_early:
                 output.print_following(report, listing)
                 report = keep_up(follower, bulk, report, output.print_event, delete=delete)

@@ -107,7 +107,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_line_of_one_long_document_has_rate_and_time_left(lines: Any) -> None:
     """On a slow machine: two batches of ten in a minute, the document is far from final."""
     clock = Clock()
-    shown = BulkBars(clock)
+    shown = BulkBars(bars.make_bars(), clock)
     for batch in (1, 2):
         clock.now += LINE_INTERVAL_SECONDS + 1
         shown.show(BulkProgress(1, num_sent=1, num_under_way=batch / 10, num_chunks=batch * BATCH))
@@ -119,7 +119,7 @@ def test_line_of_one_long_document_has_rate_and_time_left(lines: Any) -> None:
 
 def test_line_without_progress_says_so(lines: Any) -> None:
     clock = Clock()
-    shown = BulkBars(clock)
+    shown = BulkBars(bars.make_bars(), clock)
     clock.now = LINE_INTERVAL_SECONDS + 1
     shown.show(BulkProgress(3, num_sent=1, obstacle="Full."))
     assert lines() == ["0 of 3 documents, - documents/s, - chunks/s, waiting: Full."]
