@@ -17,6 +17,7 @@ from typing import Any
 
 from eval.errors import DatasetError
 from eval.json_lines import read_json_lines
+from retrieval.whole_files import write_whole
 from serving.citations import BESIDE
 
 KIND = "feedback"
@@ -160,15 +161,9 @@ class Queue:
         if old and not old.endswith(b"\n"):
             old += b"\n"
         new = "".join(json.dumps(item.line, ensure_ascii=False) + "\n" for item in added)
-        _replace(self._path, old + new.encode("utf-8", "surrogatepass"))
-        _replace(self._seen_path, "".join(f"{one}\n" for one in sorted(self._seen)).encode())
+        write_whole(self._path, old + new.encode("utf-8", "surrogatepass"))
+        write_whole(self._seen_path, "".join(f"{one}\n" for one in sorted(self._seen)).encode())
 
 
 def _fold(question: str) -> str:
     return " ".join(question.casefold().split())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    half = path.with_name(f"{path.name}.tmp")
-    half.write_bytes(content)
-    half.replace(path)

@@ -13,6 +13,7 @@ from eval.decisions.sequence import Mode
 from eval.errors import DatasetError
 from eval.intervals import MeanInterval
 from retrieval.profiles import RetrievalProfile
+from retrieval.whole_files import write_whole
 
 FORMAT = 1
 
@@ -564,9 +565,7 @@ class Result(_Frozen):
 
     def save(self, path: Path) -> None:
         """Write the result to a file, whole or not at all."""
-        new = path.with_name(f"{path.name}.new")
-        new.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        new.replace(path)
+        write_whole(path, self.model_dump_json(indent=1).encode() + b"\n")
 
     @property
     def served(self) -> Measured:

@@ -254,17 +254,22 @@ class _Going:
         revision = str(document.searchable_revision)
         try:
             text = self._text(document, revision)
-        except (UnreadableFileError, FileNotFoundError) as error:
-            self._check(document)
-            gone = isinstance(error, FileNotFoundError)
-            reason = "Its original and its text are gone." if gone else str(error)
-            raise UnreadableFileError(
-                "missing" if gone else error.code,  # type: ignore[union-attr]
-                f"{document.filename} ({document.id}) cannot be read any more: {reason} Upload it "
-                f"again or delete it, then run `suffice reindex {self.name} --language "
-                f"{self.now().target.analyzer}` again.",
-            ) from error
+        except FileNotFoundError as error:
+            reason = "Its original and its text are gone."
+            raise self._unreadable(document, "missing", reason) from error
+        except UnreadableFileError as error:
+            raise self._unreadable(document, error.code, str(error)) from error
         return self._recipe.chunker.split(document.id, revision, text)
+
+    def _unreadable(self, document: Document, code: str, reason: str) -> UnreadableFileError:
+        """Return the error that ends the reindexing, if the document still answers."""
+        self._check(document)
+        return UnreadableFileError(
+            code,
+            f"{document.filename} ({document.id}) cannot be read any more: {reason} Upload it "
+            f"again or delete it, then run `suffice reindex {self.name} --language "
+            f"{self.now().target.analyzer}` again.",
+        )
 
     def _text(self, document: Document, revision: str) -> CanonicalText:
         """Return the text that answers, read again if it is not there."""

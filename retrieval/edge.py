@@ -59,6 +59,7 @@ from retrieval.shard import (
     dense_search,
     index_attribute,
 )
+from retrieval.whole_files import write_whole
 
 # A big shard that was never optimised takes half a minute to open (100k chunks: 24-32 s, then 0.5).
 COMPACT_AFTER_CHUNKS = 10_000
@@ -516,9 +517,7 @@ class _State:
             ) from error
 
     def write(self, folder: Path) -> None:
-        new = folder / f"{STATE_FILE}.new"
-        new.write_text(json.dumps(asdict(self)))
-        new.replace(folder / STATE_FILE)
+        write_whole(folder / STATE_FILE, json.dumps(asdict(self)).encode())
 
     @property
     def is_outdated(self) -> bool:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from retrieval.adaptive import Rule
 from retrieval.errors import ProfileError, ProfileInUseError, ProfileNotFoundError
 from retrieval.packing import PackingPolicy
+from retrieval.whole_files import write_whole
 
 DEFAULT = "default"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -98,9 +99,7 @@ class RetrievalProfile(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the profile to a JSON file, whole or not at all."""
-        new = path.with_name(f"{path.name}.new")
-        new.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        new.replace(path)
+        write_whole(path, self.model_dump_json(indent=2).encode() + b"\n")
 
 
 P = TypeVar("P", bound=RetrievalProfile)
@@ -187,9 +186,7 @@ class ProfileStore(Generic[P]):
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.new")
-        new.write_text(name, encoding="utf-8")
-        new.replace(path)
+        write_whole(path, name.encode())
 
     def served(self, collection: str) -> str:
         """Return the name of the profile that a collection is served with."""

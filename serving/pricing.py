@@ -13,6 +13,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from retrieval.whole_files import write_whole
 from serving.errors import BackendsError
 
 NANO_PER_USD = 1_000_000_000
@@ -142,9 +143,7 @@ class Rates(BaseModel):
     def save(self, path: Path) -> None:
         """Write the rates to a file that `load` reads; it is whole or not there."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".tmp")
-        half.write_text(self.model_dump_json(indent=2) + "\n")
-        half.replace(path)
+        write_whole(path, self.model_dump_json(indent=2).encode() + b"\n")
 
     @property
     def busiest(self) -> Load:

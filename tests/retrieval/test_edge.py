@@ -491,7 +491,7 @@ def test_leftovers_of_an_interrupted_compaction_are_removed(
     for name in ("snapshot", "2"):
         (tmp_path / "default" / name / "segments").mkdir(parents=True)
         (tmp_path / "default" / name / "segments" / "part").write_bytes(b"half")
-    (tmp_path / "default" / "current.json.new").write_text("{")
+    (tmp_path / "default" / "current.json.tmp").write_text("{")
     assert open_store().open("default").count() == 1
     assert folders(tmp_path) == ["1"]
 
@@ -554,10 +554,10 @@ def test_a_failed_compaction_changes_nothing(
             index.compact()
     assert folders(tmp_path) == ["1"]
     # A full disk, at the worst moment: when the new generation is to be made the live one.
-    (tmp_path / "default" / "current.json.new").symlink_to("/dev/full")
+    (tmp_path / "default" / "current.json.tmp").symlink_to("/dev/full")
     with pytest.raises(IndexUnavailableError, match="No space left"):
         index.compact()
-    (tmp_path / "default" / "current.json.new").unlink()
+    (tmp_path / "default" / "current.json.tmp").unlink()
     assert folders(tmp_path) == ["1"]
     add(index, make_chunk("dog", 1, "kept"))
     store.close()
