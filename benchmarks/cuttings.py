@@ -9,7 +9,7 @@ from time import perf_counter
 
 from benchmarks.evidence_sets import EvidenceSet
 from eval.replay import ReplayLog, record
-from eval.shadow import shadow_index
+from eval.temporary_index import snapshot_index
 from ingest.chunker import Chunker
 from retrieval.embedding import Embedder
 from retrieval.sentence_transformer import SentenceTransformerEmbedder
@@ -109,7 +109,7 @@ class Logs:
         if self._path(fingerprint).exists():
             return
         start = perf_counter()
-        with shadow_index(data.snapshot, way.chunker, self._embedder, self._language) as index:
+        with snapshot_index(data.snapshot, way.chunker, self._embedder, self._language) as index:
             log = record(index, self._embedder, data.questions, fingerprint)
         self._folder.mkdir(parents=True, exist_ok=True)
         log.save(self._path(fingerprint))

@@ -25,9 +25,9 @@ from eval.choice import Goal
 from eval.questions import Question, Span
 from eval.replay import Replay, record
 from eval.results import Cut, Verdict
-from eval.shadow import shadow_index
 from eval.snapshot import Snapshot, SnapshotDocument
 from eval.sweep import PromptTokens
+from eval.temporary_index import snapshot_index
 from eval.tuning import Cutting, Material, Served, tune
 from ingest.chunker import Chunker
 from ingest.parsers.markdown import parse_markdown
@@ -97,7 +97,7 @@ def main() -> None:
     embedder = HashEmbedder(dimension=256)
     chunker = Chunker(CHUNK_TOKENS, embedder.token_starts, 0)
     asked = [_question(number, text, ()) for number, text in enumerate(texts)]
-    with shadow_index(snapshot, chunker, embedder, LANGUAGE) as index:
+    with snapshot_index(snapshot, chunker, embedder, LANGUAGE) as index:
         log = record(index, embedder, asked, "planted")
     with closing(Replay(log, embedder)) as replay:
         cut = Cut(

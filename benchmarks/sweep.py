@@ -23,8 +23,8 @@ from benchmarks.evidence_sets import chunking_eval
 from benchmarks.packing import RESULTS
 from eval.grid import MOST_CHUNKS
 from eval.replay import Replay, record
-from eval.shadow import shadow_index
 from eval.sweep import PromptTokens, sweep
+from eval.temporary_index import snapshot_index
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
 from retrieval.embedding import Embedder
@@ -69,7 +69,7 @@ def measure(data: Path, embedder: Embedder, settings: RetrievalSettings) -> dict
     asked = islice(cycle(dataset.questions), NUM_QUESTIONS)
     questions = [replace(one, question_id=str(number)) for number, one in enumerate(asked)]
     chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
-    with shadow_index(snapshot, chunker, embedder, settings.language) as index:
+    with snapshot_index(snapshot, chunker, embedder, settings.language) as index:
         replay = Replay(record(index, embedder, questions, "sweep"), embedder)
     tokens = PromptTokens(embedder.count_tokens, lambda _: LABEL_TOKENS, lambda _: 0)
     profiles = list(make_profiles(settings.profile()))

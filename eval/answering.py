@@ -55,7 +55,7 @@ class Serving:
         models: that may answer, see `Asker`.
         policy: of answers, for profiles that have none.
         embedder: of the collection.
-        analyzer: of the collection.
+        language: of the collection.
         default_k: most hits of a profile that does not say.
         max_answer_tokens: longest answer.
         max_context_tokens: of a profile that does not say; None: any.
@@ -67,7 +67,7 @@ class Serving:
     models: Models
     policy: AnswerPolicy
     embedder: Embedder
-    analyzer: str
+    language: str
     default_k: int
     max_answer_tokens: int
     max_context_tokens: int | None = None
@@ -244,7 +244,7 @@ class _Playback:
 
     def __call__(self, question: served.Question, query: str) -> Found:
         result = self.replay.search(self.ids[query], question.profile, question.top_k)
-        return Found(query, result, self.serving.embedder, self.serving.analyzer)
+        return Found(query, result, self.serving.embedder, self.serving.language)
 
 
 def _num_read(conclusion: Conclusion) -> int | None:

@@ -533,7 +533,7 @@ def open_catalog(settings: IngestSettings, home: Home) -> Catalog:
     return Catalog(settings.database_url or home.database_url("catalog"))
 
 
-def check_sqlite(path: Path) -> str | None:
+def find_damage(path: Path) -> str | None:
     """Return what SQLite finds wrong with a database file, or None."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:

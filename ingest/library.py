@@ -80,7 +80,7 @@ class OpenIndex:
 
     index: ChunkIndex
     embedder: Embedder
-    analyzer: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +331,7 @@ class Library:
             collection = self._collection(name)
             recipe = self._pipeline.recipes.of(collection)
             index = self._pipeline.open_index(collection)
-            yield OpenIndex(index, recipe.embedder, recipe.analyzer)
+            yield OpenIndex(index, recipe.embedder, recipe.language)
 
     def content(self, document: Document) -> Path:
         """Return the file with a document's original bytes.

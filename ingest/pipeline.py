@@ -249,7 +249,7 @@ class Pipeline:
         """
         recipe = self.recipes.of(collection)
         return self.store.open(
-            collection.index_name, dimension=recipe.embedder.dimension, language=recipe.analyzer
+            collection.index_name, dimension=recipe.embedder.dimension, language=recipe.language
         )
 
     def find_indexes(self, name: str) -> list[ChunkIndex]:

@@ -23,12 +23,12 @@ class Recipe:
     """What the chunks of a collection are made with.
 
     Attributes:
-        analyzer: language of the lexical index.
+        language: of the lexical index.
     """
 
     embedder: Embedder
     chunker: Chunker
-    analyzer: str
+    language: str
 
     def describe(self, name: str, index_name: str) -> Collection:
         """Return the catalog's record of a collection made so."""
@@ -37,7 +37,7 @@ class Recipe:
             index_name=index_name,
             embedder=self.embedder.name,
             embedder_fingerprint=self.embedder.fingerprint,
-            analyzer=self.analyzer,
+            analyzer=self.language,
             chunker_fingerprint=self.chunker.fingerprint,
         )
 
@@ -50,13 +50,13 @@ class Recipes:
     """
 
     def __init__(
-        self, settings: IngestSettings, analyzer: str, embedder: Embedder, load: LoadEmbedder
+        self, settings: IngestSettings, language: str, embedder: Embedder, load: LoadEmbedder
     ) -> None:
         """Set up.
 
         Args:
             settings: how texts are cut.
-            analyzer: language of new collections.
+            language: of new collections.
             embedder: of the settings.
             load: loads another embedder by name, see `find_model`.
         """
@@ -64,11 +64,11 @@ class Recipes:
         self._load = load
         self._loaded: dict[str, Embedder | EmbedderUnavailableError] = {}
         self._loading = Lock()
-        self.current = self._make(embedder, analyzer)
+        self.current = self._make(embedder, language)
 
     def in_language(self, language: str | None) -> Recipe:
         """Return the recipe of the settings for texts of a language; None: that of the settings."""
-        return self.current if language is None else replace(self.current, analyzer=language)
+        return self.current if language is None else replace(self.current, language=language)
 
     def of(self, collection: Collection) -> Recipe:
         """Return what a collection is made with; its embedder is loaded at the first need.
@@ -94,9 +94,9 @@ class Recipes:
         }
         return [part for part, is_current in made.items() if not is_current]
 
-    def _make(self, embedder: Embedder, analyzer: str) -> Recipe:
+    def _make(self, embedder: Embedder, language: str) -> Recipe:
         chunker = Chunker.for_embedder(self._settings, embedder.max_tokens, embedder.token_starts)
-        return Recipe(embedder, chunker, analyzer)
+        return Recipe(embedder, chunker, language)
 
     def _embedder(self, name: str) -> Embedder | EmbedderUnavailableError:
         if name == self.current.embedder.name:

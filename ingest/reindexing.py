@@ -193,7 +193,7 @@ class _Going:
         return self.pipeline.store.open(
             self.now().target.index_name,
             dimension=recipe.embedder.dimension,
-            language=recipe.analyzer,
+            language=recipe.language,
         )
 
     @property

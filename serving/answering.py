@@ -14,7 +14,7 @@ from serving.citations import Citation, Locator, cite, without_indexes, without_
 from serving.context import Context, Documents
 from serving.conversation import (
     SCHEMA,
-    Rewriting,
+    Query,
     build_rewriting,
     is_follow_up,
     parse_rewriting,
@@ -36,8 +36,7 @@ from serving.injection import score_instructions
 from serving.memory import ConversationMemory, Exchange
 from serving.models import Models
 from serving.preparation import Prepared, Preparer
-from serving.profiles import Rewriting as RewritingPolicy
-from serving.profiles import Verification
+from serving.profiles import Rewriting, Verification
 from serving.question import Question
 from serving.refusals import no_answer
 from serving.stages import Stages
@@ -78,7 +77,7 @@ class Conclusion:
     Attributes:
         answers: as many as were asked for.
         question: that was asked.
-        rewriting: what was searched for, and why.
+        query: what was searched for, and why.
         found: by the search.
         prepared: what the model was given; None: no model was asked.
         account: of the calls.
@@ -88,7 +87,7 @@ class Conclusion:
 
     answers: list[Answer]
     question: Question
-    rewriting: Rewriting
+    query: Query
     found: Found
     prepared: Prepared | None
     account: Account
@@ -123,7 +122,7 @@ class _Run:
 
     question: Question
     account: Account
-    rewriting: Rewriting
+    query: Query
     is_remembered: bool
     found: Found | None = None
     prepared: Prepared | None = None
@@ -185,7 +184,7 @@ class Answerer:
             account: that the calls of models are entered in, however the answer ends.
             is_remembered: whether a turn may follow, so that its passages are kept for that.
         """
-        as_it_is = Rewriting(question.text, "none", "There are no earlier turns.")
+        as_it_is = Query(question.text, "none", "There are no earlier turns.")
         run = _Run(question, account, as_it_is, is_remembered)
         try:
             async with aclosing(self._answer(run)) as events:
@@ -206,10 +205,10 @@ class Answerer:
         policy = question.profile.answering
         if policy.verify is not Verification.OFF and policy.verifier is not None:
             self._models.get(policy.verifier)  # before anything is paid for
-        run.rewriting = await self._rewrite(run)
+        run.query = await self._rewrite(run)
         with run.stages.stage("retrieval"):
             async with run.account.time_limit():
-                run.found = await asyncio.to_thread(self._find, question, run.rewriting.text)
+                run.found = await asyncio.to_thread(self._find, question, run.query.text)
         run.warnings += [*run.found.result.warnings, *question.warnings]
         if question.standing is not None and not question.standing.is_certified:
             run.warnings.append(question.standing.warning(question.profile_name))
@@ -232,17 +231,17 @@ class Answerer:
         """Close the connections to the models; called in the event loop that used them."""
         await self._models.close()
 
-    async def _rewrite(self, run: _Run) -> Rewriting:
+    async def _rewrite(self, run: _Run) -> Query:
         """Return the query for a question, which may refer to earlier turns."""
         question = run.question
         policy = question.profile.answering
-        if policy.rewrite is RewritingPolicy.OFF or not question.history:
-            return run.rewriting
+        if policy.rewrite is Rewriting.OFF or not question.history:
+            return run.query
         generator = self._models.get(policy.model)
         if not await asyncio.to_thread(is_follow_up, question.text, question.history):
-            return replace(run.rewriting, reason="The question stands alone.")
+            return replace(run.query, reason="The question stands alone.")
         has_room = False
-        if policy.rewrite is RewritingPolicy.MODEL and generator.uses_tags:
+        if policy.rewrite is Rewriting.MODEL and generator.uses_tags:
             async with run.account.time_limit():
                 has_room = await asyncio.to_thread(
                     self._preparer.leaves_an_answer, question, run.account, generator, REPLY_TOKENS
@@ -440,7 +439,7 @@ class Answerer:
         return Conclusion(
             answers=answers,
             question=run.question,
-            rewriting=run.rewriting,
+            query=run.query,
             found=run.known,
             prepared=run.prepared,
             account=run.account,
@@ -522,7 +521,7 @@ def _choose(run: _Run, drafts: list[Draft]) -> Draft:
 
 def _judge(run: _Run, drafts: list[Draft]) -> list[list[SentenceSupport]]:
     found = run.known
-    analyzer = get_analyzer(found.analyzer)
+    analyzer = get_analyzer(found.language)
     evidence = (run.context, analyzer, found.embedder)
     texts = [_with_markers_alone(run, draft) for draft in drafts]
     return [judge_support(text, *evidence, run.account.is_late) for text in texts]

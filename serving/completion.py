@@ -181,7 +181,7 @@ def extension(conclusion: Conclusion) -> dict[str, Any]:
             for one in answer.sentences
             if one.support is Support.UNSUPPORTED
         ],
-        "query": asdict(conclusion.rewriting),
+        "query": asdict(conclusion.query),
         "context": describe_context(conclusion),
         "plan": describe_plan(conclusion),
         "cost": describe_cost(conclusion),

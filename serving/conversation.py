@@ -49,7 +49,7 @@ SCHEMA = {
 
 
 @dataclass(frozen=True, slots=True)
-class Rewriting:
+class Query:
     """A question as it is searched for.
 
     Attributes:
@@ -68,7 +68,7 @@ def is_follow_up(question: str, history: Sequence[Turn]) -> bool:
     return _why_follow_up(question, _texts(history, "user")) is not None
 
 
-def rewrite(question: str, history: Sequence[Turn]) -> Rewriting:
+def rewrite(question: str, history: Sequence[Turn]) -> Query:
     """Put the topic before a follow-up; leave any other question as it is.
 
     The topic is the user's last question that stands alone, and those after it. Behind the
@@ -77,9 +77,9 @@ def rewrite(question: str, history: Sequence[Turn]) -> Rewriting:
     asked = _texts(history, "user")
     reason = _why_follow_up(question, asked)
     if reason is None:
-        return Rewriting(question, "none", "It stands alone.")
+        return Query(question, "none", "It stands alone.")
     names = [name for answer in _texts(history, "assistant")[-1:] for name in _names(answer)]
-    return Rewriting(" ".join([*_topic(asked), question, *names]), "rules", reason)
+    return Query(" ".join([*_topic(asked), question, *names]), "rules", reason)
 
 
 def build_rewriting(question: str, history: Sequence[Turn]) -> list[dict[str, str]]:
@@ -92,7 +92,7 @@ def build_rewriting(question: str, history: Sequence[Turn]) -> list[dict[str, st
     ]
 
 
-def parse_rewriting(reply: str, question: str, history: Sequence[Turn]) -> Rewriting:
+def parse_rewriting(reply: str, question: str, history: Sequence[Turn]) -> Query:
     """Read a model's reply; one that is no query falls back to the rules, and says so."""
     query = _query_of(reply)
     if query is None:
@@ -102,9 +102,9 @@ def parse_rewriting(reply: str, question: str, history: Sequence[Turn]) -> Rewri
     elif lost := set(_NUMBER.findall(question)) - set(_NUMBER.findall(query)):
         problem = f"a query without {', '.join(sorted(lost))}"
     elif query == question.strip():
-        return Rewriting(question, "none", "It stands alone, says the model.")
+        return Query(question, "none", "It stands alone, says the model.")
     else:
-        return Rewriting(query, "model", "The model wrote it.")
+        return Query(query, "model", "The model wrote it.")
     by_rules = rewrite(question, history)
     return replace(by_rules, reason=f"The model wrote {problem}. {by_rules.reason}")
 

@@ -17,13 +17,13 @@ class Found:
         query: what was searched.
         result: of the search.
         embedder: of the collection.
-        analyzer: of the collection.
+        language: likewise.
     """
 
     query: str
     result: SearchResult
     embedder: Embedder
-    analyzer: str
+    language: str
 
 
 Find = Callable[[Question, str], Found]
@@ -41,4 +41,4 @@ def search_library(library: Library, searcher: Searcher, question: Question, que
             question.top_k,
             question.where,
         )
-    return Found(query, result, opened.embedder, opened.analyzer)
+    return Found(query, result, opened.embedder, opened.language)

@@ -114,7 +114,7 @@ class Preparer:
             candidates += self._cheaper(generator)
         history, warnings = _trim(question.history, generator)
         heads_in = make_heads_in(self._documents.revision_text)
-        ranker = SentenceRanker(get_analyzer(found.analyzer), heads_in, found.embedder)
+        ranker = SentenceRanker(get_analyzer(found.language), heads_in, found.embedder)
         policy, doubts = _packing_policy(question, found, ranker)
         layout = Layout(
             documents=self._documents,

@@ -15,7 +15,7 @@ from retrieval.profiles import ProfileStore
 from serving.answering import Answerer
 from serving.bookkeeping import Bookkeeper
 from serving.citations import words_of
-from serving.conversation import Rewriting
+from serving.conversation import Query
 from serving.finding import Find
 from serving.limits import Permit
 from serving.profiles import AnsweringProfile
@@ -64,7 +64,7 @@ class Replayer:
 
     def search(self, trace: StoredTrace, question: Question) -> dict[str, Any]:
         """Search once more for what was searched for then; return what changed. Asks no model."""
-        query = Rewriting(**trace.body["query"])
+        query = Query(**trace.body["query"])
         found = self.find(question, query.text)
         now = self.bookkeeper.tracer.trace_search(question, query, found)
         return self._compare(trace, question, now)

@@ -13,7 +13,7 @@ from retrieval.explanation import explain
 from serving.answering import Conclusion
 from serving.completion import describe_context, describe_cost, describe_plan
 from serving.context import ContextItem
-from serving.conversation import Rewriting
+from serving.conversation import Query
 from serving.finding import Found
 from serving.injection import score_instructions
 from serving.question import Question
@@ -44,7 +44,7 @@ class Tracer:
         """
         searched = self._trace_search(
             conclusion.question,
-            conclusion.rewriting,
+            conclusion.query,
             conclusion.found,
             _outcomes(conclusion),
             conclusion.warnings,
@@ -70,7 +70,7 @@ class Tracer:
             "timings": {**conclusion.found.result.timings, **conclusion.timings},
         }
 
-    def trace_search(self, question: Question, query: Rewriting, found: Found) -> dict[str, Any]:
+    def trace_search(self, question: Question, query: Query, found: Found) -> dict[str, Any]:
         """Return what was found for a question, as JSON.
 
         Args:
@@ -83,7 +83,7 @@ class Tracer:
     def _trace_search(
         self,
         question: Question,
-        query: Rewriting,
+        query: Query,
         found: Found,
         outcomes: Mapping[str, str],
         warnings: Sequence[str],

@@ -26,7 +26,7 @@ from serving.models import Models, build_models
 from serving.profiles import AnswerPolicy
 from serving.settings import ServingSettings
 from suffice.options import error_console
-from suffice.tuning_order import JUDGE_RECORD, LABELS, REPLIES, AnswerOrder, Order
+from suffice.tuning_order import JUDGE_RECORD, LABELS, REPLIES, AnswerOrder, TuningOrder
 from suffice.workbench import Workbench
 
 
@@ -35,7 +35,7 @@ class AnswerBench:
     """What is needed to answer questions as the service of a collection does."""
 
     home: Home
-    order: Order
+    order: TuningOrder
     answers: AnswerOrder
     bench: Workbench
     questions: Sequence[Question]
@@ -120,7 +120,7 @@ class AnswerBench:
             models=Models(askers),
             policy=self.policy,
             embedder=self.bench.embedder,
-            analyzer=served.fingerprints["analyzer"],
+            language=served.fingerprints["analyzer"],
             default_k=settings.top_k,
             max_answer_tokens=settings.max_answer_tokens,
             max_context_tokens=settings.max_context_tokens,

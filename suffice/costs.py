@@ -19,7 +19,7 @@ HOURS_PER_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TypicalQuestion:
     """A typical question of a service.
 
     Attributes:
@@ -96,7 +96,7 @@ def calibrate(
 
 
 def estimate(
-    settings: ServingSettings, rates: Path, name: str | None, question: Question
+    settings: ServingSettings, rates: Path, name: str | None, question: TypicalQuestion
 ) -> list[Estimate]:
     """Return what answers cost, for each backend or the named one.
 
@@ -176,7 +176,9 @@ def _choose(settings: ServingSettings, name: str | None) -> list[str]:
     return [name]
 
 
-def _estimate(name: str, backend: Backend, rates: Rates | None, question: Question) -> Estimate:
+def _estimate(
+    name: str, backend: Backend, rates: Rates | None, question: TypicalQuestion
+) -> Estimate:
     tokens = (question.prompt_tokens, question.completion_tokens, question.cached_tokens)
     seconds = rates.busiest.latency.seconds(*tokens) if rates else None
     price = backend.price_of_tokens(rates)

@@ -214,12 +214,12 @@ def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:
 
 
 def _inspect(home: Home, settings: IngestSettings) -> Iterator["Problem"]:
-    from ingest.catalog import check_sqlite, open_catalog  # noqa: PLC0415 - takes half a second
+    from ingest.catalog import find_damage, open_catalog  # noqa: PLC0415 - takes half a second
     from ingest.inspection import inspect  # noqa: PLC0415
     from serving.service import build_store  # noqa: PLC0415 - torch takes seconds
 
     path = home.path / "catalog.sqlite"
-    if settings.database_url is None and path.exists() and (damage := check_sqlite(path)):
+    if settings.database_url is None and path.exists() and (damage := find_damage(path)):
         raise UnhealthyError(
             f"{path} is damaged: {damage}. Put a copy of it back, or move it away and upload the "
             "documents again."

@@ -27,7 +27,7 @@ from suffice.snapshots import read_collection
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SynthesisOrder:
     """What is wanted.
 
     Attributes:
@@ -49,7 +49,7 @@ class Order:
     max_usd: float | None = None
 
 
-def synthesize(client: Client, home: Home, order: Order, progress: Progress) -> Made:
+def synthesize(client: Client, home: Home, order: SynthesisOrder, progress: Progress) -> Made:
     """Make questions from a collection's documents and write them.
 
     Replies of the model are kept beside the output, so the same command goes on where it was.
@@ -124,7 +124,7 @@ def _lines(made: Made) -> Iterator[str]:
 
 
 async def _make(
-    corpus: Corpus, home: Home, order: Order, embedder: Embedder | None, progress: Progress
+    corpus: Corpus, home: Home, order: SynthesisOrder, embedder: Embedder | None, progress: Progress
 ) -> Made:
     settings = ServingSettings()
     name = _choose_model(settings, order)
@@ -142,7 +142,7 @@ async def _make(
         await models.close()
 
 
-def _choose_model(settings: ServingSettings, order: Order) -> str | None:
+def _choose_model(settings: ServingSettings, order: SynthesisOrder) -> str | None:
     names = list(list_backends(settings))
     if order.model is not None and order.model not in names:
         there = f"there is {', '.join(names)}" if names else "the settings name no model server"

@@ -34,14 +34,14 @@ from suffice.certified_profile import PROFILE, RESULT, save_profile
 from suffice.client import Client
 from suffice.errors import SufficeError
 from suffice.snapshots import ServedCollection, read_collection, read_revisions
-from suffice.tuning_order import REPORT, Order, check_order
+from suffice.tuning_order import REPORT, TuningOrder, check_order
 from suffice.workbench import count_tokens, open_workbench
 
 
 def run_tuning(
     client: Client,
     home: Home,
-    order: Order,
+    order: TuningOrder,
     progress: Progress = silent,
     load: Callable[[RetrievalSettings, str], Embedder] = load_embedder,
 ) -> Result:
@@ -140,7 +140,7 @@ def _write(folder: Path, result: Result, profile: AnsweringProfile) -> None:
 
 
 def _read_profile(
-    client: Client, served: ServedCollection, order: Order, settings: ServingSettings
+    client: Client, served: ServedCollection, order: TuningOrder, settings: ServingSettings
 ) -> AnsweringProfile:
     """Return what serves the collection, with the limit of the settings and the order's model."""
     profile = AnsweringProfile.model_validate(client.profile(served.profile))
@@ -171,7 +171,7 @@ def _measure_search_noise(
     return measure_search_noise(replay, tuning.split.certify, profile, top_k, search)
 
 
-def _not_measured(order: Order, tuning: Tuning) -> Iterator[tuple[str, str]]:
+def _not_measured(order: TuningOrder, tuning: Tuning) -> Iterator[tuple[str, str]]:
     """Yield stages that cost something, and why nothing is said of them."""
     if HEADINGS not in {one.name for one in tuning.stages}:
         is_asked = Extra.HEADINGS in order.stages
@@ -195,7 +195,7 @@ def _check_unchanged(client: Client, served: ServedCollection) -> None:
 
 
 def _to_result(
-    order: Order,
+    order: TuningOrder,
     served: ServedCollection,
     anchored: Anchored,
     tuning: Tuning,

@@ -34,7 +34,7 @@ class AnswerOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class TuningOrder:
     """What is wanted.
 
     Attributes:
@@ -62,7 +62,7 @@ class Order:
     stages: Sequence[Extra] = ()
 
 
-def check_order(order: Order) -> list[Question]:
+def check_order(order: TuningOrder) -> list[Question]:
     """Return the questions if they can be read, and the result be written.
 
     Raises:

@@ -12,8 +12,8 @@ from eval.progress import Progress
 from eval.questions import Question
 from eval.replay import Replay, ReplayLog, record
 from eval.results import Cut
-from eval.shadow import shadow_index
 from eval.sweep import PromptTokens
+from eval.temporary_index import snapshot_index
 from eval.tuning import Cutting
 from ingest.chunker import MIN_MAX_TOKENS, Chunker
 from ingest.home import Home
@@ -29,7 +29,7 @@ from serving.prompt import write_prompt
 from serving.service import build_reranking
 from suffice.errors import SufficeError
 from suffice.snapshots import ServedCollection
-from suffice.tuning_order import Order
+from suffice.tuning_order import TuningOrder
 
 _SIZES = re.compile(r"structure-2/max=(\d+)/overlap=(\d+)/min=(\d+)")
 # Two digits, as most passages of a prompt have.
@@ -55,7 +55,7 @@ class Workbench:
     closing: ExitStack
 
     def cuttings(
-        self, order: Order, questions: Sequence[Question], progress: Progress
+        self, order: TuningOrder, questions: Sequence[Question], progress: Progress
     ) -> Iterator[Cutting]:
         """Yield a replay for each way to cut the documents, first the one that is served.
 
@@ -73,7 +73,7 @@ class Workbench:
             yield Cutting(cut, self._replay(chunker, order, questions, step))
 
     def without_headings(
-        self, order: Order, questions: Sequence[Question], progress: Progress
+        self, order: TuningOrder, questions: Sequence[Question], progress: Progress
     ) -> Replay | None:
         """Return a replay of the served chunks without headings, if that is asked for.
 
@@ -93,7 +93,7 @@ class Workbench:
     def _replay(
         self,
         chunker: Chunker,
-        order: Order,
+        order: TuningOrder,
         questions: Sequence[Question],
         progress: Progress,
         *,
@@ -103,7 +103,7 @@ class Workbench:
         path = order.output / "logs" / f"{fingerprint[:16]}.jsonl"
         log = ReplayLog.load(path, fingerprint, self.served.snapshot.texts)
         if log is None:
-            with shadow_index(
+            with snapshot_index(
                 self.served.snapshot,
                 chunker,
                 self.embedder,
@@ -118,7 +118,7 @@ class Workbench:
         self.closing.callback(replay.close)
         return replay
 
-    def _chunkers(self, order: Order) -> list[Chunker]:
+    def _chunkers(self, order: TuningOrder) -> list[Chunker]:
         served = _served_chunker(self.served, self.embedder)
         chunkers = {served.fingerprint: served}
         for size in (served.max_tokens, *order.chunk_tokens):

@@ -75,12 +75,12 @@ def estimate(
     """Print what an answer costs with each model, and on what that rests."""
     from ingest.home import Home  # noqa: PLC0415 - heavy, see cli.py
     from serving.settings import ServingSettings  # noqa: PLC0415
-    from suffice.costs import Question, estimate  # noqa: PLC0415
+    from suffice.costs import TypicalQuestion, estimate  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
 
     if cached_tokens > prompt_tokens:
         raise typer.BadParameter("--cached-tokens are of the prompt, so there can be no more.")
-    question = Question(prompt_tokens, completion_tokens, cached_tokens, questions_per_day)
+    question = TypicalQuestion(prompt_tokens, completion_tokens, cached_tokens, questions_per_day)
     rates = Home(SufficeSettings().home).rates
     estimates = estimate(ServingSettings(), rates, model, question)
     if json_output:

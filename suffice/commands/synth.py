@@ -29,11 +29,11 @@ def synth(
     from ingest.home import Home  # noqa: PLC0415 - heavy, see cli.py
     from suffice.bars import progress_bar  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
-    from suffice.synthesis import Order, check_output, print_made, synthesize  # noqa: PLC0415
+    from suffice.synthesis import SynthesisOrder, check_output, print_made, synthesize  # noqa: PLC0415
 
     if no_model and model is not None:
         raise typer.BadParameter("Give either --model or --no-model.")
-    order = Order(output, collection, number, seed, not no_model, model, max_usd)
+    order = SynthesisOrder(output, collection, number, seed, not no_model, model, max_usd)
     check_output(output)  # before a service is started
     with service(url) as client, progress_bar() as progress:
         made = synthesize(client, Home(SufficeSettings().home), order, progress)

@@ -79,7 +79,7 @@ def tune(
     from suffice.exclusion import exclusive  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
     from suffice.tuning import run_tuning  # noqa: PLC0415
-    from suffice.tuning_order import AnswerOrder, Order, check_order  # noqa: PLC0415
+    from suffice.tuning_order import AnswerOrder, TuningOrder, check_order  # noqa: PLC0415
     from suffice.tuning_output import print_result  # noqa: PLC0415
 
     goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage)
@@ -90,7 +90,7 @@ def tune(
         raise typer.BadParameter("Of --stages only headings can do without --answers.")
     if answers and min_coverage is not None:
         raise typer.BadParameter("--min-coverage is about evidence; leave --answers out.")
-    order = Order(
+    order = TuningOrder(
         questions,
         collection,
         output,

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 from eval.questions import Question, Span
 from eval.replay import Replay, record
-from eval.shadow import shadow_index
 from eval.snapshot import Snapshot, SnapshotDocument
 from eval.sweep import PromptTokens
+from eval.temporary_index import snapshot_index
 from ingest.chunker import Chunker
 from ingest.parsers.markdown import parse_markdown
 from retrieval.analyzer import get_analyzer
@@ -88,7 +88,9 @@ def open_index(
     snapshot: Snapshot, chunker: Chunker | None = None, *, with_headings: bool = True
 ) -> Iterator[ChunkIndex]:
     chunker = chunker or make_chunker()
-    with shadow_index(snapshot, chunker, EMBEDDER, LANGUAGE, with_headings=with_headings) as index:
+    with snapshot_index(
+        snapshot, chunker, EMBEDDER, LANGUAGE, with_headings=with_headings
+    ) as index:
         yield index
 
 

@@ -83,7 +83,7 @@ def use(
             models=Models({generator.name: asker}),
             policy=AnswerPolicy(),
             embedder=EMBEDDER,
-            analyzer="english",
+            language="english",
             default_k=5,
             max_answer_tokens=64,
         )

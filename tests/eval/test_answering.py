@@ -58,7 +58,7 @@ def run(
             models=Models({generator.name: asker}),
             policy=AnswerPolicy(),
             embedder=EMBEDDER,
-            analyzer="english",
+            language="english",
             default_k=5,
             max_answer_tokens=128,
             **options,  # type: ignore[arg-type]

@@ -10,8 +10,8 @@ from hypothesis import given
 from eval.errors import DatasetError, EvalError
 from eval.questions import Question
 from eval.replay import DEPTH, Replay, ReplayLog, record
-from eval.shadow import shadow_index
 from eval.snapshot import Snapshot
+from eval.temporary_index import snapshot_index
 from ingest.chunker import Chunker
 from ingest.settings import IngestSettings
 from retrieval.adaptive import LargestGap, MarginToBest
@@ -102,7 +102,7 @@ def test_replay_is_the_running_service(application: Application) -> None:
     assert served.fingerprints["chunker"] == chunker.fingerprint
     questions = make_questions(served.snapshot)
     assert len(questions) == 18
-    with shadow_index(served.snapshot, chunker, embedder, "english") as index:
+    with snapshot_index(served.snapshot, chunker, embedder, "english") as index:
         replay = Replay(record(index, embedder, questions, "f"), embedder)
 
     with closing(replay):

@@ -8,8 +8,8 @@ from typing import Any
 from eval.progress import silent
 from eval.questions import Question, Span
 from eval.replay import ReplayLog, record
-from eval.shadow import shadow_index
 from eval.snapshot import Snapshot, SnapshotDocument
+from eval.temporary_index import snapshot_index
 from ingest.chunker import Chunker
 from ingest.texts import CanonicalText
 from serving.backends import Backend, ThinkingSwitch
@@ -97,7 +97,7 @@ def log() -> ReplayLog:
     """Search for all questions, those without an answer as well."""
     chunker = Chunker(36, EMBEDDER.token_starts, 0, 8)
     asked = [*questions(), *map(open_question, range(NUM_TOWERS))]
-    with shadow_index(towers(), chunker, EMBEDDER, LANGUAGE) as index:
+    with snapshot_index(towers(), chunker, EMBEDDER, LANGUAGE) as index:
         return record(index, EMBEDDER, asked, "towers", silent)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.catalog import Catalog, check_sqlite
+from ingest.catalog import Catalog, find_damage
 from ingest.documents import Document, Reindexing, ReindexingStatus, Status
 from ingest.files import FileStore, TextStore
 from ingest.home import Home
@@ -294,10 +294,10 @@ def test_a_document_under_way_is_left_to_its_job(home: Path, document: Document)
 
 def test_a_damaged_database_is_told(home: Path) -> None:
     path = home / "catalog.sqlite"
-    assert check_sqlite(path) is None
+    assert find_damage(path) is None
     content = bytearray(path.read_bytes())
     content[4096 : 4096 + 200] = b"\xff" * 200
     path.write_bytes(content)
-    assert check_sqlite(path)
+    assert find_damage(path)
     path.write_bytes(b"no database at all" * 100)
-    assert check_sqlite(path) == "file is not a database"
+    assert find_damage(path) == "file is not a database"

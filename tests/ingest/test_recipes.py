@@ -48,10 +48,10 @@ def test_outdated_parts_are_named_without_loading_a_model() -> None:
 
 def test_the_language_of_the_settings_is_that_of_new_collections_without_one_of_their_own() -> None:
     recipes = make_recipes(not_asked)
-    assert recipes.in_language(None).analyzer == "english"
+    assert recipes.in_language(None).language == "english"
     assert recipes.in_language("german").describe("laws", "laws").analyzer == "german"
     german = collection_of(recipes, analyzer="german")
-    assert recipes.of(german).analyzer == "german"
+    assert recipes.of(german).language == "german"
     assert recipes.outdated(german) == []
 
 
@@ -66,7 +66,7 @@ def test_a_collection_keeps_its_embedder_and_analyzer_but_not_its_chunk_size() -
             chunker_fingerprint="other",
         )
     )
-    assert (recipe.embedder, recipe.analyzer, recipe.chunker.max_tokens) == (OLD, "german", 100)
+    assert (recipe.embedder, recipe.language, recipe.chunker.max_tokens) == (OLD, "german", 100)
     assert recipe.chunker.tokenize == OLD.token_starts
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from serving.conversation import (
     MAX_TURN,
     MAX_TURNS_READ,
-    Rewriting,
+    Query,
     build_rewriting,
     is_follow_up,
     parse_rewriting,
@@ -82,7 +82,7 @@ def test_follow_up(before: str, question: str) -> None:
 def test_other_questions_stay_as_they_are(question: str) -> None:
     rewriting = rewrite(question, MEDICAID)
     assert not is_follow_up(question, MEDICAID)
-    assert rewriting == Rewriting(question, "none", "It stands alone.")
+    assert rewriting == Query(question, "none", "It stands alone.")
 
 
 @pytest.mark.parametrize("history", [[], [Turn("system", "Be brief.")], [Turn("user", " ")]])
@@ -94,7 +94,7 @@ def test_topic_goes_back_to_what_stands_alone() -> None:
     history = conversation(
         "What is Medicaid?", "A programme.", "Who can apply?", "Many.", "And how?", "By mail."
     )
-    assert rewrite("Why?", history) == Rewriting(
+    assert rewrite("Why?", history) == Query(
         "What is Medicaid? Who can apply? And how? Why?", "rules", 'It begins with "Why?".'
     )
 
@@ -157,7 +157,7 @@ def test_model_reads_no_token_of_a_chat_template() -> None:
 )
 def test_query_of_the_model(reply: str) -> None:
     rewriting = parse_rewriting(reply, "And in 2023?", MEDICAID)
-    assert rewriting == Rewriting("What was Medicaid in 2023?", "model", "The model wrote it.")
+    assert rewriting == Query("What was Medicaid in 2023?", "model", "The model wrote it.")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_what_is_no_query_falls_back_to_the_rules(reply: str, problem: str) -> N
 
 def test_model_may_leave_a_question_alone() -> None:
     rewriting = parse_rewriting('{"query": "Why?"}', "Why? ", MEDICAID)
-    assert rewriting == Rewriting("Why? ", "none", "It stands alone, says the model.")
+    assert rewriting == Query("Why? ", "none", "It stands alone, says the model.")
 
 
 @given(st.text(max_size=50))

@@ -32,7 +32,7 @@ from suffice.errors import SufficeError
 from suffice.exclusion import exclusive
 from suffice.snapshots import read_collection
 from suffice.tuning import run_tuning
-from suffice.tuning_order import AnswerOrder, Order
+from suffice.tuning_order import AnswerOrder, TuningOrder
 from tests.eval.grader import Grader
 from tests.eval.planted import make_document, make_questions
 from tests.eval.towers import reply_all
@@ -74,19 +74,21 @@ def questions(client: Client) -> list[Question]:
 
 
 @pytest.fixture
-def order(questions: list[Question], tmp_path: Path) -> Order:
+def order(questions: list[Question], tmp_path: Path) -> TuningOrder:
     write_questions(tmp_path / "questions.jsonl", questions)
-    return Order(tmp_path / "questions.jsonl", "default", tmp_path / "tuning", goal=Goal(eps=0.2))
+    return TuningOrder(
+        tmp_path / "questions.jsonl", "default", tmp_path / "tuning", goal=Goal(eps=0.2)
+    )
 
 
 @pytest.fixture
-def short_order(questions: list[Question], order: Order) -> Order:
+def short_order(questions: list[Question], order: TuningOrder) -> TuningOrder:
     """Of too few questions for a certificate, for what does not need one."""
     write_questions(order.questions, questions[::4])
     return order
 
 
-def tune(client: Client, order: Order) -> Result:
+def tune(client: Client, order: TuningOrder) -> Result:
     home = Home(order.output / "home")  # not there yet: the service has another one
     return run_tuning(client, home, order, load=load)
 
@@ -100,7 +102,7 @@ def use_up(client: Client, name: str, questions: Path) -> None:
 
 
 def test_what_is_certified_is_applied_and_answers(
-    client: Client, order: Order, questions: list[Question], application: Application
+    client: Client, order: TuningOrder, questions: list[Question], application: Application
 ) -> None:
     result = tune(client, order)
     assert result.decision.verdict is Verdict.CERTIFIED
@@ -135,7 +137,7 @@ def test_what_is_certified_is_applied_and_answers(
 
 
 def test_other_chunk_sizes_are_tried_and_need_a_reindexing(
-    client: Client, short_order: Order
+    client: Client, short_order: TuningOrder
 ) -> None:
     result = tune(client, replace(short_order, chunk_tokens=(64,), overlaps=(16,)))
     assert set(result.coverage_at) == {
@@ -151,7 +153,7 @@ def test_other_chunk_sizes_are_tried_and_need_a_reindexing(
 
 
 def test_a_setting_for_documents_cut_otherwise_says_what_to_set(
-    client: Client, order: Order
+    client: Client, order: TuningOrder
 ) -> None:
     result = tune(client, order)
     other = Cut(max_tokens=64, overlap_tokens=16, min_tokens=8, fingerprint="measured")
@@ -168,7 +170,7 @@ def test_a_setting_for_documents_cut_otherwise_says_what_to_set(
     )
 
 
-def test_headings_are_tried_when_asked_for(client: Client, short_order: Order) -> None:
+def test_headings_are_tried_when_asked_for(client: Client, short_order: TuningOrder) -> None:
     result = tune(client, replace(short_order, stages=(Extra.HEADINGS,)))
     assert HEADINGS in {one.name for one in result.stages}
     assert HEADINGS not in result.not_measured
@@ -186,7 +188,7 @@ def test_stages_of_answers_need_answers(suffice_offline: Suffice) -> None:
 
 
 def test_what_was_found_is_kept_for_each_way_to_rank_words(
-    client: Client, short_order: Order, monkeypatch: pytest.MonkeyPatch
+    client: Client, short_order: TuningOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reference BM25 gives other scores than the engine, so it has a record of its own."""
     tune(client, short_order)
@@ -211,7 +213,7 @@ def test_what_was_found_is_kept_for_each_way_to_rank_words(
 
 
 def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_apply(
-    client: Client, short_order: Order, questions: list[Question]
+    client: Client, short_order: TuningOrder, questions: list[Question]
 ) -> None:
     span = replace(questions[0].facts[0][0], text="Nobody ever wrote this sentence.")
     lost = replace(questions[0], question_id="lost", facts=((span,),))
@@ -239,7 +241,7 @@ def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_ap
 
 
 def test_a_report_that_cannot_be_written_leaves_no_older_certificate(
-    client: Client, short_order: Order, application: Application
+    client: Client, short_order: TuningOrder, application: Application
 ) -> None:
     older, report = short_order.output / "profile.json", short_order.output / "report.html"
 
@@ -258,7 +260,10 @@ def test_a_report_that_cannot_be_written_leaves_no_older_certificate(
 
 
 def test_documents_that_change_meanwhile_void_the_result(
-    client: Client, short_order: Order, application: Application, monkeypatch: pytest.MonkeyPatch
+    client: Client,
+    short_order: TuningOrder,
+    application: Application,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def change_and_load(settings: RetrievalSettings, name: str) -> Embedder:
         application.ingest("new.md", "Another house.")
@@ -273,7 +278,7 @@ def test_documents_that_change_meanwhile_void_the_result(
     assert not (short_order.output / "result.json").exists()
 
 
-def test_another_embedder_is_refused(client: Client, order: Order) -> None:
+def test_another_embedder_is_refused(client: Client, order: TuningOrder) -> None:
     home = Home(order.output)
     home.path.mkdir(parents=True)
     with pytest.raises(SufficeError, match="makes other vectors"):
@@ -318,7 +323,7 @@ def suffice_offline(offline: Suffice, monkeypatch: pytest.MonkeyPatch) -> Suffic
 
 
 def test_a_budget_for_what_is_not_known_is_refused_before_anything_is_measured(
-    client: Client, order: Order
+    client: Client, order: TuningOrder
 ) -> None:
     for budget in (Budget(max_ms=800), Budget(max_usd_per_1000=2)):
         with pytest.raises(BudgetError, match="suffice cost calibrate"):
@@ -326,7 +331,7 @@ def test_a_budget_for_what_is_not_known_is_refused_before_anything_is_measured(
     assert not list((order.output / "logs").iterdir())
 
 
-def test_a_budget_is_kept_to_and_answered(client: Client, order: Order) -> None:
+def test_a_budget_is_kept_to_and_answered(client: Client, order: TuningOrder) -> None:
     result = tune(client, replace(order, budget=Budget(max_prompt_tokens=400)))
     assert result.decision.verdict is Verdict.CERTIFIED
     assert result.setting(result.decision.chosen).prompt_tokens_p95 <= 420
@@ -338,7 +343,7 @@ def test_a_budget_is_kept_to_and_answered(client: Client, order: Order) -> None:
 
 
 def test_milliseconds_and_dollars_are_those_of_the_model_that_answers(
-    client: Client, short_order: Order, monkeypatch: pytest.MonkeyPatch
+    client: Client, short_order: TuningOrder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It reads 1,000 tokens a second and writes 100, so 20 of an answer leave 300 ms to read."""
     speed = Speed(
@@ -363,7 +368,7 @@ def test_milliseconds_and_dollars_are_those_of_the_model_that_answers(
     assert any("not to be trusted" in warning for warning in result.warnings)
 
 
-def test_a_broken_file_of_questions_is_named(client: Client, order: Order) -> None:
+def test_a_broken_file_of_questions_is_named(client: Client, order: TuningOrder) -> None:
     order.questions.write_text("{}\n")
     with pytest.raises(DatasetError, match="line 1"):
         tune(client, order)
@@ -385,7 +390,7 @@ class House:
 
 def test_stages_of_answers_are_measured_or_have_a_reason(
     client: Client,
-    order: Order,
+    order: TuningOrder,
     questions: list[Question],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -427,7 +432,7 @@ def test_stages_of_answers_are_measured_or_have_a_reason(
 
 
 def test_answers_decide_and_are_asked_once(
-    client: Client, order: Order, capsys: pytest.CaptureFixture[str]
+    client: Client, order: TuningOrder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The extractive writer answers, so no call is paid for; what it said is kept all the same."""
     stages = (Extra.THINKING, Extra.SAMPLES)
