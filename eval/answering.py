@@ -20,11 +20,12 @@ from serving.account import ANSWERS, Account
 from serving.answering import Answerer, Conclusion
 from serving.context import Context
 from serving.finding import Found
-from serving.generation import Sampling, TokenCounter, Usage
+from serving.generation import Sampling, TokenCounter
 from serving.grounding import SentenceSupport, Support
 from serving.models import Models
 from serving.planning import Budget
 from serving.profiles import AnsweringProfile, AnswerPolicy
+from serving.tokens import Usage
 
 # A server that counts exactly reads at least this share of what was sent, but for a few tokens at
 # the seams of texts that were counted apart.

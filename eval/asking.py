@@ -31,10 +31,10 @@ from serving.generation import (
     Task,
     Thinking,
     TokenCounter,
-    Usage,
     thinking_room,
 )
 from serving.pricing import NANO_PER_USD
+from serving.tokens import Usage
 
 # Asked at a time.
 CONCURRENCY = 8

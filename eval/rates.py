@@ -19,8 +19,9 @@ from eval.errors import RatesError
 from eval.progress import Progress, silent
 from eval.speed import Sample, fit_speed
 from serving.errors import ModelBusyError, ModelSaidNothingError
-from serving.generation import Finish, Generator, Sampling, Task, Thinking, Usage
+from serving.generation import Finish, Generator, Sampling, Task, Thinking
 from serving.pricing import Load, Rates
+from serving.tokens import Usage
 
 # Longest prompt, and the shorter ones as shares of it. The window may allow less.
 MAX_PROMPT_TOKENS = 4096

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from serving.errors import BudgetTooSmallError
-from serving.generation import Generator, Usage
+from serving.generation import Generator
 from serving.planning import Budget
 from serving.pricing import NANO_PER_USD, Basis
+from serving.tokens import Usage
 
 # Purposes of calls that write answers.
 ANSWERS = ("answer", "escalate")

@@ -18,11 +18,11 @@ from serving.generation import (
     Sampling,
     Task,
     Thinking,
-    Usage,
     about_tokens,
 )
 from serving.planning import SPARE_TOKENS
 from serving.preparation import Prepared
+from serving.tokens import Usage
 
 # Longest reply to a prompt of ours, such as a rewritten question.
 REPLY_TOKENS = 128

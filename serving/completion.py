@@ -10,9 +10,10 @@ from typing import Any
 from serving.answering import Conclusion
 from serving.citations import Citation
 from serving.context import num_tokens
-from serving.generation import Delta, Usage
+from serving.generation import Delta
 from serving.grounding import Support
 from serving.pricing import NANO_PER_USD, Basis
+from serving.tokens import Usage
 
 DONE = "data: [DONE]\n\n"
 

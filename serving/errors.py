@@ -28,13 +28,9 @@ ServingError
 └── AddressInUseError          the port is taken                          (at start)
 """
 
-from typing import TYPE_CHECKING
-
 from ingest import errors as ingest_errors
 from retrieval import errors as retrieval_errors
-
-if TYPE_CHECKING:
-    from serving.generation import Usage
+from serving.tokens import Usage
 
 
 class ServingError(Exception):
@@ -214,7 +210,7 @@ class ModelSaidNothingError(ModelFailedError):
         usage: the tokens that it took all the same.
     """
 
-    def __init__(self, message: str, usage: "Usage", address: str | None = None) -> None:
+    def __init__(self, message: str, usage: Usage, address: str | None = None) -> None:
         """Set up; see `ModelError` for the rest."""
         super().__init__(message, address)
         self.usage = usage

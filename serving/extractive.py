@@ -14,9 +14,10 @@ from retrieval.late_interaction import compare
 from retrieval.sentences import sentence_spans
 from serving.citations import MARKER
 from serving.context import Context, ContextItem, num_tokens
-from serving.generation import Delta, Finish, Task, TokenCounter, Usage
+from serving.generation import Delta, Finish, Task, TokenCounter
 from serving.pricing import Price, Rates
 from serving.refusals import no_answer
+from serving.tokens import Usage
 
 # Weight, count and share were chosen by measuring on examples/ (docs/benchmarks.md).
 CHUNK_WEIGHT = 0.15

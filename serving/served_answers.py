@@ -9,8 +9,9 @@ from itertools import chain
 from typing import Any
 
 from serving.complaints import Complaint
-from serving.generation import Delta, Finish, Usage, about_tokens
+from serving.generation import Delta, Finish, about_tokens
 from serving.thoughts import ThoughtSplitter
+from serving.tokens import Usage
 
 # Why vLLM ends a stream with "[DONE]" when it is stopped, or fails, in the middle of an answer.
 _BROKEN_OFF = {"abort", "error"}

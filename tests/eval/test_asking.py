@@ -13,8 +13,9 @@ from eval.asking import CONCURRENCY, Asker, Spending, ask_all
 from eval.errors import ModelLostError, MoneySpentError
 from eval.reply_cache import ReplyCache
 from serving.errors import InvalidRequestError
-from serving.generation import Delta, Finish, Sampling, Task, Thinking, Usage
+from serving.generation import Delta, Finish, Sampling, Task, Thinking
 from serving.pricing import PriceList
+from serving.tokens import Usage
 from tests.eval.towers import make_generator, reply
 from tests.serving.upstream import (
     DONE,

@@ -10,8 +10,9 @@ import pytest
 from eval.errors import RatesError
 from eval.rates import ANSWER_TOKENS, MeasuredRates, Workload, measure_rates
 from serving.errors import ModelBusyError, ModelSaidNothingError
-from serving.generation import Delta, Finish, Task, TokenCounter, Usage
+from serving.generation import Delta, Finish, Task, TokenCounter
 from serving.pricing import Price, Rates, Speed
+from serving.tokens import Usage
 from tests import virtual_time
 
 SPEED = Speed(

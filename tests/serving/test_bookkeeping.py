@@ -15,9 +15,10 @@ from ingest.database import Database
 from retrieval.packing import PackingPolicy
 from serving.account import Account
 from serving.answering import Conclusion
-from serving.generation import Delta, Sampling, Usage
+from serving.generation import Delta, Sampling
 from serving.profiles import AnsweringProfile
 from serving.question import Question
+from serving.tokens import Usage
 from serving.usage import UsageLedger
 from tests.serving.application import Application
 

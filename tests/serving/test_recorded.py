@@ -16,7 +16,8 @@ from serving.errors import (
     ModelFailedError,
     PromptTooLongError,
 )
-from serving.generation import Delta, Finish, Usage
+from serving.generation import Delta, Finish
+from serving.tokens import Usage
 from tests.serving.upstream import Upstream
 from tests.vllm.exchanges import CASES, FOLDER, Exchange, make_generator, make_task
 
