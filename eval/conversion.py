@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from eval.beir import load_dataset
-from eval.errors import DatasetError, NoQuestionsError
+from eval.errors import DatasetError, NoQuestionsError, writing
 from eval.json_lines import JsonLine, read_json_lines
 from eval.passages import Interval, SearchableText
 from eval.questions import Fact, Question, Span, write_questions
@@ -189,12 +189,10 @@ class _File:
 
 
 def _make_folder(path: Path) -> Path:
-    try:
+    with writing(path):
         if path.is_dir() and any(path.iterdir()):
             raise DatasetError(f"{path} is not empty. Name a new folder.")
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
     return path
 
 
@@ -205,10 +203,8 @@ def _write(folder: Path, document_id: str, text: str) -> _File:
         name += f"-{hashlib.sha256(document_id.encode()).hexdigest()[:8]}"
     data = text.encode("utf-8", "replace")
     path = folder / f"{name}.txt"
-    try:
+    with writing(path):
         path.write_bytes(data)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
     return _File(path.name, hashlib.sha256(data).hexdigest(), parse_plain(data).text)
 
 

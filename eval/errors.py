@@ -13,7 +13,9 @@ EvalError
 └── ReportError       a report cannot be written
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class EvalError(Exception):
@@ -70,3 +72,12 @@ class MismatchError(EvalError):
 
 class ReportError(EvalError):
     """A report cannot be written."""
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make what the system has against writing a file of the evaluation data a DatasetError."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from eval.errors import DatasetError
+from eval.errors import writing
 from eval.json_lines import read_json_lines
 from retrieval.whole_files import write_whole
 from serving.citations import BESIDE
@@ -148,12 +148,8 @@ class Queue:
                 added.append(item)
                 self._questions.add(folded)
             self._seen.add(item.trace_id)
-        try:
+        with writing(self._path):
             self._write(added)
-        except OSError as error:
-            raise DatasetError(
-                f"{self._path} cannot be written: {error.strerror or error}."
-            ) from error
         return Counter(item.reason for item in added)
 
     def _write(self, added: list[Item]) -> None:

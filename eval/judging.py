@@ -16,7 +16,7 @@ from pathlib import Path
 
 from eval.asking import Asker, ask_all, read_json
 from eval.canaries import CANARIES, Canary
-from eval.errors import DatasetError, JudgeError
+from eval.errors import DatasetError, JudgeError, writing
 from eval.questions import Question
 from serving.citations import MARKER
 from serving.context import ContextItem
@@ -227,10 +227,8 @@ def _compare(record: Path, name: str, accuracy: float, number: int) -> None:
     key = f"{name} {prompts}"
     known = _read_record(record)
     if key not in known:
-        try:
+        with writing(record):
             record.write_text(json.dumps(known | {key: accuracy}, indent=1), encoding="utf-8")
-        except OSError as error:
-            raise DatasetError(f"{record} cannot be written: {error.strerror or error}.") from error
         return
     before = known[key]
     # Two right and two wrong ones added (Agresti and Coull, 1998): no judge is certain.

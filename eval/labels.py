@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.decisions.prediction_powered import PredictionPoweredMean, prediction_powered_mean
-from eval.errors import DatasetError
+from eval.errors import writing
 from eval.json_lines import read_json_lines
 
 # Two clusters of each say how much they spread.
@@ -74,12 +74,9 @@ def add_unlabelled(path: Path, answers: Iterable[Mapping[str, str]]) -> None:
     """
     known = {line.text("id") for line in read_json_lines(path)} if path.exists() else set()
     new = {one["id"]: one for one in answers if one["id"] not in known}
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            for _, answer in sorted(new.items()):
-                file.write(json.dumps({**answer, "score": None}, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        for _, answer in sorted(new.items()):
+            file.write(json.dumps({**answer, "score": None}, ensure_ascii=False) + "\n")
 
 
 def correct_mean(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.errors import DatasetError, NoQuestionsError
+from eval.errors import NoQuestionsError, writing
 from eval.json_lines import JsonLine, read_json_lines
 
 _QUESTION_KEYS = frozenset(
@@ -123,15 +123,13 @@ def write_questions(path: Path, questions: Iterable[Question]) -> None:
         DatasetError: it cannot be written.
     """
     half = path.with_name(f"{path.name}.tmp")
-    try:
+    with writing(path):
         with half.open("wb") as file:
             for question in questions:
                 line = json.dumps(_to_json(question), ensure_ascii=False, allow_nan=False)
                 # As Python's JSON reader decodes what was half a pair of surrogates.
                 file.write(line.encode("utf-8", "surrogatepass") + b"\n")
         half.replace(path)
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _to_json(question: Question) -> dict[str, Any]:

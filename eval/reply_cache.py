@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eval.errors import DatasetError
+from eval.errors import writing
 from eval.json_lines import read_lines
 
 
@@ -49,14 +49,9 @@ class ReplyCache:
         key = request_key(request)
         self._replies[key] = reply
         line = json.dumps({"key": key, "reply": reply})
-        try:
-            with self.path.open("a", encoding="ascii") as file:
-                # In front, so that a line that was cut off harms only itself.
-                file.write(f"\n{line}")
-        except OSError as error:
-            raise DatasetError(
-                f"{self.path} cannot be written: {error.strerror or error}."
-            ) from error
+        with writing(self.path), self.path.open("a", encoding="ascii") as file:
+            # In front, so that a line that was cut off harms only itself.
+            file.write(f"\n{line}")
 
 
 def request_key(request: Mapping[str, Any]) -> str:

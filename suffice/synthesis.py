@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from eval.asking import Asker, Spending
-from eval.errors import DatasetError
+from eval.errors import DatasetError, writing
 from eval.progress import Progress
 from eval.questions import load_questions, write_questions
 from eval.reply_cache import ReplyCache
@@ -89,11 +89,9 @@ def check_output(path: Path) -> None:
             f"{path} holds questions that were not made by a program. Name another file."
         )
     trial = path.with_name(f"{path.name}.tmp")
-    try:
+    with writing(path):
         trial.touch()
         trial.unlink()
-    except OSError as error:
-        raise DatasetError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def print_made(made: Made, output: Path) -> None:
