@@ -9,7 +9,7 @@ from eval.break_even import Comparison, Effort, ListedPrice, OwnGpus
 from eval.progress import Progress
 from eval.rates import MeasuredRates, Workload, measure_rates
 from serving.backends import Backend
-from serving.models import Models, build_models, list_backends, rates_path
+from serving.models import build_models, list_backends, rates_path
 from serving.pricing import NANO_PER_USD, Basis, Rates
 from serving.settings import ServingSettings
 from suffice.errors import SufficeError
@@ -82,7 +82,7 @@ def calibrate(
     names = _choose(settings, name)
 
     async def measure() -> dict[str, MeasuredRates]:
-        models: Models = build_models(settings, rates)
+        models = build_models(settings, rates)
         measured = {}
         try:
             for one in names:

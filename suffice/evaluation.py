@@ -37,15 +37,11 @@ def rank_dataset(folder: Path, *, chunked: bool, progress: Progress) -> RankingR
         chunked: cut documents as the service does instead of one vector for each.
         progress: told how far it is.
     """
-    from retrieval.sentence_transformer import (  # noqa: PLC0415 - torch takes seconds
-        SentenceTransformerEmbedder,
-    )
+    from serving.service import load_embedder  # noqa: PLC0415 - takes a second
 
     dataset = load_dataset(folder)
     settings = RetrievalSettings()
-    embedder = SentenceTransformerEmbedder(
-        settings.embedder, settings.device, settings.embedder_precision
-    )
+    embedder = load_embedder(settings, settings.embedder)
     with temporary_index(embedder.dimension, settings.language) as engine:
         index = RankBM25Index(engine) if settings.lexical == "rank_bm25" else engine
         splitter = _service_splitter(embedder) if chunked else None

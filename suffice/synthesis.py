@@ -155,13 +155,9 @@ def _load_embedder(settings: RetrievalSettings) -> Embedder | None:
 
     Without it, questions are compared by their words alone.
     """
-    from retrieval.sentence_transformer import (  # noqa: PLC0415 - torch takes seconds
-        SentenceTransformerEmbedder,
-    )
+    from serving.service import load_embedder  # noqa: PLC0415 - takes a second
 
     try:
-        return SentenceTransformerEmbedder(
-            settings.embedder, settings.device, settings.embedder_precision
-        )
+        return load_embedder(settings, settings.embedder)
     except EmbedderUnavailableError:
         return None

@@ -11,7 +11,6 @@ from pydantic import Field, StrictBool, model_validator
 
 from serving.access import Caller
 from serving.hang_up import CLIENT_CLOSED_REQUEST, UntilHangUp
-from serving.keys import Scope
 from serving.recording import play_back
 from serving.routes.dependencies import Admission, CurrentCaller, RunningService, estimate
 from serving.schemas import Request
@@ -129,7 +128,7 @@ def rate(
 
 def _own(caller: Caller) -> str | None:
     """Return whose traces a caller may know of; None: everybody's."""
-    return None if caller.key.may(Scope.ADMIN) else caller.key.id
+    return None if caller.is_admin else caller.key.id
 
 
 def _find(trace_id: str, service: Service, caller: Caller) -> StoredTrace:

@@ -5,7 +5,6 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from serving.keys import Scope
 from serving.money import to_usd
 from serving.routes.dependencies import CurrentCaller, RunningService
 from serving.usage import Grouping, Total, sum_up
@@ -22,7 +21,7 @@ def show(
     group_by: Grouping = Grouping.DAY,
 ) -> dict[str, Any]:
     """Sum up what answers took: those of the caller's own key, or of all for the scope admin."""
-    own = None if caller.key.may(Scope.ADMIN) else caller.key.id
+    own = None if caller.is_admin else caller.key.id
     totals = service.usage.totals(group_by, start, end, own)
     return {
         "group_by": group_by,
