@@ -73,6 +73,11 @@ class Upload:
     password: str | None = field(default=None, repr=False)
     language: Language | None = None
 
+    @property
+    def name(self) -> str:
+        """What tells the document from the others of its collection."""
+        return self.external_id or self.filename
+
 
 @dataclass(frozen=True, slots=True)
 class OpenIndex:
@@ -229,7 +234,12 @@ class Library:
         Raises:
             CollectionNotFoundError: no document was ever uploaded to it.
         """
-        return self._collection(name)
+        collection = self._catalog.get_collection(name)
+        if collection is None:
+            raise CollectionNotFoundError(
+                f"There is no collection {name!r}. Upload a document to it first."
+            )
+        return collection
 
     def reindex(
         self, name: str, *, language: Language | None = None, force: bool = False
@@ -249,7 +259,7 @@ class Library:
             LanguageMismatchError: it is being reindexed in another language.
         """
         with self._pipeline.change:
-            collection = self._collection(name)
+            collection = self.collection(name)
             reindexing = self._catalog.get_reindexing(name)
             is_open = reindexing is not None and reindexing.status.is_open
             if reindexing is not None and is_open:
@@ -328,7 +338,7 @@ class Library:
             CollectionMismatchError: its embedder is not to be had any more.
         """
         with self._pipeline.readers.reading():
-            collection = self._collection(name)
+            collection = self.collection(name)
             recipe = self._pipeline.recipes.of(collection)
             index = self._pipeline.open_index(collection)
             yield OpenIndex(index, recipe.embedder, recipe.language)
@@ -376,8 +386,7 @@ class Library:
         return self._pipeline.texts.load(revision, document.media_type)
 
     def _accept(self, upload: Upload, received: Received, media_type: str) -> tuple[Document, bool]:
-        external_id = upload.external_id or upload.filename
-        document_id = make_document_id(upload.collection, external_id)
+        document_id = make_document_id(upload.collection, upload.name)
         known = self._catalog.get(document_id)
         is_same = known and (known.revision, known.media_type) == (received.revision, media_type)
         if known and is_same and not self._needs_work(known):
@@ -390,35 +399,11 @@ class Library:
             recipe = self._pipeline.recipes.in_language(upload.language)
             self._catalog.add_collection(recipe.describe(upload.collection, upload.collection))
         self._pipeline.files.keep(received)
-        now = datetime.now(UTC)
-        document = Document(
-            id=document_id,
-            collection=upload.collection,
-            external_id=external_id,
-            filename=upload.filename,
-            media_type=media_type,
-            revision=received.revision,
-            num_bytes=received.num_bytes,
-            status=Status.QUEUED,
-            searchable_revision=known.searchable_revision if known else None,
-            num_pages=None,
-            num_chunks=None,
-            num_embedded=0,
-            error_code=None,
-            error_reason=None,
-            metadata=_choose_metadata(upload, known),
-            attempt=known.attempt + 1 if known else 1,
-            created_at=known.created_at if known else now,
-            updated_at=now,
-            searchable_chunks=known.searchable_chunks if known else 0,
-            # 0: what answers was cut from the text of another kind, which is gone.
-            searchable_parser=known.searchable_parser
-            if known and known.media_type == media_type
-            else 0,
-            password=upload.password,
-        )
-        # Or what is replaced again and again would never come to its turn.
-        turn = known.turn if known and known.status is Status.QUEUED else None
+        document, turn = _first(document_id, upload, received, media_type), None
+        if known:
+            document = _taking_over(document, known, upload)
+            # Or what is replaced again and again would never come to its turn.
+            turn = known.turn if known.status is Status.QUEUED else None
         queued = self._jobs.submit(document, turn)
         if known and known.revision != known.searchable_revision:
             self._pipeline.forget_revision(known.revision)
@@ -452,14 +437,6 @@ class Library:
         is_whole = self._pipeline.texts.has(document.revision, document.media_type)
         return document.status.is_searchable and not is_whole
 
-    def _collection(self, name: str) -> Collection:
-        collection = self._catalog.get_collection(name)
-        if collection is None:
-            raise CollectionNotFoundError(
-                f"There is no collection {name!r}. Upload a document to it first."
-            )
-        return collection
-
     def _check_collection(self, name: str, language: str | None = None) -> Collection | None:
         """Return a collection if there is one, and make sure that it can be filled."""
         collection = self._catalog.get_collection(name)
@@ -484,10 +461,45 @@ def _check_target(reindexing: Reindexing, language: str | None) -> None:
         )
 
 
-def _choose_metadata(upload: Upload, known: Document | None) -> Mapping[str, Any]:
-    if upload.metadata is not None:
-        return upload.metadata
-    return known.metadata if known else {}
+def _first(document_id: str, upload: Upload, received: Received, media_type: str) -> Document:
+    """Return the document of an upload of which nothing was known."""
+    now = datetime.now(UTC)
+    return Document(
+        id=document_id,
+        collection=upload.collection,
+        external_id=upload.name,
+        filename=upload.filename,
+        media_type=media_type,
+        revision=received.revision,
+        num_bytes=received.num_bytes,
+        status=Status.QUEUED,
+        searchable_revision=None,
+        num_pages=None,
+        num_chunks=None,
+        num_embedded=0,
+        error_code=None,
+        error_reason=None,
+        metadata=upload.metadata or {},
+        attempt=1,
+        created_at=now,
+        updated_at=now,
+        password=upload.password,
+    )
+
+
+def _taking_over(document: Document, known: Document, upload: Upload) -> Document:
+    """Return a document with what it has of the one that it replaces."""
+    is_same_kind = document.media_type == known.media_type
+    return replace(
+        document,
+        searchable_revision=known.searchable_revision,
+        metadata=known.metadata if upload.metadata is None else upload.metadata,
+        attempt=known.attempt + 1,
+        created_at=known.created_at,
+        searchable_chunks=known.searchable_chunks,
+        # 0: what answers was cut from the text of another kind, which is gone.
+        searchable_parser=known.searchable_parser if is_same_kind else 0,
+    )
 
 
 def _to_json(metadata: Mapping[str, Any]) -> str:
@@ -514,7 +526,7 @@ def _check_metadata(metadata: Mapping[str, Any]) -> None:
 
 def _check_names(upload: Upload) -> None:
     check_collection_name(upload.collection)
-    for name in (upload.filename, upload.external_id or upload.filename):
+    for name in (upload.filename, upload.name):
         if (
             not name.strip()
             or len(name) > MAX_NAME_CHARACTERS
