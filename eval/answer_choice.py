@@ -14,6 +14,7 @@ from eval.choice import (
     LEAST_SAVING,
     LEAST_TO_LOSE,
     REFERENCE,
+    Choice,
     Goal,
     cheapest,
     more_for_candidate,
@@ -123,71 +124,78 @@ class _Testing:
     labels: Mapping[str, float]
 
     def decide(self) -> tuple[Decision, Answers]:
-        goal, tokens = self.goal, self.candidates[REFERENCE].tokens
-        cheaper = [
-            row
-            for row, one in enumerate(self.candidates)
-            if one.tokens <= LEAST_SAVING * tokens and row not in self.quality.flaws
-        ]
-        cheaper.sort(key=lambda row: -self.candidates[row].tokens)
         # Failed verdicts speak against what is tested and for what it is compared with, so what is
         # certified would have been with any verdicts in their place.
         items = cluster_means(self.quality.low, self.quality.clusters)
         rivals = cluster_means(self.quality.high, self.quality.clusters)
-        chosen, tested, needed = REFERENCE, [], None
-        statement = self._keep("nothing cheaper came close on the questions to choose by")
-        is_poor = float(rivals[REFERENCE].mean()) <= LEAST_TO_LOSE * goal.eps
-        if is_poor:
-            statement = self._state_poor()
-        elif cheaper:
-            certification = certify(
-                items,
-                cheaper if goal.mode is Mode.BEST else [REFERENCE, *cheaper],
-                eps=goal.eps,
-                delta=goal.delta,
-                test=goal.test,
-                mode=goal.mode,
-                rivals=rivals,
-            )
-            looks = certification.looks
-            tested = [
-                TestedSetting(name=self.candidates[look.candidate].name, p_value=look.p_value)
-                for look in looks
-            ]
-            certified = [look.candidate for look in looks if look.p_value <= goal.delta]
-            chosen = cheapest(certified, self.quality.prompt_tokens, self._mean_tokens)
-            if not certified:  # the first one bars the way to all others
-                needed = self._questions_needed(items, rivals, cheaper[0])
-            statement = self._state_kept(certified, needed)
+        goal, choice = self.goal, self._choose(items, rivals)
         saved = usd = None
-        if chosen:
-            sent, spent = self.quality.prompt_tokens, self.quality.usd_per_answer
-            saved = self._interval(sent[REFERENCE] - sent[chosen])
-            usd = self._usd(spent[REFERENCE] - spent[chosen])
+        if choice.chosen != REFERENCE:
+            sent = self.quality.prompt_tokens
+            saved = self._interval(sent[REFERENCE] - sent[choice.chosen])
+            usd = self._usd_saved(choice.chosen)
         decision = Decision(
-            verdict=Verdict.CERTIFIED if chosen else Verdict.NOT_CERTIFIED,
+            verdict=choice.verdict,
             quality=Quality.ANSWERS,
-            statement=self._state_certified(chosen, usd) if chosen else statement,
-            chosen=self.candidates[chosen].name,
-            tested=tested,
+            statement=choice.statement,
+            chosen=self.candidates[choice.chosen].name,
+            tested=[
+                TestedSetting(name=self.candidates[row].name, p_value=p_value)
+                for row, p_value in choice.tested
+            ],
             eps=goal.eps,
             delta=goal.delta,
             test=goal.test,
             mode=goal.mode,
             min_coverage=None,
             num_clusters=items.shape[1],
-            questions_needed=needed,
+            questions_needed=choice.questions_needed,
             tokens_saved=saved,
             usd_saved_per_1000=usd,
         )
         return decision, self._describe()
 
-    def _state_certified(self, chosen: int, usd: float | None) -> str:
+    def _choose(self, items: Floats, rivals: Floats) -> Choice:
+        """Test what is cheaper from the reference downwards; see `decide` for items and rivals."""
+        goal, most = self.goal, LEAST_SAVING * self.candidates[REFERENCE].tokens
+        cheaper = [
+            row
+            for row, one in enumerate(self.candidates)
+            if one.tokens <= most and row not in self.quality.flaws
+        ]
+        cheaper.sort(key=lambda row: -self.candidates[row].tokens)
+        if float(rivals[REFERENCE].mean()) <= LEAST_TO_LOSE * goal.eps:
+            return Choice(Verdict.NOT_CERTIFIED, REFERENCE, self._state_poor(), cheaper, [])
+        if not cheaper:
+            statement = self._keep("nothing cheaper came close on the questions to choose by")
+            return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, cheaper, [])
+        certification = certify(
+            items,
+            cheaper if goal.mode is Mode.BEST else [REFERENCE, *cheaper],
+            eps=goal.eps,
+            delta=goal.delta,
+            test=goal.test,
+            mode=goal.mode,
+            rivals=rivals,
+        )
+        tested = [(look.candidate, look.p_value) for look in certification.looks]
+        certified = [row for row, p_value in tested if p_value <= goal.delta]
+        chosen = cheapest(certified, self.quality.prompt_tokens, self._mean_tokens)
+        if chosen != REFERENCE:
+            statement = self._state_certified(chosen)
+            return Choice(Verdict.CERTIFIED, chosen, statement, cheaper, tested)
+        # The first one bars the way to all others.
+        needed = None if certified else self._questions_needed(items, rivals, cheaper[0])
+        statement = self._state_kept(certified, needed)
+        return Choice(Verdict.NOT_CERTIFIED, REFERENCE, statement, cheaper, tested, needed)
+
+    def _state_certified(self, chosen: int) -> str:
         goal, candidate = self.goal, self.candidates[chosen]
         now, tokens = (self._mean_tokens(row) for row in (REFERENCE, chosen))
         rival = "today's"
         if goal.mode is Mode.BEST:
             rival = f"those of any of the {len(self.candidates) - 1} settings it was compared with"
+        usd = self._usd_saved(chosen)
         money = "" if usd is None else f", saves ${usd:.2f} per 1,000 questions"
         return (
             f"{candidate.label}: {tokens:,.0f} tokens instead of {now:,.0f} "
@@ -231,6 +239,10 @@ class _Testing:
 
     def _mean_tokens(self, row: int) -> float:
         return self._interval(self.quality.prompt_tokens[row]).mean
+
+    def _usd_saved(self, chosen: int) -> float | None:
+        spent = self.quality.usd_per_answer
+        return self._usd(spent[REFERENCE] - spent[chosen])
 
     def _usd(self, per_answer: Floats) -> float | None:
         """Return dollars for 1,000 answers, a mean like that of tokens; None: not all are known."""
