@@ -33,7 +33,7 @@ from serving.generation import (
     TokenCounter,
     thinking_room,
 )
-from serving.pricing import NANO_PER_USD
+from serving.money import NANO_PER_USD, to_usd
 from serving.tokens import Usage
 
 # Asked at a time.
@@ -63,7 +63,7 @@ class Spending:
     @property
     def usd(self) -> float:
         """Dollars that were spent."""
-        return self._nano_usd / NANO_PER_USD
+        return to_usd(self._nano_usd)
 
     @contextmanager
     def reserve(self, nano_usd: int) -> Iterator[None]:

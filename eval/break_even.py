@@ -20,7 +20,8 @@ from typing import Self
 from pydantic import ValidationError
 
 from eval.errors import PricesError
-from serving.pricing import NANO_PER_USD, Price, PriceList, Rates
+from serving.money import to_usd
+from serving.pricing import Price, PriceList, Rates
 
 API_PRICES = Path(__file__).with_name("api_prices.toml")
 _HOURS_PER_DAY = 24
@@ -90,7 +91,7 @@ class Effort:
 
     def usd(self, price: Price) -> float:
         """Return what an answer costs, in dollars."""
-        return self._requests * price.nano_usd(*self._tokens) / NANO_PER_USD
+        return to_usd(self._requests * price.nano_usd(*self._tokens))
 
     def gpu_seconds(self, rates: Rates) -> float:
         """Return how much of a busy server's time an answer takes."""

@@ -8,8 +8,9 @@ from time import perf_counter
 
 from serving.errors import BudgetTooSmallError
 from serving.generation import Generator
+from serving.money import NANO_PER_USD, to_usd
 from serving.planning import Budget
-from serving.pricing import NANO_PER_USD, Basis
+from serving.pricing import Basis
 from serving.tokens import Usage
 
 # Purposes of calls that write answers.
@@ -106,7 +107,7 @@ class Account:
 
     def usd(self) -> float:
         """Return the dollars spent."""
-        return self.nano_usd() / NANO_PER_USD
+        return to_usd(self.nano_usd())
 
     def known_usd(self) -> float | None:
         """Return the dollars spent; None: of a call nothing is known of the price."""

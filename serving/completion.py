@@ -12,7 +12,8 @@ from serving.citations import Citation
 from serving.context import num_tokens
 from serving.generation import Delta
 from serving.grounding import Support
-from serving.pricing import NANO_PER_USD, Basis
+from serving.money import to_usd
+from serving.pricing import Basis
 from serving.tokens import Usage
 
 DONE = "data: [DONE]\n\n"
@@ -240,7 +241,7 @@ def describe_cost(conclusion: Conclusion) -> dict[str, Any]:
                 "cached_tokens": call.usage.cached_tokens,
                 "completion_tokens": call.usage.completion_tokens,
                 "reasoning_tokens": call.usage.reasoning_tokens,
-                "usd": None if call.basis is Basis.UNKNOWN else call.nano_usd / NANO_PER_USD,
+                "usd": None if call.basis is Basis.UNKNOWN else to_usd(call.nano_usd),
                 "seconds": call.seconds,
                 "first_token_seconds": call.first_token_seconds,
                 "is_estimated": call.is_estimated,

@@ -13,8 +13,8 @@ from ingest.library import Library
 from serving.account import Account
 from serving.alarms import Alarms, Stream
 from serving.answering import Conclusion
+from serving.money import to_usd
 from serving.permits import Permits
-from serving.pricing import NANO_PER_USD
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -113,7 +113,7 @@ class Metrics:
             }
             for kind, number in kinds.items():
                 self._tokens.labels(call.name, kind).inc(max(0, number))
-            self._usd.labels(call.name).inc(call.nano_usd / NANO_PER_USD)
+            self._usd.labels(call.name).inc(to_usd(call.nano_usd))
             if call.first_token_seconds is not None:
                 first = self._first_token_seconds.labels(call.name, call.purpose)
                 first.observe(call.first_token_seconds)

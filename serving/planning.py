@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from serving.errors import BudgetTooSmallError, PromptTooLongError
 from serving.generation import Generator, Thinking, thinking_room
-from serving.pricing import NANO_PER_USD
+from serving.money import to_usd
 from serving.profiles import Verification
 
 # Seams between texts that were counted apart.
@@ -246,5 +246,5 @@ def _refuse_cost(plan: Plan, needs: Needs, max_usd: float, least_tokens: int) ->
             "calibrate`"
         ]
     nano = price.nano_usd(least_tokens, plan.completion_tokens) if price else 0
-    usd = needs.spent_usd + nano / NANO_PER_USD
+    usd = needs.spent_usd + to_usd(nano)
     return [f"max_cost_usd is {max_usd:g}, an answer may cost {usd:.6f}"] if usd > max_usd else []

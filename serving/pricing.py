@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retrieval.whole_files import write_whole
 from serving.errors import BackendsError
+from serving.money import to_nano_usd, to_usd
 
-NANO_PER_USD = 1_000_000_000
 # Beyond this the linear model does not describe a server, or something else kept it busy.
 TRUSTED_ERROR = 0.15
 _SECONDS_PER_HOUR = 3600
@@ -212,11 +212,11 @@ class Price:
         """
         read = self.prompt * (prompt_tokens - cached_tokens) + self.cached * cached_tokens
         usd = self.request + read + self.completion * completion_tokens
-        return round(usd * NANO_PER_USD)
+        return to_nano_usd(usd)
 
     def prompt_tokens_within(self, usd: float, completion_tokens: int) -> float:
         """Return the longest prompt whose answer costs no more; below 0: there is none."""
-        left = usd - self.nano_usd(0, completion_tokens) / NANO_PER_USD
+        left = usd - to_usd(self.nano_usd(0, completion_tokens))
         if not self.prompt:
             return float("inf") if left >= 0 else -1.0
         return left / self.prompt

@@ -10,7 +10,8 @@ from eval.progress import Progress
 from eval.rates import MeasuredRates, Workload, measure_rates
 from serving.backends import Backend
 from serving.models import build_models, list_backends, rates_path
-from serving.pricing import NANO_PER_USD, Basis, Rates
+from serving.money import to_usd
+from serving.pricing import Basis, Rates
 from serving.settings import ServingSettings
 from suffice.errors import SufficeError
 
@@ -190,7 +191,7 @@ def _estimate(
             "SERVING_LLM_GPU_USD_PER_HOUR for the one of SERVING_LLM_URL."
         )
         return Estimate(name, Basis.UNKNOWN, seconds=seconds, missing=missing)
-    usd = price.nano_usd(*tokens) / NANO_PER_USD
+    usd = to_usd(price.nano_usd(*tokens))
     if backend.gpu_usd_per_hour is None or rates is None:
         return Estimate(name, price.basis, usd, seconds=seconds)
     usd_per_day = HOURS_PER_DAY * backend.gpu_usd_per_hour

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from serving.errors import BudgetTooSmallError, PromptTooLongError
 from serving.generation import Delta, Finish, Task, Thinking, TokenCounter
+from serving.money import NANO_PER_USD
 from serving.planning import SHORT_ANSWER_TOKENS, Budget, Needs, Plan, make_plan
-from serving.pricing import NANO_PER_USD, Load, Price, PriceList, Rates, Speed
+from serving.pricing import Load, Price, PriceList, Rates, Speed
 from serving.profiles import Verification
 from serving.served_tokens import ServedTokenCounter
 
