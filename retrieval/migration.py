@@ -60,7 +60,7 @@ def copy(source: Source, target: Target, on_progress: Callable[[int], None]) -> 
     Args:
         source: where from.
         target: where to.
-        on_progress: told how many points each batch had.
+        on_progress: told how many points are copied.
 
     Returns:
         What was copied.
@@ -68,9 +68,11 @@ def copy(source: Source, target: Target, on_progress: Callable[[int], None]) -> 
     target.index_fields(source.indexed_fields())
 
     def copied() -> Iterator[list[Point]]:
+        done = 0
         for batch in source.points():
             target.put(batch)
-            on_progress(len(batch))
+            done += len(batch)
+            on_progress(done)
             yield batch
 
     return measure(copied())

@@ -21,7 +21,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
     decision = result.decision
     if decision.verdict is not Verdict.CERTIFIED:
         return
-    chosen, reference = result.setting(decision.chosen), result.setting(result.reference)
+    chosen = result.chosen
     statement, kinds = decision.statement, result.questions.by_kind
     if 2 * kinds.get(RULE, 0) > sum(kinds.values()):  # the warning beside the result stays there
         statement += " Shown with questions made by rules."
@@ -39,7 +39,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         num_clusters=decision.num_clusters,
         coverage=chosen.coverage.mean,
         prompt_tokens=result.prompt_tokens(chosen.name),
-        reference_prompt_tokens=result.prompt_tokens(reference.name),
+        reference_prompt_tokens=result.prompt_tokens(result.reference),
         created=result.created.date(),
         questions=result.questions.sha256,
         settings=profile.settings_digest,

@@ -1,9 +1,10 @@
 """Moving the embedded index of a home folder to a Qdrant server."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from eval.progress import Progress
 from ingest.catalog import open_catalog
 from ingest.home import Home
 from ingest.settings import IngestSettings
@@ -11,9 +12,6 @@ from retrieval.edge import EdgeIndex, EdgeStore
 from retrieval.migration import Contents, copy, measure
 from retrieval.qdrant import QdrantStore, open_store
 from retrieval.settings import RetrievalSettings
-
-Progress = Callable[[str, int, int], None]
-"""Told a collection's name, how many more chunks are there, and how many there are in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +35,15 @@ class Moved:
 
 
 def move_index(
-    home: Home, ingest: IngestSettings, retrieval: RetrievalSettings, on_progress: Progress
+    home: Home, ingest: IngestSettings, retrieval: RetrievalSettings, progress: Progress
 ) -> Iterator[Moved]:
     """Copy each collection to the server that the settings name, and read it back.
+
+    Args:
+        home: with the index.
+        ingest: settings that name the catalog.
+        retrieval: settings that name the server.
+        progress: told how many chunks of each collection are there.
 
     Raises:
         IndexUnavailableError: the server does not answer; what was copied stays there.
@@ -52,12 +56,12 @@ def move_index(
     ):
         for name in sorted(embedded.names()):
             if (source := embedded.find(name)) is not None:
-                yield _move(name, source, server, on_progress)
+                yield _move(name, source, server, progress)
 
 
-def _move(name: str, source: EdgeIndex, server: QdrantStore, on_progress: Progress) -> Moved:
+def _move(name: str, source: EdgeIndex, server: QdrantStore, progress: Progress) -> Moved:
     num_chunks = source.count()
-    on_progress(name, 0, num_chunks)
+    progress(name, 0, num_chunks)
     target = server.open(name, dimension=source.dimension, language=source.language)
-    sent = copy(source, target, lambda number: on_progress(name, number, num_chunks))
+    sent = copy(source, target, lambda done: progress(name, done, num_chunks))
     return Moved(name, sent, measure(target.points()))

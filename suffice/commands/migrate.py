@@ -45,7 +45,7 @@ def _move(to: str, api_key: str | None) -> list["Moved"]:
     from ingest.home import Home  # noqa: PLC0415
     from ingest.settings import IngestSettings  # noqa: PLC0415
     from retrieval.settings import RetrievalSettings  # noqa: PLC0415
-    from suffice.bars import make_bars  # noqa: PLC0415
+    from suffice.bars import progress_bar  # noqa: PLC0415
     from suffice.migration import move_index  # noqa: PLC0415
     from suffice.settings import SufficeSettings  # noqa: PLC0415
 
@@ -56,15 +56,7 @@ def _move(to: str, api_key: str | None) -> list["Moved"]:
     if api_key is not None:
         given["qdrant_api_key"] = SecretStr(api_key)
     settings = RetrievalSettings().model_copy(update=given)
-    bars = make_bars()
-    tasks: dict[str, Any] = {}
-
-    def show(name: str, number: int, total: int) -> None:
-        if name not in tasks:
-            tasks[name] = bars.add_task(name, total=total, note="")
-        bars.advance(tasks[name], number)
-
-    with Home(path) as home, bars:
+    with Home(path) as home, progress_bar() as show:
         return list(move_index(home, IngestSettings(), settings, show))
 
 
