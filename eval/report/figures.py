@@ -1,6 +1,6 @@
 """The plots of the report. Each has a title that says what was found."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -76,21 +76,14 @@ def draw_marginal_value(result: Result) -> Figure | None:
     steps = list(_steps(result))
     if len(steps) < 2:  # noqa: PLR2004
         return None
-    priced = [step for step in steps if step.usd_per_answer is not None]
-    figure, rows = new_axes(4.4 if priced else 3.6, rows=2 if priced else 1)
-    ks = [step.last for step in steps]
-    _draw_gains(rows[0], ks, [100 * step.coverage for step in steps], SERVED, "{:g}".format)
+    costs = {step.last: step.usd_per_answer for step in steps if step.usd_per_answer is not None}
+    figure, rows = new_axes(4.4 if costs else 3.6, rows=2 if costs else 1)
+    _draw_gains(rows[0], {step.last: 100 * step.coverage for step in steps}, SERVED, "{:g}".format)
     rows[0].set_ylabel("points added per chunk")
-    if priced:
-        _draw_gains(
-            rows[1],
-            [step.last for step in priced],
-            [step.usd_per_answer or 0 for step in priced],
-            CHOSEN,
-            usd,
-        )
+    if costs:
+        _draw_gains(rows[1], costs, CHOSEN, usd)
         rows[1].set_ylabel("$ per added answer")
-    chunk_axis(rows[-1], ks)
+    chunk_axis(rows[-1], [step.last for step in steps])
     rows[-1].set_xlabel("chunks in the context, k")
     gains = [step for step in steps[1:] if step.coverage > 0] or steps[:1]
     title = " and ".join(
@@ -100,8 +93,8 @@ def draw_marginal_value(result: Result) -> Figure | None:
         "Evidence that each further chunk of the served search adds, in points of all evidence. "
         "Steps without a gain are not drawn."
     )
-    if priced:
-        title += f"; one more answer then costs {usd(priced[-1].usd_per_answer or 0)}"
+    if costs:
+        title += f"; one more answer then costs {usd(list(costs.values())[-1])}"
         note += (
             " Below: dollars for reading the added tokens, at the price per prompt token of the "
             "served setting, divided by the added share of questions with all their evidence in "
@@ -163,16 +156,12 @@ def _steps(result: Result) -> Iterator[_Step]:
 
 
 def _draw_gains(
-    axes: Axes,
-    ks: Sequence[int],
-    values: Sequence[float],
-    color: str,
-    write: Callable[[float], str],
+    axes: Axes, by_k: Mapping[int, float], color: str, write: Callable[[float], str]
 ) -> None:
-    drawn = [(k, value) for k, value in zip(ks, values, strict=True) if value > 0]
-    axes.plot(*zip(*drawn, strict=True) if drawn else ((), ()), "o-", color=color, markersize=5)
-    if drawn:
-        gain_axis(axes, [value for _, value in drawn])
+    gains = {k: gain for k, gain in by_k.items() if gain > 0}
+    axes.plot(list(gains), list(gains.values()), "o-", color=color, markersize=5)
+    if gains:
+        gain_axis(axes, list(gains.values()))
     axes.yaxis.set_major_formatter(lambda value, _: write(value))
 
 
@@ -194,8 +183,7 @@ def draw_chunk_sizes(result: Result) -> Figure | None:
     share_axis(axes)
     axes.set_xlabel("tokens of context")
     axes.set_ylabel("evidence within them")
-    _, chosen = result.served, result.chosen
-    budget = min(budgets, key=lambda tokens: abs(tokens - chosen.prompt_tokens.mean))
+    budget = min(budgets, key=lambda tokens: abs(tokens - result.chosen.prompt_tokens.mean))
     there = {size: at[budget] for size, at in lines.items() if budget in at}
     best = max(there, key=lambda size: there[size])
     return Figure(
@@ -233,22 +221,9 @@ def draw_tokens(result: Result) -> Figure | None:
     for axes, (one, label, color) in zip(rows, shown, strict=True):
         axes.hist(one.item_tokens, edges, color=color, alpha=0.55)
         axes.set_ylim(0, highest * 1.3)
+        _mark(axes, (one.prompt_tokens_p50, highest * 1.28), "p50", color, is_left=True)
+        _mark(axes, (one.prompt_tokens_p95, highest * 1.28), "p95", color, is_left=False)
         axes.set_ylabel("questions")
-        for value, name, side in (
-            (one.prompt_tokens_p50, "p50", "right"),
-            (one.prompt_tokens_p95, "p95", "left"),
-        ):
-            axes.axvline(value, color=color, linewidth=1.4)
-            axes.annotate(
-                name,
-                (value, highest * 1.28),
-                xytext=(-4 if side == "right" else 4, 0),
-                textcoords="offset points",
-                color=color,
-                ha=side,
-                va="top",
-                fontsize=10,
-            )
         axes.grid(visible=False, axis="x")
         axes.set_title(label, color=color, fontweight="bold", loc="left")
     token_axis(rows[-1], [0, max(everything)])
@@ -271,6 +246,21 @@ def draw_tokens(result: Result) -> Figure | None:
         ),
         note="The whole prompt of each held-out question; p50 is the median, p95 the 95th "
         "percentile.",
+    )
+
+
+def _mark(axes: Axes, end: tuple[float, float], name: str, color: str, *, is_left: bool) -> None:
+    """Draw an upright line, with its name beside its upper end."""
+    axes.axvline(end[0], color=color, linewidth=1.4)
+    axes.annotate(
+        name,
+        end,
+        xytext=(-4 if is_left else 4, 0),
+        textcoords="offset points",
+        color=color,
+        ha="right" if is_left else "left",
+        va="top",
+        fontsize=10,
     )
 
 
