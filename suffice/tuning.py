@@ -18,6 +18,7 @@ from eval.questions import Question, group_questions
 from eval.replay import Replay
 from eval.report.page import write_report
 from eval.results import Fingerprints, QuestionCounts, Result, SearchNoise, SpanCounts
+from eval.split import Split
 from eval.stages import HEADINGS
 from eval.synthesis.corpus import RULE
 from eval.tuning import Material, Served, Tuning, tune
@@ -202,31 +203,12 @@ def _to_result(
     model: str,
     reranking: Reranking | None,
 ) -> Result:
-    kinds = [question.kind for question in anchored.questions]
-    answerable = [question for question in anchored.questions if question.answerable]
-    split = tuning.split
+    held_out = tuning.split.certify
     return Result(
         created=datetime.now(UTC),
         collection=served.name,
         num_documents=len(served.snapshot.documents),
-        questions=QuestionCounts(
-            sha256=_digest(order.questions),
-            num_answerable=len(answerable),
-            num_unanswerable=len(anchored.questions) - len(answerable),
-            num_tune=len(split.tune),
-            num_certify=len(split.certify),
-            num_clusters_tune=len({one.cluster for one in split.tune}),
-            num_clusters_certify=len({one.cluster for one in split.certify}),
-            seed=order.seed,
-            dropped={one.question_id: one.reason for one in anchored.dropped},
-            by_kind={kind: kinds.count(kind) for kind in sorted(set(kinds))},
-            spans=SpanCounts(
-                kept=anchored.num_kept,
-                moved=anchored.num_moved,
-                fuzzy=anchored.num_fuzzy,
-                dropped=anchored.num_dropped,
-            ),
-        ),
+        questions=_count_questions(order, anchored, tuning.split),
         fingerprints=Fingerprints(
             snapshot=served.snapshot.fingerprint,
             embedder=served.fingerprints["embedder"],
@@ -238,9 +220,9 @@ def _to_result(
         num_settings=tuning.num_settings,
         reference=tuning.reference,
         settings=tuning.settings,
-        question_ids=[one.question_id for one in split.certify],
-        groups=group_questions(split.certify),
-        clusters=[one.cluster for one in split.certify],
+        question_ids=[one.question_id for one in held_out],
+        groups=group_questions(held_out),
+        clusters=[one.cluster for one in held_out],
         curve=tuning.curve,
         coverage_at=tuning.coverage_at,
         decision=tuning.decision,
@@ -249,6 +231,29 @@ def _to_result(
         loss=tuning.loss,
         budget=tuning.budget,
         warnings=[*tuning.warnings, *_warnings(anchored)],
+    )
+
+
+def _count_questions(order: TuningOrder, anchored: Anchored, split: Split) -> QuestionCounts:
+    kinds = [question.kind for question in anchored.questions]
+    num_answerable = sum(question.answerable for question in anchored.questions)
+    return QuestionCounts(
+        sha256=_digest(order.questions),
+        num_answerable=num_answerable,
+        num_unanswerable=len(anchored.questions) - num_answerable,
+        num_tune=len(split.tune),
+        num_certify=len(split.certify),
+        num_clusters_tune=len({one.cluster for one in split.tune}),
+        num_clusters_certify=len({one.cluster for one in split.certify}),
+        seed=order.seed,
+        dropped={one.question_id: one.reason for one in anchored.dropped},
+        by_kind={kind: kinds.count(kind) for kind in sorted(set(kinds))},
+        spans=SpanCounts(
+            kept=anchored.num_kept,
+            moved=anchored.num_moved,
+            fuzzy=anchored.num_fuzzy,
+            dropped=anchored.num_dropped,
+        ),
     )
 
 
