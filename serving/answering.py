@@ -13,7 +13,7 @@ from serving.calls import REPLY_TOKENS, Calls
 from serving.citations import Citation, Locator, cite, without_indexes, without_lists
 from serving.context import Context, Documents
 from serving.conversation import (
-    SCHEMA,
+    QUERY_SCHEMA,
     Query,
     build_rewriting,
     is_follow_up,
@@ -250,7 +250,7 @@ class Answerer:
             try:
                 with run.stages.stage("rewriting"):
                     messages = build_rewriting(question.text, question.history)
-                    reply = await run.calls.complete(generator, "rewrite", messages, SCHEMA)
+                    reply = await run.calls.complete(generator, "rewrite", messages, QUERY_SCHEMA)
                 return await asyncio.to_thread(
                     parse_rewriting, reply, question.text, question.history
                 )
