@@ -113,22 +113,7 @@ class Preparer:
         if question.budget.max_cost_usd is not None or question.budget.max_latency_ms is not None:
             candidates += self._cheaper(generator)
         history, warnings = _trim(question.history, generator)
-        heads_in = make_heads_in(self._documents.revision_text)
-        ranker = SentenceRanker(get_analyzer(found.language), heads_in, found.embedder)
-        policy, doubts = _packing_policy(question, found, ranker)
-        layout = Layout(
-            documents=self._documents,
-            hits=found.result.hits,
-            count_tokens=_counter(generator, found.embedder),
-            policy=policy,
-            ranker=ranker,
-            query=found.query,
-            nonce=make_nonce(self._secret, question.collection),
-            question=question.text,
-            history=history,
-            exchanges=_pair(history),
-            is_json=question.sampling.is_json,
-        )
+        layout, doubts = self._lay_out(question, found, generator, history)
         needs = Needs(
             window={one.name: _window(one) for one in candidates},
             spent_usd=account.usd(),
@@ -172,6 +157,28 @@ class Preparer:
         if left is not None and generator.rates and generator.rates.seconds(*tokens) > left:
             return False
         return account.allows(generator, *tokens)
+
+    def _lay_out(
+        self, question: Question, found: Found, generator: Generator, history: Sequence[Turn]
+    ) -> tuple[Layout, list[str]]:
+        """Return the layout of a prompt without the passages of earlier turns, and its notes."""
+        heads_in = make_heads_in(self._documents.revision_text)
+        ranker = SentenceRanker(get_analyzer(found.language), heads_in, found.embedder)
+        policy, doubts = _packing_policy(question, found, ranker)
+        layout = Layout(
+            documents=self._documents,
+            hits=found.result.hits,
+            count_tokens=_counter(generator, found.embedder),
+            policy=policy,
+            ranker=ranker,
+            query=found.query,
+            nonce=make_nonce(self._secret, question.collection),
+            question=question.text,
+            history=history,
+            exchanges=_pair(history),
+            is_json=question.sampling.is_json,
+        )
+        return layout, doubts
 
     def _recall(self, question: Question, generator: Generator) -> tuple[Exchange, ...]:
         """Return the earlier turns with their passages, if all of these still answer."""
