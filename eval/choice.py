@@ -11,7 +11,7 @@ from scipy.special import bdtr, stdtrit  # type: ignore[import-untyped]
 from eval.decisions.items import Floats
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.risk_control import Verdict as RiskVerdict
-from eval.decisions.risk_control import learn_then_test
+from eval.decisions.risk_control import conformal_risk_control, learn_then_test
 from eval.decisions.sample_size import items_needed
 from eval.decisions.sequence import Mode, certify
 from eval.measurements import Measurements
@@ -50,6 +50,8 @@ class Goal:
         test: of one setting.
         mode: what a setting is compared with.
         min_coverage: least mean coverage, in (0, 1); None: only not to be worse.
+        on_average: whether that is promised on average over all tunings, by
+            `conformal_risk_control`, and not with the error rate.
         prompt_limits: budget -> tokens that 95 % of the prompts must fit for it, see `Budget`.
     """
 
@@ -58,6 +60,7 @@ class Goal:
     test: PairedTest = PairedTest.WSR
     mode: Mode = Mode.REFERENCE
     min_coverage: float | None = None
+    on_average: bool = False
     prompt_limits: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -119,7 +122,7 @@ class Chooser:
         """Choose."""
         allowed = keeping(goal.prompt_limits, self._tune)
         if goal.min_coverage is not None:
-            return self._choose_by_coverage(allowed, goal.min_coverage, goal.delta)
+            return self._choose_by_coverage(allowed, goal.min_coverage, goal)
         return self._choose_by_reference(allowed, goal)
 
     def _path(self, allowed: Ints, most: float) -> list[int]:
@@ -191,7 +194,7 @@ class Chooser:
         """Return how many more would certify the first candidate, which bars the way to others."""
         return more_for_candidate(items, items, 1, goal, self._num_questions)
 
-    def _choose_by_coverage(self, allowed: Ints, least: float, delta: float) -> Choice:
+    def _choose_by_coverage(self, allowed: Ints, least: float, goal: Goal) -> Choice:
         """Test settings from the most context downwards for the coverage that is asked for."""
         candidates = self._path(allowed, float(self._tokens[allowed].max(initial=0.0)))
         if not candidates:
@@ -199,15 +202,20 @@ class Chooser:
             return Choice(Verdict.INFEASIBLE, REFERENCE, statement, [], [])
         held_out = self._held_out
         losses = np.clip(1 - held_out.items(held_out.coverage[candidates]), 0, 1)
-        control = learn_then_test(losses, 1 - least, delta)
+        if goal.on_average:
+            # Another kind of context may find more with less. What was lost by then stays lost.
+            control = conformal_risk_control(np.maximum.accumulate(losses), 1 - least)
+            surely = "over tunings like this one"
+        else:
+            control = learn_then_test(losses, 1 - least, goal.delta)
+            surely = f"with error at most {goal.delta:.0%}"
         tested = list(zip(candidates, control.p_values, strict=False))
         chosen = REFERENCE if control.chosen is None else candidates[control.chosen]
         needed = None
         if control.verdict is RiskVerdict.CERTIFIED:
             statement = (
                 f"{self._label(chosen)} ({self._mean_tokens(chosen):,.0f} tokens): its context "
-                f"holds at least {least:.0%} of the evidence on average, with error at most "
-                f"{delta:.0%}."
+                f"holds at least {least:.0%} of the evidence on average, {surely}."
             )
         elif control.verdict is RiskVerdict.INFEASIBLE:
             statement = (
@@ -215,7 +223,7 @@ class Chooser:
                 f"{1 - control.deepest_risk:.0%} of the evidence; {least:.0%} were asked for."
             )
         else:
-            needed = more_questions(losses[0], 1 - least, delta, self._num_questions)
+            needed = more_for_coverage(losses[0], goal, self._num_questions)
             statement = (
                 f"Cannot tell yet whether {least:.0%} of the evidence is found: with the most "
                 f"context, {self._label(candidates[0])}, it is {1 - control.deepest_risk:.1%} for "
@@ -333,6 +341,26 @@ def more_for_candidate(
     return int(most) if most < inf else None
 
 
+def more_for_coverage(losses: Floats, goal: Goal, num_questions: int) -> int | None:
+    """Return how many more questions would show the least coverage of a goal.
+
+    Args:
+        losses: of the independent items at hand, on the held-out half.
+        goal: with `min_coverage`.
+        num_questions: of both halves.
+
+    Returns:
+        1 or more; None: no number would, or one out of reach.
+    """
+    alpha = 1 - (goal.min_coverage or 0)
+    if not goal.on_average:
+        return more_questions(losses, alpha, goal.delta, num_questions)
+    # (n * loss + 1) / (n + 1) <= alpha
+    distance = alpha - float(np.mean(losses))
+    items = (1 - alpha) / distance if distance > 0 else inf
+    return _in_reach(items, len(losses), num_questions)
+
+
 def more_questions(losses: Floats, allowed: float, delta: float, num_questions: int) -> int | None:
     """Return how many more questions would show that a mean loss is small enough.
 
@@ -358,7 +386,14 @@ def more_questions(losses: Floats, allowed: float, delta: float, num_questions: 
         return None
     # Where nothing was lost, the tests want to see that often enough.
     items = ceil(TEST_FACTOR * max(items, -log(delta) / distance))
-    needed = max(1, ceil((items / len(losses) - 1) * num_questions))
+    return _in_reach(items, len(losses), num_questions)
+
+
+def _in_reach(items: float, num_items: int, num_questions: int) -> int | None:
+    """Return the questions that so many items take more than those at hand, if anybody might."""
+    if items == inf:
+        return None
+    needed = max(1, ceil((items / num_items - 1) * num_questions))
     return needed if needed <= max(IN_REACH, OUT_OF_REACH * num_questions) else None
 
 

@@ -10,6 +10,8 @@ from eval.decisions.sample_size import fewest_items, items_needed
 def fewest_for(goal: Goal) -> int:
     """Return with how many items a setting is certified that loses nothing on any of them."""
     delta, least = goal.delta, goal.min_coverage
+    if least is not None and goal.on_average:
+        return ceil(least / (1 - least))  # as if one more were lost as a whole
     if least is not None:
         return fewest_items(
             lambda losses: risk_p_value(RiskTest.WSR, losses, 1 - least, delta), delta

@@ -138,6 +138,7 @@ class Decision(_Frozen):
         test: by which p-values were computed.
         mode: what was compared with.
         min_coverage: that was asked for; None: only not to be worse than the reference.
+        on_average: whether it is promised on average over all tunings, and not with `delta`.
         num_clusters: independent items that the tests had.
         questions_needed: how many more, for a verdict that there is none yet; None: there is one,
             or no number of questions would tell.
@@ -160,6 +161,7 @@ class Decision(_Frozen):
     tokens_saved: MeanInterval | None
     usd_saved_per_1000: float | None
     quality: Quality = Quality.EVIDENCE
+    on_average: bool = False
 
 
 class Neighbour(_Frozen):

@@ -315,6 +315,7 @@ class _Tuner:
             test=goal.test,
             mode=goal.mode,
             min_coverage=goal.min_coverage,
+            on_average=goal.on_average,
             num_clusters=held_out.num_items,
             questions_needed=choice.questions_needed,
             tokens_saved=saved,

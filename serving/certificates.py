@@ -59,7 +59,8 @@ class Certificate(BaseModel):
         num_documents: that it had then; 0: it is not known.
         quality: what `eps` is of: `evidence` in the context, or `answers`.
         eps: by how much worse it may be than what it was compared with.
-        delta: the probability that it is worse all the same.
+        delta: the probability that it is worse all the same; None: that holds on average over
+            tunings, and nothing is promised of this one.
         test: by which that was computed.
         num_questions: that it was tested on.
         num_clusters: independent groups of them.
@@ -79,7 +80,7 @@ class Certificate(BaseModel):
     num_documents: int = Field(default=0, ge=0)
     quality: Literal["evidence", "answers"] = "evidence"
     eps: float = Field(ge=0, lt=1)
-    delta: float = Field(gt=0, lt=1)
+    delta: float | None = Field(gt=0, lt=1)
     test: str
     num_questions: int = Field(ge=1)
     num_clusters: int = Field(ge=1)

@@ -33,7 +33,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         num_documents=result.num_documents,
         quality=decision.quality.value,
         eps=decision.eps,
-        delta=decision.delta,
+        delta=None if decision.on_average else decision.delta,
         test=decision.test,
         num_questions=len(result.answers.question_ids if result.answers else result.question_ids),
         num_clusters=decision.num_clusters,

@@ -31,6 +31,12 @@ def tune(
     min_coverage: Annotated[
         float | None, typer.Option(min=0.01, max=0.99, help="Least evidence coverage instead.")
     ] = None,
+    on_average: Annotated[
+        bool,
+        typer.Option(
+            help="With --min-coverage: promise it over tunings, not of this one; cheaper."
+        ),
+    ] = False,
     max_prompt_tokens: Annotated[
         int | None, typer.Option(min=1, help="Only settings whose prompts are so short (95 %).")
     ] = None,
@@ -82,12 +88,14 @@ def tune(
     from suffice.tuning_order import AnswerOrder, TuningOrder, check_order  # noqa: PLC0415
     from suffice.tuning_output import print_result  # noqa: PLC0415
 
-    goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage)
+    goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage, on_average)
     if not answers and (model or judge or max_usd is not None):
         raise typer.BadParameter("--model, --judge and --max-usd are for --answers.")
     extras = list(dict.fromkeys(stages or ()))
     if not answers and set(extras) - {Extra.HEADINGS}:
         raise typer.BadParameter("Of --stages only headings can do without --answers.")
+    if on_average and min_coverage is None:
+        raise typer.BadParameter("--on-average is about --min-coverage.")
     if answers and min_coverage is not None:
         raise typer.BadParameter("--min-coverage is about evidence; leave --answers out.")
     order = TuningOrder(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from eval.choice import more_questions
+from eval.choice import Goal, more_for_coverage, more_questions
 
 
 def test_without_a_loss_they_are_what_the_test_wants_to_see() -> None:
@@ -24,3 +24,13 @@ def test_a_loss_of_many_is_one() -> None:
 def test_what_nobody_will_write_is_not_asked_for() -> None:
     losses = np.tile([0.0, 1.0, -1.0, 0.11], 5)  # 0.0275 on average, just below
     assert more_questions(losses, 0.03, 0.05, num_questions=40) is None
+
+
+def test_coverage_on_average_takes_items_until_one_more_lost_would_do() -> None:
+    goal = Goal(min_coverage=0.75, on_average=True)
+    # (0 + 1) / (3 + 1) = 0.25: two items more than one, each with its two questions.
+    assert more_for_coverage(np.zeros(1), goal, num_questions=2) == 4
+    # (7 * 1/7 + 1) / (7 + 1) = 0.25 would do for a mean loss of 1/7, so twice 7 items for 14.
+    seventh = np.array([1.0, 0, 0, 0, 0, 0, 0])
+    assert more_for_coverage(seventh, goal, num_questions=70) == 1
+    assert more_for_coverage(np.array([1.0, 0]), goal, num_questions=4) is None

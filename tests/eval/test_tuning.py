@@ -18,9 +18,11 @@ from eval.decisions.sequence import Mode as Comparing
 from eval.errors import NoQuestionsError
 from eval.measurements import Measurements
 from eval.pareto import pareto_front, thin
+from eval.planning import fewest_for
 from eval.questions import Question, Span
 from eval.results import Cut, Verdict
 from eval.snapshot import Snapshot, SnapshotDocument
+from eval.split import split_by_cluster
 from eval.stages import HEADINGS, PACKING, RERANKER, REWRITING
 from eval.tuning import Cutting, Material, Served, Tuning, tune
 from ingest.parsers.markdown import parse_markdown
@@ -135,6 +137,28 @@ def test_enough_coverage_is_certified(
     decision = tune(questions[::2], material, served, Goal(min_coverage=0.7)).decision
     assert decision.verdict is Verdict.CERTIFIED
     assert "holds at least 70% of the evidence" in decision.statement
+
+
+def test_coverage_on_average_takes_less_context_and_fewer_questions(
+    questions: list[Question], material: Material, served: Served
+) -> None:
+    few = questions[::3]
+    num_held_out = len(split_by_cluster(few).certify)
+    assert 6 < num_held_out < 20
+    for goal, verdict, fewest in (
+        (Goal(min_coverage=0.85), Verdict.NOT_CERTIFIED, 20),
+        # (0 + 1) / (n + 1) is at most 0.15 from 6 on, and at most 0.03 from 33 on.
+        (Goal(min_coverage=0.85, on_average=True), Verdict.CERTIFIED, 6),
+        (Goal(min_coverage=0.97, on_average=True), Verdict.NOT_CERTIFIED, 33),
+    ):
+        assert fewest_for(goal) == fewest
+        decision = tune(few, material, served, goal).decision
+        assert (decision.verdict, decision.on_average) == (verdict, goal.on_average)
+        if verdict is Verdict.CERTIFIED:
+            assert decision.statement.endswith("on average, over tunings like this one.")
+            assert not decision.tested  # there are no p-values
+        else:
+            assert decision.questions_needed is not None
 
 
 def test_few_questions_say_how_many_are_needed(
