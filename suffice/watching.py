@@ -4,9 +4,11 @@ The events of the operating system only say when to look. A look compares size a
 file with those of the look before, so that what an event did not tell is noticed by the next.
 """
 
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from watchfiles import watch
@@ -58,6 +60,7 @@ class Follower:
         self._folders = folders
         self._home = home
         self._identities = self._identify()
+        self._devices: dict[File, int] = {}  # of the folder, when the file was seen last
         self.listing = Listing()
         self._seen = self._settled = self._look()
 
@@ -110,10 +113,12 @@ class Follower:
             raise WatchError("Another folder is in the place of the one that was followed.")
         self.listing = list_files(self._folders, self._home)
         signatures = {}
+        device_of = cache(lambda folder: folder.stat().st_dev)
         for file in self.listing.files:
             try:
                 status = file.path.stat()
-            except OSError:  # gone since
+                self._devices[file] = device_of(file.path.parent)
+            except OSError:  # gone since, or in a folder that may not be entered
                 continue
             signatures[file] = (status.st_size, status.st_mtime_ns, status.st_ino)
         return signatures
@@ -123,10 +128,22 @@ class Follower:
         return [(status.st_dev, status.st_ino) for status in statuses]
 
     def _is_out_of_sight(self, file: File) -> bool:
-        """Whether a file may still be there, in a folder that cannot be read at the moment."""
-        return any(
-            file.path.is_relative_to(unreadable.file.path) for unreadable in self.listing.unreadable
-        )
+        """Whether a file may still be there, where nothing can be seen at the moment."""
+        if any(file.path.is_relative_to(one.file.path) for one in self.listing.unreadable):
+            return True
+        for path in (file.path, *file.path.parents):
+            try:
+                status = path.stat()
+            except (FileNotFoundError, NotADirectoryError):
+                if path.is_symlink():  # what it leads to may come back
+                    return True
+            except OSError:
+                return True
+            else:
+                if stat.S_ISDIR(status.st_mode):
+                    # Another one where a drive was, or is now, within the folder.
+                    return status.st_dev != self._devices[file]
+        return False
 
 
 def keep_up(

@@ -1,9 +1,11 @@
 """Which changes of folders are noticed, and what is made of them."""
 
+import os
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.serving.application import Application, run_application
 from tests.suffice.trees import HOME, write
 
 WAIT_SECONDS = 30.0
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system of its own
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +98,52 @@ def test_folder_that_is_gone_ends_it(folder: Path, follower: Follower) -> None:
     with pytest.raises(WatchError, match="No such file"):
         for _ in changes:
             pass
+
+
+def test_files_behind_a_link_that_leads_nowhere_are_not_gone(
+    folder: Path, follower: Follower, tmp_path: Path
+) -> None:
+    """As when a link leads to a drive that is away for a moment."""
+    away = write(tmp_path / "drive", {"fir.txt": "Fir."})
+    (folder / "link").symlink_to(away)
+    changes = follower.changes()
+    assert next_change(changes) == (["link/fir.txt"], [])
+    away.rename(tmp_path / "away")
+    write(folder, {"birch.txt": "Birch."})
+    assert next_change(changes) == (["birch.txt"], [])
+    (folder / "link").unlink()
+    assert next_change(changes) == ([], ["link/fir.txt"])
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="needs a second file system")
+def test_files_of_a_drive_within_the_folder_are_not_gone_with_it(
+    folder: Path, follower: Follower
+) -> None:
+    """A link stands for the drive; then there is the empty folder on which it was mounted."""
+    with TemporaryDirectory(dir=SHARED_MEMORY) as drive:
+        write(Path(drive), {"fir.txt": "Fir.", "deep/yew.txt": "Yew."})
+        (folder / "drive").symlink_to(drive)
+        changes = follower.changes()
+        assert next_change(changes) == (["drive/deep/yew.txt", "drive/fir.txt"], [])
+        (folder / "drive").unlink()
+        write(folder, {"drive/below.txt": "What the drive hid."})
+        assert next_change(changes) == (["drive/below.txt"], [])
+        (folder / "drive/below.txt").unlink()
+        assert next_change(changes) == ([], ["drive/below.txt"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may enter every folder")
+def test_files_in_a_folder_that_may_not_be_entered_are_not_gone(
+    folder: Path, follower: Follower
+) -> None:
+    changes = follower.changes()
+    next(changes)
+    (folder / "deep").chmod(0o400)
+    write(folder, {"birch.txt": "Birch."})
+    assert next_change(changes) == (["birch.txt"], [])
+    (folder / "deep").chmod(0o700)
+    (folder / "deep/elm.txt").unlink()
+    assert next_change(changes) == ([], ["deep/elm.txt"])
 
 
 def test_only_folders_are_followed(folder: Path) -> None:
