@@ -273,10 +273,15 @@ class Pipeline:
 
         Large ones are left to `compact_all`: what is deleted meanwhile goes with the same effort.
         """
+        with self.change:  # or one may be dropped, after a reindexing, before it is counted
+            small = [
+                index
+                for index in self.find_indexes(name)
+                if index.count() <= COMPACT_AT_ONCE_CHUNKS
+            ]
         with self.readers.reading():
-            for index in self.find_indexes(name):
-                if index.count() <= COMPACT_AT_ONCE_CHUNKS:
-                    index.compact()
+            for index in small:
+                index.compact()
         self.changed.set()
 
     def open_all(self) -> None:

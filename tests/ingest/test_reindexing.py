@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,30 @@ def test_an_index_is_not_removed_under_a_search(
             assert indexes(shelf.home) == ["default", "default~2"]
         wait(shelf)
         assert indexes(shelf.home) == ["default~2"]
+
+
+def test_a_deletion_does_not_fail_when_the_old_index_is_removed_under_it(
+    open_shelf: OpenShelf, made_by_old: Document
+) -> None:
+    """It compacts the new index first, which takes longer than to remove the old one."""
+    with open_shelf(HashEmbedder(), load=load_old) as shelf, ThreadPoolExecutor(1) as thread:
+        doomed = shelf.add_and_wait("b.txt", "thing77")
+        with shelf.library.open_index("default"):
+            shelf.library.reindex("default")
+            deadline = time.monotonic() + TIMEOUT_SECONDS
+            while shelf.state().outdated:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            deletion = thread.submit(shelf.library.delete, doomed.id)
+            while [one.id for one in shelf.library.list_documents(None, None, None, 9)] != [
+                made_by_old.id
+            ]:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        deletion.result()
+        wait(shelf)
+        assert indexes(shelf.home) == ["default~2"]
+        assert shelf.find("xyzzy") == ["a.txt"]
 
 
 def test_a_document_without_text_ends_the_reindexing_with_a_reason(
