@@ -1,6 +1,5 @@
 """The catalog: which documents there are and how far they got. SQLite or Postgres."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -531,18 +530,6 @@ def open_catalog(settings: IngestSettings, home: Home) -> Catalog:
         StoreLockedError: another service uses it.
     """
     return Catalog(settings.database_url or home.database_url("catalog"))
-
-
-def find_damage(path: Path) -> str | None:
-    """Return what SQLite finds wrong with a database file, or None."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    finally:
-        connection.close()
-    return None if found == ["ok"] else "; ".join(found)
 
 
 def _to_row(document: Document) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A database with tables of our own, SQLite or Postgres: transactions and migrations."""
 
 import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -76,6 +77,14 @@ class Database:
                 "whether it runs and whether its disk is full.",
                 str(cause).strip(),
             ) from error
+        except sa.exc.DatabaseError as error:
+            if type(error.orig) is not sqlite3.DatabaseError:
+                raise
+            raise self._unavailable(
+                f"The database of the {self._name} is damaged. Stop the service and run `suffice "
+                "doctor`, which says what to do.",
+                str(error.orig),
+            ) from error
 
     @contextmanager
     def writing(self, *, is_durable: bool = True) -> Iterator[sa.Connection]:
@@ -114,6 +123,18 @@ class Database:
                 "or stop",
                 self._name,
             )
+
+
+def find_damage(path: Path) -> str | None:
+    """Return what SQLite finds wrong with a database file, or None."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    finally:
+        connection.close()
+    return None if found == ["ok"] else "; ".join(found)
 
 
 def in_utc(time: datetime) -> datetime:

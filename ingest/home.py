@@ -37,7 +37,7 @@ class Home:
 
     @property
     def damaged(self) -> Path:
-        """Indexes that did not open, set aside by `suffice doctor --repair`."""
+        """What did not open, set aside by `suffice doctor --repair`."""
         return self.path / "damaged"
 
     @property
@@ -70,9 +70,13 @@ class Home:
         """Vectors of passages that were embedded before."""
         return self.path / "vectors.sqlite"
 
+    def database(self, name: str) -> Path:
+        """Return the file of a SQLite database in this folder."""
+        return self.path / f"{name}.sqlite"
+
     def database_url(self, name: str) -> str:
         """Return the SQLAlchemy URL of a SQLite database in this folder."""
-        return f"sqlite:///{(self.path / name).absolute()}.sqlite"
+        return f"sqlite:///{self.database(name).absolute()}"
 
     def create(self) -> None:
         """Make the folder, for its owner alone: questions and documents lie in it.

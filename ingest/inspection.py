@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.catalog import Catalog
+from ingest.database import find_damage
 from ingest.documents import Collection, Document, Status
 from ingest.files import PARSER_VERSION, FileStore, TextStore
 from ingest.home import Home
@@ -50,6 +51,7 @@ def inspect(home: Home, catalog: Catalog, store: IndexStore) -> Iterator[Problem
         IndexUnavailableError: a Qdrant server does not answer.
     """
     inspection = _Inspection(home, catalog, store)
+    yield from inspection.jobs()
     yield from inspection.reindexings()
     for collection in catalog.list_collections():
         yield from inspection.index(collection)
@@ -69,6 +71,17 @@ class _Inspection:
         self._indexes: dict[str, ChunkIndex | None] = {}
         self._contents: dict[str, Contents] = {}
 
+    def jobs(self) -> Iterator[Problem]:
+        """Check the database of the jobs, which holds nothing that the catalog cannot tell."""
+        path = self._home.database("jobs")
+        if path.exists() and (damage := find_damage(path)):
+            aside = self._aside("jobs")
+            yield Problem(
+                f"{path} is damaged: {damage}.",
+                f"moves it to {aside}; the next start queues anew what is unfinished.",
+                partial(_move_database, path, aside),
+            )
+
     def reindexings(self) -> Iterator[Problem]:
         """Open the indexes that reindexing works on."""
         for reindexing in self._catalog.list_reindexings():
@@ -85,9 +98,7 @@ class _Inspection:
         """Open the index of a collection, and look for chunks that no document has."""
         name = collection.name
         if damage := self._damage(collection.index_name):
-            aside = (
-                self._home.damaged / f"{collection.index_name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
-            )
+            aside = self._aside(collection.index_name)
             yield Problem(
                 f"The index of collection {name!r} is damaged: {damage}",
                 f"moves it to {aside} and ingests its documents anew at the next start.",
@@ -124,6 +135,10 @@ class _Inspection:
                 "removes them.",
                 partial(self._remove_files, strays),
             )
+
+    def _aside(self, name: str) -> Path:
+        """Return where something damaged is put."""
+        return self._home.damaged / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
     def _damage(self, index_name: str) -> str | None:
         """Return why an embedded index does not open, or None."""
@@ -217,3 +232,10 @@ class _Inspection:
         for revision in revisions:
             self._files.delete(revision)
             self._texts.delete(revision)
+
+
+def _move_database(path: Path, folder: Path) -> None:
+    """Move a SQLite database into a new folder, with its log, which must not meet another one."""
+    folder.mkdir(parents=True)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.rename(folder / file.name)

@@ -69,7 +69,11 @@ class Jobs:
         ]
 
     def start(self) -> None:
-        """Take up the jobs of the last run, and those that were accepted but never queued."""
+        """Take up the jobs of the last run, and those that were accepted but never queued.
+
+        Raises:
+            CatalogUnavailableError: their database does not open.
+        """
         _running[:] = [self._pipeline]
         config = DBOSConfig(
             name="suffice",
@@ -378,6 +382,9 @@ def _sqlite_engine(url: str) -> sa.Engine:
     """Connect as DBOS does by itself, but with a log that is written ahead: one sync, not four.
 
     Nothing is lost with the power: the catalog is durable, and `start` queues what is unfinished.
+
+    Raises:
+        CatalogUnavailableError: it does not open.
     """
     engine = sa.create_engine(url)
 
@@ -393,4 +400,11 @@ def _sqlite_engine(url: str) -> sa.Engine:
             connection.execute(f"PRAGMA {pragma}")
 
     sa.event.listen(engine, "connect", set_up)
+    try:
+        engine.connect().close()
+    except sa.exc.DatabaseError as error:
+        raise CatalogUnavailableError(
+            "The database of the jobs does not open. Run `suffice doctor`, which says what to do.",
+            str(error.orig),
+        ) from error
     return engine

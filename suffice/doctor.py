@@ -214,16 +214,24 @@ def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:
 
 
 def _inspect(home: Home, settings: IngestSettings) -> Iterator["Problem"]:
-    from ingest.catalog import find_damage, open_catalog  # noqa: PLC0415 - takes half a second
+    from ingest.catalog import open_catalog  # noqa: PLC0415 - takes half a second
+    from ingest.database import find_damage  # noqa: PLC0415
     from ingest.inspection import inspect  # noqa: PLC0415
     from serving.service import build_store  # noqa: PLC0415 - torch takes seconds
 
-    path = home.path / "catalog.sqlite"
-    if settings.database_url is None and path.exists() and (damage := find_damage(path)):
-        raise UnhealthyError(
-            f"{path} is damaged: {damage}. Put a copy of it back, or move it away and upload the "
-            "documents again."
-        )
+    for url, name, loss in (
+        (settings.database_url, "catalog", "upload the documents again"),
+        (
+            ServingSettings().database_url or settings.database_url,
+            "serving",
+            "make the keys again; usage and traces are lost with it",
+        ),
+    ):
+        path = home.database(name)
+        if url is None and path.exists() and (damage := find_damage(path)):
+            raise UnhealthyError(
+                f"{path} is damaged: {damage}. Put a copy of it back, or move it away and {loss}."
+            )
     with (
         closing(open_catalog(settings, home)) as catalog,
         closing(build_store(RetrievalSettings(), home, catalog)) as store,

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.catalog import Catalog, find_damage
+from ingest.catalog import Catalog
+from ingest.database import find_damage
 from ingest.documents import Document, Reindexing, ReindexingStatus, Status
+from ingest.errors import IngestError
 from ingest.files import FileStore, TextStore
 from ingest.home import Home
 from ingest.inspection import inspect
 from retrieval.edge import EdgeStore
 from retrieval.index import ChunkIndex
+from serving.errors import ServingError
 from tests.ingest.conftest import OpenShelf, Shelf, encrypted_pdf
 
 BEES = "Bees sleep in the hive."
@@ -72,6 +75,11 @@ def repair(folder: Path) -> list[str]:
             problem.mend()
             remedies.append(problem.remedy)
     return remedies
+
+
+def damage(database: Path) -> None:
+    database.write_bytes(b"no database at all" * 100)
+    database.with_name(f"{database.name}-wal").unlink(missing_ok=True)
 
 
 def lose_original(parts: Parts, document: Document) -> None:
@@ -301,3 +309,28 @@ def test_a_damaged_database_is_told(home: Path) -> None:
     assert find_damage(path)
     path.write_bytes(b"no database at all" * 100)
     assert find_damage(path) == "file is not a database"
+
+
+@pytest.mark.parametrize("name", ["catalog", "serving", "jobs"])
+def test_no_service_starts_on_a_damaged_database(
+    home: Path, open_shelf: OpenShelf, name: str
+) -> None:
+    damage(home / f"{name}.sqlite")
+    with pytest.raises((IngestError, ServingError), match="suffice doctor"), open_shelf():
+        pass
+
+
+def test_damaged_jobs_are_queued_anew(
+    home: Path, open_shelf: OpenShelf, document: Document
+) -> None:
+    with parts_of(home) as parts:  # it was accepted when the service was killed
+        parts.catalog.update(document.id, document.revision, status=Status.QUEUED, attempt=2)
+    damage(home / "jobs.sqlite")
+    [problem] = problems(home)
+    assert problem.startswith(f"{home}/jobs.sqlite is damaged: file is not a database.")
+    repair(home)
+    assert problems(home) == []
+    [aside] = (home / "damaged").iterdir()
+    assert (aside / "jobs.sqlite").exists()
+    with open_shelf() as shelf:
+        shelf.wait_until_searchable(document)

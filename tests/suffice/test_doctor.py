@@ -91,12 +91,13 @@ def test_a_running_service_is_not_repaired(application: Application, home: Path)
     assert f"Stop the service at {application.url} first" in found.message
 
 
-def test_damaged_catalog(home: Path) -> None:
+@pytest.mark.parametrize("name", ["catalog", "serving"])
+def test_damaged_database(name: str, home: Path) -> None:
     home.mkdir()
-    (home / "catalog.sqlite").write_bytes(b"no database" * 1000)
+    (home / f"{name}.sqlite").write_bytes(b"no database" * 1000)
     found = store(home)
     assert not found.ok
-    assert "catalog.sqlite is damaged: file is not a database. Put a copy" in found.message
+    assert f"{name}.sqlite is damaged: file is not a database. Put a copy" in found.message
 
 
 def test_full_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
