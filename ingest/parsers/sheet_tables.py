@@ -31,6 +31,8 @@ def sheet_tables(rows: Iterable[Row]) -> Iterator[SheetTable]:
     waiting: list[Row] = []
     for block in _blocks(rows):
         start = next((at for at, row in enumerate(block) if len(_filled(row)) > 1), len(block))
+        if 0 < start < len(block) and _is_single_column(block[start - 1], block[start:]):
+            start -= 1
         waiting += block[:start]
         body = block[start:]
         if not body:
@@ -69,6 +71,15 @@ def _begins_table(body: Sequence[Row], header: Row, *, has_title: bool) -> bool:
         return False
     below = [row[1][column] for row in body[1:_MAX_SAMPLE] for column in columns]
     return has_title or not all(isinstance(cell, str) for cell in below)
+
+
+def _is_single_column(header: Row, body: Sequence[Row]) -> bool:
+    """Tell whether a row heads one column of numbers, names on their left, as pandas writes."""
+    columns = _filled(header)
+    if len(columns) != 1 or _filled(body[0]) != [columns[0] - 1, columns[0]]:
+        return False
+    below = [row[1][columns[0]] for row in body[:_MAX_SAMPLE]]
+    return not any(isinstance(cell, str) and cell.strip() for cell in below)
 
 
 def _filled(row: Row) -> list[int]:

@@ -21,6 +21,7 @@ from ingest.parsers.archive import ZIP_MAGIC, encrypted, is_locked_office_file, 
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
 from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
+from ingest.parsers.row_names import lacks_name_of_rows
 from ingest.parsers.row_texts import RowTexts
 from ingest.parsers.sheet_boxes import boxes_by_sheet
 from ingest.parsers.sheet_comments import comments_by_sheet
@@ -150,6 +151,10 @@ def parse_delimited(data: bytes) -> CanonicalText:
 def _without_titles(builder: TextBuilder, rows: list[Row]) -> list[Row]:
     """Add the rows with a single cell above a table as its titles, and return the others."""
     start = next((at for at, (_, cells) in enumerate(rows) if len(_trim([*cells])) > 1), 0)
+    for at in range(max(0, start - 1), start + 1):
+        if lacks_name_of_rows(rows[at][1], [cells for _, cells in rows[at + 1 :]]):
+            number, cells = rows[at]
+            rows[at], start = (number, ["", *cells]), at
     _add_titles(builder, SheetTable(rows[:start], rows[start:]), "row")
     return rows[start:]
 

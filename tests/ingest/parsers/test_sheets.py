@@ -48,6 +48,14 @@ def test_a_title_stands_above_the_table() -> None:
     ]
 
 
+def test_one_column_of_numbers_has_a_header_beside_the_names_of_its_rows() -> None:
+    text = read([["", "price"], ["apple", 1.5], ["pear", ""], ["plum", 2]])
+    assert text.text == (
+        "Prices\n\n|  | price |\n| --- | --- |\n| apple | 1.5 |\n| pear |\n| plum | 2 |"
+    )
+    assert place_of(text, "price |") == "sheet Prices, row 1"
+
+
 def test_a_long_text_above_a_table_is_no_heading() -> None:
     note = "These prices hold from the first of May on. " * 3
     text = read([[note], ["Item", "Price"], ["Apple", 1.5]])
@@ -299,6 +307,24 @@ def test_lines_above_the_table_of_a_csv_file_are_titles() -> None:
         *("row 1", "row 2"),
         *("row 4", "row 5", "row 6"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("data", "header"),
+    [
+        (b'"mpg","cyl"\n"Mazda RX4",21,6\n"Datsun",22.8,NA\n', "|  | mpg | cyl |"),  # write.table
+        (b'"x"\n"Mazda RX4",21\n"Datsun",-2.28e1\n', "|  | x |"),
+        (b",x\na,21\nb,22\n", "|  | x |"),  # pandas
+        (b"name,born\nAnn,1990,x\nAnn,1991,y\n", "| name | born |"),  # no names of rows
+        (b"name,born\nAnn,1990,\nBea,1991,\n", "| name | born |"),
+        (b"name,town\nAnn,Rome,x\nBea,Oslo,y\n", "| name | town |"),
+    ],
+)
+def test_names_of_rows_need_no_name_themselves(data: bytes, header: str) -> None:
+    text = parse_delimited(data)
+    assert text.text.split("\n")[0] == header
+    assert text.headings == ()
+    assert [place.label for place in text.places] == ["row 1", "row 2", "row 3"]
 
 
 def test_a_csv_file_of_one_column_has_no_titles() -> None:
