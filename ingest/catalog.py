@@ -190,6 +190,16 @@ class Catalog:
         )
         return self._find(query)
 
+    def list_outdated_texts(self, parser_version: int) -> set[tuple[str, int]]:
+        """Return revision and version of the texts of other parsers that chunks answer from."""
+        columns = documents.c.searchable_revision, documents.c.searchable_parser
+        query = sa.select(*columns).where(
+            documents.c.searchable_revision.is_not(None),
+            documents.c.searchable_parser != parser_version,
+        )
+        with self._database.reading() as connection:
+            return {(revision, version) for revision, version in connection.execute(query)}
+
     def list_failed(self, error_code: str) -> list[Document]:
         """Return the documents that failed with a code."""
         query = sa.select(documents).where(

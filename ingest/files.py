@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -137,12 +137,12 @@ class TextStore:
     def save(self, revision: str, media_type: str, text: CanonicalText) -> None:
         """Store a text; a crash leaves the old state or the new one, nothing between."""
         content = json.dumps(text, default=json_fields, ensure_ascii=False)
-        self._write(self._path(revision, media_type), content)
+        self._write(self._path(revision, media_type, PARSER_VERSION), content)
         self._aside(revision, media_type).unlink(missing_ok=True)
 
     def set_aside(self, revision: str, media_type: str) -> None:
         """Let there be no text until another one is made of the same bytes, or this comes back."""
-        path = self._path(revision, media_type)
+        path = self._path(revision, media_type, PARSER_VERSION)
         with self._lock:
             self._cache.pop(path, None)
             if path.exists():
@@ -154,16 +154,27 @@ class TextStore:
         if not aside.exists():
             return None
         # A copy: other documents that share the text may ask as well.
-        self._write(self._path(revision, media_type), aside.read_text(encoding="utf-8"))
+        path = self._path(revision, media_type, PARSER_VERSION)
+        self._write(path, aside.read_text(encoding="utf-8"))
         return self.load(revision, media_type)
 
-    def load(self, revision: str, media_type: str | None = None) -> CanonicalText | None:
-        """Return a text, or None when this parser version has not made it yet.
+    def load(
+        self, revision: str, media_type: str | None = None, parser: int | None = None
+    ) -> CanonicalText | None:
+        """Return a text, or None when there is none.
 
-        One that is damaged is removed, so that it is made again. Without a media type it is one of
-        those that the revision was read as, mostly the only one.
+        One that is damaged is removed, so that it is made again.
+
+        Args:
+            revision: of which bytes.
+            media_type: that they were read as; None: any, which is mostly the only one.
+            parser: version of the parser that made it; None: this one.
         """
-        path = self._path(revision, media_type) if media_type else self._any_path(revision)
+        version = PARSER_VERSION if parser is None else parser
+        if media_type:
+            path: Path | None = self._path(revision, media_type, version)
+        else:
+            path = self._any_path(revision, version)
         with self._lock:
             if path is None:
                 return None
@@ -190,8 +201,15 @@ class TextStore:
 
     def has(self, revision: str, media_type: str) -> bool:
         """Whether this parser version has made a text, and it can be read."""
-        path = self._path(revision, media_type)
+        path = self._path(revision, media_type, PARSER_VERSION)
         return path.exists() and _read_text(path) is not None
+
+    def sweep(self, wanted: Container[tuple[str, int]]) -> None:
+        """Remove what other versions of the parser made, but for some (revision, version)."""
+        for path in self._root.iterdir():
+            revision, version, _ = path.name.split("-", 2)
+            if int(version) != PARSER_VERSION and (revision, int(version)) not in wanted:
+                path.unlink(missing_ok=True)
 
     def delete(self, revision: str) -> None:
         """Remove all texts of a revision."""
@@ -220,14 +238,14 @@ class TextStore:
             raise
 
     def _aside(self, revision: str, media_type: str) -> Path:
-        return self._path(revision, media_type).with_suffix(".aside")
+        return self._path(revision, media_type, PARSER_VERSION).with_suffix(".aside")
 
-    def _path(self, revision: str, media_type: str) -> Path:
+    def _path(self, revision: str, media_type: str, version: int) -> Path:
         kind = media_type.replace("/", "_")
-        return self._root / f"{revision}-{PARSER_VERSION}-{kind}.json"
+        return self._root / f"{revision}-{version}-{kind}.json"
 
-    def _any_path(self, revision: str) -> Path | None:
-        return min(self._root.glob(f"{revision}-{PARSER_VERSION}-*.json"), default=None)
+    def _any_path(self, revision: str, version: int) -> Path | None:
+        return min(self._root.glob(f"{revision}-{version}-*.json"), default=None)
 
 
 def _read_text(path: Path) -> CanonicalText | None:

@@ -374,16 +374,16 @@ class Library:
     def revision_text(self, document_id: str, revision: str) -> CanonicalText | None:
         """Return the canonical text that the chunks of a revision were cut from, if there is one.
 
-        While a document is ingested anew because of another parser, its old text is gone, and the
-        new one has other offsets.
+        What another version of the parser made has other offsets.
         """
         document = self._catalog.get(document_id)
+        parser = PARSER_VERSION
+        if document is not None and document.searchable_revision == revision:
+            parser = document.searchable_parser
         if document is None or document.revision != revision:
-            return self._pipeline.texts.load(revision)  # of an older one nobody knows the type
-        is_answering = document.searchable_revision == revision
-        if is_answering and document.searchable_parser != PARSER_VERSION:
-            return None
-        return self._pipeline.texts.load(revision, document.media_type)
+            # Of an older one nobody knows the type, which may be why there is no version.
+            return self._pipeline.texts.load(revision, parser=parser or PARSER_VERSION)
+        return self._pipeline.texts.load(revision, document.media_type, parser)
 
     def _accept(self, upload: Upload, received: Received, media_type: str) -> tuple[Document, bool]:
         document_id = make_document_id(upload.collection, upload.name)

@@ -207,7 +207,8 @@ class Pipeline:
                 path.unlink(missing_ok=True)
 
     def sweep_files(self) -> None:
-        """Remove bytes and texts that a killed process left and no document uses."""
+        """Remove bytes and texts that no document uses: of killed processes, of older parsers."""
+        self.texts.sweep(self.catalog.list_outdated_texts(PARSER_VERSION))
         stored = chain(self.files.revisions(), self.texts.revisions())
         while revisions := set(islice(stored, SWEEP_BATCH)):
             if self.stopping.is_set():

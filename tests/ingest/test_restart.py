@@ -150,14 +150,19 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
         assert old.searchable_parser == PARSER_VERSION
         pipeline = shelf.library._pipeline
         pipeline.catalog.update(old.id, old.revision, searchable_parser=PARSER_VERSION - 1)
-        pipeline.texts.delete(old.revision)
+        [path] = (shelf.home / "texts").iterdir()
+        older = path.with_name(path.name.replace(f"-{PARSER_VERSION}-", f"-{PARSER_VERSION - 1}-"))
+        older.write_text(path.read_text().replace("The xyzzy", "An xyzzy"))
+        path.unlink()
     embedder = GatedEmbedder()
     embedder.close()
     with open_shelf(embedder) as shelf:
         assert embedder.reached.wait(TIMEOUT_SECONDS)
         assert shelf.find("xyzzy") == ["a.txt"]
         # The new text is there, but the answering chunks were not cut from it.
-        assert shelf.library.revision_text(old.id, old.revision) is None
+        assert path.exists()
+        answering = shelf.library.text(shelf.library.get(old.id))
+        assert answering.text == "An xyzzy text."
         embedder.gate.set()
         new = shelf.wait(old)
         assert (new.status, new.searchable_parser) == (Status.SEARCHABLE, PARSER_VERSION)
@@ -165,6 +170,8 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
         assert shelf.state().num_chunks == 1
     with open_shelf() as shelf:
         assert shelf.library.get(old.id) == new
+        shelf.wait_until_gone("An xyzzy")
+        assert path.exists()
 
 
 def test_vectors_of_another_parsers_text_are_not_continued(
