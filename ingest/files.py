@@ -207,8 +207,13 @@ class TextStore:
     def sweep(self, wanted: Container[tuple[str, int]]) -> None:
         """Remove what other versions of the parser made, but for some (revision, version)."""
         for path in self._root.iterdir():
-            revision, version, _ = path.name.split("-", 2)
-            if int(version) != PARSER_VERSION and (revision, int(version)) not in wanted:
+            revision, _, made = path.stem.partition("-")
+            version = made.partition("-")[0]
+            if (
+                version.isdecimal()
+                and int(version) != PARSER_VERSION
+                and (revision, int(version)) not in wanted
+            ):
                 path.unlink(missing_ok=True)
 
     def delete(self, revision: str) -> None:

@@ -118,6 +118,18 @@ def test_a_text_comes_back_exactly(texts: TextStore, tmp_path: Path) -> None:
     assert TextStore(tmp_path / "texts", tmp_path).load("a" * 64) == TEXT
 
 
+def test_texts_of_other_parsers_go_unless_they_are_wanted(texts: TextStore, tmp_path: Path) -> None:
+    texts.save("a" * 64, PLAIN, TEXT)
+    [path] = (tmp_path / "texts").iterdir()
+    older = [f"{'a' * 64}-1.json", f"{'a' * 64}-2-text_plain.json", f"{'a' * 64}-3-text_plain.json"]
+    for name in older:
+        (tmp_path / "texts" / name).write_text(path.read_text())
+    texts.sweep({("a" * 64, 3), ("b" * 64, 2)})
+    assert sorted((tmp_path / "texts").iterdir()) == sorted([path, tmp_path / "texts" / older[2]])
+    assert texts.load("a" * 64, PLAIN, 3) == TEXT
+    assert texts.load("a" * 64, PLAIN, 2) is None
+
+
 def test_the_same_bytes_have_a_text_for_each_media_type(texts: TextStore) -> None:
     texts.save("a" * 64, PLAIN, TEXT)
     assert texts.load("a" * 64, MARKDOWN) is None
