@@ -86,7 +86,7 @@ class _Inspection:
         """Open the indexes that reindexing works on."""
         for reindexing in self._catalog.list_reindexings():
             name, spare = reindexing.target.name, reindexing.spare_index
-            if spare and (damage := self._damage(spare)):
+            if spare and (damage := self._read(spare)[1]):
                 yield Problem(
                     f"The other index of collection {name!r}, which is being reindexed, is "
                     f"damaged: {damage}",
@@ -95,9 +95,10 @@ class _Inspection:
                 )
 
     def index(self, collection: Collection) -> Iterator[Problem]:
-        """Open the index of a collection, and look for chunks that no document has."""
+        """Read the index of a collection, and look for chunks that no document has."""
         name = collection.name
-        if damage := self._damage(collection.index_name):
+        contents, damage = self._read(collection.index_name)
+        if damage:
             aside = self._aside(collection.index_name)
             yield Problem(
                 f"The index of collection {name!r} is damaged: {damage}",
@@ -106,7 +107,7 @@ class _Inspection:
             )
             return
         index = self._indexes[name] = self._store.find(collection.index_name)
-        self._contents[name] = index.contents() if index else {}
+        self._contents[name] = contents
         if index and (strays := self._strays(name)):
             num_chunks = sum(self._contents[name][stray] for stray in strays)
             yield Problem(
@@ -140,15 +141,15 @@ class _Inspection:
         """Return where something damaged is put."""
         return self._home.damaged / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
-    def _damage(self, index_name: str) -> str | None:
-        """Return why an embedded index does not open, or None."""
+    def _read(self, index_name: str) -> tuple[Contents, str | None]:
+        """Return what an index holds, and why an embedded one cannot be read, or None."""
         try:
-            self._store.find(index_name)
+            index = self._store.find(index_name)
+            return (index.contents() if index else {}), None
         except IndexUnavailableError as error:
             if self._store.is_shared:  # then a server does not answer
                 raise
-            return error.details or str(error)
-        return None
+            return {}, error.details or str(error)
 
     def _strays(self, name: str) -> list[tuple[str, str]]:
         """Return what an index holds of no document, or of a revision that does not answer."""
@@ -210,6 +211,7 @@ class _Inspection:
 
     def _set_aside(self, collection: Collection, aside: Path) -> None:
         aside.parent.mkdir(exist_ok=True)
+        self._store.release(collection.index_name)
         (self._home.index / collection.index_name).rename(aside)
         for document in self._catalog.iterate_documents(collection.name):
             changes: dict[str, Any] = {"searchable_revision": None, "searchable_chunks": 0}

@@ -61,6 +61,12 @@ class RankBM25Store:
             self._indexes.pop(name, None)
             self._store.drop(name)
 
+    def release(self, name: str) -> None:
+        """Close an index, see `IndexStore`."""
+        with self._lock:
+            self._indexes.pop(name, None)
+            self._store.release(name)
+
     def to_compact(self) -> set[str]:
         """Return the names of some indexes, see `IndexStore`."""
         return self._store.to_compact()

@@ -123,6 +123,11 @@ class EdgeStore:
             if (folder := self._root / name).exists():
                 shutil.rmtree(folder)
 
+    def release(self, name: str) -> None:
+        """Close an index, see `IndexStore`."""
+        with self._change(name):
+            self._close(name)
+
     def to_compact(self) -> set[str]:
         """Return those with deleted chunks, and open ones that grew, see `IndexStore`."""
         with self._lock:

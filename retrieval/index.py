@@ -185,6 +185,9 @@ class IndexStore(Protocol):
     def drop(self, name: str) -> None:
         """Remove an index with all its chunks; that of another service stays."""
 
+    def release(self, name: str) -> None:
+        """Close an index, so that its files may be moved; it is opened again when it is needed."""
+
     def to_compact(self) -> set[str]:
         """Return the names of the indexes that a compaction would rewrite."""
 

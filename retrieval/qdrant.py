@@ -182,6 +182,9 @@ class QdrantStore:
             if self._exists(collection) and self._is_ours(self._metadata(collection)):
                 answer(lambda: self._client.delete_collection(collection))
 
+    def release(self, name: str) -> None:
+        """Do nothing, see `IndexStore`: the files are the server's."""
+
     def to_compact(self) -> set[str]:
         """Return none, see `IndexStore`: the server compacts by itself."""
         return set()

@@ -224,13 +224,16 @@ def test_an_index_that_is_gone_is_filled_anew(
         assert shelf.find("sleep") == ["ants.txt", "bees.txt"]
 
 
-@pytest.mark.parametrize("part", ["state", "shard"])
-def test_an_index_that_does_not_open_is_set_aside(
+@pytest.mark.parametrize("part", ["state", "shard", "chunks"])
+def test_an_index_that_cannot_be_read_is_set_aside(
     home: Path, open_shelf: OpenShelf, part: str
 ) -> None:
     index = home / "index" / "default"
     if part == "state":
         (index / "current.json").write_text("{")
+    elif part == "chunks":  # it opens
+        [path] = index.rglob("payload_storage/page_0.dat")
+        path.write_bytes(path.read_bytes().replace(b'"revision"', b'"revision\0'))
     else:
         for path in index.rglob("*config.json"):
             path.write_text("{")
