@@ -149,7 +149,10 @@ def parse_delimited(data: bytes) -> CanonicalText:
 
 
 def _without_titles(builder: TextBuilder, rows: list[Row]) -> list[Row]:
-    """Add the rows with a single cell above a table as its titles, and return the others."""
+    """Add the rows with a single cell above a table as its titles, and return the others.
+
+    A header that has no name for the names of the rows gets an empty one.
+    """
     start = next((at for at, (_, cells) in enumerate(rows) if len(_trim([*cells])) > 1), 0)
     for at in range(max(0, start - 1), start + 1):
         if lacks_name_of_rows(rows[at][1], [cells for _, cells in rows[at + 1 :]]):
