@@ -36,6 +36,7 @@ from retrieval.index import (
     ShouldStop,
     make_ranking,
     never,
+    rank_best,
 )
 from retrieval.migration import Point
 from retrieval.payload import (
@@ -260,19 +261,23 @@ class EdgeIndex:
         """Search by similarity, see `ChunkIndex`."""
         nearest = edge.Query.Nearest(vector.tolist(), using=VECTOR)
         only = None if where is None else _to_filter(where)
-        requests = [_request(nearest, limit, only, dense_search(limit))]
+        scored = []
         if also:
             these = edge.Filter(must=[edge.HasIdCondition(set(map(to_point_id, also)))])
-            requests.append(_request(nearest, len(also), these, EXACT_SEARCH))
-        # In one call the second search costs next to nothing.
-        best, *others = self._rank(*requests)
+            scored = [_request(nearest, len(also), these, EXACT_SEARCH)]
+
+        def rank(num_hits: int) -> list[Ranking]:
+            # In one call the second search costs next to nothing.
+            return self._rank(_request(nearest, num_hits, only, dense_search(num_hits)), *scored)
+
+        best, *others = rank_best(rank, limit)
         return best | others[0] if also else best
 
     def rank_lexical(self, query: str, limit: int, *, where: Filter | None = None) -> Ranking:
         """Search by words, see `ChunkIndex`."""
         words = edge.TextQuery(TOKENS, query_text(query, self.analyzer))
         only = None if where is None else _to_filter(where)
-        [ranking] = self._rank(_request(words, limit, only))
+        [ranking] = rank_best(lambda num: self._rank(_request(words, num, only)), limit)
         return ranking
 
     def fetch(self, chunk_ids: Iterable[str]) -> dict[str, Chunk]:

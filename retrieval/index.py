@@ -5,6 +5,7 @@ either.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Protocol
 
@@ -19,6 +20,11 @@ BATCH_SIZE = 256
 
 # Pairs of key and kind that are known of one collection; with more, unknown keys are no error.
 MAX_KEYS = 10_000
+
+# So many more hits than wanted are asked for, because few more chunks score alike where they end.
+MORE_HITS = 8
+# Chunks all alike, such as rows of a table, are not all looked at: that would take 0.2 s for 100k.
+MAX_HITS = 10_000
 
 NO_ATTRIBUTES: Attributes = MappingProxyType({})
 
@@ -44,6 +50,25 @@ def make_ranking(chunk_ids: Sequence[str], scores: Sequence[float]) -> Ranking:
                 in_order[start:end] = sorted(in_order[start:end])
             start = end
     return dict(zip(in_order, scores, strict=True))
+
+
+def rank_best(rank: Callable[[int], list[Ranking]], limit: int) -> list[Ranking]:
+    """Return rankings, of which the first has the best `limit` chunks, of equal ones those by id.
+
+    An engine gives any of those that score alike where its hits end, after an optimisation others.
+    So it is asked for more of them.
+
+    Args:
+        rank: given how many chunks the first ranking is to have, returns all rankings.
+        limit: most chunks to return in the first one.
+    """
+    num_hits = limit + MORE_HITS
+    while True:
+        first, *others = rank(num_hits)
+        scores = list(first.values())
+        if len(scores) < num_hits or scores[-1] < scores[limit - 1] or num_hits >= MAX_HITS:
+            return [dict(islice(first.items(), limit)), *others]
+        num_hits = min(8 * num_hits, MAX_HITS)
 
 
 class SearchableIndex(Protocol):

@@ -27,6 +27,7 @@ from retrieval.index import (
     ShouldStop,
     make_ranking,
     never,
+    rank_best,
 )
 from retrieval.migration import Point
 from retrieval.payload import (
@@ -360,20 +361,23 @@ class QdrantIndex:
             filter=None if where is None else _to_filter(where),
             params=self._search_params,
         )
-        requests = [nearest]
+        scored = []
         if also:
             these = models.HasIdCondition(has_id=list(map(to_point_id, also)))
             change = {"limit": len(also), "filter": models.Filter(must=[these])}
-            requests.append(nearest.model_copy(update=change))
-        best, *others = self._rank(*requests)
+            scored = [nearest.model_copy(update=change)]
+        best, *others = rank_best(
+            lambda num: self._rank(nearest.model_copy(update={"limit": num}), *scored), limit
+        )
         return best | others[0] if also else best
 
     def rank_lexical(self, query: str, limit: int, *, where: Filter | None = None) -> Ranking:
         """Search by words, see `ChunkIndex`."""
         words = models.TextQuery(text=query_text(query, self.analyzer))
         only = None if where is None else _to_filter(where)
-        [ranking] = self._rank(
-            models.QueryRequest(query=words, using=TOKENS, limit=limit, filter=only)
+        request = models.QueryRequest(query=words, using=TOKENS, limit=limit, filter=only)
+        [ranking] = rank_best(
+            lambda num: self._rank(request.model_copy(update={"limit": num})), limit
         )
         return ranking
 

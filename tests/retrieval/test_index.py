@@ -365,6 +365,18 @@ def test_ties_are_in_the_order_of_ids(index: ChunkIndex) -> None:
     assert [hit.chunk.chunk_id for hit in search_lexical(index, "same", 20)] == ids
 
 
+def test_of_more_equal_chunks_than_wanted_those_with_the_lowest_ids_are_found(
+    index: ChunkIndex,
+) -> None:
+    chunks = add(index, *(make_chunk("same text", 0, f"doc{number}") for number in range(200)))
+    add(index, make_chunk("same", 0, "first"))
+    ids = sorted(chunk.chunk_id for chunk in chunks)
+    assert [hit.chunk.chunk_id for hit in dense(index, "same text", 3)] == ids[:3]
+    best, *others = [hit.chunk for hit in search_lexical(index, "same", 4)]
+    assert best.document_id == "first"
+    assert [chunk.chunk_id for chunk in others] == ids[:3]
+
+
 def test_collections_are_apart(store: IndexStore) -> None:
     add_texts(store.open("a"), "cat in a")
     add_texts(store.open("b"), "cat in b")
