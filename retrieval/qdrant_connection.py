@@ -1,13 +1,20 @@
 """Reaching a Qdrant server: a limit for each call, another try where that helps, clear errors."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from json import JSONDecodeError
 from typing import TypeVar
 
 import grpc
+import httpx
 from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
+from qdrant_client.http.exceptions import (
+    ApiException,
+    ResponseHandlingException,
+    UnexpectedResponse,
+)
 
 from retrieval.errors import IndexUnavailableError
 from retrieval.settings import RetrievalSettings
@@ -18,6 +25,16 @@ RETRY_PAUSES_SECONDS = (0.1, 0.4, 1.6)
 RETRY_LIMIT_SECONDS = 5.0
 _PASSING = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, 429, 503}
 _NO_KEY = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED, 401, 403}
+# The last three are how the client takes an answer over HTTP that is none of Qdrant's.
+_FAILURES = (
+    grpc.RpcError,
+    ApiException,
+    QdrantException,
+    OSError,
+    JSONDecodeError,
+    UnicodeDecodeError,
+    AssertionError,
+)
 Answer = TypeVar("Answer")
 
 
@@ -25,19 +42,26 @@ def connect(settings: RetrievalSettings) -> QdrantClient:
     """Connect to the server that the settings name, over gRPC unless its port is 0.
 
     Raises:
-        IndexUnavailableError: it does not answer, or is older than 1.20 and has no BM25 index.
+        IndexUnavailableError: it does not answer, is no address of a server, or is older than 1.20
+            and has no BM25 index.
     """
     key = settings.qdrant_api_key
-    client = QdrantClient(
-        url=settings.qdrant_url,
-        grpc_port=settings.qdrant_grpc_port,
-        prefer_grpc=settings.qdrant_grpc_port > 0,
-        api_key=key.get_secret_value() if key else None,
-        timeout=settings.qdrant_timeout_seconds,
-        check_compatibility=False,
-    )
+    try:
+        client = QdrantClient(
+            url=settings.qdrant_url,
+            grpc_port=settings.qdrant_grpc_port,
+            prefer_grpc=settings.qdrant_grpc_port > 0,
+            api_key=key.get_secret_value() if key else None,
+            timeout=settings.qdrant_timeout_seconds,
+            check_compatibility=False,
+        )
+    except ValueError as error:
+        raise IndexUnavailableError(
+            "RETRIEVAL_QDRANT_URL must be an address such as http://localhost:6333.", str(error)
+        ) from error
     version = answer(client.info).version
-    if tuple(int(part) for part in version.split(".")[:2]) < MINIMUM_VERSION:
+    number = re.match(r"v?(\d+)\.(\d+)", version)
+    if number is None or tuple(map(int, number.groups())) < MINIMUM_VERSION:
         raise IndexUnavailableError(
             f"Qdrant at {settings.qdrant_url} is version {version}; 1.20 or newer is needed, "
             "for its BM25 index."
@@ -60,7 +84,7 @@ def answer(call: Callable[[], Answer], *, pauses: Sequence[float] = RETRY_PAUSES
     for pause in _until_late(pauses):
         try:
             return call()
-        except (grpc.RpcError, ApiException, QdrantException, OSError) as error:
+        except _FAILURES as error:
             if pause is None or _state_of(error) not in _PASSING:
                 raise _unavailable(error) from error
         time.sleep(pause)
@@ -78,9 +102,14 @@ def _until_late(pauses: Sequence[float]) -> Iterator[float | None]:
 
 
 def _state_of(error: Exception) -> object:
-    """Return the status code of gRPC or HTTP, or None."""
+    """Return the status code of gRPC or HTTP, or that of gRPC for the same, or None."""
     if isinstance(error, ResourceExhaustedResponse):
         return grpc.StatusCode.RESOURCE_EXHAUSTED
+    if isinstance(error, ResponseHandlingException):
+        if isinstance(error.source, httpx.TimeoutException):
+            return grpc.StatusCode.DEADLINE_EXCEEDED
+        is_away = isinstance(error.source, httpx.TransportError)
+        return grpc.StatusCode.UNAVAILABLE if is_away else None
     if isinstance(error, grpc.Call):
         return error.code()
     return error.status_code if isinstance(error, UnexpectedResponse) else None

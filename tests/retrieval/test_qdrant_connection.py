@@ -1,6 +1,7 @@
 """The index on a server, over the wire: limits, other tries, keys, versions and layouts."""
 
 import json
+import socket
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +88,9 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(
 
 
 @pytest.mark.parametrize(
-    ("state", "num_calls"), [(429, 2), (503, 2), (500, 1)], ids=["busy", "away", "broken"]
+    ("state", "num_calls"),
+    [(429, 2), (503, 2), (0, 2), (500, 1)],
+    ids=["busy", "away", "hangs up", "broken"],
 )
 def test_over_http_a_server_that_is_busy_or_away_is_asked_again(state: int, num_calls: int) -> None:
     with run_http() as (url, states):
@@ -100,16 +103,40 @@ def test_over_http_a_server_that_is_busy_or_away_is_asked_again(state: int, num_
         client.close()
 
 
+@pytest.mark.parametrize("content", [b"", b"<html>", b"\xff\xfe\0", b'{"result": null}'])
+def test_over_http_an_answer_that_is_not_of_qdrant_is_told(content: bytes) -> None:
+    with run_http() as (url, states):
+        client = connect(RetrievalSettings(qdrant_url=url, qdrant_grpc_port=0))
+        states.append(content)
+        with pytest.raises(IndexUnavailableError, match="Check RETRIEVAL_QDRANT_URL"):
+            answer(lambda: client.collection_exists("default"))
+        client.close()
+
+
+def test_over_http_a_slow_server_is_waited_for_no_longer_than_the_setting_says() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = RetrievalSettings(qdrant_url=url, qdrant_grpc_port=0, qdrant_timeout_seconds=1)
+        with pytest.raises(IndexUnavailableError, match="in time"):
+            connect(settings)
+
+
 @contextmanager
-def run_http() -> Iterator[tuple[str, list[int]]]:
-    """Run a server that has every collection, and answers with the states that are put in."""
-    states: list[int] = []
+def run_http() -> Iterator[tuple[str, list[int | bytes]]]:
+    """Run a server that has every collection, and answers with what is put in.
+
+    That is a status, 0 for none at all, or the content.
+    """
+    states: list[int | bytes] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = {"title": "qdrant", "version": "1.20.0", "result": {"exists": True}}
-            content = json.dumps(body).encode()
-            self.send_response(states.pop(0) if states else 200)
+            state = states.pop(0) if states else 200
+            if state == 0:
+                return
+            content = state if isinstance(state, bytes) else json.dumps(body).encode()
+            self.send_response(state if isinstance(state, int) else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -262,12 +289,19 @@ def test_the_key_opens_and_a_wrong_one_is_named(open_store: OpenStore) -> None:
                 connect(settings_for(server, qdrant_api_key=wrong))
 
 
-def test_an_old_server_is_refused() -> None:
+@pytest.mark.parametrize("version", ["1.19.3", "1", "dev"])
+def test_an_old_server_is_refused(version: str) -> None:
     with (
-        run_qdrant(version="1.19.3") as server,
-        pytest.raises(IndexUnavailableError, match=r"is version 1\.19\.3; 1\.20 or newer"),
+        run_qdrant(version=version) as server,
+        pytest.raises(IndexUnavailableError, match=rf"is version {version}; 1\.20 or newer"),
     ):
         connect(settings_for(server))
+
+
+@pytest.mark.parametrize("url", ["ftp://server", "server:6333x", "http://server:99999"])
+def test_what_is_no_address_is_told(url: str) -> None:
+    with pytest.raises(IndexUnavailableError, match="RETRIEVAL_QDRANT_URL must be an address"):
+        connect(RetrievalSettings(qdrant_url=url))
 
 
 def test_collections_are_laid_out_as_the_settings_say(
