@@ -16,7 +16,7 @@ from retrieval.attributes import Attributes, Kind
 from retrieval.chunk_ids import to_chunk_id, to_point_id
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
-from retrieval.errors import ForeignIndexError
+from retrieval.errors import ForeignIndexError, IndexUnavailableError
 from retrieval.filters import Compound, Filter
 from retrieval.index import (
     BATCH_SIZE,
@@ -200,10 +200,8 @@ class QdrantStore:
 
     def _prepare(self, collection: str, dimension: int, language: str) -> "QdrantIndex":
         """Create what is missing of a collection; a process may have died in the middle of it."""
-        arguments = self._layout.arguments(dimension)
         if not self._exists(collection):
-            new = {"language": language, "analyzer": FINGERPRINT, "owner": self._owner}
-            answer(lambda: self._client.create_collection(collection, metadata=new, **arguments))
+            self._create(collection, dimension, language)
         info = answer(lambda: self._client.get_collection(collection))
         made = info.config.metadata or {}
         self._claim(collection, made)
@@ -227,6 +225,16 @@ class QdrantStore:
         return QdrantIndex(
             self._client, collection, analyzer, fields | schemas.keys(), search_params
         )
+
+    def _create(self, collection: str, dimension: int, language: str) -> None:
+        arguments = self._layout.arguments(dimension)
+        new = {"language": language, "analyzer": FINGERPRINT, "owner": self._owner}
+        try:
+            answer(lambda: self._client.create_collection(collection, metadata=new, **arguments))
+        except IndexUnavailableError:
+            # Another process made it, or the first of our tries did, whose answer was lost.
+            if not self._exists(collection):
+                raise
 
     def _claim(self, collection: str, metadata: Mapping[str, Any]) -> None:
         """Take a collection over that is nobody's; refuse another's."""

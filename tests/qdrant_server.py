@@ -39,6 +39,7 @@ class TestServer:
         version: it says it has.
         faults: states of the next calls, which do nothing else; None lets a call pass.
         faulty: the only call that has faults; None means all.
+        lost: calls that are made, but whose next answers do not arrive.
         delay_seconds: before each answer.
         meeting: calls wait for each other there.
         calls: names of the calls that were made.
@@ -54,6 +55,7 @@ class TestServer:
     version: str = "1.20.0"
     faults: list[grpc.StatusCode | None] = field(default_factory=list)
     faulty: str | None = None
+    lost: list[str] = field(default_factory=list)
     delay_seconds: float = 0.0
     meeting: Barrier | None = None
     calls: list[str] = field(default_factory=list)
@@ -108,7 +110,11 @@ class _Gate(grpc.ServerInterceptor):  # type: ignore[misc]
             time.sleep(state.delay_seconds)
             if state.meeting is not None:
                 state.meeting.wait(timeout=20)
-            return handler.unary_unary(request, context)
+            reply = handler.unary_unary(request, context)
+            if name in state.lost:
+                state.lost.remove(name)
+                context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+            return reply
 
         return grpc.unary_unary_rpc_method_handler(
             answer, handler.request_deserializer, handler.response_serializer

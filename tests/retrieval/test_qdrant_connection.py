@@ -304,6 +304,16 @@ def test_what_is_no_address_is_told(url: str) -> None:
         connect(RetrievalSettings(qdrant_url=url))
 
 
+def test_a_collection_is_made_when_only_the_answer_was_lost(
+    server: TestServer, open_store: OpenStore
+) -> None:
+    server.lost = ["Create"]
+    index = open_store(server).open("default")
+    assert server.calls.count("Create") == 2
+    add_texts(index, "cat one")
+    assert len(index.rank_lexical("cat", 5)) == 1
+
+
 def test_collections_are_laid_out_as_the_settings_say(
     server: TestServer, open_store: OpenStore
 ) -> None:
