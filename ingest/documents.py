@@ -100,7 +100,8 @@ class Document:
             "external_id": self.external_id,
             "filename": self.filename,
             "media_type": self.media_type,
-            "created_at": self.created_at.isoformat(),
+            # As calls show it, because `eq` compares text.
+            "created_at": self.created_at.isoformat().replace("+00:00", "Z"),
         }
         reserved = {f"{RESERVED_PREFIX}{name}": value for name, value in known.items()}
         return to_attributes({**self.metadata, **reserved})

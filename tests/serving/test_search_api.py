@@ -300,6 +300,20 @@ def test_filter_leaves_documents_with_the_metadata(
     assert {hit["filename"] for hit in hits} == names
 
 
+def test_filter_takes_what_a_document_shows_of_itself(
+    application: Application, library: str
+) -> None:
+    [document] = [
+        one
+        for one in application.http.get(f"/v1/documents?collection={library}").json()["documents"]
+        if one["filename"] == "old.txt"
+    ]
+    for name in ("id", "external_id", "filename", "media_type", "created_at"):
+        where = {"type": "eq", "key": f"document.{name}", "value": document[name]}
+        hits = application.search("honey", collection=library, filter=where)
+        assert "old.txt" in {hit["filename"] for hit in hits}
+
+
 @pytest.mark.parametrize(
     ("where", "says"),
     [
