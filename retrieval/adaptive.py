@@ -28,8 +28,8 @@ class _Family(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    k_min: int = Field(default=1, ge=1)
-    k_max: int = Field(default=50, ge=1)
+    k_min: int = Field(default=1, ge=1, strict=True)
+    k_max: int = Field(default=50, ge=1, strict=True)
 
     @model_validator(mode="after")
     def _check_order(self) -> "_Family":
@@ -70,7 +70,7 @@ class Threshold(_Family):
     """Keep what scores at least `threshold`; for scores that mean the same for every query."""
 
     family: Literal["threshold"] = "threshold"
-    threshold: float
+    threshold: float = Field(strict=True)
 
     def _count(self, scores: Sequence[float]) -> int:
         return sum(score >= self.threshold for score in scores)
@@ -80,7 +80,7 @@ class MarginToBest(_Family):
     """Keep what scores at most `margin` below the best hit."""
 
     family: Literal["margin_to_best"] = "margin_to_best"
-    margin: float = Field(ge=0)
+    margin: float = Field(ge=0, strict=True)
 
     def _count(self, scores: Sequence[float]) -> int:
         return sum(scores[0] - score <= self.margin for score in scores)
@@ -94,7 +94,7 @@ class TailDeviation(_Family):
     """
 
     family: Literal["tail_deviation"] = "tail_deviation"
-    deviations: float
+    deviations: float = Field(strict=True)
 
     def _count(self, scores: Sequence[float]) -> int:
         tail = scores[_TAIL]
@@ -114,8 +114,8 @@ class SoftmaxMass(_Family):
     """
 
     family: Literal["softmax_mass"] = "softmax_mass"
-    mass: float = Field(gt=0, le=1)
-    temperature: float = Field(default=0.1, gt=0)
+    mass: float = Field(gt=0, le=1, strict=True)
+    temperature: float = Field(default=0.1, gt=0, strict=True)
 
     def _count(self, scores: Sequence[float]) -> int:
         weights = [exp((score - scores[0]) / self.temperature) for score in scores]
@@ -130,7 +130,7 @@ class LargestGap(_Family):
     """
 
     family: Literal["largest_gap"] = "largest_gap"
-    extra: int = Field(default=0, ge=0)
+    extra: int = Field(default=0, ge=0, strict=True)
 
     def _count(self, scores: Sequence[float]) -> int:
         gaps = [above - below for above, below in pairwise(scores[: self.k_max + 1])]

@@ -55,15 +55,20 @@ class PackingPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_tokens: int | None = Field(
-        default=None, ge=1, description="Most tokens of all passages with their labels; unset: any."
+        default=None,
+        ge=1,
+        strict=True,
+        description="Most tokens of all passages with their labels; unset: any.",
     )
     order: Order = Field(default=Order.STABLE, description="Of the passages in the prompt.")
     expand: bool = Field(
         default=False,
+        strict=True,
         description="Spend tokens that the hits leave on the sections around them, best hit first.",
     )
     sentences: bool = Field(
         default=False,
+        strict=True,
         description="Fill `max_tokens` with the sentences of the hits that share most words with "
         "the question, instead of with whole chunks. Not together with `expand`.",
     )
@@ -71,12 +76,14 @@ class PackingPolicy(BaseModel):
         default=0,
         ge=0,
         le=1,
+        strict=True,
         description="With `sentences`, weight of the similarity of their vectors to that of the "
         "question, against that of words. Above 0 the embedder reads all sentences of the hits.",
     )
     sentence_margin: float | None = Field(
         default=None,
         ge=0,
+        strict=True,
         description="With `sentences`, how far a sentence may score below the best. All words of "
         "the question score 1 together, and so does the most similar vector; each doubling of a "
         "hit's rank takes 0.15 off. Unset: any.",

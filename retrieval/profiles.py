@@ -57,10 +57,10 @@ class RetrievalProfile(BaseModel):
     mode: Mode = Mode.HYBRID
     num_candidates: int = Field(default=30, ge=1, le=MAX_CANDIDATES, strict=True)
     fusion: Fusion = Fusion.CONVEX_COMBINATION
-    dense_weight: float = Field(default=0.7, ge=0, le=1)
+    dense_weight: float = Field(default=0.7, ge=0, le=1, strict=True)
     rrf_k: int = Field(default=60, ge=0, le=10_000, strict=True)
     rerank: bool = Field(default=True, strict=True)
-    min_score: float | None = None
+    min_score: float | None = Field(default=None, strict=True)
     top_k: int | None = Field(default=None, ge=1, le=MAX_TOP_K, strict=True)
     rule: Rule | None = None
     packing: PackingPolicy = PackingPolicy()

@@ -57,7 +57,7 @@ class AnswerPolicy(BaseModel):
 
     model: str | None = None
     strong_model: str | None = None
-    strong_below: float | None = None
+    strong_below: float | None = Field(default=None, strict=True)
     strong_from_tokens: int | None = Field(default=None, ge=1, strict=True)
     escalate: bool = Field(default=False, strict=True)
     thinking: StrictBool | Annotated[int, Field(ge=1, strict=True)] | None = None
@@ -65,7 +65,7 @@ class AnswerPolicy(BaseModel):
     verify: Verification = Verification.OFF
     verifier: str | None = None
     rewrite: Rewriting = Rewriting.MODEL
-    abstain_below: float | None = None
+    abstain_below: float | None = Field(default=None, strict=True)
 
 
 class AnsweringProfile(RetrievalProfile):

@@ -94,6 +94,13 @@ def test_a_damaged_file_is_refused_by_its_field(tmp_path: Path, content: str, me
         {"rule": {"family": "threshold"}},
         {"rule": {"family": "fixed_count", "k_min": 3, "k_max": 2}},
         {"packing": {"max_tokens": 0}},
+        {"dense_weight": "0.5"},
+        {"min_score": True},
+        {"rule": {"family": "threshold", "threshold": True}},
+        {"rule": {"family": "fixed_count", "k_max": "3"}},
+        {"packing": {"max_tokens": "100"}},
+        {"packing": {"sentences": "yes"}},
+        {"packing": {"sentences": True, "sentence_margin": False}},
     ],
 )
 def test_values_out_of_range_are_refused(fields: dict[str, Any]) -> None:
