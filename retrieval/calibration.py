@@ -107,9 +107,13 @@ class Calibration(BaseModel):
         path.write_text(self.model_dump_json(indent=2) + "\n", "utf-8")
 
     def probabilities(self, scores: Sequence[float]) -> list[float]:
-        """Return for each score the probability, in [0, 1], that its passage is relevant."""
-        logits = self.slope * np.asarray(scores, np.float64) + self.intercept
-        return [float(probability) for probability in expit(logits)]
+        """Return for each score the probability, in [0, 1], that its passage is relevant.
+
+        What is no finite number has none: NaN.
+        """
+        values = np.asarray(scores, np.float64)
+        probabilities = expit(self.slope * values + self.intercept)
+        return [float(one) for one in np.where(np.isfinite(values), probabilities, np.nan)]
 
 
 class CalibratedReranker:

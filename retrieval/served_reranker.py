@@ -76,10 +76,10 @@ class ServedReranker:
             answer = self._call("POST", "/rerank", deadline, _Results, json=body)
         except httpx.ReadTimeout:
             return
-        scores = {result.index: result.relevance_score for result in answer.results}
-        if sorted(scores) != list(range(len(passages))):
-            raise self._nonsense(f"it scored {len(scores)} of {len(passages)} passages")
-        yield [scores[index] for index in range(len(passages))]
+        if sorted(result.index for result in answer.results) != list(range(len(passages))):
+            raise self._nonsense(f"it did not score each of {len(passages)} passages once")
+        in_order = sorted(answer.results, key=lambda result: result.index)
+        yield [result.relevance_score for result in in_order]
 
     def _first_model(self, deadline: float) -> str:
         models = self._call("GET", "/models", deadline, _Models).data
@@ -107,20 +107,23 @@ class ServedReranker:
             raise self._failure("The reranker refuses the key. Set RETRIEVAL_RERANKER_API_KEY.")
         shown = content[:300].decode(errors="replace")
         if not response.is_success:
-            raise self._nonsense(f"it answered {response.status_code}: {shown}")
+            raise self._nonsense(f"it answered {response.status_code}", shown)
         try:
             return kind.model_validate_json(content)
         except ValidationError as error:
-            raise self._nonsense(f"it answered {shown[:100]!r}") from error
+            raise self._nonsense("its answer is of another kind", shown) from error
 
-    def _nonsense(self, what: str) -> RerankerFailedError:
+    def _nonsense(self, what: str, said: str = "") -> RerankerFailedError:
         return self._failure(
             f"The reranker's server does not rerank: {what}. Check RETRIEVAL_RERANKER_URL and "
-            "RETRIEVAL_RERANKER."
+            "RETRIEVAL_RERANKER.",
+            said,
         )
 
-    def _failure(self, message: str) -> RerankerFailedError:
-        return RerankerFailedError(message, f"The server: {self._url}")
+    def _failure(self, message: str, said: str = "") -> RerankerFailedError:
+        # What it said may name addresses, too.
+        words = f" It said: {said}" if said else ""
+        return RerankerFailedError(message, f"The server: {self._url}{words}")
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:
