@@ -109,7 +109,7 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"
     OVER_BUDGET = "over_budget"
     LOW_SCORE = "low_score"
-    """All of its sentences score too far below the best one."""
+    """Sentences of it score too far below the best one; if there are others, passages say them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def pack(
     ]
     return Packing(
         passages=tuple(in_order(passages, policy.order)),
-        dropped=tuple(_drop_hits(hits, passages, left_out)),
+        dropped=tuple(_drop_hits(hits, parts, passages, left_out)),
         tokens_before=sum(
             count_tokens(hit.chunk.passage) + label_tokens(hit.chunk.document_id) for hit in hits
         ),
@@ -260,24 +260,35 @@ def _drop(chunk: Chunk, draft: Draft, ranks: Mapping[str, int]) -> Dropped:
 
 
 def _drop_hits(
-    hits: Sequence[Hit], passages: Sequence[Passage], left_out: Sequence[Dropped]
+    hits: Sequence[Hit],
+    parts: Sequence[Chunk],
+    passages: Sequence[Passage],
+    left_out: Sequence[Dropped],
 ) -> Iterator[Dropped]:
     """Yield the hits that are in no passage; a duplicate is one of which all parts are."""
     packed = {hit.chunk.chunk_id for passage in passages for hit in passage.hits}
-    parts: defaultdict[str, list[Dropped]] = defaultdict(list)
-    for one in left_out:
-        parts[whole_id(one.chunk_id)].append(one)
+    parts_of: defaultdict[str, list[Chunk]] = defaultdict(list)
+    for part in parts:
+        parts_of[whole_id(part.chunk_id)].append(part)
+    twin_of = {one.chunk_id: one.duplicate_of for one in left_out}
     for hit in hits:
         chunk_id = hit.chunk.chunk_id
         if chunk_id in packed:
             continue
-        twins = [one.duplicate_of for one in parts[chunk_id]]
-        if not twins:
-            yield Dropped(chunk_id, Reason.LOW_SCORE)
-        elif twins[0] is None or None in twins:
+        twins = [twin_of[part.chunk_id] for part in parts_of[chunk_id]]
+        said = [twin for twin in twins if twin is not None]
+        if len(said) < len(twins):
             yield Dropped(chunk_id, Reason.OVER_BUDGET)
+        elif said and _are_all_of(hit.chunk, parts_of[chunk_id]):
+            yield Dropped(chunk_id, Reason.DUPLICATE, whole_id(said[0]))
         else:
-            yield Dropped(chunk_id, Reason.DUPLICATE, whole_id(twins[0]))
+            yield Dropped(chunk_id, Reason.LOW_SCORE)
+
+
+def _are_all_of(chunk: Chunk, parts: Sequence[Chunk]) -> bool:
+    """Tell whether parts say all of a chunk; only white space is between them."""
+    said = "".join(part.text for part in parts)
+    return len("".join(said.split())) == len("".join(chunk.text.split()))
 
 
 def _to_passage(

@@ -315,6 +315,19 @@ def test_sentences_far_below_the_best_are_left_out() -> None:
     assert packing.dropped == (Dropped(other.chunk_id, Reason.LOW_SCORE),)
 
 
+def test_a_chunk_of_which_not_all_is_said_is_no_duplicate() -> None:
+    [first] = split("first", "Bees dance at night. Bees are insects.")
+    [copy] = split("copy", "Bees dance at night.")
+    [more] = split("more", "Bees dance at night. Tides come and go.")
+    policy = PackingPolicy(sentences=True, sentence_margin=0.9)
+    packing = pack_sentences([first, copy, more], policy)
+    assert [one.text for one in packing.passages] == ["Bees dance at night.", "Bees are insects."]
+    assert packing.dropped == (
+        Dropped(copy.chunk_id, Reason.DUPLICATE, duplicate_of=first.chunk_id),
+        Dropped(more.chunk_id, Reason.LOW_SCORE),
+    )
+
+
 def test_nothing_found_gives_nothing() -> None:
     assert pack_chunks([], {}) == Packing((), (), 0, 0)
 
