@@ -22,7 +22,8 @@ def record(question: Question) -> dict[str, Any]:
         "question": question.text,
         "history": [asdict(turn) for turn in question.history],
         "collection": question.collection,
-        "profile": question.profile.model_dump(mode="json"),
+        # What was shown of it may be about a collection that the caller is not to know of.
+        "profile": question.profile.model_dump(mode="json", exclude={"certificate"}),
         "profile_name": question.profile_name,
         "profile_digest": question.profile_digest,
         "watched_profile": question.watched_profile,

@@ -144,6 +144,14 @@ def find_profile(
     return _saved(name, profile)
 
 
+def show_profile(profile: AnsweringProfile, caller: Caller) -> AnsweringProfile:
+    """Return a profile without what was shown of it in a collection of others."""
+    certificate = profile.certificate
+    if certificate is None or caller.allows(certificate.collection):
+        return profile
+    return profile.model_copy(update={"certificate": None})
+
+
 def _saved(name: str, profile: AnsweringProfile, *warnings: str) -> FoundProfile:
     return FoundProfile(name, profile, profile.settings_digest, warnings)
 

@@ -5,9 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from retrieval.errors import ProfileError
-from serving.access import Caller
 from serving.profiles import AnsweringProfile
-from serving.routes.dependencies import CurrentCaller, RunningService
+from serving.routes.dependencies import CurrentCaller, RunningService, show_profile
 
 router = APIRouter()
 
@@ -19,7 +18,7 @@ def list_profiles(service: RunningService, caller: CurrentCaller) -> dict[str, A
     damaged: dict[str, str] = {}
     for name in service.profiles.names():
         try:
-            profiles[name] = _show(service.profiles.get(name), caller)
+            profiles[name] = show_profile(service.profiles.get(name), caller)
         except ProfileError as error:
             damaged[name] = str(error)
     return {"profiles": profiles, "damaged": damaged}
@@ -28,7 +27,7 @@ def list_profiles(service: RunningService, caller: CurrentCaller) -> dict[str, A
 @router.get("/v1/profiles/{name}")
 def show(name: str, service: RunningService, caller: CurrentCaller) -> AnsweringProfile:
     """Show a profile."""
-    return _show(service.profiles.get(name), caller)
+    return show_profile(service.profiles.get(name), caller)
 
 
 @router.put("/v1/profiles/{name}")
@@ -43,11 +42,3 @@ def delete(name: str, service: RunningService) -> dict[str, Any]:
     """Delete a saved profile."""
     service.profiles.delete(name)
     return {"name": name, "deleted": True}
-
-
-def _show(profile: AnsweringProfile, caller: Caller) -> AnsweringProfile:
-    """Return a profile without what was shown of it in a collection of others."""
-    certificate = profile.certificate
-    if certificate is None or caller.allows(certificate.collection):
-        return profile
-    return profile.model_copy(update={"certificate": None})

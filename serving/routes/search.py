@@ -17,6 +17,7 @@ from serving.routes.dependencies import (
     admit_search,
     check_question,
     find_profile,
+    show_profile,
 )
 from serving.schemas import DroppedView, HitView, SearchRequest
 from serving.service import Service
@@ -59,7 +60,7 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
     }
     if request.explain:
         answer["explain"] = {
-            "profile": profile,
+            "profile": show_profile(profile, caller),
             "reranker": reranking.reranker.name if reranking and profile.rerank else None,
             **counted,
             "num_candidates": {step: len(ranking) for step, ranking in result.rankings.items()},

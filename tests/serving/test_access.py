@@ -365,15 +365,18 @@ def test_certificate_about_a_collection_of_others_is_not_shown(
                 shown = guarded.call("GET", path, secret)
                 assert shown.status_code == 200
                 assert ("contracts" in shown.text) == is_told
-        answer = guarded.call(
-            "POST",
-            "/v1/chat/completions",
-            guarded.secret(Scope.READ, collections=["laws"]),
-            json=ask,
-        ).json()
+        secret = guarded.secret(Scope.READ, collections=["laws"])
+        answer = guarded.call("POST", "/v1/chat/completions", secret, json=ask).json()
         differences = answer["suffice"]["profile"]["certificate"]["differences"]
         assert differences[0] == "another collection"
         assert "contracts" not in str(answer)
+        trace = guarded.call("GET", f"/v1/traces/{answer['suffice']['trace_id']}", secret)
+        assert trace.json()["body"]["profile_name"] == "tuned"
+        assert "contracts" not in trace.text
+        search = {"query": "Bees?", "collection": "laws", "profile": "tuned", "explain": True}
+        found = guarded.call("POST", "/v1/search", secret, json=search)
+        assert found.json()["explain"]["profile"]["top_k"] == 2
+        assert "contracts" not in found.text
     finally:
         profiles.delete("tuned")
 
