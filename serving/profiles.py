@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic_core import to_json
 
 from retrieval.profiles import RetrievalProfile
 from serving.certificates import Certificate
@@ -85,12 +86,19 @@ class AnsweringProfile(RetrievalProfile):
 
         It stays the same when fields are added: what was watched of a profile goes on.
         """
-        return _sha256(self.model_dump_json(exclude_defaults=True))
+        return self._digest(set())
 
     @property
     def settings_digest(self) -> str:
         """The same without its certificate, which names by it what it is about."""
-        return _sha256(self.model_dump_json(exclude={"certificate"}, exclude_defaults=True))
+        return self._digest({"certificate"})
+
+    def _digest(self, left_out: set[str]) -> str:
+        values = self.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+        if self.rule is not None:
+            # A default of each family, but two of them have nothing else to tell them apart.
+            values["rule"]["family"] = self.rule.family
+        return hashlib.sha256(to_json(values)).hexdigest()
 
 
 def to_thinking(wish: bool | int | None) -> Thinking | None:
@@ -100,7 +108,3 @@ def to_thinking(wish: bool | int | None) -> Thinking | None:
     if isinstance(wish, bool):
         return Thinking(wish)
     return Thinking(is_on=True, max_tokens=wish)
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

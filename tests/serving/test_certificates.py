@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from retrieval.adaptive import FixedCount, LargestGap
 from retrieval.packing import PackingPolicy
 from serving.profiles import AnsweringProfile
 from tests.serving.application import Application, assert_refused, serve
@@ -109,6 +110,14 @@ def test_profiles_have_the_digest_of_what_is_not_as_by_default() -> None:
     profile = AnsweringProfile(top_k=2, packing=PackingPolicy(max_tokens=300))
     values = b'{"top_k":2,"packing":{"max_tokens":300}}'
     assert profile.digest == profile.settings_digest == sha256(values).hexdigest()
+
+
+def test_profiles_with_other_rules_have_other_digests() -> None:
+    fixed, largest = (
+        AnsweringProfile(rule=rule) for rule in (FixedCount(k_max=7), LargestGap(k_max=7))
+    )
+    assert fixed.digest != largest.digest
+    assert fixed.settings_digest != largest.settings_digest
 
 
 def test_a_limit_of_the_service_is_another_setting(application: Application) -> None:
