@@ -4,12 +4,12 @@ import hashlib
 import importlib.util
 import json
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from pathlib import Path
 from time import perf_counter
 
@@ -116,7 +116,7 @@ class SentenceTransformerEmbedder:
         is_cpu = self._model.device.type == "cpu"
         self._batch_tokens = CPU_BATCH_TOKENS if is_cpu else GPU_BATCH_TOKENS
         self._num_workers = NUM_CORES if is_cpu else len(devices)
-        # Two, so that the passages of an answer do not queue behind those of an upload.
+        # Two, so that the tokens of an answer do not queue behind the passages of an upload.
         self._passage_workers, self._token_workers = (
             ThreadPoolExecutor(self._num_workers) for _ in range(2)
         )
@@ -161,7 +161,7 @@ class SentenceTransformerEmbedder:
             model = self._replicas[number % len(self._replicas)]
             vectors[batch.rows] = _sentence_vectors(model, batch.features, "document", traced)
 
-        list(self._passage_workers.map(embed, count(), self._spread(texts)))
+        self._run(self._passage_workers, embed, self._spread(texts))
         return _unit(vectors)
 
     def embed_query(self, text: str) -> Matrix:
@@ -184,7 +184,7 @@ class SentenceTransformerEmbedder:
 
         # No prompt: it would stand between the text and its offsets.
         batches = self._spread(texts, with_prompt=False)
-        list(self._token_workers.map(embed, count(), batches))
+        self._run(self._token_workers, embed, batches)
         return [tokens[i] for i in range(len(texts))]
 
     def embed_query_tokens(self, text: str) -> TokenVectors:
@@ -220,6 +220,22 @@ class SentenceTransformerEmbedder:
             else _features(self._model, list(texts), "document", with_prompt=with_prompt)
         )
         return _batches(features, self._batch_tokens, self._num_workers)
+
+    def _run(
+        self, workers: Executor, embed: Callable[[int, "_Batch"], None], batches: Iterable["_Batch"]
+    ) -> None:
+        """Embed batches, numbered from 0, side by side.
+
+        No more than two for each worker wait at a time: so calls take turns, and the sentences of
+        a question do not queue behind all of an upload.
+        """
+        waiting: deque[Future[None]] = deque()
+        for number, batch in enumerate(batches):
+            if len(waiting) == 2 * self._num_workers:
+                waiting.popleft().result()
+            waiting.append(workers.submit(embed, number, batch))
+        for future in waiting:
+            future.result()
 
     def _token_vectors(self, text: str, rows: Matrix) -> TokenVectors:
         encoding = self._tokenizer.encode(text)

@@ -115,6 +115,19 @@ def test_threads_get_the_same_vectors(embedder: SentenceTransformerEmbedder) -> 
             assert list(map(len, starts)) == [len(text.split()) for text in texts]
 
 
+def test_few_passages_do_not_wait_for_many(embedder: SentenceTransformerEmbedder) -> None:
+    """Each of the few waits for about four batches, of the thirty that the many make."""
+    many = ["word " * 250] * 60
+    with ThreadPoolExecutor(1) as threads:
+        upload = threads.submit(embedder.embed_passages, many)
+        num_before = 0
+        while not upload.done():
+            embedder.embed_passages(["bees"])
+            num_before += 1
+    assert len(upload.result()) == len(many)
+    assert num_before > 4
+
+
 def test_the_same_text_has_the_same_vector_in_any_batch(
     embedder: SentenceTransformerEmbedder,
 ) -> None:
