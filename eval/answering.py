@@ -234,6 +234,9 @@ class _SnapshotDocuments:
         """Tell whether the snapshot has a revision."""
         return (document_id, revision) in self._texts
 
+    def forget_late_vectors(self, revisions: Iterable[tuple[str, str]]) -> None:
+        """Do nothing: no document leaves a snapshot."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Playback:

@@ -195,7 +195,20 @@ class Library:
     def is_answering(self, document_id: str, revision: str) -> bool:
         """Tell whether a revision of a document is the one that is found now."""
         document = self._catalog.get(document_id)
-        return document is not None and document.searchable_revision == revision
+        if document is None or document.error_code == BEING_DELETED["error_code"]:
+            return False
+        return document.searchable_revision == revision
+
+    def forget_late_vectors(self, revisions: Iterable[tuple[str, str]]) -> None:
+        """Empty the cache of vectors if a revision that something was embedded of answers no more.
+
+        A deletion empties it before what was found earlier is embedded.
+
+        Args:
+            revisions: ids of documents with their revisions.
+        """
+        if not all(self.is_answering(*one) for one in revisions):
+            self._pipeline.forget_vectors()
 
     def list_documents(
         self,

@@ -24,6 +24,9 @@ class Documents(Protocol):
     def is_answering(self, document_id: str, revision: str) -> bool:
         """Tell whether a revision of a document is the one that is found now."""
 
+    def forget_late_vectors(self, revisions: Iterable[tuple[str, str]]) -> None:
+        """Forget what was embedded of revisions that answer no more: they may be deleted."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContextItem:

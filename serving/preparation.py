@@ -164,7 +164,7 @@ class Preparer:
         """Return the layout of a prompt without the passages of earlier turns, and its notes."""
         heads_in = make_heads_in(self._documents.revision_text)
         ranker = SentenceRanker(get_analyzer(found.language), heads_in, found.embedder)
-        policy, doubts = _packing_policy(question, found, ranker)
+        policy, doubts = self._packing_policy(question, found, ranker)
         layout = Layout(
             documents=self._documents,
             hits=found.result.hits,
@@ -179,6 +179,23 @@ class Preparer:
             is_json=question.sampling.is_json,
         )
         return layout, doubts
+
+    def _packing_policy(
+        self, question: Question, found: Found, ranker: SentenceRanker
+    ) -> tuple[PackingPolicy, list[str]]:
+        """Return how hits are packed: sentences by words alone, with a note, where vectors fail."""
+        policy = question.packing
+        if not policy.sentence_dense_weight:
+            return policy, []
+        chunks = [hit.chunk for hit in found.result.hits]
+        try:
+            ranker.score(found.query, chunks, policy.sentence_dense_weight)
+        except EmbedderFailedError as error:
+            policy = policy.model_copy(update={"sentence_dense_weight": 0})
+            return policy, [f"Sentences were chosen by their words alone: {error.public}"]
+        finally:
+            self._documents.forget_late_vectors({(one.document_id, one.revision) for one in chunks})
+        return policy, []
 
     def _recall(self, question: Question, generator: Generator) -> tuple[Exchange, ...]:
         """Return the earlier turns with their passages, if all of these still answer."""
@@ -203,22 +220,6 @@ class Preparer:
             and other.price.completion < price.completion
         ]
         return [one for _, one in sorted(cheaper, key=lambda pair: -pair[0])]
-
-
-def _packing_policy(
-    question: Question, found: Found, ranker: SentenceRanker
-) -> tuple[PackingPolicy, list[str]]:
-    """Return how hits are packed: sentences by words alone, with a note, where vectors fail."""
-    policy = question.packing
-    if not policy.sentence_dense_weight:
-        return policy, []
-    try:
-        chunks = [hit.chunk for hit in found.result.hits]
-        ranker.score(found.query, chunks, policy.sentence_dense_weight)
-    except EmbedderFailedError as error:
-        policy = policy.model_copy(update={"sentence_dense_weight": 0})
-        return policy, [f"Sentences were chosen by their words alone: {error.public}"]
-    return policy, []
 
 
 def _fill(

@@ -27,6 +27,9 @@ class NoDocuments:
     def is_answering(self, document_id: str, revision: str) -> bool:
         return False
 
+    def forget_late_vectors(self, revisions: Iterable[tuple[str, str]]) -> None:
+        """Keeps no vectors."""
+
 
 def layout(num_recalled: int, num_found: int) -> Layout:
     """A layout of passages and hits of one token each."""

@@ -1,0 +1,31 @@
+"""Vectors of sentences that are made while their document is deleted."""
+
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from serving.service import open_service
+from tests.fakes import GatedEmbedder
+from tests.serving.application import make_settings, serve
+
+
+def test_of_a_document_that_is_deleted_meanwhile_no_vector_stays(tmp_path: Path) -> None:
+    embedder = GatedEmbedder()
+    settings = make_settings(tmp_path, refusal_threshold=0)
+    packing = {"sentences": True, "sentence_dense_weight": 0.5}
+    with open_service(settings, embedder) as service, serve(service) as application:
+        application.ingest("wax.txt", "Wax is soft.")
+        document = application.ingest("bees.txt", "Bees sleep. Bees dance.")
+        embedder.close()
+        with ThreadPoolExecutor(1) as threads:
+            asked = threads.submit(
+                application.ask, "Do bees sleep?", suffice={"profile": {"packing": packing}}
+            )
+            assert embedder.reached.wait(10)
+            application.http.delete(f"/v1/documents/{document['id']}").raise_for_status()
+            embedder.gate.set()
+            answer = asked.result().json()
+        assert "Bees" not in answer["choices"][0]["message"]["content"]
+        with closing(sqlite3.connect(service.home.vectors)) as cache:
+            assert cache.execute("SELECT count(*) FROM vectors").fetchone() == (0,)
