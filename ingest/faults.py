@@ -21,8 +21,9 @@ _PASSING: dict[type[Exception], tuple[str, str]] = {
 }
 _LOG = "The log of the service has the details."
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-# What nobody foresaw may pass, too, but its users are not kept waiting for long.
-_UNFORESEEN_RETRIES = 2
+# What nobody foresaw may pass, too, and so may a lack of memory on the device of a model; but users
+# are not kept waiting for long.
+_FEW_RETRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,10 @@ def describe(error: Exception) -> Fault:
         if isinstance(error, kind):
             return Fault(code, words.format(_said(error)))
     if isinstance(error, EmbedderFailedError):
-        return Fault("embedder_failed", _said(error), max_retries=0)
+        return Fault("embedder_failed", _said(error), _FEW_RETRIES)
     if isinstance(error, IngestError | RetrievalError):
         return Fault("internal", _said(error), max_retries=0)
-    return Fault("internal", f"{type(error).__name__}. {_LOG}", _UNFORESEEN_RETRIES)
+    return Fault("internal", f"{type(error).__name__}. {_LOG}", _FEW_RETRIES)
 
 
 def _describe_file_error(error: OSError) -> Fault:

@@ -49,7 +49,7 @@ class Embedder(Protocol):
             (n, dimension) float32, rows of L2 norm 1, in the order of `texts`.
 
         Raises:
-            EmbedderFailedError: the model gives NaN or infinity.
+            EmbedderFailedError: the model fails, or gives NaN or infinity.
         """
 
     def embed_query(self, text: str) -> Matrix:

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -161,15 +162,14 @@ class SentenceTransformerEmbedder:
             model = self._replicas[number % len(self._replicas)]
             vectors[batch.rows] = _sentence_vectors(model, batch.features, "document", traced)
 
-        self._run(self._passage_workers, embed, self._spread(texts))
+        with _failing_as_embedder():
+            self._run(self._passage_workers, embed, self._spread(texts))
         return _unit(vectors)
 
     def embed_query(self, text: str) -> Matrix:
         """Embed a query, see `Embedder`."""
-        try:
+        with _failing_as_embedder():
             return self._gather_query(text)
-        except RuntimeError as error:  # torch's, such as a GPU without memory
-            raise EmbedderFailedError(f"The embedder failed: {error}") from error
 
     def embed_passage_tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
         """Embed the tokens of passages, see `Embedder`."""
@@ -245,6 +245,15 @@ class SentenceTransformerEmbedder:
         vectors = rows[tokens]
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         return TokenVectors([encoding.offsets[i] for i in tokens], vectors / norms)
+
+
+@contextmanager
+def _failing_as_embedder() -> Iterator[None]:
+    """Say of torch's errors, such as of a GPU without memory, what failed."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise EmbedderFailedError(f"The embedder failed: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ingest import jobs
 from ingest.documents import Document, Status
 from ingest.errors import CatalogUnavailableError, DiskFullError, QueueFullError
 from retrieval.embedding import Matrix
-from retrieval.errors import IndexUnavailableError
+from retrieval.errors import EmbedderFailedError, IndexUnavailableError
 from tests.fakes import GatedEmbedder, HashEmbedder
 from tests.ingest.conftest import TIMEOUT_SECONDS, OpenShelf, Shelf, encrypted_pdf
 
@@ -55,9 +55,10 @@ def wait_for_retry(shelf: Shelf, document: Document) -> Document:
             "file_error",
             "written: Permission denied.",
         ),
+        (EmbedderFailedError("The embedder failed."), "embedder_failed", "The embedder failed."),
         (RuntimeError("/home/x"), "internal", "RuntimeError. The log"),
     ],
-    ids=["index", "disk", "memory", "file", "unforeseen"],
+    ids=["index", "disk", "memory", "file", "embedder", "unforeseen"],
 )
 def test_a_fault_that_passes_is_shown_while_the_job_waits(
     open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str, words: str

@@ -355,5 +355,16 @@ def test_a_model_that_fails_is_said_to_have(
         embedder.embed_query("bees")
 
 
+def test_a_model_that_fails_at_passages_is_said_to_have(
+    embedder: SentenceTransformerEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch, "inference_mode", fail)
+    with pytest.raises(EmbedderFailedError, match="The embedder failed: CUDA out of memory"):
+        embedder.embed_passages(["bees"])
+
+
 def test_the_device_has_a_name() -> None:
     assert sentence_transformer.device_name()
