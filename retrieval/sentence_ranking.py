@@ -136,12 +136,14 @@ class SentenceRanker:
         """Return how similar sentences are to a query: the most of them 1, the least 0."""
         if query != self._query:
             self._query, self._cosines = query, {}
-        new = [one for one in sentences if one.chunk_id not in self._cosines]
+        passages = [one.passage for one in sentences]
+        # Equal ones once: in another batch a vector differs by a little.
+        new = [one for one in dict.fromkeys(passages) if one not in self._cosines]
         if new:
-            vectors = self._embedder.embed_passages([one.passage for one in new])
+            vectors = self._embedder.embed_passages(new)
             cosines = (vectors @ self._embedder.embed_query(query)).tolist()
-            self._cosines |= zip((one.chunk_id for one in new), cosines, strict=True)
-        cosines = np.array([self._cosines[one.chunk_id] for one in sentences])
+            self._cosines |= zip(new, cosines, strict=True)
+        cosines = np.array([self._cosines[one] for one in passages])
         if not cosines.size or cosines.max() == cosines.min():
             return [0] * len(sentences)
         similarities: list[float] = ((cosines - cosines.min()) / np.ptp(cosines)).tolist()

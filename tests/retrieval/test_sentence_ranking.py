@@ -1,8 +1,10 @@
 """Sentences of chunks: those first that share most with a question."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from ingest.parsers.markdown import parse_markdown
 from ingest.sections import Sections
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk
+from retrieval.embedding import Matrix
 from retrieval.sentence_ranking import RANK_DISCOUNT, SentenceRanker, split, whole_id
 from tests.fakes import HashEmbedder
 from tests.retrieval.test_packing import PARTS
@@ -98,6 +101,21 @@ def test_similarities_are_of_the_query_that_is_asked_now() -> None:
     for query in ("bees", "wax", "bees"):
         again = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
         assert ranker.score(query, chunks, 1) == again.score(query, chunks, 1)
+
+
+class RoundingEmbedder(HashEmbedder):
+    """Vectors differ a little from row to row, as those of batches of other shapes do."""
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        noise = np.arange(len(texts), dtype=np.float32)[:, None] * 1e-4
+        return np.asarray(super().embed_passages(texts) * (1 + noise), np.float32)
+
+
+def test_equal_sentences_are_as_similar() -> None:
+    chunks = [chunk for name in "abc" for chunk in cut(name, "Bees sleep.", 100)]
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], RoundingEmbedder())
+    documents = [one.document_id for one in ranker.rank("bees", chunks, dense_weight=1)]
+    assert documents == ["a", "b", "c"]
 
 
 def test_without_sentences_nothing_is_compared() -> None:
