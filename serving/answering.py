@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -49,6 +49,10 @@ from serving.verification import (
     parse_verdict,
     support_share,
 )
+
+# Preparations at a time in which the embedder reads sentences: it has the cores for no more, and
+# those that wait for it would take the threads of all other requests.
+MAX_LONG_PREPARATIONS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,7 @@ class Answerer:
         self._models = models
         self._memory = ConversationMemory()
         self._preparer = Preparer(documents, models, self._memory, secret)
+        self._long_preparations = asyncio.Semaphore(MAX_LONG_PREPARATIONS)
 
     async def answer(
         self, question: Question, account: Account, *, is_remembered: bool = True
@@ -302,7 +307,9 @@ class Answerer:
     async def _prepare(
         self, run: _Run, generator: Generator, most_context_tokens: int | None = None
     ) -> Prepared:
-        async with run.account.time_limit():
+        is_long = run.question.packing.sentence_dense_weight > 0
+        turn = self._long_preparations if is_long else nullcontext()
+        async with run.account.time_limit(), turn:
             prepared = await asyncio.to_thread(
                 self._preparer.prepare,
                 run.question,
