@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ settings.register_profile("ci", max_examples=25, derandomize=True, deadline=None
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("elsewhere", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "elsewhere")
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test speaks TLS, and to read all certificates takes 50 ms for each HTTP client.
 os.environ.pop("SSL_CERT_FILE", None)
