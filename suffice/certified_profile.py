@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eval.decisions.pvalues import RiskTest
 from eval.errors import EvalError
-from eval.results import Cut, Result, Verdict
+from eval.results import Cut, Decision, Result, Verdict
 from eval.synthesis.corpus import RULE
 from serving import certificates
 from serving.profiles import AnsweringProfile
@@ -34,7 +35,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         quality=decision.quality.value,
         eps=decision.eps,
         delta=None if decision.on_average else decision.delta,
-        test=decision.test,
+        test=_test_of(decision),
         num_questions=len(result.answers.question_ids if result.answers else result.question_ids),
         num_clusters=decision.num_clusters,
         coverage=chosen.coverage.mean,
@@ -52,6 +53,13 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         ),
     )
     profile.model_copy(update={"certificate": certificate}).save(path)
+
+
+def _test_of(decision: Decision) -> str:
+    """Return by what a decision was made: a coverage that is asked for has tests of its own."""
+    if decision.min_coverage is None:
+        return decision.test.value
+    return "conformal_risk_control" if decision.on_average else RiskTest.WSR.value
 
 
 def apply(client: Client, folder: Path, name: str) -> tuple[Mapping[str, Any], Cut | None]:

@@ -1,9 +1,11 @@
-"""The profile of a certified setting says on what questions it was shown."""
+"""The profile of a certified setting says on what questions it was shown, and by which test."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from eval.decisions.pvalues import PairedTest
 from serving.profiles import AnsweringProfile
 from suffice.certified_profile import save_profile
 from tests.tunings import make_result
@@ -28,3 +30,22 @@ def test_a_certificate_shown_with_questions_of_rules_says_so(
     assert certificate is not None
     suffix = " Shown with questions made by rules." if says_so else ""
     assert certificate.statement == result.decision.statement + suffix
+
+
+@pytest.mark.parametrize(
+    ("decision", "test", "delta"),
+    [
+        ({}, "t_plus_one", 0.05),
+        ({"min_coverage": 0.8}, "wsr", 0.05),
+        ({"min_coverage": 0.8, "on_average": True}, "conformal_risk_control", None),
+    ],
+)
+def test_a_certificate_names_the_test_that_was_made(
+    tmp_path: Path, decision: dict[str, Any], test: str, delta: float | None
+) -> None:
+    path = tmp_path / "profile.json"
+    result = make_result(test=PairedTest.T_PLUS_ONE, **decision)
+    save_profile(path, AnsweringProfile(), result)
+    certificate = AnsweringProfile.load(path).certificate
+    assert certificate is not None
+    assert (certificate.test, certificate.delta) == (test, delta)
