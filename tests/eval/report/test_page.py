@@ -254,6 +254,20 @@ def test_says_what_to_do_next(decision: dict[str, Any], says: str) -> None:
     assert result.decision.statement in page
 
 
+def test_on_average_no_error_rate_is_told() -> None:
+    surely, on_average = (
+        unescape(render_report(make_result(min_coverage=0.8, on_average=on_average, tested=[])))
+        for on_average in (False, True)
+    )
+    assert "Asked for: 80.0\xa0% of the evidence; error rate 5.0\xa0%." in surely
+    assert (
+        "Asked for: 80.0\xa0% of the evidence, on average over tunings like this one." in on_average
+    )
+    assert "error rate of 5.0\xa0%" in surely
+    assert "error rate of 5.0\xa0%" not in on_average
+    assert "No setting was tested" not in on_average
+
+
 def test_says_what_to_set_where_documents_must_be_cut_anew() -> None:
     page = page_of_example()  # served: chunks of 512 tokens, chosen: of 128
     set_before = page.index("INGEST_CHUNK_TOKENS=128 INGEST_CHUNK_OVERLAP_TOKENS=0")
