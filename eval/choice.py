@@ -204,8 +204,8 @@ class Chooser:
         losses = np.clip(1 - held_out.items(held_out.coverage[candidates]), 0, 1)
         if goal.on_average:
             # Another kind of context may find more with less. What was lost by then stays lost.
-            control = conformal_risk_control(np.maximum.accumulate(losses), 1 - least)
-            surely = "over tunings like this one"
+            control = conformal_risk_control(np.maximum.accumulate(losses), 1 - least, goal.delta)
+            surely = "over tunings like this one; this one may hold less"
         else:
             control = learn_then_test(losses, 1 - least, goal.delta)
             surely = f"with error at most {goal.delta:.0%}"
@@ -356,16 +356,13 @@ def more_for_coverage(losses: Floats, goal: Goal, num_questions: int) -> int | N
     if not goal.on_average:
         return more_questions(losses, alpha, goal.delta, num_questions)
     # (n * loss + 1) / (n + 1) <= alpha
-    distance = alpha - float(np.mean(losses))
+    distance = alpha - _least_loss(losses, alpha, goal.delta)
     items = (1 - alpha) / distance if distance > 0 else inf
     return _in_reach(items, len(losses), num_questions)
 
 
 def more_questions(losses: Floats, allowed: float, delta: float, num_questions: int) -> int | None:
     """Return how many more questions would show that a mean loss is small enough.
-
-    That is for the loss that was seen. A larger one than is allowed may be chance, and then it is
-    for the least that an interval of these few items leaves possible.
 
     Args:
         losses: of the independent items at hand, on the held-out half.
@@ -376,17 +373,27 @@ def more_questions(losses: Floats, allowed: float, delta: float, num_questions: 
     Returns:
         1 or more; None: no number would, or one out of reach.
     """
+    distance = allowed - _least_loss(losses, allowed, delta)
     deviation = float(np.std(losses, ddof=1))
-    loss = float(np.mean(losses))
-    if loss >= allowed:
-        loss -= float(stdtrit(len(losses) - 1, 1 - delta)) * deviation / sqrt(len(losses))
-    distance = allowed - max(0.0, loss)
     items = items_needed(deviation, distance, delta) if distance > 0 else None
     if items is None:
         return None
     # Where nothing was lost, the tests want to see that often enough.
     items = ceil(TEST_FACTOR * max(items, -log(delta) / distance))
     return _in_reach(items, len(losses), num_questions)
+
+
+def _least_loss(losses: Floats, allowed: float, delta: float) -> float:
+    """Return the mean loss that questions are counted for: the one that was seen.
+
+    A larger one than is allowed may be chance, and then it is the least that an interval of these
+    few items leaves possible.
+    """
+    loss = float(np.mean(losses))
+    if loss >= allowed:
+        error = float(np.std(losses, ddof=1)) / sqrt(len(losses))
+        loss -= float(stdtrit(len(losses) - 1, 1 - delta)) * error
+    return max(0.0, loss)
 
 
 def _in_reach(items: float, num_items: int, num_questions: int) -> int | None:

@@ -16,8 +16,7 @@ class Verdict(StrEnum):
         CERTIFIED: the bound holds, as promised.
         NOT_CERTIFIED: the most context may keep the bound, but so few items do not show it.
         INFEASIBLE: even the most context loses more than the bound: retrieval does not find the
-            evidence, and no rule for taking less of it will. `learn_then_test` says so only where
-            it is shown, with the same error rate.
+            evidence, and no rule for taking less of it will. It is said only where it is shown.
     """
 
     CERTIFIED = "certified"
@@ -49,22 +48,24 @@ class RiskControl:
         return self.risks[0]
 
 
-def conformal_risk_control(losses: Floats, alpha: float) -> RiskControl:
+def conformal_risk_control(losses: Floats, alpha: float, delta: float = 0.05) -> RiskControl:
     """Choose the least context with E[loss of a new item] <= alpha, on average.
 
     The average is over the items at hand as well: those that were drawn may have been lucky, and
     the risk of the rule chosen from them is then above alpha (conformal risk control, Angelopoulos
-    et al., arXiv:2208.02814).
+    et al., arXiv:2208.02814). Items that certify nothing count as no loss: where even the most
+    context has a risk near alpha or above, those that certify a rule are the lucky ones.
 
     Args:
         losses: (num_rules, num_items) in [0, 1], from most context to least. Each item's loss must
             not fall with less context: true for missed evidence, not for the quality of answers.
         alpha: the bound, in (0, 1).
+        delta: the probability that INFEASIBLE is wrong, in (0, 1).
 
     Raises:
         ValueError: an argument is out of its range, or a loss falls with less context.
     """
-    _check(losses, alpha)
+    _check(losses, alpha, delta)
     if np.any(np.diff(losses, axis=0) < 0):
         raise ValueError(
             "A loss falls with less context. Conformal risk control promises nothing then; use "
@@ -72,8 +73,8 @@ def conformal_risk_control(losses: Floats, alpha: float) -> RiskControl:
         )
     # As if the new item were lost as a whole.
     bounds = (losses.sum(axis=1) + 1) / (losses.shape[1] + 1)
-    risks = losses.mean(axis=1)
-    return _result(risks, int(np.sum(bounds <= alpha)), is_infeasible=bool(risks[0] > alpha))
+    num_within = int(np.sum(bounds <= alpha))
+    return _result(losses, num_within, is_infeasible=_is_infeasible(losses, alpha, delta))
 
 
 def learn_then_test(
@@ -94,18 +95,23 @@ def learn_then_test(
     Raises:
         ValueError: an argument is out of its range.
     """
-    _check(losses, alpha)
-    if not 0 < delta < 1:
-        raise ValueError(f"delta is {delta}, but must be in (0, 1)")
+    _check(losses, alpha, delta)
     p_values = risk_p_value(test, losses, alpha, delta, seed)
     failures = np.flatnonzero(p_values > delta)
     num_shown = int(failures[0]) if failures.size else len(losses)
     looked_at = tuple(float(p_value) for p_value in p_values[: num_shown + 1])
-    too_much = risk_p_value(test, 1 - losses[:1], 1 - alpha, delta, seed)[0]
-    return _result(losses.mean(axis=1), num_shown, looked_at, is_infeasible=bool(too_much <= delta))
+    is_infeasible = _is_infeasible(losses, alpha, delta, test, seed)
+    return _result(losses, num_shown, looked_at, is_infeasible=is_infeasible)
 
 
-def _check(losses: Floats, alpha: float) -> None:
+def _is_infeasible(
+    losses: Floats, alpha: float, delta: float, test: RiskTest = RiskTest.WSR, seed: int = 0
+) -> bool:
+    """Tell whether the most context is shown to lose more than alpha, wrongly in delta at most."""
+    return bool(risk_p_value(test, 1 - losses[:1], 1 - alpha, delta, seed)[0] <= delta)
+
+
+def _check(losses: Floats, alpha: float, delta: float) -> None:
     if losses.ndim != 2 or 0 in losses.shape:  # noqa: PLR2004
         raise ValueError(
             f"losses have the shape {losses.shape}, but must have one row or more with one item or "
@@ -114,10 +120,12 @@ def _check(losses: Floats, alpha: float) -> None:
     check_range("losses", losses, 0, 1)
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}, but must be in (0, 1)")
+    if not 0 < delta < 1:
+        raise ValueError(f"delta is {delta}, but must be in (0, 1)")
 
 
 def _result(
-    risks: Floats, num_within: int, p_values: tuple[float, ...] = (), *, is_infeasible: bool
+    losses: Floats, num_within: int, p_values: tuple[float, ...] = (), *, is_infeasible: bool
 ) -> RiskControl:
     if num_within:
         verdict = Verdict.CERTIFIED
@@ -125,6 +133,5 @@ def _result(
         verdict = Verdict.INFEASIBLE
     else:
         verdict = Verdict.NOT_CERTIFIED
-    return RiskControl(
-        verdict, num_within - 1 if num_within else None, tuple(risks.tolist()), p_values
-    )
+    chosen = num_within - 1 if num_within else None
+    return RiskControl(verdict, chosen, tuple(losses.mean(axis=1).tolist()), p_values)
