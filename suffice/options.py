@@ -29,6 +29,9 @@ def _parse_filter(text: str) -> dict[str, Any]:
     return value
 
 
+# That `suffice eval synth` makes.
+FEWEST_QUESTIONS = 10
+
 Collection = Annotated[str, typer.Option(help="Collection of documents.")]
 Filter = Annotated[
     dict[str, Any] | None,

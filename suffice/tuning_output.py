@@ -9,7 +9,7 @@ from eval.answer_scores import Fault
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
 from eval.results import Answers, Measured, Result, Verdict
-from suffice.options import console, error_console, escape
+from suffice.options import FEWEST_QUESTIONS, console, error_console, escape
 
 
 def print_result(result: Result, folder: Path) -> None:
@@ -51,9 +51,10 @@ def print_result(result: Result, folder: Path) -> None:
     console.print(f"The report: {folder / 'report.html'}", markup=False)
     if decision.questions_needed is not None:
         wanted = counts.num_answerable + counts.num_unanswerable + decision.questions_needed
+        number = max(wanted, FEWEST_QUESTIONS)
         console.print(
             f"To make as many: suffice eval synth more.jsonl --collection {result.collection} "
-            f"--number {wanted}; if the documents give so many. Questions about the same parts of "
+            f"--number {number}; if the documents give so many. Questions about the same parts of "
             "documents do not count again."
         )
     if decision.verdict is Verdict.CERTIFIED:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from suffice.options import Collection, Json, Url, print_json, service
+from suffice.options import FEWEST_QUESTIONS, Collection, Json, Url, print_json, service
 
 Output = Annotated[Path, typer.Argument(help="File of questions to write.")]
 
@@ -13,7 +13,7 @@ Output = Annotated[Path, typer.Argument(help="File of questions to write.")]
 def synth(
     output: Output,
     collection: Collection = "default",
-    number: Annotated[int, typer.Option(min=10, help="Questions to make.")] = 600,
+    number: Annotated[int, typer.Option(min=FEWEST_QUESTIONS, help="Questions to make.")] = 600,
     model: Annotated[
         str | None, typer.Option(help="Model of the settings that writes; default: the first.")
     ] = None,

@@ -32,7 +32,10 @@ def test_the_order_of_the_result_does_not_matter() -> None:
 def test_questions_that_are_missing_come_with_the_command_that_makes_them() -> None:
     result = make_result(verdict="not_certified", chosen="served", questions_needed=100)
     wanted = result.questions.num_answerable + result.questions.num_unanswerable + 100
-    with console.capture() as capture:
-        print_result(result, Path("tuning"))
-    command = f"suffice eval synth more.jsonl --collection {result.collection} --number {wanted};"
-    assert command in " ".join(capture.get().split())
+    five = result.questions.model_copy(update={"num_answerable": 5, "num_unanswerable": 0})
+    few = make_result({"questions": five}, verdict="not_certified", questions_needed=2)
+    for one, number in ((result, wanted), (few, 10)):  # it makes 10 or more
+        with console.capture() as capture:
+            print_result(one, Path("tuning"))
+        command = f"suffice eval synth more.jsonl --collection {one.collection} --number {number};"
+        assert command in " ".join(capture.get().split())
