@@ -42,6 +42,7 @@ class ResultComparison:
         new_coverage: likewise.
         base_tokens: likewise of the prompts, of the questions that both have.
         new_tokens: likewise.
+        are_tokens_alike: whether both were counted by the same tokenizer.
         fallen: the questions that fell most, up to `MOST_FALLEN`, the worst first.
     """
 
@@ -58,6 +59,7 @@ class ResultComparison:
     new_coverage: float
     base_tokens: float
     new_tokens: float
+    are_tokens_alike: bool
     fallen: tuple[Fallen, ...]
 
     @property
@@ -126,6 +128,7 @@ def compare_results(
         new_coverage=_mean(new_scores, clusters),
         base_tokens=_mean(np.array(before.item_tokens)[shared], both),
         new_tokens=_mean(np.array(after.item_tokens)[columns], both),
+        are_tokens_alike=base.fingerprints.tokenizer == new.fingerprints.tokenizer,
         fallen=tuple(
             Fallen(base.question_ids[rows[pair]], float(base_scores[pair]), float(new_scores[pair]))
             for pair in worst

@@ -43,6 +43,8 @@ def _print(compared: ResultComparison) -> None:
         f"Settings: {compared.base_setting} -> {compared.new_setting}.",
         markup=False,
     )
+    if not compared.are_tokens_alike:
+        console.print("Each model counted its own tokens, so those of the prompts do not compare.")
     if compared.num_lost:
         console.print(
             f"The evidence of {compared.num_lost} questions is not in the documents any more; they "

@@ -47,6 +47,13 @@ def test_settings_are_compared_by_name_and_by_what_is_served() -> None:
     assert compare_results(base, new, 0.02, "c").comparison.outcome is Outcome.PASS
 
 
+def test_tokens_of_another_tokenizer_are_told() -> None:
+    base = make_result()
+    other = base.fingerprints.model_copy(update={"tokenizer": "another"})
+    assert compare_results(base, base, 0.02).are_tokens_alike
+    assert not compare_results(base, make_result({"fingerprints": other}), 0.02).are_tokens_alike
+
+
 def test_pairs_are_found_by_id_in_any_order() -> None:
     base = make_result()
     backwards = make_result(

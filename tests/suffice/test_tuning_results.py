@@ -60,6 +60,17 @@ def test_log_names_what_fell_and_what_would_tell(offline: Suffice, tmp_path: Pat
     assert fell[0] == "  1.000 -> 0.000  q-0"
 
 
+def test_tokens_that_two_models_counted_are_not_compared_in_silence(
+    offline: Suffice, tmp_path: Path
+) -> None:
+    other = ALL.fingerprints.model_copy(update={"tokenizer": "another"})
+    ALL.save(tmp_path / "base.json")
+    ALL.model_copy(update={"fingerprints": other}).save(tmp_path / "new.json")
+    says = "Each model counted its own tokens"
+    assert says not in offline("eval", "compare", "base.json", "base.json").out
+    assert says in offline("eval", "compare", "base.json", "new.json").out
+
+
 def test_report_lies_beside_the_result_or_where_asked(offline: Suffice, tmp_path: Path) -> None:
     (tmp_path / "tuning").mkdir()
     result = make_result()
