@@ -98,7 +98,7 @@ class SentenceRanker:
         A sentence counts by the words that it shares with the query: each weighs the more, the
         fewer of these sentences have it (the inverse document frequency of BM25), and all together
         1. With a weight it counts by its vector, too: the most similar of these sentences 1, the
-        least 0. What was found further down the ranking counts less.
+        least 0; nothing, where all are alike. What was found further down the ranking counts less.
 
         Args:
             query: what was searched.
@@ -133,7 +133,7 @@ class SentenceRanker:
         return sentences
 
     def _similarities(self, query: str, sentences: Sequence[Chunk]) -> list[float]:
-        """Return how similar sentences are to a query: the most of them 1, the least 0."""
+        """Return how similar sentences are to a query: the most 1, the least 0; if alike, all 0."""
         if query != self._query:
             self._query, self._cosines = query, {}
         passages = [one.passage for one in sentences]
@@ -141,8 +141,8 @@ class SentenceRanker:
         new = [one for one in dict.fromkeys(passages) if one not in self._cosines]
         if new:
             vectors = self._embedder.embed_passages(new)
-            cosines = (vectors @ self._embedder.embed_query(query)).tolist()
-            self._cosines |= zip(new, cosines, strict=True)
+            found = (vectors @ self._embedder.embed_query(query)).tolist()
+            self._cosines |= zip(new, found, strict=True)
         cosines = np.array([self._cosines[one] for one in passages])
         if not cosines.size or cosines.max() == cosines.min():
             return [0] * len(sentences)
