@@ -92,9 +92,7 @@ class Writer:
         return Request(head, tuple(self._parts(question)), tail)
 
     def _parts(self, question: str) -> Iterator[Part]:
-        found = self.searcher.search(
-            self.index, self.embedder.embed_query, question, self.profile, TOP_K
-        )
+        found = self.searcher.search(self.index, self.embedder, question, self.profile, TOP_K)
         policy = PackingPolicy(order=Order.SCORE)
         packing = pack(
             found.hits, lambda name, _: topics[name], lambda text: len(self._tokens(text)), policy

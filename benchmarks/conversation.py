@@ -123,9 +123,7 @@ def _measure(dataset: Dataset, asked: Mapping[str, Asked], embedder: Embedder) -
                     query_id: {
                         hit.chunk.document_id: -float(rank)
                         for rank, hit in enumerate(
-                            searcher.search(
-                                index, embedder.embed_query, write(one), profile, DEPTH
-                            ).hits
+                            searcher.search(index, embedder, write(one), profile, DEPTH).hits
                         )
                     }
                     for query_id, one in asked.items()

@@ -79,9 +79,7 @@ def _answer(service: Service, question: Question, names: dict[str, str]) -> Outc
     profile = service.profiles.get(DEFAULT)
     with service.library.open_index("default") as opened:
         embedder = opened.embedder
-        hits = service.searcher.search(
-            opened.index, embedder.embed_query, question.text, profile, top_k
-        ).hits
+        hits = service.searcher.search(opened.index, embedder, question.text, profile, top_k).hits
     policy = PackingPolicy()
     context, _ = build_context(service.library, hits, embedder.count_tokens, policy, nonce="")
     ranking = rank_extracts(embedder, question.text, context)

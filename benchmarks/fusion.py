@@ -30,10 +30,12 @@ from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder, Matrix
 from retrieval.fusion import convex_combination, reciprocal_rank
 from retrieval.index import BATCH_SIZE, ChunkIndex, Ranking
+from retrieval.languages import Language
 from retrieval.profiles import RetrievalProfile
 from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
 from retrieval.vector_cache import CachingEmbedder, VectorCache
+from retrieval.vocabulary import covered_weight
 
 RESULTS = Path(__file__).resolve().parent / "results"
 MAX_CACHE_BYTES = 1 << 30
@@ -41,10 +43,25 @@ MAX_CACHE_BYTES = 1 << 30
 DEPTH = 300
 MEASURES = ("nDCG@10", "R@10", "R@100")
 
-Rule = Callable[[Ranking, Ranking], Ranking]
 Scale = Callable[[Ranking], Ranking]
 # Measure -> query id -> value.
 Values = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """What both arms say of the candidates of one query.
+
+    Attributes:
+        coverage: how much of the query the embedder's vocabulary has.
+    """
+
+    dense: Ranking
+    lexical: Ranking
+    coverage: float
+
+
+Rule = Callable[[Arms], Ranking]
 
 
 def from_lowest(scores: Ranking) -> Ranking:
@@ -65,14 +82,14 @@ def by_deviation(scores: Ranking) -> Ranking:
     return {key: (score - mean) / ((6 * deviation) or 1.0) + 0.5 for key, score in scores.items()}
 
 
-def weighted(scale: Scale, dense_weight: float, dense: Ranking, lexical: Ranking) -> Ranking:
+def weighted(scale: Scale, dense_weight: float, arms: Arms) -> Ranking:
     """Add scaled scores; what is missing in a list scores 0 there."""
-    parts = ((dense_weight, dense), (1 - dense_weight, lexical))
+    parts = ((dense_weight, arms.dense), (1 - dense_weight, arms.lexical))
     scaled = [(weight, scale(scores) if scores else {}) for weight, scores in parts]
     return best_first(
         {
             key: sum(weight * scores.get(key, 0.0) for weight, scores in scaled)
-            for key in dense.keys() | lexical.keys()
+            for key in arms.dense.keys() | arms.lexical.keys()
         }
     )
 
@@ -82,19 +99,20 @@ def best_first(scores: Ranking) -> Ranking:
     return dict(sorted(scores.items(), key=lambda item: (-item[1], item[0])))
 
 
-def reciprocal_ranks(k: int, dense: Ranking, lexical: Ranking) -> Ranking:
+def reciprocal_ranks(k: int, arms: Arms) -> Ranking:
     """Fuse by ranks."""
-    return reciprocal_rank(dense, lexical, 0.5, k)
+    return reciprocal_rank(arms.dense, arms.lexical, 0.5, k)
 
 
-def convex(dense_weight: float, dense: Ranking, lexical: Ranking) -> Ranking:
+def convex(dense_weight: float, arms: Arms) -> Ranking:
     """Fuse as the service does, with any weight."""
-    return convex_combination(dense, lexical, dense_weight)
+    weight = covered_weight(dense_weight, arms.coverage)
+    return convex_combination(arms.dense, arms.lexical, weight)
 
 
 ARMS: dict[str, Rule] = {
-    "dense": lambda dense, _: dense,
-    "lexical": lambda _, lexical: lexical,
+    "dense": lambda arms: arms.dense,
+    "lexical": lambda arms: arms.lexical,
 }
 CONVEX = {f"convex, {weight}": partial(convex, weight) for weight in (0.5, 0.6, 0.7, 0.8)}
 SERVED = f"convex, {RetrievalProfile().dense_weight}"
@@ -114,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--set", action="append", choices=JUDGED_SETS)
-    parser.add_argument("--cache", type=Path, default=_default_cache())
+    parser.add_argument("--cache", type=Path, default=default_cache())
     arguments = parser.parse_args()
     arguments.cache.parent.mkdir(parents=True, exist_ok=True)
     cache = VectorCache(arguments.cache, MAX_CACHE_BYTES)
@@ -148,34 +166,31 @@ class QueryCachingEmbedder(CachingEmbedder):
         return known[key]
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Return the file that vectors stay in unless another one is named."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "suffice" / "benchmark-vectors.sqlite"
 
 
 def measure(judged: JudgedSet, embedder: Embedder) -> dict[str, Any]:
     """Return the figures of each rule on one set."""
-    arms = find(judged, embedder)
-    units = dict(zip(_ids(judged), (one.unit for one in judged.passages), strict=True))
+    found = find(judged, embedder, RetrievalSettings().language)
     values: dict[str, Values] = {}
     for name, rule in RULES.items():
-        rankings = {
-            query_id: list(dict.fromkeys(units[key] for key in rule(arm.dense, arm.lexical)))
-            for query_id, arm in arms.items()
-        }
-        values[name] = measure_queries(judged.qrels, rankings)
+        rankings = {one: rule(arms) for one, arms in found.items()}
+        values[name] = measure_queries(judged.qrels, rank_units(judged, rankings))
     better = max(ARMS, key=lambda arm: statistics.fmean(values[arm]["nDCG@10"].values()))
-    print(judged.name, len(judged.passages), "passages", len(arms), "queries", flush=True)
+    print(judged.name, len(judged.passages), "passages", len(found), "queries", flush=True)
     return {
         "num_passages": len(judged.passages),
-        "num_queries": len(arms),
+        "num_queries": len(found),
         "num_clusters": len(set(judged.clusters.values())),
         "better_arm": better,
         "rules": {
             name: {
-                **{one: _interval(judged, dict(rule[one])) for one in MEASURES},
-                OVER_BETTER_ARM: _interval(
-                    judged, _difference(rule["nDCG@10"], values[better]["nDCG@10"])
+                **{one: interval(judged, dict(rule[one])) for one in MEASURES},
+                OVER_BETTER_ARM: interval(
+                    judged, difference(rule["nDCG@10"], values[better]["nDCG@10"])
                 ),
             }
             for name, rule in values.items()
@@ -183,19 +198,10 @@ def measure(judged: JudgedSet, embedder: Embedder) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Arms:
-    """What both arms say of the candidates of one query."""
-
-    dense: Ranking
-    lexical: Ranking
-
-
-def find(judged: JudgedSet, embedder: Embedder) -> dict[str, Arms]:
+def find(judged: JudgedSet, embedder: Embedder, language: Language) -> dict[str, Arms]:
     """Index a set and search with each of its queries."""
-    settings = RetrievalSettings()
     chunks = [_chunk(key, one.text) for key, one in zip(_ids(judged), judged.passages, strict=True)]
-    with temporary_index(embedder.dimension, settings.language) as index:
+    with temporary_index(embedder.dimension, language) as index:
         for start in range(0, len(chunks), BATCH_SIZE):
             batch = chunks[start : start + BATCH_SIZE]
             index.upsert(batch, embedder.embed_passages([chunk.passage for chunk in batch]))
@@ -210,7 +216,16 @@ def _search(index: ChunkIndex, embedder: Embedder, query: str) -> Arms:
     best = dict(islice(everything.items(), DEPTH))
     dense = index.rank_dense(embedder.embed_query(query), DEPTH, also=best)
     lexical = {one: score for one, score in everything.items() if one in dense}
-    return Arms(best_first(dense), lexical)
+    return Arms(best_first(dense), lexical, embedder.vocabulary_coverage(query))
+
+
+def rank_units(judged: JudgedSet, rankings: Mapping[str, Ranking]) -> dict[str, list[str]]:
+    """Return the units of ranked passages, each where its best passage is."""
+    units = dict(zip(_ids(judged), (one.unit for one in judged.passages), strict=True))
+    return {
+        query_id: list(dict.fromkeys(units[key] for key in ranking))
+        for query_id, ranking in rankings.items()
+    }
 
 
 def _ids(judged: JudgedSet) -> list[str]:
@@ -237,16 +252,18 @@ def _chunk(chunk_id: str, text: str) -> Chunk:
     )
 
 
-def _difference(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+def difference(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
+    """Return by how much each query's value is higher in the first."""
     return {query_id: value - second[query_id] for query_id, value in first.items()}
 
 
-def _interval(judged: JudgedSet, values: Mapping[str, float]) -> dict[str, float]:
+def interval(judged: JudgedSet, values: Mapping[str, float]) -> dict[str, float]:
+    """Return mean, low and high of the 95 % confidence interval over clusters."""
     clusters = [judged.clusters[query_id] for query_id in values]
-    interval = question_t_interval(list(values.values()), clusters)
-    if interval is None:
+    found = question_t_interval(list(values.values()), clusters)
+    if found is None:
         raise ValueError(f"{judged.name} has questions of one cluster only.")
-    return {key: round(getattr(interval, key), 4) for key in ("mean", "low", "high")}
+    return {key: round(getattr(found, key), 4) for key in ("mean", "low", "high")}
 
 
 def to_markdown(figures: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from benchmarks.synthetic import DIMENSION, Collection, Query
 from benchmarks.systems.engine import ask_engine
 from benchmarks.systems.worker import resident_bytes
 from retrieval.edge import EdgeIndex, EdgeStore
+from retrieval.embedding import EmbeddedQuery
 from retrieval.filters import Comparison, Filter
 from retrieval.payload import query_text
 from retrieval.search import Searcher
@@ -129,7 +130,7 @@ def measure(index: EdgeIndex, queries: Sequence[Query]) -> dict[str, list[float]
     searcher, profile = Searcher(), RetrievalSettings().profile()
 
     def search(query: Query, where: Filter | None = None) -> None:
-        searcher.search(index, lambda _: query.vector, query.text, profile, TOP_K, where)
+        searcher.search(index, EmbeddedQuery(query.vector), query.text, profile, TOP_K, where)
 
     def ask(query: Query) -> None:
         words = query_text(query.text, index.analyzer)

@@ -54,6 +54,11 @@ def load_documents(folder: str, cluster: Callable[[str, str], str]) -> Load:
     return load
 
 
+def load_articles(folder: str) -> Load:
+    """Make each paragraph one passage; questions about one article are a cluster."""
+    return load_documents(folder, lambda _, paragraph: paragraph.partition("-")[0])
+
+
 def load_pages(folder: str, unit: Callable[[str], str], cluster: Callable[[str, str], str]) -> Load:
     """Cut each page; a unit scores as the best of its passages."""
 
@@ -126,10 +131,6 @@ def _file_of_page(page: str) -> str:
     return page.rpartition("#")[0]
 
 
-def _article(_: str, paragraph: str) -> str:
-    return paragraph.partition("-")[0]
-
-
 def _conversation(query_id: str, _: str) -> str:
     return query_id.partition("<::>")[0]
 
@@ -148,8 +149,8 @@ def _same_page(page: str) -> str:
 
 JUDGED_SETS: dict[str, Load] = {
     "scifact": load_documents("scifact", _itself),
-    "xquad/en": load_documents("xquad/en", _article),
-    "squad2_dev": load_documents("squad2_dev", _article),
+    "xquad/en": load_articles("xquad/en"),
+    "squad2_dev": load_articles("squad2_dev"),
     "mtrag_un": load_documents("mtrag_un", _conversation),
     "uda_pdf": load_pages("uda_pdf", _same_page, _file),
     "kgrag_sec10q": load_pages("kgrag_sec10q", _file_of_page, _itself),

@@ -193,7 +193,7 @@ def _rankings(
         for question in dataset.questions:
             yield (
                 question,
-                searcher.search(index, embedder.embed_query, question.text, profile, DEPTH).hits,
+                searcher.search(index, embedder, question.text, profile, DEPTH).hits,
             )
 
 

@@ -124,9 +124,7 @@ def _judge(
     ):
         _fill(index, embedder, documents)
         hits = {
-            query_id: searcher.search(
-                index, embedder.embed_query, text, settings.profile(), DEPTHS[-1]
-            ).hits
+            query_id: searcher.search(index, embedder, text, settings.profile(), DEPTHS[-1]).hits
             for query_id, text in queries.items()
         }
     return Judged(

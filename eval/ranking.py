@@ -12,7 +12,7 @@ from eval.measures import measure_rankings
 from eval.progress import Progress, silent
 from eval.stopwatch import Stopwatch
 from retrieval.chunks import Chunk
-from retrieval.embedding import Embedder, Matrix
+from retrieval.embedding import EmbeddedQuery, Embedder
 from retrieval.index import BATCH_SIZE, ChunkIndex
 from retrieval.profiles import Mode, RetrievalProfile
 from retrieval.search import Searcher
@@ -166,16 +166,18 @@ class _Search:
 
     def run(self, query: Query) -> dict[Mode, list[str]]:
         with self.stopwatch.measure("embed_queries"):
-            vector = self.embedder.embed_query(query.text)
+            embedded = EmbeddedQuery(
+                self.embedder.embed_query(query.text), self.embedder.vocabulary_coverage(query.text)
+            )
         with self.stopwatch.measure("search"):
-            return {mode: self._rank_documents(query, vector, mode) for mode in MODES}
+            return {mode: self._rank_documents(query, embedded, mode) for mode in MODES}
 
-    def _rank_documents(self, query: Query, vector: Matrix, mode: Mode) -> list[str]:
+    def _rank_documents(self, query: Query, embedded: EmbeddedQuery, mode: Mode) -> list[str]:
         """Fetch more chunks until they are of enough documents, or there are no more."""
         profile = self.profile.model_copy(update={"mode": mode})
         top_k = self.depth
         while True:
-            result = self.searcher.search(self.index, lambda _: vector, query.text, profile, top_k)
+            result = self.searcher.search(self.index, embedded, query.text, profile, top_k)
             hits = result.hits
             document_ids = list(dict.fromkeys(hit.chunk.document_id for hit in hits))
             if len(document_ids) >= self.depth or len(hits) < top_k:

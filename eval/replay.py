@@ -18,14 +18,14 @@ from eval.progress import Progress, silent
 from eval.questions import Question
 from retrieval.attributes import Kind
 from retrieval.chunks import Chunk
-from retrieval.embedding import Embedder, Matrix
+from retrieval.embedding import EmbeddedQuery, Embedder, Matrix
 from retrieval.filters import Filter
 from retrieval.index import Ranking, SearchableIndex
 from retrieval.profiles import MAX_TOP_K, RetrievalProfile
 from retrieval.reranking import Reranker, Reranking
 from retrieval.search import LEXICAL_DEPTH, Ranked, Searcher, SearchResult
 
-FORMAT = 1
+FORMAT = 2
 # Deepest search of which a record knows all.
 DEPTH = MAX_TOP_K
 _CHUNK_FIELDS = tuple(field.name for field in fields(Chunk) if field.name != "text")
@@ -44,12 +44,14 @@ class Record:
         dense: the `DEPTH` most similar chunks.
         lexical: the best by words, as many as the deepest search looks at.
         similarities: of those that only the lexical search found.
+        coverage: how much of the query the embedder's vocabulary has, from 0 to 1.
     """
 
     query: str
     dense: Ranking
     lexical: Ranking
     similarities: Ranking
+    coverage: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def record(
     records: dict[str, Record] = {}
     found: dict[str, None] = {}
     for done, question in enumerate(questions, start=1):
-        one = _record(index, embedder.embed_query(question.text), question.text)
+        one = _record(index, embedder, question.text)
         records[question.question_id] = one
         found |= dict.fromkeys([*one.dense, *one.lexical])
         progress("questions", done, len(questions))
@@ -144,10 +146,12 @@ def record(
     return ReplayLog(fingerprint, {one: chunks[one] for one in found}, records)
 
 
-def _record(index: SearchableIndex, vector: Matrix, query: str) -> Record:
+def _record(index: SearchableIndex, embedder: Embedder, query: str) -> Record:
+    vector, coverage = embedder.embed_query(query), embedder.vocabulary_coverage(query)
     lexical = index.rank_lexical(query, max(DEPTH, LEXICAL_DEPTH))
     similarities = iter(index.rank_dense(vector, DEPTH, also=lexical).items())
-    return Record(query, dict(islice(similarities, DEPTH)), lexical, dict(similarities))
+    dense = dict(islice(similarities, DEPTH))
+    return Record(query, dense, lexical, dict(similarities), coverage)
 
 
 class RecordedIndex:
@@ -158,6 +162,7 @@ class RecordedIndex:
     def __init__(self, log: ReplayLog, question_id: str) -> None:
         self._chunks = log.chunks
         self.record = log.records[question_id]
+        self.embedder = EmbeddedQuery(np.zeros(0, np.float32), self.record.coverage)
         self._similarities = self.record.dense | self.record.similarities
 
     def attribute_kinds(self) -> Mapping[str, Collection[Kind]]:
@@ -237,7 +242,7 @@ class Replay:
             EvalError: the profile looks deeper than was recorded.
         """
         index = self._index(question_id, profile, top_k)
-        return self._searcher.search(index, _no_vector, index.record.query, profile, top_k)
+        return self._searcher.search(index, index.embedder, index.record.query, profile, top_k)
 
     def rank(self, question_id: str, profile: RetrievalProfile, top_k: int) -> Ranked:
         """Rank for a recorded question, see `Searcher.rank`.
@@ -246,7 +251,7 @@ class Replay:
             EvalError: the profile looks deeper than was recorded.
         """
         index = self._index(question_id, profile, top_k)
-        return self._searcher.rank(index, _no_vector, index.record.query, profile, top_k)
+        return self._searcher.rank(index, index.embedder, index.record.query, profile, top_k)
 
     def _index(self, question_id: str, profile: RetrievalProfile, top_k: int) -> RecordedIndex:
         depth = max(profile.num_candidates, top_k)
@@ -256,10 +261,6 @@ class Replay:
                 "Lower its num_candidates, or RETRIEVAL_NUM_CANDIDATES."
             )
         return self._indexes[question_id]
-
-
-def _no_vector(_: str) -> Matrix:
-    return np.zeros(0, np.float32)
 
 
 def _without_text(chunk: Chunk) -> dict[str, Any]:
@@ -278,7 +279,8 @@ def _write(question_id: str, one: Record, numbers: Mapping[str, int]) -> dict[st
         name: [[numbers[chunk_id] for chunk_id in ranking], list(ranking.values())]
         for name, ranking in _rankings(one).items()
     }
-    return {"question_id": question_id, "query": one.query, **rankings}
+    head = {"question_id": question_id, "query": one.query, "coverage": one.coverage}
+    return {**head, **rankings}
 
 
 def _read(values: Mapping[str, Any], chunk_ids: Sequence[str]) -> Record:
@@ -286,7 +288,13 @@ def _read(values: Mapping[str, Any], chunk_ids: Sequence[str]) -> Record:
         numbers, scores = values[name]
         return dict(zip((chunk_ids[number] for number in numbers), scores, strict=True))
 
-    return Record(values["query"], ranking("dense"), ranking("lexical"), ranking("similarities"))
+    return Record(
+        query=values["query"],
+        dense=ranking("dense"),
+        lexical=ranking("lexical"),
+        similarities=ranking("similarities"),
+        coverage=float(values["coverage"]),
+    )
 
 
 def _rankings(one: Record) -> dict[str, Ranking]:

@@ -24,7 +24,45 @@ class TokenVectors:
     vectors: Matrix
 
 
-class Embedder(Protocol):
+class QueryEmbedder(Protocol):
+    """What a search needs of an embedder."""
+
+    def embed_query(self, text: str) -> Matrix:
+        """Embed a query: (dimension,) float32 of L2 norm 1.
+
+        Raises:
+            EmbedderFailedError: the model fails, or gives NaN or infinity.
+        """
+
+    def vocabulary_coverage(self, text: str) -> float:
+        """Return the share of a text's letters in tokens that say something, from 0 to 1.
+
+        Near 0 the model does not know the language, see `retrieval.vocabulary`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedQuery:
+    """A query that was embedded before, as a `QueryEmbedder` that knows no other.
+
+    Attributes:
+        vector: (dimension,) float32 of L2 norm 1.
+        coverage: of the embedder's vocabulary.
+    """
+
+    vector: Matrix
+    coverage: float = 1.0
+
+    def embed_query(self, _text: str) -> Matrix:
+        """Return the vector."""
+        return self.vector
+
+    def vocabulary_coverage(self, _text: str) -> float:
+        """Return the coverage."""
+        return self.coverage
+
+
+class Embedder(QueryEmbedder, Protocol):
     """Turns text into vectors whose dot product is the cosine similarity.
 
     Attributes:
@@ -47,13 +85,6 @@ class Embedder(Protocol):
 
         Returns:
             (n, dimension) float32, rows of L2 norm 1, in the order of `texts`.
-
-        Raises:
-            EmbedderFailedError: the model fails, or gives NaN or infinity.
-        """
-
-    def embed_query(self, text: str) -> Matrix:
-        """Embed a query: (dimension,) float32 of L2 norm 1.
 
         Raises:
             EmbedderFailedError: the model fails, or gives NaN or infinity.

@@ -4,15 +4,27 @@ from collections.abc import Mapping
 from operator import neg
 
 from retrieval.profiles import Fusion, RetrievalProfile
+from retrieval.vocabulary import covered_weight
 
 
 def fuse(
-    dense: Mapping[str, float], lexical: Mapping[str, float], profile: RetrievalProfile
+    dense: Mapping[str, float],
+    lexical: Mapping[str, float],
+    profile: RetrievalProfile,
+    coverage: float = 1.0,
 ) -> dict[str, float]:
-    """Fuse two score lists as a profile says: chunk id -> score in [0, 1], best first."""
+    """Fuse two score lists as a profile says: chunk id -> score in [0, 1], best first.
+
+    Args:
+        dense: cosine similarity of each chunk.
+        lexical: BM25 score of each chunk.
+        profile: names the fusion and its weight.
+        coverage: how much of the query is in the embedder's vocabulary, from 0 to 1.
+    """
+    dense_weight = covered_weight(profile.dense_weight, coverage)
     if profile.fusion is Fusion.RECIPROCAL_RANK:
-        return reciprocal_rank(dense, lexical, profile.dense_weight, profile.rrf_k)
-    return convex_combination(dense, lexical, profile.dense_weight)
+        return reciprocal_rank(dense, lexical, dense_weight, profile.rrf_k)
+    return convex_combination(dense, lexical, dense_weight)
 
 
 def reciprocal_rank(

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from retrieval.chunks import Hit
-from retrieval.embedding import Matrix
+from retrieval.embedding import Matrix, QueryEmbedder
 from retrieval.errors import EmbedderFailedError, IndexUnavailableError, RetrievalError
 from retrieval.filters import Filter, check_keys
 from retrieval.fusion import fuse
@@ -25,8 +25,8 @@ LEXICAL_DEPTH = 300
 # Most hits where a rule was to say how many, but a step failed.
 UNRULED_TOP_K = 10
 RERANK = "rerank"
-EmbedQuery = Callable[[str], Matrix]
-"""query -> (dimension,) float32 of unit norm."""
+# With less of the query in the embedder's vocabulary, its search says next to nothing.
+MIN_COVERAGE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Ranked:
             only there because the other one found them.
         is_degraded: whether a step failed. The scores are then those of another step than the
             profile's thresholds were made for, so no threshold counts.
+        coverage: how much of the query the embedder's vocabulary has, from 0 to 1.
     """
 
     timings: Mapping[str, float]
@@ -48,6 +49,7 @@ class Ranked:
     rankings: Mapping[str, Ranking]
     depth: int
     is_degraded: bool
+    coverage: float
 
     @property
     def final_ranking(self) -> Ranking:
@@ -87,7 +89,7 @@ class Searcher:
     def search(
         self,
         index: SearchableIndex,
-        embed_query: EmbedQuery,
+        embedder: QueryEmbedder,
         text: str,
         profile: RetrievalProfile,
         top_k: int,
@@ -102,7 +104,7 @@ class Searcher:
 
         Args:
             index: where to search.
-            embed_query: of the embedder that the index was made with.
+            embedder: that the index was made with.
             text: the query in the user's words.
             profile: how to search.
             top_k: hits to return.
@@ -113,7 +115,7 @@ class Searcher:
             IndexUnavailableError: none of the searches that were asked for could be made.
             EmbedderFailedError: the same, because of the embedder.
         """
-        ranked = self.rank(index, embed_query, text, profile, top_k, where)
+        ranked = self.rank(index, embedder, text, profile, top_k, where)
         if ranked.is_degraded:
             top_k = top_k if profile.rule is None else min(top_k, UNRULED_TOP_K)
             profile = profile.model_copy(update={"min_score": None, "rule": None})
@@ -125,6 +127,7 @@ class Searcher:
             rankings=ranked.rankings,
             depth=ranked.depth,
             is_degraded=ranked.is_degraded,
+            coverage=ranked.coverage,
             hits=hits,
             dropped=dropped,
         )
@@ -132,7 +135,7 @@ class Searcher:
     def rank(
         self,
         index: SearchableIndex,
-        embed_query: EmbedQuery,
+        embedder: QueryEmbedder,
         text: str,
         profile: RetrievalProfile,
         top_k: int,
@@ -142,13 +145,15 @@ class Searcher:
         started = perf_counter()
         if where is not None:
             _check_keys(where, index)
-        query = _Query(text, embed_query, where)
+        query = _Query(text, embedder, where)
         depth = max(top_k, profile.num_candidates)
         rankings, warnings = self._rank_arms(index, query, profile.mode, depth)
         is_degraded = bool(warnings)
         if len(rankings) > 1:
             rankings["lexical"] = _shorten(rankings["lexical"], depth, rankings["dense"])
-            rankings["fused"] = fuse(rankings["dense"], rankings["lexical"], profile)
+            rankings["fused"] = fuse(
+                rankings["dense"], rankings["lexical"], profile, query.coverage
+            )
         searched = perf_counter()
         timings = {
             "embed_seconds": query.embed_seconds,
@@ -158,7 +163,9 @@ class Searcher:
             faults = _rerank(index, text, rankings, self.reranking, top_k)
             warnings, is_degraded = warnings + faults, is_degraded or bool(faults)
             timings["rerank_seconds"] = perf_counter() - searched
-        return Ranked(timings, warnings, rankings, depth, is_degraded)
+        if query.coverage < MIN_COVERAGE:
+            warnings = [*warnings, _warn_of_language(query.coverage, profile.mode)]
+        return Ranked(timings, warnings, rankings, depth, is_degraded, query.coverage)
 
     def _rank_arms(
         self, index: SearchableIndex, query: "_Query", mode: Mode, depth: int
@@ -206,18 +213,20 @@ class Searcher:
 
 
 class _Query:
-    """A query, and how long its embedding took."""
+    """A query, how long its embedding took, and how much of it the embedder has words for."""
 
-    def __init__(self, text: str, embed_query: EmbedQuery, where: Filter | None) -> None:
+    def __init__(self, text: str, embedder: QueryEmbedder, where: Filter | None) -> None:
         self.text = text
         self.where = where
         self.embed_seconds = 0.0
-        self._embed_query = embed_query
+        self.coverage = 1.0
+        self._embedder = embedder
 
     def embed(self) -> Matrix:
         """Return the vector: (dimension,) float32 of unit norm."""
         started = perf_counter()
-        vector = self._embed_query(self.text)
+        vector = self._embedder.embed_query(self.text)
+        self.coverage = self._embedder.vocabulary_coverage(self.text)
         self.embed_seconds = perf_counter() - started
         return vector
 
@@ -230,6 +239,14 @@ def _check_keys(where: Filter, index: SearchableIndex) -> None:
         return
     if sum(map(len, kinds.values())) < MAX_KEYS:
         check_keys(where, kinds)
+
+
+def _warn_of_language(coverage: float, mode: Mode) -> str:
+    weight = "its ranking is little better than chance" if mode is Mode.DENSE else "words decide"
+    return (
+        f"Of this query's letters {1 - coverage:.0%} are in no word that the embedder knows, so "
+        f"{weight}. RETRIEVAL_EMBEDDER may name a model that knows the language."
+    )
 
 
 def _attempt(step: Callable[[], Any]) -> Any:

@@ -17,6 +17,7 @@ from retrieval.analyzer import Analyzer
 from retrieval.chunks import Chunk
 from retrieval.embedding import Embedder
 from retrieval.sentences import sentence_spans
+from retrieval.vocabulary import covered_weight
 
 RankSentences = Callable[[Sequence[Chunk]], list[Chunk]]
 """Returns sentences of chunks, those first that say most."""
@@ -65,6 +66,7 @@ class SentenceRanker:
         self._sentences: dict[str, list[Chunk]] = {}
         self._words: dict[str, frozenset[str]] = {}
         self._query = ""
+        self._coverage = 1.0
         self._cosines: dict[str, float] = {}
 
     def rank(
@@ -103,11 +105,15 @@ class SentenceRanker:
         Args:
             query: what was searched.
             chunks: best first.
-            dense_weight: of the similarity of vectors against that of words, from 0 to 1.
+            dense_weight: of the similarity of vectors against that of words, from 0 to 1; less of
+                it counts where the embedder hardly knows the language of the query.
 
         Raises:
             EmbedderFailedError: vectors have a weight, and the model fails.
         """
+        if dense_weight:
+            self._turn_to(query)
+            dense_weight = covered_weight(dense_weight, self._coverage)
         ranks, sentences = [], []
         for rank, chunk in enumerate(chunks):
             for sentence in self.sentences(chunk):
@@ -132,10 +138,13 @@ class SentenceRanker:
             sentences = self._sentences[chunk.chunk_id] = list(split(chunk, self._heads_in(chunk)))
         return sentences
 
-    def _similarities(self, query: str, sentences: Sequence[Chunk]) -> list[float]:
-        """Return how similar sentences are to a query: the most 1, the least 0; if alike, all 0."""
+    def _turn_to(self, query: str) -> None:
         if query != self._query:
             self._query, self._cosines = query, {}
+            self._coverage = self._embedder.vocabulary_coverage(query)
+
+    def _similarities(self, query: str, sentences: Sequence[Chunk]) -> list[float]:
+        """Return how similar sentences are to a query: the most 1, the least 0; if alike, all 0."""
         passages = [one.passage for one in sentences]
         # Equal ones once: in another batch a vector differs by a little.
         new = [one for one in dict.fromkeys(passages) if one not in self._cosines]

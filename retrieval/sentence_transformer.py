@@ -39,6 +39,7 @@ from retrieval.traced_model import (
     TracedModel,
     trace,
 )
+from retrieval.vocabulary import vocabulary_coverage
 from retrieval.word_features import word_features
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class SentenceTransformerEmbedder:
         self.name = name
         self.dimension = int(self._model.get_embedding_dimension() or 0)
         self._tokenizer = _plain_tokenizer(self._model)
+        self._unknown_id = getattr(self._model.tokenizer, "unk_token_id", None)
         self._text_tokenizer = TextTokenizer(self._tokenizer)
         self.max_tokens = _max_tokens(self._model, self._tokenizer)
         modules = [
@@ -200,6 +202,10 @@ class SentenceTransformerEmbedder:
     def count_tokens(self, text: str) -> int:
         """Return how many tokens a text has, see `Embedder`."""
         return self._text_tokenizer.count(text)
+
+    def vocabulary_coverage(self, text: str) -> float:
+        """Return how much of a text the model's vocabulary has, see `Embedder`."""
+        return vocabulary_coverage(self._tokenizer, self._unknown_id, text)
 
     def _embed_queries(self, texts: list[str]) -> list[Matrix]:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)

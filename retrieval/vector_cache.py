@@ -162,6 +162,10 @@ class CachingEmbedder:
         """Return how many tokens a text has, see `Embedder`."""
         return self._embedder.count_tokens(text)
 
+    def vocabulary_coverage(self, text: str) -> float:
+        """Return how much of a text the model's vocabulary has, see `Embedder`."""
+        return self._embedder.vocabulary_coverage(text)
+
     def _embed(self, passages: Mapping[Key, str]) -> dict[Key, Matrix]:
         vectors = dict(
             zip(passages, self._embedder.embed_passages(list(passages.values())), strict=True)

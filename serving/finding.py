@@ -35,7 +35,7 @@ def search_library(library: Library, searcher: Searcher, question: Question, que
     with library.open_index(question.collection) as opened:
         result = searcher.search(
             opened.index,
-            opened.embedder.embed_query,
+            opened.embedder,
             query,
             question.profile,
             question.top_k,

@@ -16,7 +16,8 @@ class HashEmbedder:
     """An `Embedder`: each word has a fixed random direction, a text is the sum of its words.
 
     Texts that share words are similar, texts that share none are not; the same text always has
-    the same vector, in every process. Half of a token is its word, half the text around it.
+    the same vector, in every process. Half of a token is its word, half
+    the text around it. Its vocabulary has the words that are ASCII.
     """
 
     def __init__(
@@ -55,6 +56,10 @@ class HashEmbedder:
 
     def count_tokens(self, text: str) -> int:
         return len(self.token_offsets(text))
+
+    def vocabulary_coverage(self, text: str) -> float:
+        letters = [character for character in text if character.isalpha()]
+        return sum(map(str.isascii, letters)) / len(letters) if letters else 1.0
 
     def _word(self, token: str) -> Matrix:
         if token not in self._words:

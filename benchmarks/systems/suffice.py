@@ -2,6 +2,7 @@
 
 from benchmarks.systems.shard import Shard
 from benchmarks.systems.worker import TOP_K, Given, Matrix, Search
+from retrieval.embedding import EmbeddedQuery
 from retrieval.search import Searcher
 from retrieval.settings import RetrievalSettings
 
@@ -13,7 +14,7 @@ def ingest(texts: list[str], embed: Given) -> Search:
     profile = RetrievalSettings().profile()
 
     def search(query: str, vector: Matrix) -> list[int]:
-        hits = searcher.search(shard.index, lambda _: vector, query, profile, TOP_K).hits
+        hits = searcher.search(shard.index, EmbeddedQuery(vector), query, profile, TOP_K).hits
         return [shard.positions[hit.chunk.chunk_id] for hit in hits]
 
     return search

@@ -44,8 +44,10 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
         raise InvalidRequestError("There is no reranker. Set RETRIEVAL_RERANKER.", "rerank")
     top_k = profile.most_hits(request.top_k, TOP_K)
     with service.library.open_index(request.collection) as opened:
-        index, embed_query = opened.index, opened.embedder.embed_query
-        result = service.searcher.search(index, embed_query, query, profile, top_k, request.filter)
+        index = opened.index
+        result = service.searcher.search(
+            index, opened.embedder, query, profile, top_k, request.filter
+        )
         explained = explain(result) if request.explain else {}
         dropped = [one for one in explained.values() if one.dropped is not None]
         shown = _show_dropped(service, index, dropped[:MAX_DROPPED]) if dropped else []
@@ -65,6 +67,7 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
             **counted,
             "num_candidates": {step: len(ranking) for step, ranking in result.rankings.items()},
             "num_dropped": len(dropped),
+            "vocabulary_coverage": result.coverage,
             "dropped": shown,
         }
     # Written here, because FastAPI would check it once more, in a thread of its own.

@@ -15,7 +15,7 @@ from ingest.documents import Document, Status
 from ingest.library import CollectionState, Library, Upload
 from ingest.recipes import LoadEmbedder
 from ingest.settings import IngestSettings
-from retrieval.embedding import Embedder, Matrix
+from retrieval.embedding import Embedder
 from retrieval.errors import EmbedderUnavailableError
 from retrieval.index import ChunkIndex
 from retrieval.languages import Language
@@ -48,10 +48,6 @@ def encrypted_pdf() -> bytes:
 
 
 LEXICAL = RetrievalProfile(mode=Mode.LEXICAL)
-
-
-def _no_vector(_query: str) -> Matrix:
-    raise AssertionError("lexical search needs no vector")
 
 
 class Shelf:
@@ -115,7 +111,7 @@ class Shelf:
     def find(self, word: str, collection: str = "default") -> list[str]:
         """Return the names of the documents with a word, in order of their names."""
         with self.library.open_index(collection) as opened:
-            hits = self._searcher.search(opened.index, _no_vector, word, LEXICAL, 100).hits
+            hits = self._searcher.search(opened.index, opened.embedder, word, LEXICAL, 100).hits
         return sorted({self.library.get(hit.chunk.document_id).filename for hit in hits})
 
     def index(self, collection: str = "default") -> ChunkIndex:

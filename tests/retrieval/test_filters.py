@@ -344,7 +344,7 @@ def search(
     where: Filter | None = None,
 ) -> list[Hit]:
     with closing(Searcher()) as searcher:
-        return searcher.search(index, EMBEDDER.embed_query, text, profile, top_k, where).hits
+        return searcher.search(index, EMBEDDER, text, profile, top_k, where).hits
 
 
 @pytest.mark.parametrize("mode", list(Mode))

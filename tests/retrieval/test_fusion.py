@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import convex_combination, reciprocal_rank
+from retrieval.fusion import convex_combination, fuse, reciprocal_rank
+from retrieval.profiles import Fusion, RetrievalProfile
 
 IDS = st.text("abcde", min_size=1, max_size=3)
 COSINES = st.dictionaries(IDS, st.floats(-1, 1))
@@ -50,6 +51,16 @@ def test_the_weight_can_switch_one_search_off(weight: float, expected: dict[str,
 def test_a_word_in_one_chunk_outweighs_similarity_by_chance() -> None:
     noise = {f"noise {n}": 0.34 - n / 100 for n in range(5)}
     assert next(iter(convex_combination({**noise, "code": 0.12}, {"code": 8.0}, 0.7))) == "code"
+
+
+@pytest.mark.parametrize("fusion", Fusion)
+def test_vectors_weigh_less_where_the_embedder_knows_less_of_the_query(fusion: Fusion) -> None:
+    dense, lexical = {"a": 0.8, "b": 0.4}, {"b": 6.0, "c": 12.0}
+    profile = RetrievalProfile(fusion=fusion, dense_weight=0.8)
+    half = RetrievalProfile(fusion=fusion, dense_weight=0.8 / 2**3)
+    words_alone = RetrievalProfile(fusion=fusion, dense_weight=0.0)
+    assert fuse(dense, lexical, profile, 0.5) == fuse(dense, lexical, half)
+    assert fuse(dense, lexical, profile, 0.0) == fuse(dense, lexical, words_alone)
 
 
 def test_without_hits_there_is_nothing() -> None:

@@ -222,7 +222,7 @@ def test_a_search_takes_two_calls_and_one_for_its_hits(
     add_texts(index, "cat one", "cat two")
     server.calls.clear()
     searcher = Searcher()
-    found = searcher.search(index, EMBEDDER.embed_query, "cat", RetrievalProfile(), 2)
+    found = searcher.search(index, EMBEDDER, "cat", RetrievalProfile(), 2)
     searcher.close()
     assert len(found.hits) == 2
     assert server.calls == ["QueryBatch", "QueryBatch", "Get"]

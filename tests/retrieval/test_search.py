@@ -78,7 +78,7 @@ Search = Callable[..., SearchResult]
 def search(searcher: Searcher, index: ChunkIndex) -> Search:
     def run(query: str, top_k: int, **profile: Any) -> SearchResult:
         chosen = RetrievalProfile(**{"num_candidates": 5, **profile})
-        return searcher.search(index, EMBEDDER.embed_query, query, chosen, top_k)
+        return searcher.search(index, EMBEDDER, query, chosen, top_k)
 
     return run
 
@@ -129,18 +129,29 @@ def test_what_the_lexical_search_ranks_too_low_has_no_lexical_score(
     assert set(rankings["dense"]) == {*lexical[:2], *dense[:2]} == set(rankings["fused"])
 
 
+class MeetingEmbedder(HashEmbedder):
+    """Embeds no query before somebody else has come, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = threading.Barrier(2)
+
+    def meet(self) -> None:
+        self._both.wait(timeout=20)
+
+    def embed_query(self, text: str) -> Matrix:
+        self.meet()
+        return super().embed_query(text)
+
+
 def test_queries_of_several_callers_are_embedded_at_the_same_time(
     index: ChunkIndex, searcher: Searcher
 ) -> None:
     """Otherwise there is nothing to gather into one batch."""
-    both = threading.Barrier(2)
-
-    def embed(text: str) -> Matrix:
-        both.wait(timeout=20)
-        return EMBEDDER.embed_query(text)
+    embedder = MeetingEmbedder()
 
     def ask(text: str) -> int:
-        return len(searcher.search(index, embed, text, RetrievalProfile(), 3).hits)
+        return len(searcher.search(index, embedder, text, RetrievalProfile(), 3).hits)
 
     with ThreadPoolExecutor(2) as callers:
         assert list(callers.map(ask, ["cats", "mice"])) == [3, 3]
@@ -153,17 +164,12 @@ def test_searches_that_wait_for_a_server_wait_side_by_side(
         is_remote = True
 
         def rank_lexical(self, *arguments: Any, **options: Any) -> Any:
-            both.wait(timeout=20)
+            embedder.meet()
             return self._index.rank_lexical(*arguments, **options)
 
-    both = threading.Barrier(2)
-
-    def embed(text: str) -> Matrix:
-        both.wait(timeout=20)
-        return EMBEDDER.embed_query(text)
-
+    embedder = MeetingEmbedder()
     remote: Any = Remote(index)
-    found = searcher.search(remote, embed, "cats chase mice", RetrievalProfile(), 3)
+    found = searcher.search(remote, embedder, "cats chase mice", RetrievalProfile(), 3)
     assert found.hits[0].chunk.text == "cats chase mice"
 
 
@@ -214,7 +220,7 @@ def test_an_empty_index_gives_no_hits(tmp_path: Path, searcher: Searcher) -> Non
     for mode in Mode:
         profile = RetrievalProfile(mode=mode)
         index = store.open("default")
-        result = searcher.search(index, EMBEDDER.embed_query, "cat", profile, 5)
+        result = searcher.search(index, EMBEDDER, "cat", profile, 5)
         assert (result.hits, result.dropped) == ([], {})
     store.close()
 
@@ -253,7 +259,7 @@ def test_hits_are_the_first_of_what_is_ranked(
 ) -> None:
     query = "cats chase mice"
     profile = RetrievalProfile(mode=mode, num_candidates=5)
-    ranked = searcher.rank(index, EMBEDDER.embed_query, query, profile, 3)
+    ranked = searcher.rank(index, EMBEDDER, query, profile, 3)
     result = search(query, 3, mode=mode)
     assert result.rankings == ranked.rankings
     assert [hit.chunk.chunk_id for hit in result.hits] == list(ranked.final_ranking)[:3]
@@ -288,8 +294,9 @@ def test_explanation_has_no_ranks_below_the_depth(search: Search) -> None:
         assert explained[chunk_id].scores.keys() == {"dense", "lexical", "fused"}
 
 
-def broken_embedder(_query: str) -> Matrix:
-    raise EmbedderFailedError("The embedder gave numbers that are no vector.")
+class BrokenEmbedder(HashEmbedder):
+    def embed_query(self, text: str) -> Matrix:
+        raise EmbedderFailedError("The embedder gave numbers that are no vector.")
 
 
 class BrokenIndex:
@@ -309,11 +316,11 @@ class BrokenIndex:
 
 
 @pytest.mark.parametrize(
-    ("broken", "embed", "left", "warning"),
+    ("broken", "embedder", "left", "warning"),
     [
-        (["rank_dense"], EMBEDDER.embed_query, "lexical", "The dense search failed.*Qdrant"),
-        (["rank_lexical"], EMBEDDER.embed_query, "dense", "The lexical search failed.*Qdrant"),
-        ([], broken_embedder, "lexical", "The dense search failed.*no vector"),
+        (["rank_dense"], EMBEDDER, "lexical", "The dense search failed.*Qdrant"),
+        (["rank_lexical"], EMBEDDER, "dense", "The lexical search failed.*Qdrant"),
+        ([], BrokenEmbedder(), "lexical", "The dense search failed.*no vector"),
     ],
 )
 def test_one_search_stands_in_for_both_and_says_so(
@@ -321,17 +328,37 @@ def test_one_search_stands_in_for_both_and_says_so(
     searcher: Searcher,
     search: Search,
     broken: list[str],
-    embed: Callable[[str], Matrix],
+    embedder: HashEmbedder,
     left: str,
     warning: str,
 ) -> None:
     profile = RetrievalProfile()
     half: Any = BrokenIndex(index, *broken)
-    result = searcher.search(half, embed, "cats chase mice", profile, 3)
+    result = searcher.search(half, embedder, "cats chase mice", profile, 3)
     assert result.hits == search("cats chase mice", 3, mode=left).hits
     assert len(result.warnings) == 1
     assert re.search(warning, result.warnings[0])
     assert search("cats chase mice", 3).warnings == []
+
+
+def test_words_decide_in_a_language_that_the_embedder_does_not_know(search: Search) -> None:
+    query = "рис cats сыр"
+    lexical = search(query, 36, mode=Mode.LEXICAL)
+    result = search(query, 36)
+    # 4 of 10 letters are in words that it knows.
+    assert result.coverage == 0.4
+    for chunk_id, score in result.rankings["fused"].items():
+        weight = RetrievalProfile().dense_weight * 0.4**3
+        dense = max(0, result.rankings["dense"][chunk_id])
+        by_words = lexical.rankings["lexical"].get(chunk_id, 0)
+        share = by_words / max(lexical.rankings["lexical"].values())
+        assert score == pytest.approx(weight * dense + (1 - weight) * share, abs=1e-6)
+    [warning] = result.warnings
+    assert "60% are in no word that the embedder knows, so words decide" in warning
+    assert not result.is_degraded
+    assert lexical.warnings == search("cats chase mice", 3).warnings == []
+    [warning] = search(query, 3, mode=Mode.DENSE).warnings
+    assert "little better than chance" in warning
 
 
 @pytest.mark.parametrize(
@@ -345,9 +372,9 @@ def test_thresholds_of_fused_scores_are_not_for_those_of_one_search(
     index: ChunkIndex, searcher: Searcher, profile: RetrievalProfile
 ) -> None:
     query = "mice in the moon cheese"
-    whole = searcher.search(index, EMBEDDER.embed_query, query, profile, 3)
+    whole = searcher.search(index, EMBEDDER, query, profile, 3)
     half: Any = BrokenIndex(index, "rank_lexical")
-    alone = searcher.search(half, EMBEDDER.embed_query, query, profile, 3)
+    alone = searcher.search(half, EMBEDDER, query, profile, 3)
     assert (whole.is_degraded, alone.is_degraded) == (False, True)
     assert alone.hits[0].score < 0.9
     assert len(alone.hits) == 3
@@ -359,8 +386,7 @@ def test_where_a_rule_cannot_say_how_many_there_are_ten(
     profile = RetrievalProfile(rule=Threshold(threshold=0.0, k_max=36), num_candidates=36)
     half: Any = BrokenIndex(index, "rank_lexical")
     whole, alone = (
-        searcher.search(one, EMBEDDER.embed_query, "cheese number", profile, 36)
-        for one in (index, half)
+        searcher.search(one, EMBEDDER, "cheese number", profile, 36) for one in (index, half)
     )
     assert (len(whole.hits), len(alone.hits)) == (36, 10)
 
@@ -370,7 +396,7 @@ def test_any_key_is_taken_where_not_all_are_known(
 ) -> None:
     where = parse_filter({"type": "eq", "key": "year", "value": 2024})
     monkeypatch.setattr(search_module, "MAX_KEYS", 0)
-    found = searcher.search(index, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3, where)
+    found = searcher.search(index, EMBEDDER, "cats", RetrievalProfile(), 3, where)
     assert found.hits == []
 
 
@@ -379,19 +405,19 @@ def test_a_filter_counts_though_nobody_tells_which_keys_there_are(
 ) -> None:
     where = parse_filter({"type": "eq", "key": "year", "value": 2024})
     with pytest.raises(InvalidFilterError):
-        searcher.search(index, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3, where)
+        searcher.search(index, EMBEDDER, "cats", RetrievalProfile(), 3, where)
     silent: Any = BrokenIndex(index, "attribute_kinds")
-    found = searcher.search(silent, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3, where)
+    found = searcher.search(silent, EMBEDDER, "cats", RetrievalProfile(), 3, where)
     assert found.hits == []
 
 
 def test_without_any_search_there_is_an_error(index: ChunkIndex, searcher: Searcher) -> None:
     dead: Any = BrokenIndex(index, "rank_dense", "rank_lexical")
     with pytest.raises(IndexUnavailableError):
-        searcher.search(dead, EMBEDDER.embed_query, "cats", RetrievalProfile(), 3)
+        searcher.search(dead, EMBEDDER, "cats", RetrievalProfile(), 3)
     dense = RetrievalProfile(mode=Mode.DENSE)
     with pytest.raises(EmbedderFailedError):
-        searcher.search(index, broken_embedder, "cats", dense, 3)
+        searcher.search(index, BrokenEmbedder(), "cats", dense, 3)
 
 
 @pytest.mark.parametrize("fusion", list(Fusion))
@@ -409,7 +435,7 @@ def search_and_rerank(
     """Search for dogs that chase cats; the reranker judges eight hits, unless more are wanted."""
     searcher = Searcher(Reranking(LateInteractionReranker(EMBEDDER), 8, max_seconds))
     chosen = RetrievalProfile(num_candidates=12, **profile)
-    result = searcher.search(index, EMBEDDER.embed_query, "dogs chase cats", chosen, top_k)
+    result = searcher.search(index, EMBEDDER, "dogs chase cats", chosen, top_k)
     searcher.close()
     return result
 
@@ -459,5 +485,5 @@ def test_reranking_out_of_time_changes_nothing_and_is_told(
 def test_reranking_nothing(index: ChunkIndex) -> None:
     searcher = Searcher(Reranking(LateInteractionReranker(EMBEDDER), 8, 600.0))
     profile = RetrievalProfile(mode=Mode.LEXICAL)
-    assert searcher.search(index, EMBEDDER.embed_query, "zebra", profile, 3).hits == []
+    assert searcher.search(index, EMBEDDER, "zebra", profile, 3).hits == []
     searcher.close()

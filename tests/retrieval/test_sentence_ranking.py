@@ -118,6 +118,12 @@ def test_equal_sentences_are_as_similar() -> None:
     assert documents == ["a", "b", "c"]
 
 
+def test_vectors_weigh_nothing_where_the_embedder_has_no_words() -> None:
+    chunks = [*cut("a", "Пчёлы спят. Воск мягкий.", 100), *cut("b", "Пчёлы летают.", 100)]
+    ranker = SentenceRanker(get_analyzer("russian"), lambda _: [], HashEmbedder())
+    assert ranker.score("Где пчёлы?", chunks, 1) == ranker.score("Где пчёлы?", chunks)
+
+
 def test_without_sentences_nothing_is_compared() -> None:
     ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
     assert ranker.score("bees", [], 1) == []

@@ -60,6 +60,11 @@ def test_known_numbers(embedder: SentenceTransformerEmbedder) -> None:
         assert vector[:5] == pytest.approx(CANONICAL_VALUES, abs=1e-4)
 
 
+def test_the_vocabulary_is_of_english(embedder: SentenceTransformerEmbedder) -> None:
+    assert embedder.vocabulary_coverage("What do bees eat?") == 1
+    assert embedder.vocabulary_coverage("ผึ้งกินอะไร") == 0
+
+
 def test_vectors_are_unit_float32_rows_in_order(embedder: SentenceTransformerEmbedder) -> None:
     texts = ["short", "a much longer text " * 20, "x", UNICODE, "long " * 600]
     vectors = embedder.embed_passages(texts)

@@ -1,0 +1,61 @@
+"""How much of a text is in the vocabulary of a tokenizer, and so in the language of its model."""
+
+import re
+from collections import Counter
+
+from tokenizers import Tokenizer
+
+# Measured: the lowest with which no language of XQuAD is worse off than by words alone.
+COVERAGE_POWER = 3
+# Han characters are words of their own; kana and Hangul are not.
+_IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+
+
+def vocabulary_coverage(tokenizer: Tokenizer, unknown_id: int | None, text: str) -> float:
+    """Return the share of a text's letters in words and parts of words that a vocabulary has.
+
+    A letter counts unless its token is the unknown one, or that letter alone out of the middle of
+    a word, or less than it: a vocabulary that was not made of a language spells it. How finely a
+    tokenizer cuts a language goes with how well its model does there (Rust et al., "How Good is
+    Your Tokenizer?", ACL 2021).
+
+    Args:
+        tokenizer: without truncation and padding.
+        unknown_id: of the token that stands for what is not in the vocabulary, if there is one.
+        text: any; without letters nothing of it is unknown.
+
+    Returns:
+        0 to 1.
+    """
+    letters = [place for place, character in enumerate(text) if character.isalpha()]
+    if not letters:
+        return 1.0
+    encoding = tokenizer.encode(text, add_special_tokens=False)
+    known: set[int] = set()
+    single: Counter[int] = Counter()
+    for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+        if token == unknown_id:
+            continue
+        if len(text[start:end].strip()) > 1:
+            known.update(range(start, end))
+        else:
+            single[end - 1] += 1
+    # One of several tokens of a character holds some of its bytes.
+    known |= {place for place, times in single.items() if times == 1 and _is_word(text, place)}
+    return sum(place in known for place in letters) / len(letters)
+
+
+def covered_weight(dense_weight: float, coverage: float) -> float:
+    """Return the weight of the vector of a query, given how much of it the vocabulary has.
+
+    The vector of a query in a language that the model does not know says nothing of it.
+    """
+    return dense_weight * coverage**COVERAGE_POWER
+
+
+def _is_word(text: str, place: int) -> bool:
+    """Whether a character is a word by itself."""
+    if _IDEOGRAPH.match(text, place):
+        return True
+    around = text[max(0, place - 1) : place + 2]
+    return sum(character.isalnum() for character in around) == 1
