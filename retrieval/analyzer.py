@@ -19,7 +19,7 @@ import Stemmer
 from retrieval.stop_words import ELISIONS, STOP_WORDS
 
 # An index that was made with another fingerprint is rewritten. Count up when tokens change.
-VERSION = 2
+VERSION = 3
 FINGERPRINT = f"{VERSION} snowball {Stemmer.version()}"
 
 NO_LANGUAGE = "none"
@@ -68,6 +68,17 @@ def _of_category(*categories: str) -> str:
 
 # Soft hyphens, joiners, marks of direction.
 _INVISIBLE = re.compile(f"[{_of_category('Cf')}\U000e0001-\U000e007f]+")
+# In Devanagari a nasal before a consonant of its class is also written as a dot above (anusvara),
+# or as a dot in a crescent; a dot below is often left out. So does Lucene with Indic scripts.
+_NASAL = re.compile(
+    "\u0901"
+    "|\u0919\u094d(?=[\u0915-\u0918])"
+    "|\u091e\u094d(?=[\u091a-\u091d])"
+    "|\u0923\u094d(?=[\u091f-\u0922])"
+    "|\u0928\u094d(?=[\u0924-\u0927])"
+    "|\u092e\u094d(?=[\u092a-\u092d])"
+)
+_ANUSVARA, _NUKTA = "\u0902", "\u093c"
 # NFKC makes 1/2 of a half, and 31/2 of three and a half.
 _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e](?<=\\d.)")
 # Python's \w has no combining marks, which belong to the words of most Asian scripts.
@@ -317,7 +328,8 @@ def get_analyzer(language: str) -> Analyzer:
 def _normalize(text: str) -> str:
     text = _FRACTION.sub(r" \g<0>", _INVISIBLE.sub("", text))
     # NFKC takes it for a space and an accent; people take it for an apostrophe.
-    return unicodedata.normalize("NFKC", text.replace("\u00b4", "'"))
+    text = unicodedata.normalize("NFKC", text.replace("\u00b4", "'"))
+    return _NASAL.sub(_ANUSVARA, text.replace(_NUKTA, ""))
 
 
 def _is_simple(piece: str) -> bool:
@@ -362,7 +374,11 @@ def _side_spellings(word: str, is_passage: bool) -> list[str]:
     pieces = [word] if word.isalnum() else _PIECES.split(word)
     parts = [_split(piece) for piece in pieces]
     num_parts = sum(map(len, parts))
-    spellings = ["".join(pieces).translate(_KINDS_OF_JOINTS)] if num_parts > 1 else []
+    spellings = []
+    if num_parts > 1:
+        whole = "".join(pieces).translate(_KINDS_OF_JOINTS)
+        # Of codes, not of numbers: 8400-1234 may be anything.
+        spellings.append(whole.replace("-", "") if any(map(str.isalpha, whole)) else whole)
     for piece, its_parts in zip(pieces, parts, strict=True):
         if len(its_parts) > 1 and len(pieces) > 1:
             spellings.append(piece.translate(_KINDS_OF_JOINTS))
