@@ -147,15 +147,27 @@ class Calls:
                     if not watch.has_begun:  # by then another one may have been found there
                         watch.model = await generator.model_name()
                     watch.see(event)
+                    if isinstance(event, Finish) and event.is_too_long:
+                        self._warn_of_length(task)
                     yield event
         except (TimeoutError, ModelSilentError, asyncio.CancelledError):
-            watch.is_cut = True
+            watch.was_read = True
             raise
         except ModelSaidNothingError as error:  # it thought, maybe where nobody sees, and is paid
             watch.take_down(error.usage)
+            watch.was_read = True
             raise
         finally:
             watch.enter(self._account)
+
+    def _warn_of_length(self, task: Task) -> None:
+        """Warn, once, that the server wrote more than it was asked for."""
+        warning = (
+            f"The model server does not stop at max_tokens ({task.answer_room:,}): what it writes "
+            "is cut there, as far as its pieces tell how many tokens they have."
+        )
+        if warning not in self._warnings:
+            self._warnings.append(warning)
 
     def _compare_counts(self, prepared: Prepared, watch: "_Watch") -> None:
         """Warn when the server read less than was sent."""
@@ -177,14 +189,14 @@ class _Watch:
         generator: that is called.
         model: that it asks.
         usage: as the server told it; None: it did not.
-        is_cut: whether we did not wait for its end.
+        was_read: whether the prompt was read, or is, though there may be no piece.
     """
 
     def __init__(self, generator: Generator, purpose: str, prompt_tokens: int) -> None:
         self.generator = generator
         self.model = generator.name
         self.usage: Usage | None = None
-        self.is_cut = False
+        self.was_read = False
         self._purpose = purpose
         self._prompt_tokens = prompt_tokens
         self._written_tokens = 0
@@ -212,10 +224,10 @@ class _Watch:
     def enter(self, account: Account) -> None:
         """Enter the call; where the server told no usage, by our count.
 
-        One that failed before there was a piece is not entered. One that was cut by then is: its
-        prompt was sent, and is read.
+        One that failed before there was a piece is not entered. One that was cut by then is, or had
+        nothing to say: its prompt was sent, and is read.
         """
-        if not (self.usage or self.has_begun or self.is_cut):
+        if not (self.usage or self.has_begun or self.was_read):
             return
         account.add(
             self._purpose,

@@ -101,6 +101,11 @@ class Task:
     embedder: Embedder | None
     thinking: Thinking | None = None
 
+    @property
+    def answer_room(self) -> int:
+        """Most tokens that one answer may have, with the thinking."""
+        return self.sampling.max_tokens + thinking_room(self.thinking)
+
 
 @dataclass(frozen=True, slots=True)
 class Delta:
@@ -131,10 +136,17 @@ def about_tokens(delta: Delta) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of all answers: for each `stop` or `length`, and what they took."""
+    """The end of all answers.
+
+    Attributes:
+        reasons: for each `stop` or `length`.
+        usage: what they took.
+        is_too_long: whether the server wrote more than an answer may have.
+    """
 
     reasons: tuple[str, ...]
     usage: Usage
+    is_too_long: bool = False
 
 
 class TokenCounter(Protocol):

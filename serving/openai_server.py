@@ -32,11 +32,9 @@ from serving.event_stream import EventReader
 from serving.generation import (
     Delta,
     Finish,
-    Sampling,
     Task,
     Thinking,
     TokenCounter,
-    thinking_room,
 )
 from serving.pricing import Rates
 from serving.served_answers import NO_CHUNK, ServedAnswers
@@ -172,7 +170,7 @@ class OpenAIGenerator:
             )
 
     async def _stream(self, task: Task) -> AsyncGenerator[Delta | Finish, None]:
-        answers = ServedAnswers(task.sampling.num_choices)
+        answers = ServedAnswers(task.sampling.num_choices, task.answer_room)
         with self._translated_errors():
             async with aclosing(self._read(task, answers)) as deltas:
                 async for delta in deltas:
@@ -206,13 +204,14 @@ class OpenAIGenerator:
                 raise Complaint.of_body(await response.text(errors="replace"))
         async with response:
             stream = _Stream(response)
-            while not stream.is_over:
+            while not (stream.is_over or answers.are_cut):
                 async with asyncio.timeout_at(deadline):
                     chunks = await stream.next_chunks()
                 for delta in answers.read(chunks):
                     yield delta
                     deadline = clock() + self._timeout_seconds
-            await stream.end()
+            if not answers.are_cut:  # else to close the connection stops the server
+                await stream.end()
         for delta in answers.rest():
             yield delta
 
@@ -365,15 +364,14 @@ def _body(model: str, task: Task, switch: ThinkingSwitch) -> dict[str, Any]:
         "messages": list(task.messages),
         "stream": True,
         "stream_options": {"include_usage": True},
-        **_options(task.sampling, task.thinking, switch),
+        **_options(task, switch),
     }
 
 
-def _options(
-    sampling: Sampling, thinking: Thinking | None, switch: ThinkingSwitch
-) -> dict[str, Any]:
+def _options(task: Task, switch: ThinkingSwitch) -> dict[str, Any]:
+    sampling, thinking = task.sampling, task.thinking
     options = {
-        "max_tokens": sampling.max_tokens + thinking_room(thinking),
+        "max_tokens": task.answer_room,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "seed": sampling.seed,

@@ -23,14 +23,27 @@ NO_CHUNK = (AttributeError, LookupError, TypeError, ValueError, RecursionError)
 
 
 class ServedAnswers:
-    """The answers to one prompt.
+    """The answers to one prompt, each up to the length that was asked for.
+
+    A piece has a token or more: with more pieces than it may have tokens, an answer is too long,
+    whoever counts. (vLLM counts itself, and comes to its end before.)
 
     Attributes:
         empty: those without a word by now.
+        are_cut: whether one of them is too long, so that nothing more of any is to be read.
     """
 
-    def __init__(self, num_choices: int) -> None:
+    def __init__(self, num_choices: int, max_tokens: int) -> None:
+        """Set up.
+
+        Args:
+            num_choices: how many answers.
+            max_tokens: of each, with the thinking.
+        """
         self.empty = set(range(num_choices))
+        self.are_cut = False
+        self._max_tokens = max_tokens
+        self._num_pieces = [0] * num_choices
         self._splitters = [ThoughtSplitter() for _ in range(num_choices)]
         self._reasons: dict[int, str] = {}
         self._usage = Usage(0, 0)
@@ -59,14 +72,20 @@ class ServedAnswers:
 
     @property
     def are_whole(self) -> bool:
-        """Whether each says why it ended, and that it was at its end."""
+        """Whether each says why it ended, and that it was at its end; or they were cut."""
         reasons = self._reasons
-        return len(reasons) == len(self._splitters) and not _BROKEN_OFF & {*reasons.values()}
+        have_ended = len(reasons) == len(self._splitters) and not _BROKEN_OFF & {*reasons.values()}
+        return self.are_cut or have_ended
 
     def finish(self) -> Finish:
-        """Return the end of answers that are whole."""
-        ends = [reason for _, reason in sorted(self._reasons.items())]
-        return Finish(tuple("length" if end == "length" else "stop" for end in ends), self._usage)
+        """Return the end of answers that are whole; what those took that were cut is not known."""
+        num_choices = len(self._splitters)
+        ends = [self._reasons.get(index, "length") for index in range(num_choices)]
+        reasons = tuple("length" if end == "length" else "stop" for end in ends)
+        if self.are_cut:
+            return Finish(reasons, Usage(0, 0), is_too_long=True)
+        is_too_long = self._usage.completion_tokens > num_choices * self._max_tokens
+        return Finish(reasons, self._usage, is_too_long=is_too_long)
 
     def _read(self, chunk: Any) -> Iterator[Delta]:
         if (usage := chunk.get("usage")) is not None:
@@ -77,25 +96,32 @@ class ServedAnswers:
                 raise ValueError(f"answer {index!r} of {len(self._splitters)}")
             if reason := choice.get("finish_reason"):
                 self._reasons[index] = reason
-            yield from self._bring(_read(choice, self._splitters[index]))
+            content, reasoning, logprobs = _read(choice)
+            # Half a character has a log probability, and no text.
+            self._num_pieces[index] += bool(content or reasoning or logprobs)
+            if self._num_pieces[index] > self._max_tokens:
+                self._reasons[index] = "length"
+                self.are_cut = True
+                return
+            text, thought = self._splitters[index].feed(content)
+            yield from self._bring(Delta(text, index, reasoning + thought, logprobs))
 
     def _bring(self, delta: Delta) -> Iterator[Delta]:
         if delta.text:
             self.empty.discard(delta.choice)
-        # Half a character has a log probability, and no text.
         if delta.text or delta.thought or delta.logprobs:
             yield delta
 
 
-def _read(choice: Mapping[str, Any], splitter: ThoughtSplitter) -> Delta:
+def _read(choice: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any] | None]:
+    """Return what a choice of a chunk has: answer, thinking and log probabilities."""
     delta = choice.get("delta") or {}
     # vLLM and Ollama call it so; servers of before 2026 `reasoning_content`.
     reasoning = delta.get("reasoning") or delta.get("reasoning_content")
-    text, thought = splitter.feed(_whole(delta.get("content")))
     logprobs = choice.get("logprobs") or None
     if not isinstance(logprobs, dict | None):
         raise TypeError(f"{logprobs!r} are no log probabilities")
-    return Delta(text, choice["index"], _whole(reasoning) + thought, logprobs)
+    return _whole(delta.get("content")), _whole(reasoning), logprobs
 
 
 def _read_as_one(first: Delta, second: Delta) -> bool:

@@ -228,6 +228,65 @@ def test_length_is_told(served: Application, upstream: Upstream) -> None:
     assert served.ask(QUESTION).json()["choices"][0]["finish_reason"] == "length"
 
 
+IGNORES = "The model server does not stop at max_tokens"
+
+
+def endless(*deltas: dict[str, str], index: int = 0) -> Reply:
+    """Return an answer of pieces that come again and again, and never end."""
+    pieces = [part for one in deltas for part in (chunk(one, index=index), 0.001)]
+    return Reply([START, *pieces * 1000])
+
+
+def test_a_server_that_ignores_max_tokens_is_stopped(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.chat = endless({"content": "Twenty "})
+    body = served.ask(QUESTION, max_tokens=5).json()
+    assert upstream.left.wait(timeout=5)
+    [choice] = body["choices"]
+    assert choice["message"]["content"] == "Twenty " * 5
+    assert choice["finish_reason"] == "length"
+    assert body["usage"]["completion_tokens"] == 5
+    [warning] = [one for one in body["suffice"]["warnings"] if one.startswith(IGNORES)]
+    trace = served.http.get(f"/v1/traces/{body['suffice']['trace_id']}").json()["body"]
+    assert warning in trace["warnings"]
+
+
+def test_thinking_counts_as_well(served: Application, upstream: Upstream) -> None:
+    upstream.chat = endless({"reasoning": "Hm "}, {"content": "Twenty "})
+    [choice] = served.ask(QUESTION, max_tokens=5).json()["choices"]
+    assert upstream.left.wait(timeout=5)
+    assert choice["message"]["reasoning"] == "Hm " * 3
+    assert choice["message"]["content"] == "Twenty " * 2
+
+
+def test_blanks_without_end_are_stopped_and_paid(served: Application, upstream: Upstream) -> None:
+    before = served.http.get("/v1/usage").json()["total"]["num_answers"]
+    upstream.chat = endless({"content": " "})
+    assert_refused(served.ask(QUESTION, max_tokens=5), 502, "model_failed", None, "without")
+    assert upstream.left.wait(timeout=5)
+    assert served.http.get("/v1/usage").json()["total"]["num_answers"] == before + 1
+
+
+def test_all_answers_end_with_one_that_is_too_long(served: Application, upstream: Upstream) -> None:
+    upstream.chat = endless({"content": "Twenty "}, index=1)
+    first, second = served.ask(QUESTION, max_tokens=5, n=2).json()["choices"]
+    assert upstream.left.wait(timeout=5)
+    assert first["message"]["content"] == ""
+    assert second["message"]["content"] == "Twenty " * 5
+    assert first["finish_reason"] == second["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize(("max_tokens", "is_told"), [(11, True), (12, False)])
+def test_a_usage_above_max_tokens_is_told(
+    served: Application, upstream: Upstream, max_tokens: int, *, is_told: bool
+) -> None:
+    """The pieces do not tell that, because they have several tokens."""
+    upstream.chat = stream_reply("Twenty", " kilograms")  # 12 tokens, as it says
+    warnings = served.ask(QUESTION, max_tokens=max_tokens).json()["suffice"]["warnings"]
+    assert any(one.startswith(IGNORES) for one in warnings) is is_told
+
+
 def test_server_without_usage_or_details(served: Application, upstream: Upstream) -> None:
     upstream.chat = Reply([chunk({"content": "Twenty."}, "stop"), DONE])
     body = served.ask(QUESTION).json()

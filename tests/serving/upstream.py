@@ -52,10 +52,16 @@ def event(body: object) -> bytes:
     return f"data: {json.dumps(body)}\n\n".encode()
 
 
-def chunk(delta: dict[str, Any] | None, finish_reason: str | None = None, **more: object) -> bytes:
+def chunk(
+    delta: dict[str, Any] | None,
+    finish_reason: str | None = None,
+    *,
+    index: int = 0,
+    **more: object,
+) -> bytes:
     """Return one event of a stream; None instead of a delta makes one without choices."""
     choice = {
-        "index": 0,
+        "index": index,
         "delta": delta,
         "logprobs": None,
         "finish_reason": finish_reason,
