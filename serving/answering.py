@@ -318,7 +318,8 @@ class Answerer:
                 generator,
                 most_context_tokens,
             )
-        run.warnings += prepared.warnings
+        # The strong model may be given less for the same reason, or a prompt that was too long.
+        run.warnings += [one for one in prepared.warnings if one not in run.warnings]
         return prepared
 
     async def _generate(self, run: _Run, purpose: str) -> AsyncGenerator[Delta | list[Draft], None]:

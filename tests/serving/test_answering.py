@@ -37,6 +37,7 @@ from tests.serving.upstream import (
     chunk,
     count_words,
     error_reply,
+    json_reply,
     stream_reply,
 )
 
@@ -531,6 +532,20 @@ def test_an_answer_that_rests_on_nothing_goes_to_the_strong_model(
     upstream.requests.clear()
     ask(served, suffice={"profile": profile})
     assert [request["model"] for request in upstream.requests] == [MODEL]
+
+
+def test_what_both_models_were_not_given_is_told_once(
+    served: Application, upstream: Upstream
+) -> None:
+    upstream.chat = stream_reply("Bees are nice.")
+    cards = [{"id": name, "max_model_len": 2048} for name in (MODEL, "strong")]
+    upstream.models = json_reply({"data": cards})
+    policy = {"strong_model": "strong", "escalate": True, "rewrite": "off"}
+    turns = ["word " * 600, "So it is."] * 3
+    body = talk(served, *turns, QUESTION, suffice={"profile": {"answering": policy}})
+    assert [call["purpose"] for call in body["suffice"]["cost"]["calls"]] == ["answer", "escalate"]
+    [note] = [one for one in body["suffice"]["warnings"] if "turns were left out" in one]
+    assert note.startswith("The oldest")
 
 
 def test_of_the_samples_of_the_strong_model_one_is_given(
