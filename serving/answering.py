@@ -318,7 +318,7 @@ class Answerer:
                 generator,
                 most_context_tokens,
             )
-        # The strong model may be given less for the same reason, or a prompt that was too long.
+        # The strong model, or half a context, may be prepared with the same notes.
         run.warnings += [one for one in prepared.warnings if one not in run.warnings]
         return prepared
 
