@@ -90,6 +90,7 @@ def test_answer_streams_and_ends_with_the_servers_own_count_of_tokens(
     assert all(isinstance(piece, Delta) and piece.text for piece in pieces)
     assert isinstance(finish, Finish)
     assert finish.reasons == ("length",)
+    assert not finish.is_too_long
     counted = [mortal_vllm.metric(name) - old for name, old in zip(names, before, strict=True)]
     assert [finish.usage.prompt_tokens, finish.usage.completion_tokens] == counted
 
