@@ -14,6 +14,9 @@ UNAUTHORIZED, NOT_FOUND, INTERNAL = 401, 404, 500
 # Of calls that no route takes, or whose body none can read.
 CODES = {400: "invalid_value", NOT_FOUND: "path_not_found", 405: "method_not_allowed"}
 TRY_AGAIN = {429, 503}
+# What FastAPI says of bodies that are no text, or nested too deep to be read.
+UNREADABLE_BODY = "There was an error parsing the body"
+HOW_TO_SEND_JSON = "Send JSON in UTF-8, not compressed and not nested hundreds of levels deep."
 
 
 def error_response(error: Exception, *, is_admin: bool = False) -> JSONResponse:
@@ -37,7 +40,10 @@ def http_error_response(error: HTTPException) -> JSONResponse:
     """Return the answer to a call that no route takes, or whose body none can read."""
     kind = "not_found_error" if error.status_code == NOT_FOUND else "invalid_request_error"
     code = CODES.get(error.status_code)
-    body = {"message": str(error.detail), "type": kind, "param": None, "code": code}
+    message = str(error.detail)
+    if message == UNREADABLE_BODY:
+        message = f"The body cannot be read. {HOW_TO_SEND_JSON}"
+    body = {"message": message, "type": kind, "param": None, "code": code}
     return JSONResponse({"error": body}, error.status_code, error.headers)
 
 

@@ -1,6 +1,7 @@
 """What goes over the wire."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,8 @@ MetadataFilter = Annotated[
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 # Longer than any that there can be: no file system is asked for it.
 CollectionName = Annotated[str, Field(max_length=64)]
+# Levels of a JSON schema; much deeper ones nobody can copy.
+MAX_SCHEMA_DEPTH = 100
 # Of requests or tokens.
 Amount = Annotated[int, Field(ge=1, le=10**15, strict=True)]
 
@@ -60,6 +63,8 @@ class Request(BaseModel):
             json.dumps(body, ensure_ascii=False, default=repr).encode()
         except UnicodeEncodeError as error:
             raise ValueError("The text holds half of a surrogate pair; send Unicode.") from error
+        except RecursionError as error:
+            raise ValueError("The body is nested too deep.") from error
         if not isinstance(body, dict):
             return body
         required = {name for name, field in cls.model_fields.items() if field.is_required()}
@@ -158,6 +163,27 @@ class JsonSchema(Request):
     description: str | None = None
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
+
+    @field_validator("schema_")
+    @classmethod
+    def _check_that_it_can_be_passed_on(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        level: list[Any] = [schema]
+        for _ in range(MAX_SCHEMA_DEPTH + 1):
+            level = [part for one in level for part in _parts(one)]
+        if level:
+            raise ValueError(f"It is nested more than {MAX_SCHEMA_DEPTH} deep.")
+        try:
+            json.dumps(schema, allow_nan=False)
+        except ValueError as error:
+            raise ValueError("NaN and Infinity are no numbers of JSON.") from error
+        return schema
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """Return what a value of JSON is made of."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class ResponseFormat(Request):

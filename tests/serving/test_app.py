@@ -1,5 +1,6 @@
 """What holds for every call: the size of its body, and how what is wrong with it is told."""
 
+import gzip
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -43,10 +44,42 @@ def test_large_body_is_refused(application: Application, *, in_pieces: bool) -> 
     assert application.http.get("/healthz").status_code == 200
 
 
-def test_json_that_is_nested_too_deeply(application: Application) -> None:
-    content = b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"messages": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="deep"),
+        pytest.param('{"user": "Größe"}'.encode("latin-1"), id="not in UTF-8"),
+        pytest.param(gzip.compress(b'{"messages": []}'), id="compressed"),
+    ],
+)
+def test_body_that_nobody_can_read(application: Application, body: bytes) -> None:
+    response = application.http.post(CHAT, content=body, headers=JSON)
+    says = "cannot be read. Send JSON in UTF-8, not compressed"
+    assert_refused(response, 400, "invalid_value", None, says)
+
+
+def test_json_of_any_depth_is_answered(application: Application) -> None:
+    """Close to the depth that Python's reader takes, its writer may take no more."""
+    for depth in range(800, 1100, 5):
+        content = b'{"a": ' * depth + b"1" + b"}" * depth
+        assert application.http.post(CHAT, content=content, headers=JSON).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("schema", "says"),
+    [
+        ('{"a": ' * 101 + "1" + "}" * 101, "nested more than 100 deep"),
+        ('{"a": ' * 100 + "NaN" + "}" * 100, "NaN and Infinity"),
+        ('{"maximum": NaN}', "NaN and Infinity are no numbers of JSON"),
+    ],
+    ids=["deep", "less deep", "NaN"],
+)
+def test_schema_that_cannot_be_passed_on(application: Application, schema: str, says: str) -> None:
+    shape = f'{{"type": "json_schema", "json_schema": {{"name": "a", "schema": {schema}}}}}'
+    content = f'{{"messages": [{{"role": "user", "content": "Why?"}}], "response_format": {shape}}}'
     response = application.http.post(CHAT, content=content, headers=JSON)
-    assert_refused(response, 400, "invalid_value", None, "parsing the body")
+    field = "response_format.json_schema.schema"
+    assert_refused(response, 400, "invalid_value", field, says)
 
 
 PAGE = "https://chat.example"
