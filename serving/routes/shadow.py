@@ -7,12 +7,14 @@ from fastapi import APIRouter, Query
 from serving.routes.dependencies import RunningService
 
 router = APIRouter()
+# No database has greater ids.
+MOST_ID = 2**63 - 1
 
 
 @router.get("/v1/shadow")
 def list_pairs(
     service: RunningService,
-    cursor: Annotated[int, Query(ge=0)] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:
     """List the pairs of answers in order of ids; `next_cursor` asks for the next page."""

@@ -185,3 +185,11 @@ def test_pairs_are_listed_page_by_page_and_forgotten(database: Database) -> None
     store.forget_old(1)
     assert [one["id"] for one in store.list_pairs()] == [second["id"], third["id"]]
     assert third["time"] == clock.now()
+
+
+@pytest.mark.parametrize(("cursor", "status"), [(2**63 - 1, 200), (2**63, 400), (-1, 400)])
+def test_a_cursor_is_an_id_that_there_can_be(
+    application: Application, cursor: int, status: int
+) -> None:
+    response = application.http.get("/v1/shadow", params={"cursor": cursor})
+    assert response.status_code == status
