@@ -12,9 +12,12 @@ from eval.questions import Question
 from eval.replay import Replay
 from eval.snapshot import Snapshot
 from eval.spans import RetrievedSpan
+from ingest.sections import make_heads_in
 from ingest.texts import CanonicalText
+from retrieval.analyzer import get_analyzer
 from retrieval.embedding import Embedder
 from retrieval.profiles import RetrievalProfile
+from retrieval.sentence_ranking import HeadsIn, SentenceRanker
 from serving import question as served
 from serving.account import ANSWERS, Account
 from serving.answering import Answerer, Conclusion
@@ -142,11 +145,10 @@ class ReplayAnswerer:
         self._names = snapshot.names
         self._ids = {question.text: question.question_id for question in questions}
         documents = _SnapshotDocuments(snapshot, filenames)
+        heads_in = make_heads_in(documents.revision_text)
+        finds = [_Playback(replay, self._ids, serving, heads_in) for replay in replays]
         self._answerers = [
-            Answerer(
-                documents, _Playback(replay, self._ids, serving), serving.models, serving.secret
-            )
-            for replay in replays
+            Answerer(documents, find, serving.models, serving.secret) for find in finds
         ]
 
     async def answer(self, text: str, setting: Setting) -> GivenAnswer:
@@ -245,10 +247,13 @@ class _Playback:
     replay: Replay
     ids: Mapping[str, str]
     serving: Serving
+    heads_in: HeadsIn
 
     def __call__(self, question: served.Question, query: str) -> Found:
         result = self.replay.search(self.ids[query], question.profile, question.top_k)
-        return Found(query, result, self.serving.embedder, self.serving.language)
+        embedder, language = self.serving.embedder, self.serving.language
+        ranker = SentenceRanker(get_analyzer(language), self.heads_in, embedder)
+        return Found(query, result, embedder, language, ranker)
 
 
 def _num_read(conclusion: Conclusion) -> int | None:

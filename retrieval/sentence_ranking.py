@@ -42,6 +42,8 @@ HeadsIn = Callable[[Chunk], Sequence[SectionHead]]
 
 # What a sentence loses for each doubling of its chunk's rank; the best there could be scores 1.
 RANK_DISCOUNT = 0.15
+# Sentences that the embedder reads before it may be told to stop.
+READ_TOGETHER = 256
 # Below the header of a table, as `ingest.tables` has it.
 _DASHES = re.compile(r"\|(?=.*-)[|:\-\t ]*")
 
@@ -123,13 +125,43 @@ class SentenceRanker:
         shared = [asked & self._words_of(one) for one in sentences]
         weights = _weigh(shared)
         by_words = [sum(sorted(weights[word] for word in words)) for words in shared]
-        by_vectors = self._similarities(query, sentences) if dense_weight else by_words
+        by_vectors = by_words
+        if dense_weight:
+            self.read(query, chunks)
+            by_vectors = self._similarities(sentences)
         scores = [
             (1 - dense_weight) * lexical + dense_weight * dense - RANK_DISCOUNT * log2(1 + rank)
             for lexical, dense, rank in zip(by_words, by_vectors, ranks, strict=True)
         ]
         order = sorted(range(len(sentences)), key=lambda place: (-scores[place], place))
         return [(scores[place], sentences[place]) for place in order]
+
+    def read(
+        self, query: str, chunks: Sequence[Chunk], is_over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Have the vectors of sentences made that `score` asks for, where they have a weight.
+
+        Args:
+            query: what was searched.
+            chunks: whose sentences these are.
+            is_over: says whether nobody waits for it any more.
+
+        Raises:
+            EmbedderFailedError: the model fails.
+        """
+        self._turn_to(query)
+        if not self._coverage:
+            return  # no vector would count
+        # Equal ones once: in another batch a vector differs by a little.
+        passages = dict.fromkeys(one.passage for chunk in chunks for one in self.sentences(chunk))
+        new = [one for one in passages if one not in self._cosines]
+        for start in range(0, len(new), READ_TOGETHER):
+            if is_over():
+                return
+            some = new[start : start + READ_TOGETHER]
+            vectors = self._embedder.embed_passages(some)
+            cosines = (vectors @ self._embedder.embed_query(query)).tolist()
+            self._cosines |= zip(some, cosines, strict=True)
 
     def sentences(self, chunk: Chunk) -> list[Chunk]:
         """Return the sentences of a chunk as chunks of their own, by place, see `split`."""
@@ -143,16 +175,12 @@ class SentenceRanker:
             self._query, self._cosines = query, {}
             self._coverage = self._embedder.vocabulary_coverage(query)
 
-    def _similarities(self, query: str, sentences: Sequence[Chunk]) -> list[float]:
-        """Return how similar sentences are to a query: the most 1, the least 0; if alike, all 0."""
-        passages = [one.passage for one in sentences]
-        # Equal ones once: in another batch a vector differs by a little.
-        new = [one for one in dict.fromkeys(passages) if one not in self._cosines]
-        if new:
-            vectors = self._embedder.embed_passages(new)
-            found = (vectors @ self._embedder.embed_query(query)).tolist()
-            self._cosines |= zip(new, found, strict=True)
-        cosines = np.array([self._cosines[one] for one in passages])
+    def _similarities(self, sentences: Sequence[Chunk]) -> list[float]:
+        """Return how similar sentences are to the query: the most 1, the least 0; if alike, all 0.
+
+        They have been read.
+        """
+        cosines = np.array([self._cosines[one.passage] for one in sentences])
         if not cosines.size or cosines.max() == cosines.min():
             return [0] * len(sentences)
         similarities: list[float] = ((cosines - cosines.min()) / np.ptp(cosines)).tolist()

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import cache
+from threading import Event
 
 from retrieval.analyzer import get_analyzer
+from retrieval.errors import EmbedderFailedError
+from retrieval.packing import PackingPolicy
 from serving.account import Account
 from serving.answer_language import differs
 from serving.calls import REPLY_TOKENS, Calls
@@ -50,9 +53,9 @@ from serving.verification import (
     support_share,
 )
 
-# Preparations at a time in which the embedder reads sentences: it has the cores for no more, and
-# those that wait for it would take the threads of all other requests.
-MAX_LONG_PREPARATIONS = 2
+# Questions at a time of which the embedder reads sentences: it has the cores for no more, and those
+# that wait for it would take the threads of all other requests.
+MAX_READERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +125,17 @@ class Conclusion:
 
 @dataclass(slots=True)
 class _Run:
-    """One answer under way; see `Conclusion`."""
+    """One answer under way; see `Conclusion`.
+
+    Attributes:
+        packing: as the question asks for, as far as that can be had.
+    """
 
     question: Question
     account: Account
     query: Query
     is_remembered: bool
+    packing: PackingPolicy
     found: Found | None = None
     prepared: Prepared | None = None
     sentences: list[list[SentenceSupport]] = field(default_factory=list)
@@ -177,7 +185,7 @@ class Answerer:
         self._models = models
         self._memory = ConversationMemory()
         self._preparer = Preparer(documents, models, self._memory, secret)
-        self._long_preparations = asyncio.Semaphore(MAX_LONG_PREPARATIONS)
+        self._readers = asyncio.Semaphore(MAX_READERS)
 
     async def answer(
         self, question: Question, account: Account, *, is_remembered: bool = True
@@ -190,7 +198,7 @@ class Answerer:
             is_remembered: whether a turn may follow, so that its passages are kept for that.
         """
         as_it_is = Query(question.text, "none", "There are no earlier turns.")
-        run = _Run(question, account, as_it_is, is_remembered)
+        run = _Run(question, account, as_it_is, is_remembered, question.packing)
         try:
             async with aclosing(self._answer(run)) as events:
                 async for event in events:
@@ -279,6 +287,7 @@ class Answerer:
         """Yield the answers in pieces, then as drafts."""
         generator = self._route(run.question, run.known)
         with run.stages.stage("preparation"):
+            await self._read_sentences(run, generator)
             run.prepared = await self._prepare(run, generator)
         policy = run.question.profile.answering
         strong = policy.strong_model if policy.escalate else None
@@ -304,15 +313,34 @@ class Answerer:
                 yield Delta(draft.text, choice, draft.thought if is_chosen else "")
         yield drafts
 
+    async def _read_sentences(self, run: _Run, generator: Generator) -> None:
+        """Let the embedder read what the hits say; where it cannot in time, words alone count."""
+        if not run.packing.sentence_dense_weight:
+            return
+        seconds = self._preparer.seconds_to_read(run.question, run.known, run.account, generator)
+        is_over = Event()
+        try:
+            async with asyncio.timeout(seconds), self._readers:
+                await asyncio.sleep(0)  # nothing is begun when the time is over
+                await asyncio.to_thread(self._preparer.read_sentences, run.known, is_over.is_set)
+        except TimeoutError:
+            doubt = "max_latency_ms leaves no time for their vectors."
+        except EmbedderFailedError as error:
+            doubt = error.public
+        else:
+            return
+        finally:
+            is_over.set()
+        run.packing = run.packing.model_copy(update={"sentence_dense_weight": 0})
+        run.warnings.append(f"Sentences were chosen by their words alone: {doubt}")
+
     async def _prepare(
         self, run: _Run, generator: Generator, most_context_tokens: int | None = None
     ) -> Prepared:
-        is_long = run.question.packing.sentence_dense_weight > 0
-        turn = self._long_preparations if is_long else nullcontext()
-        async with run.account.time_limit(), turn:
+        async with run.account.time_limit():
             prepared = await asyncio.to_thread(
                 self._preparer.prepare,
-                run.question,
+                replace(run.question, packing=run.packing),
                 run.known,
                 run.account,
                 generator,

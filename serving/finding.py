@@ -4,8 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ingest.library import Library
+from ingest.sections import make_heads_in
+from retrieval.analyzer import get_analyzer
 from retrieval.embedding import Embedder
 from retrieval.search import Searcher, SearchResult
+from retrieval.sentence_ranking import SentenceRanker
 from serving.question import Question
 
 
@@ -18,12 +21,14 @@ class Found:
         result: of the search.
         embedder: of the collection.
         language: likewise.
+        ranker: of the sentences that the hits have; it remembers what it has read of them.
     """
 
     query: str
     result: SearchResult
     embedder: Embedder
     language: str
+    ranker: SentenceRanker
 
 
 Find = Callable[[Question, str], Found]
@@ -41,4 +46,6 @@ def search_library(library: Library, searcher: Searcher, question: Question, que
             question.top_k,
             question.where,
         )
-    return Found(query, result, opened.embedder, opened.language)
+    heads_in = make_heads_in(library.revision_text)
+    ranker = SentenceRanker(get_analyzer(opened.language), heads_in, opened.embedder)
+    return Found(query, result, opened.embedder, opened.language, ranker)

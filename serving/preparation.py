@@ -5,12 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from ingest.sections import make_heads_in
-from retrieval.analyzer import get_analyzer
 from retrieval.embedding import Embedder
-from retrieval.errors import EmbedderFailedError
-from retrieval.packing import Packing, PackingPolicy
-from retrieval.sentence_ranking import SentenceRanker
+from retrieval.packing import Packing
 from serving.account import Account
 from serving.context import Context, Documents, num_tokens
 from serving.conversation import trim
@@ -33,6 +29,8 @@ TURN_TOKENS = 5
 NUM_TRIES = 4
 # Of samples that nobody gave one: greedy ones would all be the same, and vLLM refuses them.
 SAMPLE_TEMPERATURE = 0.7
+# Of the time that is left, for vectors of sentences, where nobody measured what an answer takes.
+READING_SHARE = 0.25
 # So close to a limit, the server counts and not its tokenizer here.
 CLOSE_TOKENS = 32
 
@@ -113,7 +111,7 @@ class Preparer:
         if question.budget.max_cost_usd is not None or question.budget.max_latency_ms is not None:
             candidates += self._cheaper(generator)
         history, warnings = _trim(question.history, generator)
-        layout, doubts = self._lay_out(question, found, generator, history)
+        layout = self._lay_out(question, found, generator, history)
         needs = Needs(
             window={one.name: _window(one) for one in candidates},
             spent_usd=account.usd(),
@@ -121,7 +119,7 @@ class Preparer:
             spent_steps=len(account.calls),
             has_fixed_answer=question.has_fixed_answer,
         )
-        fill = partial(_fill, question, found, wish, candidates, needs, warnings + doubts)
+        fill = partial(_fill, question, found, wish, candidates, needs, warnings)
         # A prompt that lost its oldest turns begins otherwise than before in any case.
         recalled = () if warnings else self._recall(question, generator)
         recalling = replace(layout, exchanges=recalled)
@@ -158,19 +156,43 @@ class Preparer:
             return False
         return account.allows(generator, *tokens)
 
+    def seconds_to_read(
+        self, question: Question, found: Found, account: Account, generator: Generator
+    ) -> float | None:
+        """Return how long the embedder may read sentences beside the answer; None: any time."""
+        left = account.seconds_left()
+        if left is None:
+            return None
+        if generator.rates is None:
+            return READING_SHARE * left
+        context_tokens = sum(hit.chunk.token_count for hit in found.result.hits)
+        if question.packing.max_tokens is not None:
+            context_tokens = min(context_tokens, question.packing.max_tokens)
+        answer_room = _wish(question, generator, None).answer_room
+        return left - generator.rates.seconds(context_tokens, answer_room)
+
+    def read_sentences(self, found: Found, is_over: Callable[[], bool]) -> None:
+        """Let the embedder read the sentences of the hits, until nobody waits for it any more.
+
+        Raises:
+            EmbedderFailedError: the embedder fails.
+        """
+        chunks = [hit.chunk for hit in found.result.hits]
+        try:
+            found.ranker.read(found.query, chunks, is_over)
+        finally:
+            self._documents.forget_late_vectors({(one.document_id, one.revision) for one in chunks})
+
     def _lay_out(
         self, question: Question, found: Found, generator: Generator, history: Sequence[Turn]
-    ) -> tuple[Layout, list[str]]:
-        """Return the layout of a prompt without the passages of earlier turns, and its notes."""
-        heads_in = make_heads_in(self._documents.revision_text)
-        ranker = SentenceRanker(get_analyzer(found.language), heads_in, found.embedder)
-        policy, doubts = self._packing_policy(question, found, ranker)
-        layout = Layout(
+    ) -> Layout:
+        """Return the layout of a prompt without the passages of earlier turns."""
+        return Layout(
             documents=self._documents,
             hits=found.result.hits,
             count_tokens=_counter(generator, found.embedder),
-            policy=policy,
-            ranker=ranker,
+            policy=question.packing,
+            ranker=found.ranker,
             query=found.query,
             nonce=make_nonce(self._secret, question.collection),
             question=question.text,
@@ -178,24 +200,6 @@ class Preparer:
             exchanges=_pair(history),
             is_json=question.sampling.is_json,
         )
-        return layout, doubts
-
-    def _packing_policy(
-        self, question: Question, found: Found, ranker: SentenceRanker
-    ) -> tuple[PackingPolicy, list[str]]:
-        """Return how hits are packed: sentences by words alone, with a note, where vectors fail."""
-        policy = question.packing
-        if not policy.sentence_dense_weight:
-            return policy, []
-        chunks = [hit.chunk for hit in found.result.hits]
-        try:
-            ranker.score(found.query, chunks, policy.sentence_dense_weight)
-        except EmbedderFailedError as error:
-            policy = policy.model_copy(update={"sentence_dense_weight": 0})
-            return policy, [f"Sentences were chosen by their words alone: {error.public}"]
-        finally:
-            self._documents.forget_late_vectors({(one.document_id, one.revision) for one in chunks})
-        return policy, []
 
     def _recall(self, question: Question, generator: Generator) -> tuple[Exchange, ...]:
         """Return the earlier turns with their passages, if all of these still answer."""

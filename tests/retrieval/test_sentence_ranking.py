@@ -14,7 +14,13 @@ from ingest.sections import Sections
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
-from retrieval.sentence_ranking import RANK_DISCOUNT, SentenceRanker, split, whole_id
+from retrieval.sentence_ranking import (
+    RANK_DISCOUNT,
+    READ_TOGETHER,
+    SentenceRanker,
+    split,
+    whole_id,
+)
 from tests.fakes import HashEmbedder
 from tests.retrieval.test_packing import PARTS
 from tests.retrieval.test_packing import split as cut
@@ -101,6 +107,26 @@ def test_similarities_are_of_the_query_that_is_asked_now() -> None:
     for query in ("bees", "wax", "bees"):
         again = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
         assert ranker.score(query, chunks, 1) == again.score(query, chunks, 1)
+
+
+def test_reading_ends_when_nobody_waits_for_it() -> None:
+    chunks = cut("d", " ".join(f"Bee {number} sleeps." for number in range(300)), 1000)
+    embedder = CountingEmbedder()
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], embedder)
+    ranker.read("bees", chunks, lambda: embedder.num_read > 0)
+    assert embedder.num_read == READ_TOGETHER
+    ranker.read("bees", chunks)
+    assert embedder.num_read == 300
+
+
+class CountingEmbedder(HashEmbedder):
+    """Counts the passages that it reads."""
+
+    num_read = 0
+
+    def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        self.num_read += len(texts)
+        return super().embed_passages(texts)
 
 
 class RoundingEmbedder(HashEmbedder):

@@ -55,3 +55,26 @@ def test_other_questions_do_not_wait_for_them(tmp_path: Path) -> None:
             finally:
                 embedder.gate.set()
             assert {one.result().status_code for one in asked} == {200}
+
+
+def test_where_no_time_is_left_for_them_words_choose(tmp_path: Path) -> None:
+    embedder = GatedEmbedder()
+    settings = make_settings(tmp_path, refusal_threshold=0)
+    with open_service(settings, embedder) as service, serve(service) as application:
+        application.ingest("bees.txt", "Bees sleep at night. Bees dance in the sun.")
+        embedder.close()
+        try:
+            suffice = {"profile": {"packing": BY_VECTORS}, "budget": {"max_latency_ms": 4000}}
+            answer = application.ask("Do bees dance?", suffice=suffice).json()
+            assert embedder.reached.is_set()
+        finally:
+            embedder.gate.set()
+        assert "Bees dance in the sun." in answer["choices"][0]["message"]["content"]
+        warning = (
+            "Sentences were chosen by their words alone: max_latency_ms leaves no time for their "
+            "vectors."
+        )
+        assert warning in answer["suffice"]["warnings"]
+        trace = application.http.get(f"/v1/traces/{answer['suffice']['trace_id']}").json()["body"]
+        assert warning in trace["warnings"]
+        assert trace["packing"]["sentence_dense_weight"] == 0.5  # as it was asked
