@@ -78,7 +78,8 @@ class PackingPolicy(BaseModel):
         le=1,
         strict=True,
         description="With `sentences`, weight of the similarity of their vectors to that of the "
-        "question, against that of words. Above 0 the embedder reads all sentences of the hits.",
+        "question, against that of words. Above 0 the embedder reads the sentences of the first 50 "
+        "hits; those of others have their words alone.",
     )
     sentence_margin: float | None = Field(
         default=None,

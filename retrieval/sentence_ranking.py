@@ -42,6 +42,8 @@ HeadsIn = Callable[[Chunk], Sequence[SectionHead]]
 
 # What a sentence loses for each doubling of its chunk's rank; the best there could be scores 1.
 RANK_DISCOUNT = 0.15
+# Best chunks whose sentences the embedder reads: no vector makes good what rank takes of others.
+MAX_READ_CHUNKS = 50
 # Sentences that the embedder reads before it may be told to stop.
 READ_TOGETHER = 256
 # Below the header of a table, as `ingest.tables` has it.
@@ -102,7 +104,8 @@ class SentenceRanker:
         A sentence counts by the words that it shares with the query: each weighs the more, the
         fewer of these sentences have it (the inverse document frequency of BM25), and all together
         1. With a weight it counts by its vector, too: the most similar of these sentences 1, the
-        least 0; nothing, where all are alike. What was found further down the ranking counts less.
+        least 0; nothing, where all are alike, or the chunk is none of the best `MAX_READ_CHUNKS`.
+        What was found further down the ranking counts less.
 
         Args:
             query: what was searched.
@@ -128,7 +131,9 @@ class SentenceRanker:
         by_vectors = by_words
         if dense_weight:
             self.read(query, chunks)
-            by_vectors = self._similarities(sentences)
+            num_read = sum(rank < MAX_READ_CHUNKS for rank in ranks)
+            by_vectors = self._similarities(sentences[:num_read])
+            by_vectors += [0] * (len(sentences) - num_read)
         scores = [
             (1 - dense_weight) * lexical + dense_weight * dense - RANK_DISCOUNT * log2(1 + rank)
             for lexical, dense, rank in zip(by_words, by_vectors, ranks, strict=True)
@@ -143,7 +148,7 @@ class SentenceRanker:
 
         Args:
             query: what was searched.
-            chunks: whose sentences these are.
+            chunks: whose sentences these are, best first.
             is_over: says whether nobody waits for it any more.
 
         Raises:
@@ -152,8 +157,9 @@ class SentenceRanker:
         self._turn_to(query)
         if not self._coverage:
             return  # no vector would count
+        best = chunks[:MAX_READ_CHUNKS]
         # Equal ones once: in another batch a vector differs by a little.
-        passages = dict.fromkeys(one.passage for chunk in chunks for one in self.sentences(chunk))
+        passages = dict.fromkeys(one.passage for chunk in best for one in self.sentences(chunk))
         new = [one for one in passages if one not in self._cosines]
         for start in range(0, len(new), READ_TOGETHER):
             if is_over():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from math import log2
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.sentence_ranking import (
+    MAX_READ_CHUNKS,
     RANK_DISCOUNT,
     READ_TOGETHER,
     SentenceRanker,
@@ -117,6 +119,17 @@ def test_reading_ends_when_nobody_waits_for_it() -> None:
     assert embedder.num_read == READ_TOGETHER
     ranker.read("bees", chunks)
     assert embedder.num_read == 300
+
+
+def test_of_what_was_found_far_down_words_alone_count() -> None:
+    texts = [*["Wax is soft."] * MAX_READ_CHUNKS, "It was so."]
+    chunks = [chunk for text in texts for chunk in cut(text, text, 100)]
+    ranker = SentenceRanker(get_analyzer("english"), lambda _: [], HashEmbedder())
+    # Both words are stop words for the analyzer.
+    near, far = ranker.score("It was?", chunks[1:], 1)[0], ranker.score("It was?", chunks, 1)[-1]
+    assert (near[1].text, far[1].text) == ("It was so.", "It was so.")
+    assert near[0] == pytest.approx(1 - RANK_DISCOUNT * log2(MAX_READ_CHUNKS))
+    assert far[0] == -RANK_DISCOUNT * log2(1 + MAX_READ_CHUNKS)
 
 
 class CountingEmbedder(HashEmbedder):
