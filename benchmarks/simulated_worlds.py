@@ -32,6 +32,18 @@ BOUNDARY: dict[str, Callable[[Generator, tuple[int, ...]], Floats]] = {
 }
 
 
+# Differences whose mean is clearly less than EPS, and clearly more.
+WITHIN: dict[str, Callable[[Generator, tuple[int, ...]], Floats]] = {
+    "nothing changed": _drawn((0.0,), (1.0,)),
+    "1 in 50 better, as many worse": _drawn((-1.0, 0.0, 1.0), (0.02, 0.96, 0.02)),
+    "5 in 100 better": _drawn((-1.0, 0.0, 1.0), (0.075, 0.9, 0.025)),
+}
+BEYOND: dict[str, Callable[[Generator, tuple[int, ...]], Floats]] = {
+    "1 in 10 lost": _drawn((0.0, 1.0), (0.9, 0.1)),
+    "1 in 5 lost": _drawn((0.0, 1.0), (0.8, 0.2)),
+}
+
+
 def equal_flips(random: Generator, shape: tuple[int, ...]) -> Floats:
     """Differences of two settings that are equally good, and differ in a fifth of the questions."""
     return _drawn((-1.0, 0.0, 1.0), (0.1, 0.8, 0.1))(random, shape)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, inf, log, sqrt
+from math import ceil, inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from eval.decisions.items import Floats
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.risk_control import Verdict as RiskVerdict
 from eval.decisions.risk_control import conformal_risk_control, learn_then_test
-from eval.decisions.sample_size import items_needed
+from eval.decisions.sample_size import in_reach, items_to_show
 from eval.decisions.sequence import Mode, certify
 from eval.measurements import Measurements
 from eval.pareto import pareto_front, thin
@@ -24,11 +24,6 @@ MAX_TESTED = 20
 NUM_LEVELS = 24
 # What saves less than 3 % of the tokens is not worth a change.
 LEAST_SAVING = 0.97
-# Both tests need up to a quarter more items than the normal approximation says.
-TEST_FACTOR = 1.25
-# More than so many questions, and so many times those at hand, nobody will write.
-IN_REACH = 2000
-OUT_OF_REACH = 20
 REFERENCE = 0
 # Where the reference finds no more than so many times what may be lost, next to nothing would do.
 LEAST_TO_LOSE = 2
@@ -358,7 +353,7 @@ def more_for_coverage(losses: Floats, goal: Goal, num_questions: int) -> int | N
     # (n * loss + 1) / (n + 1) <= alpha
     distance = alpha - _least_loss(losses, alpha, goal.delta)
     items = (1 - alpha) / distance if distance > 0 else inf
-    return _in_reach(items, len(losses), num_questions)
+    return _more_in_reach(items, len(losses), num_questions)
 
 
 def more_questions(losses: Floats, allowed: float, delta: float, num_questions: int) -> int | None:
@@ -375,12 +370,8 @@ def more_questions(losses: Floats, allowed: float, delta: float, num_questions: 
     """
     distance = allowed - _least_loss(losses, allowed, delta)
     deviation = float(np.std(losses, ddof=1))
-    items = items_needed(deviation, distance, delta) if distance > 0 else None
-    if items is None:
-        return None
-    # Where nothing was lost, the tests want to see that often enough.
-    items = ceil(TEST_FACTOR * max(items, -log(delta) / distance))
-    return _in_reach(items, len(losses), num_questions)
+    items = items_to_show(deviation, distance, delta) if distance > 0 else None
+    return _more_in_reach(items or inf, len(losses), num_questions)
 
 
 def _least_loss(losses: Floats, allowed: float, delta: float) -> float:
@@ -396,12 +387,12 @@ def _least_loss(losses: Floats, allowed: float, delta: float) -> float:
     return max(0.0, loss)
 
 
-def _in_reach(items: float, num_items: int, num_questions: int) -> int | None:
-    """Return the questions that so many items take more than those at hand, if anybody might."""
-    if items == inf:
+def _more_in_reach(items: float, num_items: int, num_questions: int) -> int | None:
+    """Return the questions that so many items take more than those at hand, if anybody asks so."""
+    needed = items / num_items * num_questions
+    if not in_reach(needed, num_questions):
         return None
-    needed = max(1, ceil((items / num_items - 1) * num_questions))
-    return needed if needed <= max(IN_REACH, OUT_OF_REACH * num_questions) else None
+    return max(1, ceil(needed - num_questions))
 
 
 def _more(needed: int | None) -> str:

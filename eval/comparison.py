@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -62,17 +61,11 @@ class ResultComparison:
     are_tokens_alike: bool
     fallen: tuple[Fallen, ...]
 
-    @property
-    def questions_needed(self) -> int | None:
-        """How many questions would tell, if clusters stay as large; None: none is known."""
-        clusters = self.comparison.clusters_needed
-        return None if clusters is None else ceil(clusters * self.num_questions / self.num_clusters)
-
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON types."""
         fields = asdict(self)
         comparison = fields.pop("comparison")
-        return {**comparison, "questions_needed": self.questions_needed, **fields}
+        return {**comparison, **fields}
 
 
 def compare_results(

@@ -2,9 +2,9 @@
 
 from math import ceil, sqrt
 
-from eval.choice import TEST_FACTOR, Goal
+from eval.choice import Goal
 from eval.decisions.pvalues import RiskTest, paired_p_value, risk_p_value
-from eval.decisions.sample_size import fewest_items, items_needed
+from eval.decisions.sample_size import fewest_items, items_to_show
 
 
 def fewest_for(goal: Goal) -> int:
@@ -27,10 +27,7 @@ def advise_on_answers(num_items: int, goal: Goal) -> str:
         goal: with no `min_coverage`.
     """
     # Where one answer in so many changes, for the better as often as for the worse.
-    tenth, fifth = (
-        ceil(TEST_FACTOR * (items_needed(sqrt(share), goal.eps, goal.delta) or 0))
-        for share in (0.1, 0.2)
-    )
+    tenth, fifth = (items_to_show(sqrt(share), goal.eps, goal.delta) or 0 for share in (0.1, 0.2))
     return (
         f"Answers are tested on {num_items:,} independent items. To certify a setting that is as "
         f"good, with a loss of {goal.eps:g} allowed, it takes {fewest_for(goal):,} where no answer "

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from eval.comparison import ResultComparison, compare_results
-from eval.decisions.gate import FEWEST_CLUSTERS, Outcome
+from eval.decisions.gate import Outcome
+from eval.decisions.sample_size import MOST_QUESTIONS
 from eval.errors import EvalError
 from eval.results import Result
 from suffice.options import console, error_console, print_json
@@ -47,12 +48,12 @@ def _print(compared: ResultComparison) -> None:
         console.print("Each model counted its own tokens, so those of the prompts do not compare.")
     if compared.num_lost:
         console.print(
-            f"The evidence of {compared.num_lost} questions is not in the documents any more; they "
-            "count as not found. If that is as it should be, make the base anew."
+            f"Questions whose evidence is not in the documents any more: {compared.num_lost}. They "
+            "count as not found; if that is as it should be, make the base anew."
         )
     if compared.num_only_base or compared.num_only_new:
         console.print(
-            f"Not compared: {compared.num_only_base} questions that only the base has, and "
+            f"Questions not compared: {compared.num_only_base} that only the base has, and "
             f"{compared.num_only_new} that only the new result has."
         )
     if compared.fallen:
@@ -66,11 +67,6 @@ def _print(compared: ResultComparison) -> None:
 def _verdict(compared: ResultComparison) -> str:
     difference = compared.comparison.difference
     allowed = f"a loss of {compared.max_drop:g} is allowed"
-    if difference is None or compared.num_clusters < FEWEST_CLUSTERS:
-        return (
-            f"the questions are in {compared.num_clusters} clusters (documents or threads); at "
-            f"least {FEWEST_CLUSTERS} are needed to tell anything."
-        )
     change = (
         f"{difference.mean:+.3f}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f}"
     )
@@ -84,9 +80,13 @@ def _verdict(compared: ResultComparison) -> str:
 
 
 def _needed(compared: ResultComparison) -> str:
-    if compared.questions_needed is None:
-        return "The change is at the limit itself, where no number of questions would tell."
+    comparison = compared.comparison
+    if comparison.questions_needed is None:
+        return (
+            f"It would take more than {MOST_QUESTIONS:,} questions in clusters like these to tell, "
+            "and nobody writes so many: allow another loss, or ask about more documents."
+        )
     return (
-        f"About {compared.questions_needed} questions in {compared.comparison.clusters_needed} "
-        f"clusters would tell, if the change stays as it is."
+        f"About {comparison.questions_needed:,} questions in {comparison.clusters_needed:,} "
+        "clusters would tell, if the change stays as it is."
     )

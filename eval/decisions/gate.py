@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 
 import numpy as np
 
+from eval.decisions.betting_interval import betting_interval
 from eval.decisions.items import Floats, check_range, cluster_means
-from eval.decisions.sample_size import items_needed
-from eval.intervals import MeanInterval, cluster_t_interval
-
-# With fewer clusters, what never differed in them may differ often.
-FEWEST_CLUSTERS = 10
+from eval.decisions.sample_size import in_reach, items_to_show
+from eval.intervals import MeanInterval
 
 
 class Outcome(StrEnum):
@@ -20,7 +19,7 @@ class Outcome(StrEnum):
     Attributes:
         PASS: the quality fell by less than the margin, if it fell.
         FAIL: it fell by more.
-        INCONCLUSIVE: both is possible, or there are fewer clusters than `FEWEST_CLUSTERS`.
+        INCONCLUSIVE: both is possible.
     """
 
     PASS = "pass"  # noqa: S105
@@ -34,14 +33,17 @@ class Comparison:
 
     Attributes:
         outcome: see there.
-        difference: new minus base, over clusters; None with fewer than two of them.
+        difference: new minus base, over clusters.
         clusters_needed: how many would tell with a probability of 0.8, if difference and spread
-            stay what they are; None unless the outcome is INCONCLUSIVE, or when no number would.
+            stay what they are; None unless the outcome is INCONCLUSIVE, or where it would take more
+            questions than anybody writes.
+        questions_needed: likewise, if clusters stay as large.
     """
 
     outcome: Outcome
-    difference: MeanInterval | None
+    difference: MeanInterval
     clusters_needed: int | None = None
+    questions_needed: int | None = None
 
 
 def compare(
@@ -53,8 +55,11 @@ def compare(
 ) -> Comparison:
     """Compare the scores of the same questions before and after a change.
 
+    PASS and FAIL are wrong with a probability of at most (1 - confidence) / 2 each, whatever the
+    scores are distributed like, if clusters are drawn independently.
+
     Args:
-        base: one score in [0, 1] for each question.
+        base: one score in [0, 1] for each question, at least one.
         new: the same after the change.
         clusters: the cluster of each question.
         max_drop: how much the mean may fall, in (0, 1].
@@ -70,17 +75,19 @@ def compare(
         )
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, but must be in (0, 1)")
-    if base.shape != new.shape:
-        raise ValueError(f"{base.size} scores before and {new.size} after, but one pair is needed")
+    if base.shape != new.shape or not base.size:
+        raise ValueError(
+            f"{base.size} scores before and {new.size} after, but pairs are needed, at least one"
+        )
     check_range("scores", np.concatenate((base, new)), 0, 1)
-    differences = new - base
-    interval = cluster_t_interval(differences.tolist(), clusters, confidence)
-    if interval is None or interval.num_clusters < FEWEST_CLUSTERS:
-        return Comparison(Outcome.INCONCLUSIVE, interval, FEWEST_CLUSTERS)
-    if interval.low > -max_drop:
+    items = cluster_means(new - base, clusters)
+    interval = betting_interval(items, confidence)
+    if interval.low >= -max_drop:
         return Comparison(Outcome.PASS, interval)
-    if interval.high < -max_drop:
+    if interval.high <= -max_drop:
         return Comparison(Outcome.FAIL, interval)
-    deviation = float(np.std(cluster_means(differences, clusters), ddof=1))
-    needed = items_needed(deviation, interval.mean + max_drop, delta=(1 - confidence) / 2)
-    return Comparison(Outcome.INCONCLUSIVE, interval, needed)
+    needed = items_to_show(float(np.std(items)), interval.mean + max_drop, (1 - confidence) / 2)
+    questions = None if needed is None else ceil(needed * base.size / items.size)
+    if questions is None or not in_reach(questions, base.size):
+        return Comparison(Outcome.INCONCLUSIVE, interval)
+    return Comparison(Outcome.INCONCLUSIVE, interval, needed, questions)

@@ -77,7 +77,7 @@ def wsr(differences: Floats, eps: float, delta: float, seed: int = 0) -> Floats:
     return wsr_risk((differences + 1) / 2, (1 + eps) / 2, delta, seed)
 
 
-def wsr_risk(losses: Floats, alpha: float, delta: float, seed: int = 0) -> Floats:
+def wsr_risk(losses: Floats, alpha: float | Floats, delta: float, seed: int = 0) -> Floats:
     """Test H0: E[loss] >= alpha, by betting against it (Waudby-Smith and Ramdas, JRSS B 2024).
 
     A gambler stakes a share of the capital on each loss being below alpha; under H0 the capital
@@ -89,7 +89,7 @@ def wsr_risk(losses: Floats, alpha: float, delta: float, seed: int = 0) -> Float
 
     Args:
         losses: (..., num_items) in [0, 1].
-        alpha: the bound of the risk, in (0, 1).
+        alpha: the bound of the risk, in (0, 1); several are (...) as well, or broadcast to it.
         delta: the error rate that the bets are sized for, in (0, 1); the p-value holds for any.
         seed: of the order in which the items are bet on.
 
@@ -105,7 +105,7 @@ def wsr_risk(losses: Floats, alpha: float, delta: float, seed: int = 0) -> Float
     num_items = losses.shape[-1]
     shuffled = losses[..., np.random.default_rng(seed).permutation(num_items)]
     goal = np.log(1 / delta)
-    log_capital = most = np.zeros(losses.shape[:-1])
+    log_capital = most = np.zeros(np.broadcast_shapes(losses.shape[:-1], np.shape(alpha)))
     # The first item is bet on as if one loss of 1/2 with the variance 1/4 had been seen.
     total, squares = log_capital + 0.5, log_capital + 0.25
     for number in range(num_items):
@@ -182,7 +182,7 @@ def _check_paired(differences: Floats, eps: float) -> None:
         raise ValueError(f"eps is {eps}, but must be in [0, 1)")
 
 
-def _check_risk(losses: Floats, alpha: float) -> None:
+def _check_risk(losses: Floats, alpha: float | Floats) -> None:
     check_range("losses", losses, 0, 1)
-    if not 0 < alpha < 1:
+    if not np.all((np.asarray(alpha) > 0) & (np.asarray(alpha) < 1)):
         raise ValueError(f"alpha is {alpha}, but must be in (0, 1)")

@@ -7,12 +7,18 @@ not replace clusters.
 
 from bisect import bisect_left
 from collections.abc import Callable
-from math import ceil
+from math import ceil, log
 
 import numpy as np
 from scipy.special import ndtri  # type: ignore[import-untyped]
 
 from eval.decisions.items import Floats
+
+# The tests of `pvalues` need up to a quarter more items than the normal approximation says.
+TEST_FACTOR = 1.25
+# The largest sets that people wrote to judge search by: MS MARCO's has 6,980 questions, HotpotQA's
+# 7,405, SQuAD 2.0's 11,873. Nobody will write more about documents of their own.
+MOST_QUESTIONS = 10_000
 
 
 def items_needed(
@@ -21,7 +27,7 @@ def items_needed(
     """Return how many items show that a mean is above (or below) a bound.
 
     n = ((z[1 - delta] + z[power]) * deviation / distance)^2, by the normal approximation; with the
-    defaults 6.18 * deviation^2 / distance^2. The tests of `pvalues` need up to a quarter more.
+    defaults 6.18 * deviation^2 / distance^2.
 
     Args:
         deviation: standard deviation of an item, 0 or more.
@@ -45,6 +51,23 @@ def items_needed(
         return None
     quantiles = float(ndtri(1 - delta) + ndtri(power))
     return max(1, ceil((quantiles * deviation / distance) ** 2))
+
+
+def items_to_show(
+    deviation: float, distance: float, delta: float, power: float = 0.8
+) -> int | None:
+    """Return how many items the tests of `pvalues` need; see `items_needed`.
+
+    Where nothing was lost yet, they want to see that often enough: at most as much is won at each
+    bet as the bound is away.
+    """
+    items = items_needed(deviation, distance, delta, power)
+    return None if items is None else ceil(TEST_FACTOR * max(items, -log(delta) / abs(distance)))
+
+
+def in_reach(questions: float, at_hand: int) -> bool:
+    """Tell whether anybody might ask so many questions, where there are some already."""
+    return questions <= max(MOST_QUESTIONS, 2 * at_hand)
 
 
 def fewest_items(p_value: Callable[[Floats], Floats], delta: float) -> int:

@@ -16,7 +16,7 @@ def counts(**changes: Any) -> QuestionCounts:
 
 
 def test_same_result_has_not_changed() -> None:
-    compared = compare_results(make_result(), make_result(), 0.02)
+    compared = compare_results(make_result(), make_result(), 0.05)
     assert compared.comparison.outcome is Outcome.PASS
     assert compared.base_coverage == compared.new_coverage
     assert (compared.num_questions, compared.num_clusters) == (240, 80)
@@ -44,7 +44,7 @@ def test_clusters_count_the_same_in_evidence_and_tokens() -> None:
 def test_settings_are_compared_by_name_and_by_what_is_served() -> None:
     base, new = make_result(), make_result({"reference": "g"})
     assert compare_results(base, new, 0.02).comparison.outcome is Outcome.FAIL
-    assert compare_results(base, new, 0.02, "c").comparison.outcome is Outcome.PASS
+    assert compare_results(base, new, 0.05, "c").comparison.outcome is Outcome.PASS
 
 
 def test_tokens_of_another_tokenizer_are_told() -> None:
@@ -104,7 +104,7 @@ def test_unclear_says_how_many_questions_would_tell() -> None:
     compared = compare_results(base, with_coverage(scores), 0.1)
     assert compared.comparison.outcome is Outcome.INCONCLUSIVE
     assert compared.comparison.clusters_needed is not None
-    assert compared.questions_needed == 3 * compared.comparison.clusters_needed
+    assert compared.comparison.questions_needed == 3 * compared.comparison.clusters_needed
 
 
 def test_what_only_one_has_is_counted() -> None:
