@@ -315,11 +315,11 @@ def selection_bias(
     return figures
 
 
-JUDGES = {"poor": (0.95, 0.60), "good": (0.97, 0.85)}
+JUDGES = {"poor": (0.95, 0.60), "good": (0.97, 0.85), "lenient": (1.0, 0.85)}
 
 
 def prediction_powered(
-    random: Generator, num_runs: int, sizes: Sequence[int] = (50, 100, 200)
+    random: Generator, num_runs: int, sizes: Sequence[int] = (20, 50, 100, 200)
 ) -> list[Figure]:
     """Estimate the share of right answers from few labels and 2,000 verdicts of a judge."""
     figures = []

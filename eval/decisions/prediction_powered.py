@@ -36,12 +36,15 @@ def prediction_powered_mean(
 
     Prediction-powered inference (Angelopoulos et al., Science 382, 2023) with weight 1, PPI++
     (arXiv:2311.01453) with another one. With weight 0 the judge has no say. The standard error adds
-    up what each cluster as a whole is off, as that of `question_t_interval` does.
+    up what each cluster as a whole is off, as that of `question_t_interval` does. For it two items
+    are added to the labelled ones, on which the judge errs as far as it can, once in each direction
+    (as Bonett and Price do for paired proportions, J. Educ. Behav. Stat. 37, 2012): an error that
+    is rare may not have come up in few labels.
 
     Args:
-        labels: what people say of n items.
-        predictions: what the judge says of the same.
-        unlabelled: what the judge says of N further items from the same source.
+        labels: what people say of n items, in [0, 1].
+        predictions: what the judge says of the same, likewise.
+        unlabelled: what the judge says of N further items from the same source, likewise.
         confidence: in (0, 1).
         weight: of the judge; by default 1 below 100 labels, then `tuned_weight`.
         clusters: of the labelled items and of the others; None: each item is one.
@@ -61,14 +64,17 @@ def prediction_powered_mean(
     if weight is None:
         tune = num_labels >= MIN_LABELS_TO_TUNE
         weight = tuned_weight(labels, predictions, num_unlabelled) if tune else 1.0
-    corrections = labels - weight * predictions
-    mean = weight * float(np.mean(unlabelled)) + float(np.mean(corrections))
     if clusters is None:
         clusters = [f"label {i}" for i in range(num_labels)], list(map(str, range(num_unlabelled)))
+    if min(len(set(names)) for names in clusters) < 2:  # noqa: PLR2004
+        raise ValueError("labels and other verdicts must be of two clusters or more each")
+    corrections = labels - weight * predictions
+    mean = weight * float(np.mean(unlabelled)) + float(np.mean(corrections))
+    corrections = np.append(corrections, (max(1.0, 1.0 - weight), min(0.0, -weight)))
+    clusters = [*clusters[0], "too strict", "too lenient"], clusters[1]
     sums: defaultdict[str, float] = defaultdict(float)
     for values, names in zip((corrections, weight * unlabelled), clusters, strict=True):
-        if (num := len(set(names))) < 2:  # noqa: PLR2004
-            raise ValueError("labels and other verdicts must be of two clusters or more each")
+        num = len(set(names))
         shares = (values - np.mean(values)) / len(values) * sqrt(num / (num - 1))
         for name, share in zip(names, shares.tolist(), strict=True):
             sums[name] += share
