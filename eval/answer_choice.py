@@ -18,6 +18,7 @@ from eval.choice import (
     Goal,
     cheapest,
     more_for_candidate,
+    state_cost,
 )
 from eval.decisions.items import Floats, cluster_means
 from eval.decisions.sequence import Mode, certify
@@ -192,15 +193,13 @@ class _Testing:
     def _state_certified(self, chosen: int) -> str:
         goal, candidate = self.goal, self.candidates[chosen]
         now, tokens = (self._mean_tokens(row) for row in (REFERENCE, chosen))
+        cost = state_cost(now, tokens, self._usd_saved(chosen))
         rival = "today's"
         if goal.mode is Mode.BEST:
             rival = f"those of any of the {len(self.candidates) - 1} settings it was compared with"
-        usd = self._usd_saved(chosen)
-        money = "" if usd is None else f", saves ${usd:.2f} per 1,000 questions"
         return (
-            f"{candidate.label}: {tokens:,.0f} tokens instead of {now:,.0f} "
-            f"({1 - tokens / now:.0%} fewer){money}. Its answers are not worse than {rival} by "
-            f"more than {goal.eps:g}, with error at most {goal.delta:.0%}."
+            f"{candidate.label}: {cost}. Its answers are not worse than {rival} by more than "
+            f"{goal.eps:g}, with error at most {goal.delta:.0%}."
         )
 
     def _state_kept(self, certified: Sequence[int], needed: int | None) -> str:
@@ -210,6 +209,13 @@ class _Testing:
                 "on, on the mean or at the 95th percentile"
             )
         if needed is None:
+            failed = 0.0 if self.judge is None else self.judge.failure_rate
+            if failed >= self.goal.eps:
+                return self._keep(
+                    f"nothing cheaper was shown to be as good. {failed:.0%} of the judge's replies "
+                    "were no verdict, and they count against what is cheaper: with so many, no "
+                    "number of questions shows it. Name a judge that keeps to JSON"
+                )
             return self._keep(
                 "nothing cheaper was shown to be as good, and if more questions can show it, it "
                 "takes far more than anybody writes"

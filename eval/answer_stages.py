@@ -9,6 +9,7 @@ import numpy as np
 from eval.answer_quality import AnswerMeter
 from eval.answering import Setting
 from eval.decisions.items import Floats
+from eval.dollars import dollars
 from eval.extras import Extra
 from eval.intervals import MeanInterval, cluster_t_interval
 from eval.questions import Question
@@ -72,7 +73,7 @@ def list_pairs(
                 for other in others
             ]
         else:
-            reasons[name] = "There is one only: SERVING_BACKENDS_FILE names no other."
+            reasons[name] = "No other one could answer: SERVING_BACKENDS_FILE names none."
     return pairs, reasons
 
 
@@ -153,8 +154,10 @@ def _state(quality: MeanInterval, written: MeanInterval, usd: float | None) -> s
         statement = "Worse answers"
     else:
         statement = "No difference shown"
-    if usd is not None:
+    if usd:
         word = "more" if usd > 0 else "less"
-        return f"{statement}, ${abs(usd):,.2f} {word} for 1,000 answers."
+        return f"{statement}, {dollars(abs(usd))} {word} for 1,000 answers."
+    if not round(written.mean):
+        return f"{statement}, as many tokens written for an answer."
     word = "more" if written.mean > 0 else "fewer"
     return f"{statement}, {abs(written.mean):,.0f} {word} tokens written for an answer."

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.choice import LEAST_SAVING, QUANTILE, REFERENCE, keeping
+from eval.dollars import dollars
 from eval.errors import BudgetError
 from eval.measurements import Measurements
 from eval.pareto import pareto_front
@@ -214,7 +215,9 @@ def _exchange(neighbour: Neighbour) -> str:
     if neighbour.usd_per_1000 is None:
         return said
     usd = neighbour.usd_per_1000
-    said += f" and {'-' if usd < 0 else '+'}${abs(usd):.2f} per 1,000 questions"
+    if not usd:
+        return said
+    said += f" and {'-' if usd < 0 else '+'}{dollars(abs(usd))} per 1,000 questions"
     if neighbour.coverage_per_usd is not None:
         said += f" ({neighbour.coverage_per_usd:.3f} for a dollar)"
     return said

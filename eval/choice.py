@@ -14,6 +14,7 @@ from eval.decisions.risk_control import Verdict as RiskVerdict
 from eval.decisions.risk_control import conformal_risk_control, learn_then_test
 from eval.decisions.sample_size import in_reach, items_to_show
 from eval.decisions.sequence import Mode, certify
+from eval.dollars import dollars
 from eval.measurements import Measurements
 from eval.pareto import pareto_front, thin
 from eval.results import Verdict
@@ -209,8 +210,8 @@ class Chooser:
         needed = None
         if control.verdict is RiskVerdict.CERTIFIED:
             statement = (
-                f"{self._label(chosen)} ({self._mean_tokens(chosen):,.0f} tokens): its context "
-                f"holds at least {least:.0%} of the evidence on average, {surely}."
+                f"{self._label(chosen)}: {self._state_cost(chosen)}. Its context holds at least "
+                f"{least:.0%} of the evidence on average, {surely}."
             )
         elif control.verdict is RiskVerdict.INFEASIBLE:
             statement = (
@@ -229,19 +230,18 @@ class Chooser:
         return Choice(verdict, chosen, statement, candidates, tested, needed)
 
     def _state_certified(self, chosen: int, num_rivals: int, goal: Goal) -> str:
-        now, tokens = self._mean_tokens(REFERENCE), self._mean_tokens(chosen)
-        money = ""
-        if self._price is not None:
-            usd = (now - tokens) * self._price.prompt * _THOUSAND
-            money = f", saves ${usd:.2f} per 1,000 questions"
         rival = "today's"
         if goal.mode is Mode.BEST:
             rival = f"that of any of the {num_rivals} settings it was compared with"
         return (
-            f"{self._label(chosen)}: {tokens:,.0f} tokens instead of {now:,.0f} "
-            f"({1 - tokens / now:.0%} fewer){money}. Its evidence coverage is not below {rival} by "
-            f"more than {goal.eps:g}, with error at most {goal.delta:.0%}."
+            f"{self._label(chosen)}: {self._state_cost(chosen)}. Its evidence coverage is not "
+            f"below {rival} by more than {goal.eps:g}, with error at most {goal.delta:.0%}."
         )
+
+    def _state_cost(self, chosen: int) -> str:
+        now, tokens = self._mean_tokens(REFERENCE), self._mean_tokens(chosen)
+        usd = (now - tokens) * self._price.prompt * _THOUSAND if self._price else None
+        return state_cost(now, tokens, usd)
 
     def _state_not_cheaper(self) -> str:
         return (
@@ -275,6 +275,27 @@ class Chooser:
 
     def _mean_tokens(self, setting: int) -> float:
         return float(self._held_out.means(self._held_out.tokens[setting]))
+
+
+def state_cost(now: float, tokens: float, usd_saved_per_1000: float | None) -> str:
+    """Say what a setting takes instead of the reference.
+
+    Args:
+        now: mean tokens of the reference's prompts.
+        tokens: of its own.
+        usd_saved_per_1000: questions; None: nothing is known of the price.
+    """
+    if round(tokens) == round(now):
+        return f"{tokens:,.0f} tokens, as many as today"
+    word = "fewer" if tokens < now else "more"
+    share = abs(1 - tokens / now)
+    stated = f"{tokens:,.0f} tokens instead of {now:,.0f} ({share:.0%} {word})"
+    if not usd_saved_per_1000:
+        return stated
+    usd = dollars(abs(usd_saved_per_1000))
+    if usd_saved_per_1000 > 0:
+        return f"{stated}, saves {usd} per 1,000 questions"
+    return f"{stated}, costs {usd} more per 1,000 questions"
 
 
 def cheapest(certified: Sequence[int], tokens: Floats, mean_tokens: Callable[[int], float]) -> int:

@@ -73,7 +73,7 @@ def judge_stage(name: str, held_out: Measurements, coverage: Floats, tokens: Flo
         statement = "Finds less"
     else:
         statement = "No difference shown"
-    if more.mean:
+    if round(more.mean):
         word = "more" if more.mean > 0 else "fewer"
         statement += f", {abs(more.mean):,.0f} {word} tokens a question"
     return Stage(name=name, coverage=gained, prompt_tokens=more, statement=f"{statement}.")

@@ -158,9 +158,9 @@ def tune(
     clusters = {one.cluster for one in questions if one.answerable}
     if clusters != {one.cluster for one in answerable}:
         tuning.warnings.append(
-            f"Questions about {len(clusters)} documents or threads are few, so parts of documents "
-            "count as independent: what is shown is about new questions on these documents, and "
-            "not on others."
+            f"The documents or threads that the questions are about are few ({len(clusters)}), so "
+            "parts of documents count as independent: what is shown is about new questions on "
+            "these documents, and not on others."
         )
     return tuning
 

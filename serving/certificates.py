@@ -107,7 +107,8 @@ class Certificate(BaseModel):
         differences = self.fingerprints.differences(now)
         then = self.num_documents
         if then and not then / GROWTH <= num_documents <= then * GROWTH:
-            differences.insert(0, f"{then:,} documents instead of {num_documents:,}")
+            noun = "document" if then == 1 else "documents"
+            differences.insert(0, f"{then:,} {noun} instead of {num_documents:,}")
         if settings != self.settings:
             differences.insert(0, "other settings")
         if collection.name != self.collection:

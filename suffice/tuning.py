@@ -275,4 +275,4 @@ def _warnings(anchored: Anchored) -> Iterator[str]:
     if len({question.weight for question in answerable}) > 1:
         yield "The weights of the questions were left alone: a tuning counts all clusters alike."
     if anchored.dropped:
-        yield f"{len(anchored.dropped)} questions were left out: the evidence is gone."
+        yield f"Questions left out, because their evidence is gone: {len(anchored.dropped)}."

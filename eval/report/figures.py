@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
+from eval.dollars import dollars
 from eval.report.canvas import (
     CHOSEN,
     LINES,
@@ -21,7 +22,7 @@ from eval.report.canvas import (
     token_axis,
     variable,
 )
-from eval.report.words import count, percent, points, usd
+from eval.report.words import count, percent, points
 from eval.results import CurvePoint, Result
 
 
@@ -81,7 +82,7 @@ def draw_marginal_value(result: Result) -> Figure | None:
     _draw_gains(rows[0], {step.last: 100 * step.coverage for step in steps}, SERVED, "{:g}".format)
     rows[0].set_ylabel("points added per chunk")
     if costs:
-        _draw_gains(rows[1], costs, CHOSEN, usd)
+        _draw_gains(rows[1], costs, CHOSEN, dollars)
         rows[1].set_ylabel("$ per added answer")
     chunk_axis(rows[-1], [step.last for step in steps])
     rows[-1].set_xlabel("chunks in the context, k")
@@ -94,7 +95,7 @@ def draw_marginal_value(result: Result) -> Figure | None:
         "Steps without a gain are not drawn."
     )
     if costs:
-        title += f"; one more answer then costs {usd(list(costs.values())[-1])}"
+        title += f"; one more answer then costs {dollars(list(costs.values())[-1])}"
         note += (
             " Below: dollars for reading the added tokens, at the price per prompt token of the "
             "served setting, divided by the added share of questions with all their evidence in "

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from eval.decisions.sequence import Mode
+from eval.dollars import dollars
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
 from eval.report.canvas import (
@@ -21,7 +22,7 @@ from eval.report.canvas import (
     to_svg,
     token_axis,
 )
-from eval.report.words import count, percent, points, usd
+from eval.report.words import count, percent, points
 from eval.results import Quality, Result, Verdict
 
 
@@ -126,7 +127,7 @@ def _draw_bounds(axes: Axes, result: Result, served: _Point) -> str:
     """Draw what a setting must reach; return what to say of it."""
     decision = result.decision
     text = ""
-    if decision.mode is Mode.REFERENCE and decision.min_coverage is None:
+    if decision.mode is Mode.REFERENCE and decision.eps is not None:
         axes.axhline(served.share.mean - decision.eps, color=SERVED, linestyle=":", linewidth=1)
         text += f" Dotted: {points(decision.eps)} below what is served now; above it is no loss."
     if decision.min_coverage is not None:
@@ -149,7 +150,7 @@ def _title(result: Result, served: _Point, chosen: _Point, plot: _Plot) -> str:
 
 
 def _priced(label: str, one: _Point) -> str:
-    return label if one.usd_per_1000 is None else f"{label}\n{usd(one.usd_per_1000)} per 1,000"
+    return label if one.usd_per_1000 is None else f"{label}\n{dollars(one.usd_per_1000)} per 1,000"
 
 
 def _at(one: _Point, plot: _Plot) -> str:

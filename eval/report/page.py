@@ -14,13 +14,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from eval.decisions.sequence import Mode
+from eval.dollars import dollars
 from eval.errors import ReportError
+from eval.intervals import MeanInterval
 from eval.report import words
 from eval.report.bars import draw_blame, draw_loss
 from eval.report.figures import draw_more
 from eval.report.fronts import draw_answers, draw_front
 from eval.report.groups import compare_groups
-from eval.results import AnsweredSetting, Measured, Quality, Result, Verdict
+from eval.results import AnsweredSetting, Decision, Measured, Quality, Result, Verdict
 
 _FOLDER = Path(__file__).parent
 _VERDICTS = {
@@ -38,7 +40,7 @@ _WORDS: dict[str, Callable[..., str]] = {
     "count_interval": words.count_interval,
     "signed_count": words.signed_count,
     "signed_count_interval": words.signed_count_interval,
-    "usd": words.usd,
+    "usd": dollars,
     "signed_usd": words.signed_usd,
     "signed_seconds": words.signed_seconds,
     "p_value": words.p_value,
@@ -51,6 +53,12 @@ class _Amount(NamedTuple):
     write: Callable[[float], str]
     now: float
     new: float
+
+
+class _Saved(NamedTuple):
+    name: str
+    tokens: MeanInterval
+    usd_per_1000: float | None
 
 
 def render_report(result: Result) -> str:
@@ -73,6 +81,7 @@ def render_report(result: Result) -> str:
         answers_of={one.name for one in result.answers.settings} if result.answers else set(),
         labels={one.name: one.label for one in result.settings},
         amounts=_amounts(result),
+        saved=_saved(result.decision),
         groups=compare_groups(result),
         num_questions=_num_questions(result),
         front=front,
@@ -142,6 +151,17 @@ def _amounts(result: Result) -> list[dict[str, str]]:
     ]
 
 
+def _saved(decision: Decision) -> _Saved | None:
+    """Return what a prompt has fewer tokens than today, or more; None: nothing was chosen."""
+    tokens, usd = decision.tokens_saved, decision.usd_saved_per_1000
+    if tokens is None:
+        return None
+    if tokens.mean < 0:
+        tokens = MeanInterval(-tokens.mean, -tokens.high, -tokens.low, tokens.num_clusters)
+        return _Saved("Dearer by, per prompt", tokens, abs(usd) if usd else None)
+    return _Saved("Saved per prompt", tokens, usd if usd and usd > 0 else None)
+
+
 def _sent(
     now: Measured | AnsweredSetting, new: Measured | AnsweredSetting, paid: str
 ) -> Iterator[_Amount]:
@@ -150,4 +170,4 @@ def _sent(
         "Prompt tokens, mean", words.count, now.prompt_tokens.mean, new.prompt_tokens.mean
     )
     if now.usd_per_1000 is not None and new.usd_per_1000 is not None:
-        yield _Amount(paid, words.usd, now.usd_per_1000, new.usd_per_1000)
+        yield _Amount(paid, dollars, now.usd_per_1000, new.usd_per_1000)

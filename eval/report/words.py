@@ -1,5 +1,6 @@
 """How the report writes numbers."""
 
+from eval.dollars import dollars
 from eval.intervals import MeanInterval
 from eval.results import Labelled
 
@@ -34,20 +35,10 @@ def signed_count(difference: float) -> str:
     return f"{difference:+,.0f}".replace("-", "\N{MINUS SIGN}")
 
 
-def usd(amount: float) -> str:
-    """Write dollars: cents from 1 on, below that two digits that count."""
-    size = abs(amount)
-    if size == 0 or 0.995 <= size < 1e6:  # noqa: PLR2004 - which is a dollar in two digits
-        return f"${amount:,.2f}"
-    if 1e-6 <= size < 0.995:  # noqa: PLR2004
-        return "$" + f"{float(f'{amount:.2g}'):.7f}".rstrip("0")
-    return f"${amount:.0e}"
-
-
 def signed_usd(difference: float) -> str:
     """Write a change of dollars, with its sign."""
     sign = "+" if difference >= 0 else "\N{MINUS SIGN}"
-    return sign + usd(abs(difference))
+    return sign + dollars(abs(difference))
 
 
 def signed_seconds(difference: float) -> str:

@@ -1,12 +1,15 @@
 """`suffice eval tune` and `suffice eval apply`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from eval.extras import Extra
-from suffice.options import Collection, Json, Url, console, print_json, service
+from suffice.options import Collection, Json, Url, console, error_console, print_json, service
+
+if TYPE_CHECKING:
+    from eval.choice import Goal
 
 Questions = Annotated[Path, typer.Argument(help="Questions with their evidence, see `eval synth`.")]
 Folder = Annotated[Path, typer.Argument(help="Folder that `eval tune` wrote.")]
@@ -17,19 +20,21 @@ def tune(
     output: Annotated[Path, typer.Option(help="Folder for the result.")] = Path("tuning"),
     collection: Collection = "default",
     eps: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Loss of evidence coverage that is none.")
-    ] = 0.03,
+        float | None,
+        typer.Option(min=0.001, max=0.5, help="Loss of evidence coverage that is none; 0.03."),
+    ] = None,
     delta: Annotated[float, typer.Option(min=0.001, max=0.4, help="Error rate.")] = 0.05,
     test: Annotated[
-        Literal["wsr", "t_plus_one"],
-        typer.Option(help="wsr: guaranteed; t_plus_one: approximate, needs fewer questions."),
-    ] = "wsr",
+        Literal["wsr", "t_plus_one"] | None,
+        typer.Option(help="wsr: guaranteed (default); t_plus_one: approximate, fewer questions."),
+    ] = None,
     mode: Annotated[
-        Literal["reference", "best"],
-        typer.Option(help="Compare with: reference, what is served now; best, all others."),
-    ] = "reference",
+        Literal["reference", "best"] | None,
+        typer.Option(help="Compare with: reference, what is served now (default); best, all."),
+    ] = None,
     min_coverage: Annotated[
-        float | None, typer.Option(min=0.01, max=0.99, help="Least evidence coverage instead.")
+        float | None,
+        typer.Option(min=0.01, max=0.99, help="Least evidence coverage, instead of --eps."),
     ] = None,
     on_average: Annotated[
         bool,
@@ -76,10 +81,7 @@ def tune(
     url: Url = None,
 ) -> None:
     """Find the cheapest context that is not worse than today's, and certify it."""
-    from eval.budgets import Budget  # noqa: PLC0415
-    from eval.choice import Goal  # noqa: PLC0415
-    from eval.decisions.pvalues import PairedTest  # noqa: PLC0415 - heavy, see cli.py
-    from eval.decisions.sequence import Mode  # noqa: PLC0415
+    from eval.budgets import Budget  # noqa: PLC0415 - heavy, see cli.py
     from ingest.home import Home  # noqa: PLC0415
     from suffice.bars import progress_bar  # noqa: PLC0415
     from suffice.exclusion import exclusive  # noqa: PLC0415
@@ -88,14 +90,12 @@ def tune(
     from suffice.tuning_order import AnswerOrder, TuningOrder, check_order  # noqa: PLC0415
     from suffice.tuning_output import print_result  # noqa: PLC0415
 
-    goal = Goal(eps, delta, PairedTest(test), Mode(mode), min_coverage, on_average)
+    goal = _goal(eps, delta, test, mode, min_coverage, on_average=on_average)
     if not answers and (model or judge or max_usd is not None):
         raise typer.BadParameter("--model, --judge and --max-usd are for --answers.")
     extras = list(dict.fromkeys(stages or ()))
     if not answers and set(extras) - {Extra.HEADINGS}:
         raise typer.BadParameter("Of --stages only headings can do without --answers.")
-    if on_average and min_coverage is None:
-        raise typer.BadParameter("--on-average is about --min-coverage.")
     if answers and min_coverage is not None:
         raise typer.BadParameter("--min-coverage is about evidence; leave --answers out.")
     order = TuningOrder(
@@ -111,12 +111,49 @@ def tune(
         extras,
     )
     check_order(order)  # before a service is started
-    with exclusive(output), service(url) as client, progress_bar() as progress:
-        result = run_tuning(client, Home(SufficeSettings().home), order, progress)
+    try:
+        with exclusive(output), service(url) as client, progress_bar() as progress:
+            result = run_tuning(client, Home(SufficeSettings().home), order, progress)
+    except KeyboardInterrupt:
+        error_console.print(
+            "Interrupted. The same command goes on where it stopped.", style="yellow"
+        )
+        raise typer.Exit(130) from None
     if json_output:
         print_json(result.model_dump(mode="json"))
     else:
         print_result(result, output)
+
+
+def _goal(
+    eps: float | None,
+    delta: float,
+    test: str | None,
+    mode: str | None,
+    min_coverage: float | None,
+    *,
+    on_average: bool,
+) -> "Goal":
+    """Return what is wanted; what says nothing beside the rest is refused."""
+    from eval.choice import Goal  # noqa: PLC0415 - heavy, see cli.py
+    from eval.decisions.pvalues import PairedTest  # noqa: PLC0415
+    from eval.decisions.sequence import Mode  # noqa: PLC0415
+
+    compared: dict[str, Any] = {}
+    if eps is not None:
+        compared["eps"] = eps
+    if test is not None:
+        compared["test"] = PairedTest(test)
+    if mode is not None:
+        compared["mode"] = Mode(mode)
+    if compared and min_coverage is not None:
+        raise typer.BadParameter(
+            "--eps, --test and --mode are about a comparison, and --min-coverage compares with "
+            "nothing; leave them out."
+        )
+    if on_average and min_coverage is None:
+        raise typer.BadParameter("--on-average is about --min-coverage.")
+    return Goal(delta=delta, min_coverage=min_coverage, on_average=on_average, **compared)
 
 
 def apply(

@@ -351,6 +351,27 @@ def test_bounds_are_of_the_quality_that_is_told(upstream: Upstream, tmp_path: Pa
     assert found.quality.mean == pytest.approx((found.quality_low + found.quality_high) / 2)
 
 
+def test_a_judge_that_often_fails_is_named_where_nothing_is_certified(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    grader = Grader()
+    grader.garbage = 3
+    asked = questions()[:40]
+    split = Split(tuple(asked[:6]), tuple(asked[6:]))
+    candidates = [
+        Candidate("s0", "now", setting(6), 600.0),
+        Candidate("s1", "four chunks", setting(4), 400.0),
+    ]
+
+    async def choose(meter: AnswerMeter) -> Decision:
+        decision, _ = await choose_by_answers(meter, split, candidates, Goal(eps=0.1))
+        return decision
+
+    decision = judged_by(upstream, tmp_path, grader, choose)
+    assert decision.verdict is Verdict.NOT_CERTIFIED
+    assert "% of the judge's replies were no verdict" in decision.statement
+
+
 def test_dollars_are_means_of_clusters_as_tokens_are(upstream: Upstream, tmp_path: Path) -> None:
     asked = questions()[:30]
     large = {one.text for one in asked[6:20]}

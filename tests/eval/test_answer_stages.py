@@ -165,7 +165,7 @@ def test_each_stage_that_is_skipped_has_a_reason() -> None:
     pairs, reasons = list_pairs(answering, POLICY, Models({"default": make_generator(url)}))
     assert [one.with_it.samples for one in pairs] == [3]
     assert "cannot be told whether to think" in reasons[NAMES[Extra.THINKING]]
-    assert "SERVING_BACKENDS_FILE names no other" in reasons[NAMES[Extra.MODEL]]
+    assert "SERVING_BACKENDS_FILE names none" in reasons[NAMES[Extra.MODEL]]
     pairs, reasons = list_pairs(answering, POLICY, Models({"e": ExtractiveGenerator(0.0)}))
     assert pairs == []
     assert {*reasons.values()} == {"No model answers: sentences are chosen without one."}

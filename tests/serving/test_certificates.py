@@ -102,7 +102,8 @@ def test_it_is_about_a_collection_of_about_that_size(
     then = int(factor * now)
     profile = certified_profile(application, then)
     answer = application.ask(QUESTION, suffice={"profile": profile}).json()["suffice"]
-    differences = [] if 0.5 <= factor <= 2 else [f"{then} documents instead of {now}"]
+    noun = "document" if then == 1 else "documents"
+    differences = [] if 0.5 <= factor <= 2 else [f"{then} {noun} instead of {now}"]
     assert answer["profile"]["certificate"]["differences"] == differences
 
 

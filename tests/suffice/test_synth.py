@@ -143,7 +143,7 @@ def test_converted_collection_is_ingested_and_measured(suffice: Suffice) -> None
 
     converted = suffice("eval", "convert", "beir", "set", "new")
     assert converted.code == 0, converted.err
-    assert "1 documents: suffice ingest new/documents" in converted.out
+    assert "Their documents, 1: suffice ingest new/documents" in converted.out
     assert suffice("ingest", "new/documents", "--collection", "beir").code == 0
     run = ("eval", "run", "--questions", "new/questions.jsonl", "--collection", "beir", "--json")
     report = suffice(*run).json()

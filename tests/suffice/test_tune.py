@@ -3,6 +3,10 @@
 import hashlib
 import json
 import re
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
@@ -42,6 +46,7 @@ from tests.serving.upstream import Reply, count_words, run_upstream
 from tests.suffice.terminal import Suffice
 
 HOUSES = 4
+SUFFICE = (sys.executable, "-m", "suffice")
 
 
 def load(_: RetrievalSettings, name: str) -> Embedder:
@@ -179,6 +184,31 @@ def test_headings_are_tried_when_asked_for(client: Client, short_order: TuningOr
     assert thinking == "Answers were not measured: --answers --stages thinking."
 
 
+@pytest.mark.parametrize(
+    "option", [("--eps", "0.03"), ("--test", "wsr"), ("--mode", "best"), ("--mode", "reference")]
+)
+def test_what_a_coverage_has_no_use_for_is_refused(
+    suffice_offline: Suffice, option: tuple[str, str]
+) -> None:
+    outcome = suffice_offline("eval", "tune", "q.jsonl", "--min-coverage", "0.9", *option)
+    assert outcome.code == 2
+    assert "--min-coverage compares with" in outcome.err
+
+
+def test_ctrl_c_says_how_to_go_on(offline: Suffice) -> None:
+    Path("q.jsonl").write_text('{"id": "a", "question": "b", "facts": []}\n')
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        url = f"http://127.0.0.1:{service.getsockname()[1]}"
+        tuning = [*SUFFICE, "eval", "tune", "q.jsonl", "--url", url]
+        with subprocess.Popen(tuning, stderr=subprocess.PIPE) as process:
+            connection, _ = service.accept()  # and never answers
+            with connection:
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.decode() == "Interrupted. The same command goes on where it stopped.\n"
+
+
 def test_stages_of_answers_need_answers(suffice_offline: Suffice) -> None:
     outcome = suffice_offline(
         "eval", "tune", "q.jsonl", "--stages", "headings", "--stages", "model"
@@ -229,7 +259,7 @@ def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_ap
     assert spans is not None
     assert (spans.kept, spans.dropped) == (len(by_rule), 1)
     assert list(result.questions.dropped) == ["lost"]
-    assert "1 questions were left out" in result.warnings[-1]
+    assert result.warnings[-1] == "Questions left out, because their evidence is gone: 1."
     assert result.decision.verdict is Verdict.NOT_CERTIFIED
     assert not (short_order.output / "profile.json").exists()
     with pytest.raises(SufficeError, match="nothing to apply: Cannot tell yet"):

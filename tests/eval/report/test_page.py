@@ -254,6 +254,18 @@ def test_says_what_to_do_next(decision: dict[str, Any], says: str) -> None:
     assert result.decision.statement in page
 
 
+def test_what_is_dearer_is_not_said_to_be_saved() -> None:
+    more = MeanInterval(-800.0, -900.0, -700.0, 80)
+    page = unescape(
+        render_report(make_result(min_coverage=0.9, tokens_saved=more, usd_saved_per_1000=-0.12))
+    )
+    assert "Saved per prompt" not in page
+    assert (
+        "<dt>Dearer by, per prompt, with its 95\xa0% interval</dt>\n"
+        "<dd>800<small>700 to 900 tokens, $0.12 per 1,000 questions</small></dd>"
+    ) in page
+
+
 def test_on_average_no_error_rate_is_told() -> None:
     surely, on_average = (
         unescape(render_report(make_result(min_coverage=0.8, on_average=on_average, tested=[])))

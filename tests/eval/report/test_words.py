@@ -6,24 +6,6 @@ from eval.intervals import MeanInterval
 from eval.report import words
 
 
-@pytest.mark.parametrize(
-    ("amount", "text"),
-    [
-        (0, "$0.00"),
-        (1234.5, "$1,234.50"),
-        (0.4233, "$0.42"),
-        (0.00032, "$0.00032"),
-        (0.0000123, "$0.000012"),
-        (1.2e-9, "$1e-09"),
-        (2e9, "$2e+09"),
-        (0.9964, "$1.00"),  # less than a dollar, and a dollar in two digits
-        (0.994, "$0.99"),
-    ],
-)
-def test_dollars(amount: float, text: str) -> None:
-    assert words.usd(amount) == text
-
-
 def test_shares_and_their_changes() -> None:
     assert words.percent(0.8614) == "86.1\xa0%"
     assert words.signed_points(-0.031) == "\N{MINUS SIGN}3.1"
