@@ -4,7 +4,7 @@ What an answer costs and takes rises with its prompt. So each budget comes to a 
 the one that allows the shortest binds.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from eval.measurements import Measurements
 from eval.pareto import pareto_front
 from eval.results import BudgetAnswer, Neighbour
 from serving.generation import Generator
-from serving.pricing import TRUSTED_ERROR, Basis, Price, Rates
+from serving.pricing import TRUSTED_ERROR, Basis, Price, Rates, Speed
 
 _THOUSAND = 1000
 _MS_PER_SECOND = 1000
@@ -48,7 +48,7 @@ class Budget:
             samples: answers that it writes to a prompt, side by side.
 
         Raises:
-            BudgetError: it has no price, or no measured rates.
+            BudgetError: it has no price or no measured rates, or these are not to be trusted.
         """
         limits: dict[str, float] = {}
         if self.max_prompt_tokens is not None:
@@ -63,21 +63,6 @@ class Budget:
             )
         return {name: max(0, int(most)) for name, most in limits.items() if most < float("inf")}
 
-    def doubts(self, model: Generator) -> Iterator[str]:
-        """Yield why what the limits rest on is not to be trusted."""
-        if model.rates is None:
-            return
-        busiest = model.rates.busiest
-        is_by_gpu = model.price is not None and model.price.basis is Basis.GPU_HOUR
-        if (self.max_ms is not None and not busiest.latency.is_trusted) or (
-            self.max_usd_per_1000 is not None and is_by_gpu and not busiest.work.is_trusted
-        ):
-            yield (
-                f"The rates of {model.name!r} are not to be trusted: one request in 20 took over "
-                f"{TRUSTED_ERROR:.0%} more or less than they say. The budget is rough until you "
-                "measure them again with `suffice cost calibrate`."
-            )
-
 
 def _price(model: Generator) -> Price:
     if model.price is None:
@@ -86,6 +71,8 @@ def _price(model: Generator) -> Price:
             "`price` in SERVING_BACKENDS_FILE; or, for an own GPU, set `gpu_usd_per_hour` there "
             "or SERVING_LLM_GPU_USD_PER_HOUR, and run `suffice cost calibrate`."
         )
+    if model.price.basis is Basis.GPU_HOUR and model.rates is not None:
+        _check_trusted(model, model.rates.busiest.work, "--max-usd-per-1000")
     return model.price
 
 
@@ -95,7 +82,19 @@ def _rates(model: Generator) -> Rates:
             f"--max-ms needs to know how fast the model {model.name!r} is. Run `suffice cost "
             "calibrate` while its server has nothing else to do."
         )
+    _check_trusted(model, model.rates.busiest.latency, "--max-ms")
     return model.rates
+
+
+def _check_trusted(model: Generator, speed: Speed, option: str) -> None:
+    """Refuse rates that predict badly: with reading lost in noise any prompt is fast enough."""
+    if not speed.is_trusted:
+        raise BudgetError(
+            f"{option} rests on the rates of {model.name!r}, and these are not to be trusted: one "
+            f"request in 20 took at least {speed.p95_error:.0%} more or less than they say, and "
+            f"{TRUSTED_ERROR:.0%} is the most. Run `suffice cost calibrate` while its server, and "
+            "the machine, have nothing else to do; or give --max-prompt-tokens instead."
+        )
 
 
 class BudgetSearch:
@@ -212,8 +211,6 @@ def _exchange(neighbour: Neighbour) -> str:
     said = (
         f"{neighbour.coverage.mean:+.3f} evidence for {neighbour.prompt_tokens.mean:+,.0f} tokens"
     )
-    if neighbour.usd_per_1000 is None:
-        return said
     usd = neighbour.usd_per_1000
     if not usd:
         return said

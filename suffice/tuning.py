@@ -86,7 +86,6 @@ def run_tuning(
             order.seed,
             progress,
         )
-        tuning.warnings.extend(order.budget.doubts(generator))
         tuning.warnings.extend(_doubts_of_reuse(profile, order.questions))
         result = _to_result(order, served, anchored, tuning, generator.name, bench.reranking)
         if order.answers is not None:

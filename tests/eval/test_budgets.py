@@ -83,14 +83,32 @@ def test_what_is_not_known_is_named(make_model: MakeModel, budget: Budget, says:
         budget.prompt_limits(make_model(rates=None, llm_gpu_usd_per_hour=3.6))
 
 
-def test_rates_that_predict_badly_are_told(make_model: MakeModel) -> None:
+def test_rates_that_predict_badly_are_refused(make_model: MakeModel) -> None:
     rough = SPEED.model_copy(update={"p95_error": 0.2})
     load = Load(concurrency=8, latency=rough, work=SPEED)
     model = make_model(RATES.model_copy(update={"loads": (load,)}), llm_gpu_usd_per_hour=3.6)
-    assert not list(Budget(max_prompt_tokens=1, max_usd_per_1000=1).doubts(model))
-    [doubt] = Budget(max_ms=1000).doubts(model)
-    assert "not to be trusted" in doubt
-    assert "cost calibrate" in doubt
+    assert Budget(max_prompt_tokens=9, max_usd_per_1000=1).prompt_limits(model)
+    with pytest.raises(BudgetError, match=r"--max-ms .*at least 20% more.*cost calibrate"):
+        Budget(max_ms=1000).prompt_limits(model)
+    load = Load(concurrency=8, latency=SPEED, work=rough)
+    model = make_model(RATES.model_copy(update={"loads": (load,)}), llm_gpu_usd_per_hour=3.6)
+    assert Budget(max_ms=1000).prompt_limits(model)
+    with pytest.raises(BudgetError, match=r"--max-usd-per-1000 rests on .*not to be trusted"):
+        Budget(max_usd_per_1000=1).prompt_limits(model)
+
+
+def test_a_price_list_needs_no_rates_to_be_trusted(make_model: MakeModel, tmp_path: Path) -> None:
+    rough = SPEED.model_copy(update={"p95_error": 9.0})
+    load = Load(concurrency=8, latency=rough, work=rough)
+    backends = tmp_path / "backends.toml"
+    backends.write_text(
+        '[listed]\nurl = "http://127.0.0.1:9/v1"\n'
+        "price = {prompt = 1.0, completion = 4.0, as_of = 2026-11-26}\n"
+    )
+    RATES.model_copy(update={"loads": (load,)}).save(tmp_path / "listed.json")
+    model = make_model(rates=None, llm_url=None, backends_file=backends)
+    # $1 less 200 tokens for $4 a million leave $0.2 for a thousand prompts.
+    assert Budget(max_usd_per_1000=1).prompt_limits(model) == {"max_usd_per_1000": 200}
 
 
 def test_without_a_budget_nothing_need_be_known(make_model: MakeModel) -> None:
