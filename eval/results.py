@@ -133,7 +133,8 @@ class Decision(_Frozen):
         statement: the same in words.
         chosen: name of the setting to serve; the reference's unless the verdict is CERTIFIED.
         tested: in order, until one failed.
-        eps: how much less coverage than the reference is no loss.
+        eps: how much less coverage than the reference is no loss; None: `min_coverage` was asked
+            for instead.
         delta: error rate.
         test: by which p-values were computed.
         mode: what was compared with.
@@ -142,8 +143,9 @@ class Decision(_Frozen):
         num_clusters: independent items that the tests had.
         questions_needed: how many more, for a verdict that there is none yet; None: there is one,
             or no number of questions would tell.
-        tokens_saved: of the prompt, mean and 95 % interval; None: nothing was chosen.
-        usd_saved_per_1000: questions; None: no price, or nothing was chosen.
+        tokens_saved: of the prompt, mean and 95 % interval, below 0 where the coverage that was
+            asked for takes more than the reference; None: nothing was chosen.
+        usd_saved_per_1000: questions, likewise; None: no price, or nothing was chosen.
         quality: what was compared; `eps` is a loss of it.
     """
 
@@ -151,7 +153,7 @@ class Decision(_Frozen):
     statement: str
     chosen: str
     tested: list[TestedSetting]
-    eps: float
+    eps: float | None
     delta: float
     test: PairedTest
     mode: Mode

@@ -310,7 +310,7 @@ class _Tuner:
             statement=choice.statement,
             chosen=_name(choice.chosen),
             tested=[TestedSetting(name=_name(one), p_value=value) for one, value in choice.tested],
-            eps=goal.eps,
+            eps=goal.eps if goal.min_coverage is None else None,
             delta=goal.delta,
             test=goal.test,
             mode=goal.mode,

@@ -58,7 +58,10 @@ class Certificate(BaseModel):
         collection: whose documents were searched.
         num_documents: that it had then; 0: it is not known.
         quality: what `eps` is of: `evidence` in the context, or `answers`.
-        eps: by how much worse it may be than what it was compared with.
+        eps: by how much worse it may be than what it was compared with; None: it was compared with
+            nothing, and `min_coverage` was shown.
+        min_coverage: mean share of the evidence that its context holds at least; None: `eps` was
+            shown.
         delta: the probability that it is worse all the same; None: that holds on average over
             tunings, and nothing is promised of this one.
         test: by which that was computed.
@@ -79,7 +82,8 @@ class Certificate(BaseModel):
     collection: str
     num_documents: int = Field(default=0, ge=0)
     quality: Literal["evidence", "answers"] = "evidence"
-    eps: float = Field(ge=0, lt=1)
+    eps: float | None = Field(ge=0, lt=1)
+    min_coverage: float | None = Field(default=None, gt=0, lt=1)
     delta: float | None = Field(gt=0, lt=1)
     test: str
     num_questions: int = Field(ge=1)

@@ -34,6 +34,7 @@ def save_profile(path: Path, served: AnsweringProfile, result: Result) -> None:
         num_documents=result.num_documents,
         quality=decision.quality.value,
         eps=decision.eps,
+        min_coverage=decision.min_coverage,
         delta=None if decision.on_average else decision.delta,
         test=_test_of(decision),
         num_questions=len(result.answers.question_ids if result.answers else result.question_ids),

@@ -120,10 +120,13 @@ def _doubts_of_reuse(profile: AnsweringProfile, questions: Path) -> Iterator[str
     """Yield what it means to certify with questions that were used up before."""
     certificate = profile.certificate
     if certificate is not None and certificate.questions == _digest(questions):
+        loss = (
+            "" if certificate.eps is None else f"may lose up to {certificate.eps:g} once more, and "
+        )
         yield (
             "What is served now was certified with these very questions. What is certified next "
-            f"may lose up to {certificate.eps:g} once more, and the same questions show it less "
-            "surely each time: take others, or tune from the profile that you began with."
+            f"{loss}is shown less surely by the same questions each time: take others, or tune "
+            "from the profile that you began with."
         )
 
 

@@ -137,6 +137,21 @@ def test_enough_coverage_is_certified(
     decision = tune(questions[::2], material, served, Goal(min_coverage=0.7)).decision
     assert decision.verdict is Verdict.CERTIFIED
     assert "holds at least 70% of the evidence" in decision.statement
+    assert decision.eps is None  # nothing was compared
+
+
+def test_coverage_that_takes_more_than_today_says_so(
+    questions: list[Question], material: Material
+) -> None:
+    """A sentence or two hold the answer of few questions."""
+    packing = RetrievalProfile().packing.model_copy(update={"max_tokens": 20})
+    served = Served(RetrievalProfile(top_k=1, packing=packing), 1, PRICE)
+    decision = tune(questions, material, served, Goal(min_coverage=0.7)).decision
+    assert decision.verdict is Verdict.CERTIFIED
+    assert decision.tokens_saved is not None
+    assert decision.tokens_saved.mean < 0
+    dearer = r"tokens instead of \d+ \(\d+% more\), costs \$0\.\d+ more per 1,000 questions\. Its"
+    assert re.search(dearer, decision.statement)
 
 
 def test_coverage_on_average_takes_less_context_and_fewer_questions(

@@ -36,8 +36,12 @@ def test_a_certificate_shown_with_questions_of_rules_says_so(
     ("decision", "test", "delta"),
     [
         ({}, "t_plus_one", 0.05),
-        ({"min_coverage": 0.8}, "wsr", 0.05),
-        ({"min_coverage": 0.8, "on_average": True}, "conformal_risk_control", None),
+        ({"min_coverage": 0.8, "eps": None}, "wsr", 0.05),
+        (
+            {"min_coverage": 0.8, "eps": None, "on_average": True},
+            "conformal_risk_control",
+            None,
+        ),
     ],
 )
 def test_a_certificate_names_the_test_that_was_made(
@@ -49,3 +53,5 @@ def test_a_certificate_names_the_test_that_was_made(
     certificate = AnsweringProfile.load(path).certificate
     assert certificate is not None
     assert (certificate.test, certificate.delta) == (test, delta)
+    shown = (result.decision.eps, result.decision.min_coverage)
+    assert (certificate.eps, certificate.min_coverage) == shown

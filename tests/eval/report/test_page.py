@@ -147,7 +147,7 @@ def results(draw: st.DrawFn) -> Result:
         "chosen": draw(st.sampled_from([one["name"] for one in fields["settings"]])),
         "test": draw(st.sampled_from(PairedTest)),
         "mode": draw(st.sampled_from(Mode)),
-        "min_coverage": draw(st.none() | SHARES),
+        **draw(st.sampled_from([{"min_coverage": None}, {"min_coverage": 0.8, "eps": None}])),
         "questions_needed": draw(st.none() | TOKENS),
         "tokens_saved": draw(st.none() | intervals(st.floats(-1e6, 1e6))),
         "tested": draw(st.sampled_from([[], fields["decision"]["tested"]])),
@@ -257,7 +257,9 @@ def test_says_what_to_do_next(decision: dict[str, Any], says: str) -> None:
 def test_what_is_dearer_is_not_said_to_be_saved() -> None:
     more = MeanInterval(-800.0, -900.0, -700.0, 80)
     page = unescape(
-        render_report(make_result(min_coverage=0.9, tokens_saved=more, usd_saved_per_1000=-0.12))
+        render_report(
+            make_result(min_coverage=0.9, eps=None, tokens_saved=more, usd_saved_per_1000=-0.12)
+        )
     )
     assert "Saved per prompt" not in page
     assert (
