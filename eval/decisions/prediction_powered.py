@@ -55,7 +55,7 @@ def prediction_powered_mean(
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is {confidence}, but must be in (0, 1)")
-    num_labels, num_unlabelled = len(labels), len(unlabelled)
+    num_labels, num_unlabelled = sizes = len(labels), len(unlabelled)
     if min(num_labels, num_unlabelled) < 2 or len(predictions) != num_labels:  # noqa: PLR2004
         raise ValueError(
             f"{num_labels} labels, {len(predictions)} predictions of them and {num_unlabelled} "
@@ -73,9 +73,10 @@ def prediction_powered_mean(
     corrections = np.append(corrections, (max(1.0, 1.0 - weight), min(0.0, -weight)))
     clusters = [*clusters[0], "too strict", "too lenient"], clusters[1]
     sums: defaultdict[str, float] = defaultdict(float)
-    for values, names in zip((corrections, weight * unlabelled), clusters, strict=True):
+    sides = zip((corrections, weight * unlabelled), clusters, sizes, strict=True)
+    for values, names, size in sides:
         num = len(set(names))
-        shares = (values - np.mean(values)) / len(values) * sqrt(num / (num - 1))
+        shares = (values - np.mean(values)) / size * sqrt(num / (num - 1))
         for name, share in zip(names, shares.tolist(), strict=True):
             sums[name] += share
     error = sqrt(sum(one**2 for one in sums.values()))

