@@ -117,8 +117,8 @@ def convert_squad(source: Path, output: Path) -> Converted:
         raise DatasetError(f"{source} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:
         problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise DatasetError(f"{source} is no SQuAD: {place}: {problem['msg']}.") from error
+        said = ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"])))
+        raise DatasetError(f"{source} is no SQuAD: {said}.") from error
     folder = _make_folder(output / DOCUMENTS)
     questions: list[Question] = []
     num_asked = 0

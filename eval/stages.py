@@ -73,7 +73,8 @@ def judge_stage(name: str, held_out: Measurements, coverage: Floats, tokens: Flo
         statement = "Finds less"
     else:
         statement = "No difference shown"
-    if round(more.mean):
+    if number := round(abs(more.mean)):
         word = "more" if more.mean > 0 else "fewer"
-        statement += f", {abs(more.mean):,.0f} {word} tokens a question"
+        noun = "token" if number == 1 else "tokens"
+        statement += f", {number:,} {word} {noun} a question"
     return Stage(name=name, coverage=gained, prompt_tokens=more, statement=f"{statement}.")

@@ -75,8 +75,8 @@ class Alarm:
     def describe(self) -> dict[str, str]:
         """Return it as JSON."""
         return {
-            "stream": self.stream,
-            "direction": self.direction,
+            "stream": self.stream.value,
+            "direction": self.direction.value,
             "time": self.time.isoformat(timespec="seconds"),
         }
 

@@ -51,6 +51,6 @@ def convert(
     )
     if converted.num_documents:
         console.print(
-            f"Their documents, {converted.num_documents}: suffice ingest {output / 'documents'}",
+            f"Their documents, {converted.num_documents:,}: suffice ingest {output / 'documents'}",
             markup=False,
         )

@@ -126,7 +126,7 @@ def test_sentences_with_the_answer_are_evidence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("{", "is no SQuAD: : Invalid JSON"),
+        ("{", "is no SQuAD: Invalid JSON"),
         ("{}", "is no SQuAD: data: Field required"),
         ('{"data": [{"paragraphs": [{"context": 1, "qas": []}]}]}', "data.0.paragraphs.0.context"),
     ],
