@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
@@ -44,6 +44,8 @@ TIDYING_SECONDS = 60.0
 QUIET_SECONDS = 0.5
 MAX_UNQUIET_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 15
+# How long somebody else who writes to the database of the jobs is waited for.
+LOCK_SECONDS = 3
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 OPEN = ["ENQUEUED", "PENDING", "DELAYED"]
 _PAGE = 1000
@@ -129,6 +131,25 @@ class Jobs:
         is_busy = bool(DBOS.list_workflows(status="PENDING", limit=1))
         DBOS.destroy(workflow_completion_timeout_sec=STOP_TIMEOUT_SECONDS if is_busy else 0)
         _running.clear()
+
+    def check(self) -> None:
+        """Make sure that jobs can be queued and forgotten; DBOS would wait for ever.
+
+        Raises:
+            CatalogUnavailableError: another program has locked their database.
+        """
+        url = sa.make_url(self._database_url)
+        if url.get_backend_name() != "sqlite":
+            return  # then the catalog lies in the same database, and tells
+        try:
+            with closing(sqlite3.connect(str(url.database), timeout=LOCK_SECONDS)) as connection:
+                connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise CatalogUnavailableError(
+                "The database of the jobs is locked by another program. Try again; nothing was "
+                "changed.",
+                f"{url.database}: {error}",
+            ) from error
 
     def submit(self, document: Document, turn: int | None = None) -> Document:
         """Record a document as queued, and queue its job.

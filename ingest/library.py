@@ -133,6 +133,7 @@ class Library:
             EmptyUploadError, UploadTooLargeError, UnsupportedTypeError: not a file we take.
             CollectionMismatchError: the embedder of the collection is not to be had any more.
             QueueFullError, DiskFullError: there is no room for another.
+            CatalogUnavailableError: the queue is locked.
         """
         _check_names(upload)
         _check_metadata(upload.metadata or {})
@@ -156,8 +157,10 @@ class Library:
         Raises:
             QueueFullError: too many are waiting.
             DiskFullError: there is next to no room on the disk.
+            CatalogUnavailableError: the queue is locked.
         """
         self._pipeline.check_disk()
+        self._jobs.check()
         if (waiting := self._catalog.count_queued()) >= self._max_queued:
             raise QueueFullError(
                 f"{waiting:,} documents are waiting to be ingested, and no more are taken. Upload "
@@ -270,7 +273,9 @@ class Library:
         Raises:
             CollectionNotFoundError: no document was ever uploaded to it.
             LanguageMismatchError: it is being reindexed in another language.
+            CatalogUnavailableError: the queue is locked.
         """
+        self._jobs.check()
         with self._pipeline.change:
             collection = self.collection(name)
             reindexing = self._catalog.get_reindexing(name)
@@ -291,7 +296,12 @@ class Library:
 
         One that is read in part goes on answering; its text is made anew, for all documents with
         the same bytes. Where that fails, all stays as it was.
+
+        Raises:
+            DocumentNotFoundError: there is none of this id.
+            CatalogUnavailableError: the queue is locked.
         """
+        self._jobs.check()
         with self._pipeline.change:
             document = self.get(document_id)
             if document.status is Status.FAILED:
@@ -303,7 +313,13 @@ class Library:
             return self.get(document_id)
 
     def delete(self, document_id: str) -> None:
-        """Remove a document; when this returns, nothing of it answers or is on disk."""
+        """Remove a document; when this returns, nothing of it answers or is on disk.
+
+        Raises:
+            DocumentNotFoundError: there is none of this id.
+            CatalogUnavailableError: the queue is locked.
+        """
+        self._jobs.check()
         with self._pipeline.change:
             document = self.get(document_id)
             # First: what is broken off after this is deleted at the next start.

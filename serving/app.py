@@ -127,7 +127,7 @@ class RoomCheck:
         self._library = library
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the call on, or answer 429 or 507."""
+        """Pass the call on, or answer 429, 503 or 507."""
         if scope["type"] == "http" and (scope["method"], scope["path"]) == UPLOAD:
             try:
                 await asyncio.to_thread(self._library.check_room)

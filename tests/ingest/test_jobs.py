@@ -3,8 +3,10 @@
 import errno
 import logging
 import shutil
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -34,6 +36,37 @@ class FailingEmbedder(HashEmbedder):
             self.times -= 1
             raise self.error
         return super().embed_passages(texts)
+
+
+@contextmanager
+def locked_jobs(shelf: Shelf) -> Iterator[None]:
+    """Lock the database of the jobs, as another program would."""
+    path = shelf.home / "jobs.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_a_locked_database_of_jobs_is_told_and_nothing_changes(
+    open_shelf: OpenShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LOCK_SECONDS", 0.1)
+    with open_shelf() as shelf:
+        document = shelf.add_and_wait("bees.txt", "Bees sleep.")
+        calls: list[Callable[[], object]] = [
+            lambda: shelf.add("ants.txt", "Ants never sleep."),
+            lambda: shelf.library.retry(document.id),
+            lambda: shelf.library.delete(document.id),
+            lambda: shelf.library.reindex("default", force=True),
+        ]
+        with locked_jobs(shelf):
+            for call in calls:
+                with pytest.raises(CatalogUnavailableError, match="locked by another program"):
+                    call()
+        assert shelf.find("sleep") == ["bees.txt"]
+        shelf.add_and_wait("ants.txt", "Ants never sleep.")
+        shelf.library.delete(document.id)
+        assert shelf.find("sleep") == ["ants.txt"]
 
 
 def wait_for_retry(shelf: Shelf, document: Document) -> Document:
