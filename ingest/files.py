@@ -125,7 +125,8 @@ class FileStore:
 class TextStore:
     """Canonical texts by revision and media type, with the last used ones in memory.
 
-    The same bytes give another text as Markdown than as plain text.
+    The same bytes give another text as Markdown than as plain text. A file has two lines: the text
+    as JSON, and the SHA-256 of that line, which those of earlier versions lack.
     """
 
     def __init__(self, root: Path, work: Path) -> None:
@@ -136,8 +137,9 @@ class TextStore:
 
     def save(self, revision: str, media_type: str, text: CanonicalText) -> None:
         """Store a text; a crash leaves the old state or the new one, nothing between."""
-        content = json.dumps(text, default=json_fields, ensure_ascii=False)
-        self._write(self._path(revision, media_type, PARSER_VERSION), content)
+        content = json.dumps(text, default=json_fields, ensure_ascii=False).encode()
+        path = self._path(revision, media_type, PARSER_VERSION)
+        self._write(path, content + b"\n" + _checksum(content))
         self._aside(revision, media_type).unlink(missing_ok=True)
 
     def set_aside(self, revision: str, media_type: str) -> None:
@@ -155,7 +157,7 @@ class TextStore:
             return None
         # A copy: other documents that share the text may ask as well.
         path = self._path(revision, media_type, PARSER_VERSION)
-        self._write(path, aside.read_text(encoding="utf-8"))
+        self._write(path, aside.read_bytes())
         return self.load(revision, media_type)
 
     def load(
@@ -200,9 +202,15 @@ class TextStore:
             yield path.name.partition("-")[0]
 
     def has(self, revision: str, media_type: str) -> bool:
-        """Whether this parser version has made a text, and it can be read."""
+        """Whether this parser version has made a text, and it is not damaged."""
         path = self._path(revision, media_type, PARSER_VERSION)
         return path.exists() and _read_text(path) is not None
+
+    def has_checksum(self, revision: str, media_type: str) -> bool:
+        """Whether damage of the text of this parser version would be noticed."""
+        with self._path(revision, media_type, PARSER_VERSION).open("rb") as file:
+            file.seek(-len(_checksum(b"")) - 1, os.SEEK_END)
+            return file.read(1) == b"\n"
 
     def sweep(self, wanted: Container[tuple[str, int]]) -> None:
         """Remove what other versions of the parser made, but for some (revision, version)."""
@@ -229,11 +237,11 @@ class TextStore:
             len(self._cache) > 1 and num_characters > CACHED_CHARACTERS
         )
 
-    def _write(self, path: Path, content: str) -> None:
+    def _write(self, path: Path, content: bytes) -> None:
         handle, name = tempfile.mkstemp(dir=self._work, prefix="text-")
         new = Path(name)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with os.fdopen(handle, "wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -254,7 +262,14 @@ class TextStore:
 
 
 def _read_text(path: Path) -> CanonicalText | None:
+    content, _, checksum = path.read_bytes().partition(b"\n")
+    if checksum and checksum != _checksum(content):
+        return None
     try:
-        return CanonicalText.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return CanonicalText.from_json(json.loads(content))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()

@@ -1,5 +1,6 @@
 """Comparing the catalog with index and files, and mending what does not agree."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,15 +14,13 @@ from ingest.documents import Collection, Document, Status
 from ingest.files import PARSER_VERSION, FileStore, TextStore
 from ingest.home import Home
 from ingest.reindexing import orphaned_indexes
+from retrieval.checksums import Audit, audit
 from retrieval.errors import IndexUnavailableError
 from retrieval.index import ChunkIndex, IndexStore
 
 # Why a document failed whose bytes are lost.
 MISSING = "missing"
 REASON = "Its original was lost or damaged. Upload it again."
-
-# How many chunks an index holds of each (document id, revision).
-Contents = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +38,22 @@ class Problem:
     mend: Callable[[], object]
 
 
-def inspect(home: Home, catalog: Catalog, store: IndexStore) -> Iterator[Problem]:
+def inspect(
+    home: Home, catalog: Catalog, store: IndexStore, unverified: Counter[str]
+) -> Iterator[Problem]:
     """Yield what does not agree; nothing means that all is well.
 
     Args:
         home: owned by the caller, so that no service is using it.
         catalog: of the same service.
         store: of the same service.
+        unverified: takes how many `texts` and `chunks` nothing was compared with: they have no
+            checksum, or are those of an older revision or of another version of the parser.
 
     Raises:
         IndexUnavailableError: a Qdrant server does not answer.
     """
-    inspection = _Inspection(home, catalog, store)
+    inspection = _Inspection(home, catalog, store, unverified)
     yield from inspection.jobs()
     yield from inspection.reindexings()
     for collection in catalog.list_collections():
@@ -60,16 +63,22 @@ def inspect(home: Home, catalog: Catalog, store: IndexStore) -> Iterator[Problem
 
 
 class _Inspection:
-    """One look at everything; `contents` and `indexes` are those of the collections that open."""
+    """One look at everything; `contents` and `indexes` are those of the collections that open.
 
-    def __init__(self, home: Home, catalog: Catalog, store: IndexStore) -> None:
+    Contents are how many undamaged chunks there are of each (document id, revision).
+    """
+
+    def __init__(
+        self, home: Home, catalog: Catalog, store: IndexStore, unverified: Counter[str]
+    ) -> None:
         self._home = home
         self._catalog = catalog
         self._store = store
+        self._unverified = unverified
         self._files = FileStore(home.files, home.work)
         self._texts = TextStore(home.texts, home.work)
         self._indexes: dict[str, ChunkIndex | None] = {}
-        self._contents: dict[str, Contents] = {}
+        self._contents: dict[str, Mapping[tuple[str, str], int]] = {}
 
     def jobs(self) -> Iterator[Problem]:
         """Check the database of the jobs, which holds nothing that the catalog cannot tell."""
@@ -97,7 +106,7 @@ class _Inspection:
     def index(self, collection: Collection) -> Iterator[Problem]:
         """Read the index of a collection, and look for chunks that no document has."""
         name = collection.name
-        contents, damage = self._read(collection.index_name)
+        found, damage = self._read(collection.index_name)
         if damage:
             aside = self._aside(collection.index_name)
             yield Problem(
@@ -107,7 +116,8 @@ class _Inspection:
             )
             return
         index = self._indexes[name] = self._store.find(collection.index_name)
-        self._contents[name] = contents
+        self._contents[name] = found.contents
+        self._unverified["chunks"] += found.num_unverified
         if index and (strays := self._strays(name)):
             num_chunks = sum(self._contents[name][stray] for stray in strays)
             yield Problem(
@@ -141,15 +151,15 @@ class _Inspection:
         """Return where something damaged is put."""
         return self._home.damaged / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%S}"
 
-    def _read(self, index_name: str) -> tuple[Contents, str | None]:
+    def _read(self, index_name: str) -> tuple[Audit, str | None]:
         """Return what an index holds, and why an embedded one cannot be read, or None."""
         try:
             index = self._store.find(index_name)
-            return (index.contents() if index else {}), None
+            return audit(index.points() if index else ()), None
         except IndexUnavailableError as error:
             if self._store.is_shared:  # then a server does not answer
                 raise
-            return {}, error.details or str(error)
+            return audit(()), error.details or str(error)
 
     def _strays(self, name: str) -> list[tuple[str, str]]:
         """Return what an index holds of no document, or of a revision that does not answer."""
@@ -191,8 +201,13 @@ class _Inspection:
 
     def _has_text(self, document: Document) -> bool:
         """Whether the text of the latest revision is there, if it should be."""
+        text = (document.revision, document.media_type)
         is_due = document.status.is_searchable and document.searchable_parser == PARSER_VERSION
-        return not is_due or self._texts.has(document.revision, document.media_type)
+        if is_due and not self._texts.has(*text):
+            return False
+        if document.searchable_revision and not (is_due and self._texts.has_checksum(*text)):
+            self._unverified["texts"] += 1
+        return True
 
     def _has_all_chunks(self, document: Document) -> bool:
         """Whether the chunks of the answering revision are there, if they should be."""

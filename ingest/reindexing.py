@@ -228,7 +228,7 @@ class _Going:
             self._index().upsert(chunks, vectors, current.attributes)
 
     def _known_vectors(self, chunks: Sequence[Chunk]) -> Matrix | None:
-        """Return the vectors of the old index if only the language changes, and it has them all."""
+        """Return the vectors of the old index if only the language changes, and all are sound."""
         with self.pipeline.change:
             target, collection = self.now().target, self.pipeline.catalog.get_collection(self.name)
             if collection is None or collection.analyzer == target.analyzer:
@@ -240,6 +240,8 @@ class _Going:
             if old.fetch(wanted) != wanted:  # another parser or chunker made them
                 return None
             vectors = old.vectors(wanted)
+            if vectors.keys() != wanted.keys():
+                return None
         return np.stack([vectors[chunk_id] for chunk_id in wanted])
 
     def _check(self, document: Document) -> Document:

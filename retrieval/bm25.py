@@ -25,6 +25,7 @@ from retrieval.index import (
     ShouldStop,
     never,
 )
+from retrieval.migration import Point
 
 # A query takes 0.1 s and counting anew 4 s for so many.
 MAX_CHUNKS = 10_000
@@ -172,6 +173,10 @@ class RankBM25Index:
     def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
         """Return vectors by id, see `ChunkIndex`."""
         return self._index.vectors(chunk_ids)
+
+    def points(self) -> Iterator[list[Point]]:
+        """Yield all points, see `ChunkIndex`."""
+        return self._index.points()
 
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""

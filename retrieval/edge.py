@@ -23,6 +23,7 @@ import qdrant_edge as edge
 
 from retrieval.analyzer import FINGERPRINT, get_analyzer
 from retrieval.attributes import Attributes, Kind
+from retrieval.checksums import is_undamaged, with_checksum
 from retrieval.chunk_ids import to_chunk_id, to_point_id
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
@@ -217,12 +218,12 @@ class EdgeIndex:
         more = attributes_payload(attributes)
         for start in range(0, len(chunks), BATCH_SIZE):
             batch = chunks[start : start + BATCH_SIZE]
-            rows = vectors[start : start + BATCH_SIZE].tolist()
+            rows = vectors[start : start + BATCH_SIZE]
             points = [
                 edge.Point(
                     to_point_id(chunk.chunk_id),
-                    {VECTOR: row},
-                    to_payload(chunk, self.analyzer) | more,
+                    {VECTOR: row.tolist()},
+                    with_checksum(to_payload(chunk, self.analyzer), row) | more,
                 )
                 for chunk, row in zip(batch, rows, strict=True)
             ]
@@ -316,8 +317,9 @@ class EdgeIndex:
         """Return vectors by id, see `ChunkIndex`."""
         wanted = [to_point_id(one) for one in chunk_ids]
         with self._engine():
-            records = self._shard.retrieve(wanted, with_payload=False, with_vector=True)
-        return {to_chunk_id(record.id): _vector(record) for record in records}
+            records = self._shard.retrieve(wanted, with_payload=True, with_vector=True)
+        points = map(_to_point, records)
+        return {point.id: point.vector for point in points if is_undamaged(point)}
 
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the tokens of all chunks, see `ChunkIndex`."""
@@ -325,7 +327,7 @@ class EdgeIndex:
             yield from ((to_chunk_id(r.id), (r.payload or {})[TOKENS].split()) for r in records)
 
     def points(self) -> Iterator[list[Point]]:
-        """Yield all points, see `retrieval.migration`."""
+        """Yield all points, see `ChunkIndex`."""
         for records in self._scroll(with_vectors=True):
             yield [_to_point(record) for record in records]
 

@@ -14,6 +14,7 @@ from retrieval.attributes import Attributes, Kind
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
 from retrieval.filters import Filter
+from retrieval.migration import Point
 
 # Qdrant's recommendation is 64-256 points; larger batches stall other threads for longer.
 BATCH_SIZE = 256
@@ -157,7 +158,13 @@ class ChunkIndex(SearchableIndex, Protocol):
         """Return how many chunks there are of each (document id, revision)."""
 
     def vectors(self, chunk_ids: Iterable[str]) -> dict[str, Matrix]:
-        """Return the vectors, (dimension,) float32, of chunks by id; what is gone is left out."""
+        """Return the vectors, (dimension,) float32, of chunks by id.
+
+        What is gone or damaged is left out.
+        """
+
+    def points(self) -> Iterator[list[Point]]:
+        """Yield all chunks as they are kept, batch by batch."""
 
     def tokens(self) -> Iterator[tuple[str, list[str]]]:
         """Yield id and tokens of every chunk."""

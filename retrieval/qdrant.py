@@ -13,6 +13,7 @@ from qdrant_client import QdrantClient, models
 
 from retrieval.analyzer import FINGERPRINT, Analyzer, get_analyzer
 from retrieval.attributes import Attributes, Kind
+from retrieval.checksums import is_undamaged, with_checksum
 from retrieval.chunk_ids import to_chunk_id, to_point_id
 from retrieval.chunks import Chunk
 from retrieval.embedding import Matrix
@@ -322,12 +323,12 @@ class QdrantIndex:
         self.index_fields(attribute_fields(attributes))
         more = attributes_payload(attributes)
         for start in range(0, len(chunks), BATCH_SIZE):
-            rows = vectors[start : start + BATCH_SIZE].tolist()
+            rows = vectors[start : start + BATCH_SIZE]
             points = [
                 models.PointStruct(
                     id=to_point_id(chunk.chunk_id),
-                    vector={VECTOR: row},
-                    payload=to_payload(chunk, self.analyzer) | more,
+                    vector={VECTOR: row.tolist()},
+                    payload=with_checksum(to_payload(chunk, self.analyzer), row) | more,
                 )
                 for chunk, row in zip(chunks[start : start + BATCH_SIZE], rows, strict=True)
             ]
@@ -432,13 +433,14 @@ class QdrantIndex:
         ids = [to_point_id(one) for one in chunk_ids]
         records = answer(
             lambda: self._client.retrieve(
-                self._collection, ids, with_payload=False, with_vectors=True
+                self._collection, ids, with_payload=True, with_vectors=True
             )
         )
-        return {to_chunk_id(record.id): _vector(record) for record in records}
+        points = map(_to_point, records)
+        return {point.id: point.vector for point in points if is_undamaged(point)}
 
     def points(self) -> Iterator[list[Point]]:
-        """Yield all points, see `retrieval.migration`."""
+        """Yield all points, see `ChunkIndex`."""
         for records in _scroll(self._client, self._collection, with_vectors=True):
             yield [_to_point(record) for record in records]
 

@@ -8,6 +8,7 @@ deletion empties the cache.
 import hashlib
 import logging
 import sqlite3
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,7 @@ class VectorCache:
             self._connection = self._connect()
 
     def get(self, keys: Sequence[Key]) -> dict[Key, Matrix]:
-        """Return the vectors of those keys that are known."""
+        """Return the vectors of those keys that are known; a damaged one is not."""
         found: dict[Key, Matrix] = {}
         try:
             with self._lock:
@@ -55,10 +56,15 @@ class VectorCache:
                     some = keys[start : start + LOOKUP_SIZE]
                     marks = ",".join("?" * len(some))
                     rows = self._connection.execute(
-                        f"SELECT key, vector FROM vectors WHERE key IN ({marks})",  # noqa: S608
+                        "SELECT key, vector, checksum FROM vectors "  # noqa: S608
+                        f"WHERE key IN ({marks})",
                         some,
                     )
-                    found |= {key: np.frombuffer(vector, np.float32) for key, vector in rows}
+                    found |= {
+                        key: np.frombuffer(vector, np.float32)
+                        for key, vector, checksum in rows
+                        if checksum in {None, zlib.crc32(vector)}
+                    }
         except sqlite3.Error:
             logger.warning("vector cache not read", exc_info=True)
         return found
@@ -67,9 +73,11 @@ class VectorCache:
         """Remember vectors, and forget the oldest beyond the limit."""
         try:
             with self._lock, self._connection:
+                rows = ((key, vector.tobytes()) for key, vector in vectors.items())
+                # A damaged one is replaced.
                 self._connection.executemany(
-                    "INSERT OR IGNORE INTO vectors (key, vector) VALUES (?, ?)",
-                    [(key, vector.tobytes()) for key, vector in vectors.items()],
+                    "INSERT OR REPLACE INTO vectors (key, vector, checksum) VALUES (?, ?, ?)",
+                    [(key, vector, zlib.crc32(vector)) for key, vector in rows],
                 )
                 self._forget_oldest(max(vector.nbytes for vector in vectors.values()))
         except sqlite3.Error:
@@ -101,8 +109,12 @@ class VectorCache:
             # Row ids grow with time: the lowest is the oldest.
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS vectors "
-                "(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL)"
+                "(id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL, "
+                "checksum INTEGER)"
             )
+            columns = {row[1] for row in connection.execute("PRAGMA table_info(vectors)")}
+            if "checksum" not in columns:  # an earlier version made the file
+                connection.execute("ALTER TABLE vectors ADD COLUMN checksum INTEGER")
         except sqlite3.Error:
             connection.close()
             raise

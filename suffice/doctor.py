@@ -5,6 +5,7 @@ import importlib.util
 import platform
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MINIMUM_PYTHON = (3, 11)
 MINIMUM_FREE_BYTES = 2 * 1024**3
 RERANKER_SECONDS = 10
+# What is kept and cannot be compared with anything.
+WITHOUT_CHECKSUMS = ("the engine's lists of words and short vectors", "rows of the databases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +204,9 @@ def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:
             client.health()
         return f"{settings.home} is in use by the service at {url}"
     problems: list[str] = []
+    unverified = Counter[str]()
     with home:
-        for problem in _inspect(home, IngestSettings()):
+        for problem in _inspect(home, IngestSettings(), unverified):
             if mended is None:
                 problems.append(f"{problem.what} `suffice doctor --repair` {problem.remedy}")
             else:
@@ -210,10 +214,14 @@ def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:
                 mended.append(f"{problem.what} Repair {problem.remedy}")
     if problems:
         raise UnhealthyError(" ".join(problems))
-    return f"{settings.home}: catalog, index and files agree"
+    left = [f"{number} {kind} of earlier versions" for kind, number in (+unverified).items()]
+    return (
+        f"{settings.home}: catalog, index and files agree (not verified: "
+        f"{', '.join([*left, *WITHOUT_CHECKSUMS])})"
+    )
 
 
-def _inspect(home: Home, settings: IngestSettings) -> Iterator["Problem"]:
+def _inspect(home: Home, settings: IngestSettings, unverified: Counter[str]) -> Iterator["Problem"]:
     from ingest.catalog import open_catalog  # noqa: PLC0415 - takes half a second
     from ingest.database import find_damage  # noqa: PLC0415
     from ingest.inspection import inspect  # noqa: PLC0415
@@ -236,4 +244,4 @@ def _inspect(home: Home, settings: IngestSettings) -> Iterator["Problem"]:
         closing(open_catalog(settings, home)) as catalog,
         closing(build_store(RetrievalSettings(), home, catalog)) as store,
     ):
-        yield from inspect(home, catalog, store)
+        yield from inspect(home, catalog, store, unverified)

@@ -118,6 +118,24 @@ def test_a_text_comes_back_exactly(texts: TextStore, tmp_path: Path) -> None:
     assert TextStore(tmp_path / "texts", tmp_path).load("a" * 64) == TEXT
 
 
+def test_a_text_with_a_flipped_bit_is_lost(texts: TextStore, tmp_path: Path) -> None:
+    texts.save("a" * 64, PLAIN, TEXT)
+    [path] = (tmp_path / "texts").iterdir()
+    path.write_bytes(path.read_bytes().replace(b"second", b"secone"))
+    assert not texts.has("a" * 64, PLAIN)
+    assert texts.load("a" * 64, PLAIN) is None
+    assert not path.exists()
+
+
+def test_a_text_of_before_checksums_is_read(texts: TextStore, tmp_path: Path) -> None:
+    texts.save("a" * 64, PLAIN, TEXT)
+    assert texts.has_checksum("a" * 64, PLAIN)
+    [path] = (tmp_path / "texts").iterdir()
+    path.write_bytes(path.read_bytes().partition(b"\n")[0])
+    assert texts.load("a" * 64, PLAIN) == TEXT
+    assert not texts.has_checksum("a" * 64, PLAIN)
+
+
 def test_texts_of_other_parsers_go_unless_they_are_wanted(texts: TextStore, tmp_path: Path) -> None:
     texts.save("a" * 64, PLAIN, TEXT)
     [path] = (tmp_path / "texts").iterdir()

@@ -1,6 +1,7 @@
 """Damage to the home folder is found, named and mended; what is fine is left alone."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from ingest.catalog import Catalog
 from ingest.database import find_damage
 from ingest.documents import Document, Reindexing, ReindexingStatus, Status
 from ingest.errors import IngestError
-from ingest.files import FileStore, TextStore
+from ingest.files import PARSER_VERSION, FileStore, TextStore
 from ingest.home import Home
 from ingest.inspection import inspect
 from retrieval.edge import EdgeStore
@@ -65,13 +66,21 @@ def parts_of(folder: Path) -> Iterator[Parts]:
 
 def problems(folder: Path) -> list[str]:
     with parts_of(folder) as parts:
-        return [problem.what for problem in inspect(parts.home, parts.catalog, parts.store)]
+        found = inspect(parts.home, parts.catalog, parts.store, Counter())
+        return [problem.what for problem in found]
+
+
+def unverified(folder: Path) -> Counter[str]:
+    counted = Counter[str]()
+    with parts_of(folder) as parts:
+        assert not list(inspect(parts.home, parts.catalog, parts.store, counted))
+    return counted
 
 
 def repair(folder: Path) -> list[str]:
     remedies = []
     with parts_of(folder) as parts:
-        for problem in inspect(parts.home, parts.catalog, parts.store):
+        for problem in inspect(parts.home, parts.catalog, parts.store, Counter()):
             problem.mend()
             remedies.append(problem.remedy)
     return remedies
@@ -93,6 +102,31 @@ def lose_text(parts: Parts, document: Document) -> None:
 def damage_text(parts: Parts, document: Document) -> None:
     [path] = parts.home.texts.glob(f"{document.revision}-*")
     path.write_bytes(path.read_bytes()[:50])
+
+
+def flip_a_bit(path: Path, content: bytes) -> None:
+    """Flip the lowest bit of the last of these bytes, wherever they stand in a file."""
+    place = path.read_bytes().index(content) + len(content) - 1
+    with path.open("r+b") as file:  # not written anew, for the engine has it mapped
+        file.seek(place)
+        file.write(bytes([content[-1] ^ 1]))
+
+
+def flip_a_bit_of_the_text(parts: Parts, document: Document) -> None:
+    [path] = parts.home.texts.glob(f"{document.revision}-*")
+    flip_a_bit(path, BEES.encode())
+
+
+def flip_a_bit_of_the_chunk(parts: Parts, document: Document) -> None:
+    [path] = (parts.home.index / document.collection).rglob("payload_storage/page_0.dat")
+    flip_a_bit(path, b'"passage":"' + BEES.encode()[:-1])
+
+
+def flip_a_bit_of_the_vector(parts: Parts, document: Document) -> None:
+    [path] = (parts.home.index / document.collection).rglob("vectors/chunk_0.mmap")
+    points = [point for batch in parts.index.points() for point in batch]
+    [vector] = [one.vector for one in points if one.payload["document_id"] == document.id]
+    flip_a_bit(path, vector.tobytes())
 
 
 def damage_original(parts: Parts, document: Document) -> None:
@@ -134,6 +168,9 @@ def test_a_sound_home_is_left_alone(home: Path, open_shelf: OpenShelf) -> None:
         (lose_text, "its text is missing or damaged"),
         (damage_text, "its text is missing or damaged"),
         (lose_chunks, "the index does not hold its 1 chunks"),
+        (flip_a_bit_of_the_text, "its text is missing or damaged"),
+        (flip_a_bit_of_the_chunk, "the index does not hold its 1 chunks"),
+        (flip_a_bit_of_the_vector, "the index does not hold its 1 chunks"),
     ],
 )
 def test_what_can_be_made_again_is_ingested_anew(
@@ -153,6 +190,17 @@ def test_what_can_be_made_again_is_ingested_anew(
         assert shelf.find("sleep") == ["ants.txt", "bees.txt"]
         assert shelf.library.text(document).text == BEES
     assert problems(home) == []
+
+
+def test_what_has_no_checksum_is_counted(home: Path, document: Document) -> None:
+    assert unverified(home) == Counter(texts=0, chunks=0)
+    with parts_of(home) as parts:  # as earlier versions kept them
+        [path] = parts.home.texts.glob(f"{document.revision}-*")
+        path.write_bytes(path.read_bytes().partition(b"\n")[0])
+    assert unverified(home) == Counter(texts=1, chunks=0)
+    with parts_of(home) as parts:
+        parts.catalog.update(document.id, document.revision, searchable_parser=PARSER_VERSION - 1)
+    assert unverified(home) == Counter(texts=1, chunks=0)
 
 
 @pytest.mark.parametrize("damage", [lose_original, damage_original])

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from rank_bm25 import BM25Okapi
 
 from retrieval.analyzer import get_analyzer
 from retrieval.bm25 import RankBM25Store
+from retrieval.checksums import CHECKSUM, Audit, audit
 from retrieval.chunk_ids import make_chunk_id, to_point_id
 from retrieval.chunks import Chunk, Hit
 from retrieval.edge import EdgeStore
@@ -309,6 +311,22 @@ def test_contents_counts_each_revision_of_each_document(index: ChunkIndex) -> No
         ("doc2", "r0"): 200,
         ("doc2", "r1"): 200,
     }
+
+
+def test_chunks_are_compared_with_their_checksums(index: ChunkIndex) -> None:
+    add_texts(index, "one cat", "two dogs")
+    index.set_attributes("doc", {"year": (2024.0,)})  # is not covered
+    [points] = index.points()
+    assert audit([points]) == Audit({("doc", REVISION): 2}, num_unverified=0)
+    other_vector = [replace(points[0], vector=-points[0].vector), points[1]]
+    other_end = [points[0], replace(points[1], payload=points[1].payload | {"end": 9})]
+    for damaged in (other_vector, other_end):
+        assert audit([damaged]) == Audit({("doc", REVISION): 1}, num_unverified=0)
+    older = [
+        replace(one, payload={k: v for k, v in one.payload.items() if k != CHECKSUM})
+        for one in points
+    ]
+    assert audit([older]) == Audit({("doc", REVISION): 2}, num_unverified=2)
 
 
 def test_a_store_names_and_finds_what_is_there(store: IndexStore) -> None:

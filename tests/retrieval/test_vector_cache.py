@@ -1,7 +1,8 @@
 """The cache of vectors, with an embedder that counts what it embeds."""
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,32 @@ def test_it_outlives_the_process(path: Path) -> None:
     with cached(counting, path, ROOM) as embedder:
         assert np.array_equal(embedder.embed_passages(["a"]), before)
     assert counting.embedded == []
+
+
+def test_a_vector_with_a_flipped_bit_is_made_anew(path: Path) -> None:
+    plain = HashEmbedder()
+    right = plain.embed_passages(["a", "b"])
+    with cached(HashEmbedder(), path, ROOM) as embedder:
+        embedder.embed_passages(["a", "b"])
+    content = right[0].tobytes()
+    damaged = content[:-1] + bytes([content[-1] ^ 1])
+    path.write_bytes(path.read_bytes().replace(content, damaged))
+    counting = CountingEmbedder()
+    with cached(counting, path, ROOM) as embedder:
+        for _ in range(2):
+            assert np.array_equal(embedder.embed_passages(["a", "b"]), right)
+    assert counting.embedded == ["a"]
+
+
+def test_a_file_of_before_checksums_is_read(path: Path) -> None:
+    with cached(HashEmbedder(), path, ROOM) as embedder:
+        embedder.embed_passages(["a"])
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE vectors DROP COLUMN checksum")
+    counting = CountingEmbedder()
+    with cached(counting, path, ROOM) as embedder:
+        embedder.embed_passages(["a", "b"])
+    assert counting.embedded == ["b"]
 
 
 def test_another_embedder_has_its_own_vectors(cache: VectorCache) -> None:

@@ -45,6 +45,13 @@ def store(home: Path, *, repair: bool = False) -> Finding:
     return findings(home, repair=repair)["store"]
 
 
+def sound(home: Path, unverified: str = "") -> str:
+    return (
+        f"{home}: catalog, index and files agree (not verified: {unverified}the engine's lists of "
+        "words and short vectors, rows of the databases)"
+    )
+
+
 def test_all_is_well_before_the_first_start(home: Path) -> None:
     found = findings(home)
     parts = ["python", "disk", "embedder", "gpu", "qdrant", "reranker", "model", "shadow", "store"]
@@ -63,7 +70,15 @@ def test_running_service_is_named(application: Application, home: Path) -> None:
 def test_store_with_documents(home: Path) -> None:
     with run_application(home) as application:
         application.ingest("bees.md", BEES)
-    assert store(home) == Finding("store", True, f"{home}: catalog, index and files agree")
+    assert store(home) == Finding("store", True, sound(home))
+
+
+def test_what_was_kept_without_a_checksum_is_told(home: Path) -> None:
+    with run_application(home) as application:
+        application.ingest("bees.md", BEES)
+    [path] = (home / "texts").iterdir()
+    path.write_bytes(path.read_bytes().partition(b"\n")[0])
+    assert store(home).message == sound(home, "1 texts of earlier versions, ")
 
 
 def test_damage_is_named_with_what_to_do(home: Path) -> None:
@@ -79,7 +94,7 @@ def test_damage_is_named_with_what_to_do(home: Path) -> None:
     assert mended == Finding(
         "store",
         True,
-        f"{home}: catalog, index and files agree",
+        sound(home),
         (f"{fault} Repair ingests it anew at the next start.",),
     )
     assert store(home, repair=True).mended == ()
