@@ -188,7 +188,7 @@ class TextStore:
                 return None
             text = _read_text(path)
             if text is None:
-                logger.error("a text is damaged", extra={"path": str(path)})
+                logger.warning("a text is damaged", extra={"path": str(path)})
                 path.unlink()
                 return None
             self._cache[path] = text

@@ -4,6 +4,7 @@ Whatever takes long to import (torch, httpx, pydantic) is imported inside the co
 so that `suffice --help` is instant.
 """
 
+import logging
 import sys
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from suffice.commands import (
     serve,
 )
 from suffice.errors import SufficeError
+from suffice.log_lines import write_log
 from suffice.options import console, error_console
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -74,6 +76,9 @@ def check(
 
 def main() -> None:
     """Run the command; an expected error is one line on standard error and exit code 1."""
+    # Commands tell what became of their work; what the service that one runs itself notes beside
+    # that is for its operator.
+    write_log(sys.stderr, logging.ERROR)
     try:
         app()
     except (EvalError, IngestError, RetrievalError, ServingError, SufficeError) as error:

@@ -26,9 +26,15 @@ class LineFormatter(logging.Formatter):
         return " ".join([super().formatMessage(record), *shown])
 
 
-def write_log(stream: TextIO) -> None:
-    """Write what our packages log to a stream; other libraries see to theirs."""
+def write_log(stream: TextIO, level: int = logging.NOTSET) -> None:
+    """Write what our packages log to a stream; other libraries see to theirs.
+
+    Args:
+        stream: takes the place of the one of an earlier call.
+        level: what is less bad is left out.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LineFormatter())
+    handler.setLevel(level)
     for name in OURS:
-        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).handlers[:] = [handler]

@@ -1,12 +1,15 @@
 """No setting of the machine reaches the tests of the command line."""
 
+import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from suffice import options
 from suffice.cli import main
+from suffice.log_lines import OURS
 from suffice.settings import variables
 from tests.suffice.terminal import Outcome, Suffice
 
@@ -21,7 +24,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Suffice:
+def offline(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Suffice]:
     """Run `suffice` with the settings of the environment."""
     monkeypatch.setattr(options.console, "width", 200)
 
@@ -34,4 +39,6 @@ def offline(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         assert isinstance(code, int)
         return Outcome(code, printed.out, printed.err)
 
-    return run
+    yield run
+    for name in OURS:
+        logging.getLogger(name).handlers.clear()

@@ -32,6 +32,17 @@ def test_the_document_that_failed_is_named(tmp_path: Path, log: StringIO) -> Non
     )
 
 
+def test_a_later_call_takes_the_place_of_an_earlier_one(log: StringIO) -> None:
+    errors = StringIO()
+    write_log(errors, logging.ERROR)
+    logger = logging.getLogger("ingest.jobs")
+    logger.warning("failed")
+    logger.error("not tidied")
+    assert log.getvalue() == ""
+    assert errors.getvalue().endswith("Z ERROR ingest.jobs: not tidied\n")
+    assert errors.getvalue().count("\n") == 1
+
+
 def test_a_traceback_follows_its_line(log: StringIO) -> None:
     try:
         raise ValueError("no room")

@@ -71,6 +71,14 @@ def test_a_command_that_runs_the_service_itself_needs_no_key(offline: Suffice) -
     assert offline("search", "honey").out.startswith("1. bees.md")
 
 
+def test_a_command_that_runs_the_service_itself_prints_no_log_of_it(offline: Suffice) -> None:
+    Path("notes.pdf").write_text("%PDF-1.7\nnothing more")
+    outcome = offline("ingest", "notes.pdf")
+    assert outcome.code == 1
+    assert "The PDF is damaged" in outcome.out
+    assert outcome.err == ""
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_ingestion_with_a_service_of_its_own_goes_on(
     offline: Suffice, how: signal.Signals
