@@ -16,6 +16,8 @@ def tag_set(names: str) -> frozenset[str]:
 
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
 HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+# Class of lists whose items begin with their numbers.
+OWN_NUMBERS = "own-numbers-of-word"
 _CELLS = frozenset({"td", "th"})
 _SECTIONS = frozenset({"thead", "tbody", "tfoot"})
 _BLOCKS = HEADINGS | tag_set(
@@ -23,6 +25,7 @@ _BLOCKS = HEADINGS | tag_set(
     "figure footer form header hr html legend li main nav p pre search section summary table tbody "
     "tfoot thead tr"
 )
+_BULLET = "- "
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
 _AROUND_BREAK = re.compile(r" *\n *")
 _SPACES = re.compile(r"  +")
@@ -38,8 +41,8 @@ class HtmlWriter:
         self._headings: list[Heading] = []
         self._inline: list[str] = []
         self._preformatted = 0
-        # One counter for each open list: the next number, or None for a bulleted list.
-        self._lists: list[int | None] = []
+        # One for each open list: the next number, or what stands before every item.
+        self._lists: list[int | str] = []
         self._item_mark = ""
         self._wrote_item = False
         self._tables: list[HtmlTable | None] = []
@@ -92,7 +95,7 @@ class HtmlWriter:
         if tag == "pre":
             self._preformatted += 1
         elif tag in _LISTS:
-            self._lists.append(_first_number(element))
+            self._lists.append(_first_mark(element))
         elif tag == "li":
             self._item_mark = self._next_item_mark()
         elif tag == "table":
@@ -117,12 +120,12 @@ class HtmlWriter:
             self._write_block(table.markdown() if table else "")
 
     def _next_item_mark(self) -> str:
-        number = self._lists[-1] if self._lists else None
+        mark = self._lists[-1] if self._lists else _BULLET
         indent = "  " * (len(self._lists) - 1)
-        if number is None:
-            return f"{indent}- "
-        self._lists[-1] = number + 1
-        return f"{indent}{number}. "
+        if isinstance(mark, str):
+            return indent + mark
+        self._lists[-1] = mark + 1
+        return f"{indent}{mark}. "
 
     def _take_inline(self) -> str:
         text = "".join(self._inline)
@@ -162,8 +165,10 @@ class HtmlWriter:
         return self._length
 
 
-def _first_number(element: HtmlElement) -> int | None:
+def _first_mark(element: HtmlElement) -> int | str:
     if element.tag != "ol":
-        return None
+        return _BULLET
+    if element.get("class") == OWN_NUMBERS:
+        return ""
     start = element.get("start", "1")
     return int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1

@@ -7,21 +7,38 @@ import mammoth
 from mammoth.documents import Table, TableRow
 
 from ingest.parsers.archive import open_archive
+from ingest.parsers.html_writer import OWN_NUMBERS
 from ingest.parsers.hypertext import read_html
+from ingest.parsers.word_numbers import NUM_LEVELS
 from ingest.parsers.word_xml import readied
 from ingest.texts import CanonicalText
 
-_STYLES = """
+_HEADINGS = "\n".join(
+    f"p.Heading{level} => h{level}:fresh\np[style-name='heading {level}'] => h{level}:fresh"
+    for level in range(1, 7)
+)
+# Items whose numbers are in their text; a list within a list belongs to the item above it.
+_LISTS = "\n".join(
+    f"p:{kind}-list({level}) => {f'ul|ol.{OWN_NUMBERS} > li > ' * (level - 1)}"
+    f"{tag}.{OWN_NUMBERS} > li:fresh"
+    for level in range(1, NUM_LEVELS + 1)
+    for kind, tag in (("ordered", "ol"), ("unordered", "ul"))
+)
+_STYLES = f"""
 p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => p:fresh
 br[type='page'] => br
 br[type='column'] => br
+{_HEADINGS}
+{_LISTS}
 """
 _MIN_ROWS = 2  # of a table with a header
 
 
 def parse_docx(data: bytes) -> CanonicalText:
     """Return the text of the body with headings, lists, tables, text boxes, equations and notes.
+
+    Paragraphs have the numbers that Word shows before them.
 
     Running headers and footers, deleted text, hidden text and pictures are left out.
 

@@ -1,20 +1,23 @@
 """Readies the parts of a Word file (WordprocessingML, ISO/IEC 29500-1) for mammoth.
 
-Left to itself it loses equations, simple fields and most text boxes, and shows hidden text.
+Left to itself it loses numbers of paragraphs, equations, simple fields and most text boxes, and
+shows hidden text.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from io import BytesIO
-from typing import TypeVar
 from zipfile import ZipFile
 
 from lxml import etree
 
 from ingest.parsers.equations import linear
 from ingest.parsers.opendocument import safe_xml_parser
+from ingest.parsers.word_numbers import Numbering
+from ingest.parsers.word_styles import inherited, value_of
 
 _FOLDER = "word/"
 _STYLES = "word/styles.xml"
+_NUMBERING = "word/numbering.xml"
 _TEXT_ROOTS = frozenset({"document", "footnotes", "endnotes"})
 _OFF = frozenset({"0", "false", "off"})
 # Around text that belongs where it stands: fields, directions, characters with a reading.
@@ -22,7 +25,6 @@ _WRAPPERS = ("{*}fldSimple", "{*}dir", "{*}bdo", "{*}rubyBase", "{*}ruby")
 _NUM_HEADING_LEVELS = 6
 # The reading of characters, and marks that nobody sees; between rows, `mammoth` breaks on these.
 _REMOVED = ("{*}rt", "{*}bookmarkStart", "{*}bookmarkEnd")
-_T = TypeVar("_T")
 
 
 def readied(archive: ZipFile) -> tuple[BytesIO, int]:
@@ -35,12 +37,11 @@ def readied(archive: ZipFile) -> tuple[BytesIO, int]:
         BadZipFile, XMLSyntaxError: the file is damaged.
     """
     names = [name for name in archive.namelist() if name.endswith((".xml", ".rels"))]
-    styles = etree.fromstring(
-        archive.read(_STYLES) if _STYLES in names else b"<styles/>", safe_xml_parser()
-    )
-    hidden = _inherited(styles, lambda style: _is_hidden(style.find("{*}rPr")))
+    styles = _part(archive, _STYLES, names)
+    numbering = Numbering(_part(archive, _NUMBERING, names), styles)
+    hidden = inherited(styles, lambda style: _is_hidden(style.find("{*}rPr")))
     hidden_styles = {name for name, is_hidden in hidden.items() if is_hidden}
-    levels = _inherited(styles, lambda style: _outline_level(style.find("{*}pPr")))
+    levels = inherited(styles, lambda style: _outline_level(style.find("{*}pPr")))
     file = BytesIO()
     num_hidden = 0
     with ZipFile(file, "w") as copy:
@@ -50,14 +51,19 @@ def readied(archive: ZipFile) -> tuple[BytesIO, int]:
                 root = etree.fromstring(data, safe_xml_parser())
                 if _is_text(root):
                     num_hidden += _remove_hidden(root, hidden_styles)
-                    _mark_headings(root, levels)
                     _write_equations(root)
                     _unwrap(root)
                     _free_boxes(root)
+                    numbering.write(root)
+                    _mark_headings(root, levels)
                     data = etree.tostring(root, encoding="utf-8")
             copy.writestr(name, data)
     file.seek(0)
     return file, num_hidden
+
+
+def _part(archive: ZipFile, name: str, names: Collection[str]) -> etree._Element:
+    return etree.fromstring(archive.read(name) if name in names else b"<none/>", safe_xml_parser())
 
 
 def _is_text(root: etree._Element) -> bool:
@@ -66,29 +72,10 @@ def _is_text(root: etree._Element) -> bool:
     return etree.QName(root).localname in _TEXT_ROOTS and not has_type
 
 
-def _inherited(
-    styles: etree._Element, own: Callable[[etree._Element], _T | None]
-) -> dict[str, _T | None]:
-    """Return a value of each style by its id; what it does not say itself, its base does."""
-    values: dict[str, _T | None] = {}
-    parents: dict[str, str] = {}
-    for style in styles.iterchildren("{*}style"):
-        name = _value(style, "styleId")
-        values[name] = own(style)
-        based_on = style.find("{*}basedOn")
-        parents[name] = "" if based_on is None else _value(based_on, "val")
-    for name in values:
-        chain = [name]
-        while chain[-1] in values and values[chain[-1]] is None and parents[chain[-1]] not in chain:
-            chain.append(parents[chain[-1]])
-        values.update(dict.fromkeys(chain[:-1], values.get(chain[-1])))
-    return values
-
-
 def _outline_level(properties: etree._Element | None) -> int | None:
     """Return the level of a heading from 0, more for body text, as paragraph properties say it."""
     level = None if properties is None else properties.find("{*}outlineLvl")
-    number = "" if level is None else _value(level, "val")
+    number = "" if level is None else value_of(level, "val")
     return int(number) if number.isdecimal() else None
 
 
@@ -101,7 +88,7 @@ def _mark_headings(root: etree._Element, levels: Mapping[str, int | None]) -> No
         style = properties.find("{*}pStyle")
         level = _outline_level(properties)
         if level is None and style is not None:
-            level = levels.get(_value(style, "val"))
+            level = levels.get(value_of(style, "val"))
         if level is None or level >= _NUM_HEADING_LEVELS:
             continue
         if next(properties.iterancestors("{*}tbl"), None) is None:
@@ -116,13 +103,7 @@ def _mark_headings(root: etree._Element, levels: Mapping[str, int | None]) -> No
 def _is_hidden(properties: etree._Element | None) -> bool | None:
     """Return what the properties of a run say; None if nothing."""
     vanish = None if properties is None else properties.find("{*}vanish")
-    return None if vanish is None else _value(vanish, "val") not in _OFF
-
-
-def _value(element: etree._Element, name: str) -> str:
-    return next(
-        (str(value) for key, value in element.items() if etree.QName(key).localname == name), ""
-    )
+    return None if vanish is None else value_of(vanish, "val") not in _OFF
 
 
 def _remove_hidden(root: etree._Element, hidden_styles: Collection[str]) -> int:
@@ -134,7 +115,7 @@ def _remove_hidden(root: etree._Element, hidden_styles: Collection[str]) -> int:
         if is_hidden is None and hidden_styles:
             styles = (run.find("{*}rPr/{*}rStyle"), _paragraph_style(run))
             is_hidden = any(
-                one is not None and _value(one, "val") in hidden_styles for one in styles
+                one is not None and value_of(one, "val") in hidden_styles for one in styles
             )
         if is_hidden:
             # The run itself may hold the end of a field.

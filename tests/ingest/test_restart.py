@@ -152,7 +152,9 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
         pipeline.catalog.update(old.id, old.revision, searchable_parser=PARSER_VERSION - 1)
         [path] = (shelf.home / "texts").iterdir()
         older = path.with_name(path.name.replace(f"-{PARSER_VERSION}-", f"-{PARSER_VERSION - 1}-"))
-        older.write_text(path.read_text().replace("The xyzzy", "An xyzzy"))
+        # Kept by a version without checksums.
+        content = path.read_text().partition("\n")[0]
+        older.write_text(content.replace("The xyzzy", "An xyzzy"))
         path.unlink()
     embedder = GatedEmbedder()
     embedder.close()

@@ -25,11 +25,15 @@ def make_zip(entries: Mapping[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def make_docx(body: str, doctype: str = "", styles: str = "") -> bytes:
-    """Return a Word file; `body` is WordprocessingML with the prefix w."""
-    entries: dict[str, str | bytes] = {"word/styles.xml": styles} if styles else {}
+def make_docx(body: str, doctype: str = "", styles: str = "", numbering: str = "") -> bytes:
+    """Return a Word file; the parts are WordprocessingML with the prefix w."""
+    parts = {"styles": styles, "numbering": numbering}
     return make_zip(
-        entries
+        {
+            f"word/{name}.xml": f'<w:{name} xmlns:w="{_W}">{part}</w:{name}>'
+            for name, part in parts.items()
+            if part
+        }
         | {
             "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/'
             'content-types"><Default Extension="xml" ContentType="application/xml"/><Default '

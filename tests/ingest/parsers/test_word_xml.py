@@ -13,7 +13,6 @@ _NAMESPACES = (
     'xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape" '
     'xmlns:v="urn:schemas-microsoft-com:vml"'
 )
-_WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 
 
 def run(text: str, properties: str = "") -> str:
@@ -22,8 +21,6 @@ def run(text: str, properties: str = "") -> str:
 
 def read(*paragraphs: str, styles: str = "") -> str:
     body = "".join(f"<w:p {_NAMESPACES}>{one}</w:p>" for one in paragraphs)
-    if styles:
-        styles = f'<w:styles xmlns:w="{_WORD}">{styles}</w:styles>'
     text = parse_docx(make_docx(body, styles=styles))
     return f"{text.text} [{text.num_hidden_characters}]"
 
@@ -177,6 +174,6 @@ def test_headings_are_told_by_their_outline_level() -> None:
         + paragraph("Page 1", '<w:pStyle w:val="TOC"/>')
         + table(row(f"<w:tc>{pine}</w:tc>", cell("5")))
     )
-    text = parse_docx(make_docx(body, styles=f'<w:styles xmlns:w="{_WORD}">{styles}</w:styles>'))
+    text = parse_docx(make_docx(body, styles=styles))
     assert [(one.title, one.level) for one in text.headings] == [("Hives", 1), ("Of wood", 2)]
     assert text.text == "Hives\n\nOf wood\n\nPage 1\n\n| Pine | 5 |"
