@@ -1,5 +1,6 @@
 """Word (DOCX): turned into HTML by mammoth, which knows styles, lists, tables and footnotes."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -29,17 +30,19 @@ p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => p:fresh
 br[type='page'] => br
 br[type='column'] => br
+comment-reference => sup
 {_HEADINGS}
 {_LISTS}
 """
+# From a note or comment to where it is referred to.
+_BACK_LINK = re.compile(r' <a href="#\w+-ref-[^"]*">↑</a>')
 _MIN_ROWS = 2  # of a table with a header
 
 
 def parse_docx(data: bytes) -> CanonicalText:
-    """Return the text of the body with headings, lists, tables, text boxes, equations and notes.
+    """Return the text of the body with headings, lists, tables, text boxes and equations.
 
-    Paragraphs have the numbers that Word shows before them.
-
+    Paragraphs have the numbers that Word shows before them; notes and comments stand at the end.
     Running headers and footers, deleted text, hidden text and pictures are left out.
 
     Raises:
@@ -53,7 +56,7 @@ def parse_docx(data: bytes) -> CanonicalText:
         convert_image=lambda _image: [],
         transform_document=mammoth.transforms.element_of_type(Table, _with_header),
     )
-    text = read_html(f"<body>{page.value}</body>".encode())
+    text = read_html(f"<body>{_BACK_LINK.sub('', page.value)}</body>".encode())
     return replace(text, num_hidden_characters=num_hidden)
 
 

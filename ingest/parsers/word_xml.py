@@ -18,7 +18,7 @@ from ingest.parsers.word_styles import inherited, value_of
 _FOLDER = "word/"
 _STYLES = "word/styles.xml"
 _NUMBERING = "word/numbering.xml"
-_TEXT_ROOTS = frozenset({"document", "footnotes", "endnotes"})
+_TEXT_ROOTS = frozenset({"document", "footnotes", "endnotes", "comments"})
 _OFF = frozenset({"0", "false", "off"})
 # Around text that belongs where it stands: fields, directions, characters with a reading.
 _WRAPPERS = ("{*}fldSimple", "{*}dir", "{*}bdo", "{*}rubyBase", "{*}ruby")
@@ -53,6 +53,7 @@ def readied(archive: ZipFile) -> tuple[BytesIO, int]:
                     num_hidden += _remove_hidden(root, hidden_styles)
                     _write_equations(root)
                     _unwrap(root)
+                    _break_lines(root)
                     _free_boxes(root)
                     numbering.write(root)
                     _mark_headings(root, levels)
@@ -149,6 +150,13 @@ def _unwrap(root: etree._Element) -> None:
         _replace(removed, [])
     for wrapper in _WRAPPERS:
         _splice(root, wrapper)
+
+
+def _break_lines(root: etree._Element) -> None:
+    """Write breaks and tabs that `mammoth` does not know as those that it knows."""
+    for element in root.iter("{*}cr", "{*}ptab"):
+        known = "br" if etree.QName(element).localname == "cr" else "tab"
+        element.tag = f"{{{etree.QName(element).namespace}}}{known}"
 
 
 def _splice(root: etree._Element, tag: str) -> None:

@@ -25,9 +25,8 @@ def make_zip(entries: Mapping[str, str | bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def make_docx(body: str, doctype: str = "", styles: str = "", numbering: str = "") -> bytes:
-    """Return a Word file; the parts are WordprocessingML with the prefix w."""
-    parts = {"styles": styles, "numbering": numbering}
+def make_docx(body: str, doctype: str = "", **parts: str) -> bytes:
+    """Return a Word file; the parts, such as `styles`, are WordprocessingML with the prefix w."""
     return make_zip(
         {
             f"word/{name}.xml": f'<w:{name} xmlns:w="{_W}">{part}</w:{name}>'

@@ -177,3 +177,31 @@ def test_headings_are_told_by_their_outline_level() -> None:
     text = parse_docx(make_docx(body, styles=styles))
     assert [(one.title, one.level) for one in text.headings] == [("Hives", 1), ("Of wood", 2)]
     assert text.text == "Hives\n\nOf wood\n\nPage 1\n\n| Pine | 5 |"
+
+
+def note(kind: str, number: int, text: str, properties: str = "") -> str:
+    return f'<w:{kind} w:id="{number}" {properties}><w:p>{run(text)}</w:p></w:{kind}>'
+
+
+def reference(kind: str, number: int) -> str:
+    return f'<w:r><w:{kind}Reference w:id="{number}"/></w:r>'
+
+
+def test_notes_and_comments_stand_behind_the_text() -> None:
+    text = parse_docx(
+        make_docx(
+            f"<w:p>{run('Honey')}{reference('footnote', 2)}{run(' is 5 euros')}"
+            f"{reference('comment', 0)}{run('.')}{reference('endnote', 3)}</w:p>",
+            footnotes=note("footnote", 2, "In jars."),
+            endnotes=note("endnote", 3, "As of May."),
+            comments=note("comment", 0, "Or 6?", 'w:author="Ann Lee" w:initials="AL"'),
+        )
+    ).text
+    assert text == (
+        "Honey[1] is 5 euros[AL1].[2]\n\n1. In jars.\n2. As of May.\n\nComment [AL1]\n\nOr 6?"
+    )
+
+
+def test_breaks_and_tabs_of_all_kinds_part_words() -> None:
+    line = "<w:r><w:t>Name</w:t><w:cr/><w:t>Bee</w:t><w:ptab/><w:t>12</w:t></w:r>"
+    assert read(line) == "Name\nBee 12 [0]"
