@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 from lxml import etree
 from pptx import Presentation
+from pptx.enum.shapes import PP_PLACEHOLDER
 from pptx.oxml.xmlchemy import OxmlElement
 from pptx.shapes.group import GroupShape
 
@@ -19,6 +20,15 @@ from ingest.parsers.opendocument import safe_xml_parser
 from ingest.texts import CanonicalText
 
 _INDENT = "  "
+# What the master repeats on every slide.
+_RUNNING = frozenset(
+    {
+        PP_PLACEHOLDER.DATE,
+        PP_PLACEHOLDER.FOOTER,
+        PP_PLACEHOLDER.HEADER,
+        PP_PLACEHOLDER.SLIDE_NUMBER,
+    }
+)
 _RELATIONS = "_rels/.rels"
 _XML_SUFFIXES = (".xml", ".rels")
 # How names begin that `python-pptx` does not know.
@@ -30,6 +40,8 @@ _EQUATION = "{http://schemas.microsoft.com/office/drawing/2010/main}m"
 
 def parse_pptx(data: bytes) -> CanonicalText:
     """Return titles, texts, tables, charts, diagrams and notes of all slides, in reading order.
+
+    Dates, footers and numbers of slides are left out.
 
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
@@ -45,7 +57,8 @@ def parse_pptx(data: bytes) -> CanonicalText:
         if title is not None:
             builder.heading(title.text_frame.text, level=1)
         for shape in _in_reading_order(slide.shapes):
-            if title is None or shape.shape_id != title.shape_id:
+            is_title = title is not None and shape.shape_id == title.shape_id
+            if not is_title and not _is_running(shape):
                 _add_shape(builder, shape)
         if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
             builder.block(_text(notes))
@@ -91,6 +104,10 @@ def _in_reading_order(shapes: Iterable[Any]) -> Iterator[Any]:
             yield from _in_reading_order(shape.shapes)
         else:
             yield shape
+
+
+def _is_running(shape: Any) -> bool:
+    return shape.is_placeholder and shape.placeholder_format.type in _RUNNING
 
 
 def _add_shape(builder: TextBuilder, shape: Any) -> None:

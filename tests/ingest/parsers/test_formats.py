@@ -1,11 +1,13 @@
 """Office formats and books: text, headings, tables and places, or a clear refusal."""
 
 import re
+from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from pptx import Presentation
 
 from ingest.errors import UnreadableFileError
 from ingest.parsers import media_types
@@ -79,6 +81,19 @@ def test_slides(path: Path) -> None:
         "slide 3",
     ]
     assert [text.page_at(text.text.index(words)) for words in ("first", "small")] == [1, 3]
+
+
+def test_what_each_slide_repeats_is_left_out(path: Path) -> None:
+    presentation = Presentation(BytesIO(make_pptx([("Bees", "They dance.")])))
+    [slide] = presentation.slides
+    for running in slide.slide_layout.placeholders:
+        if running.placeholder_format.idx >= 10:  # date, footer and number
+            slide.shapes._spTree.append(deepcopy(running._element))
+    slide.placeholders[11].text = "ACME, in confidence"
+    file = BytesIO()
+    presentation.save(file)
+    assert b"ACME" in ZipFile(file).read("ppt/slides/slide1.xml")
+    assert read(path, file.getvalue(), media_types.PPTX).text == "Bees\n\nThey dance."
 
 
 def test_slides_saved_as_strict_are_read(path: Path) -> None:
