@@ -25,6 +25,12 @@ _BLOCKS = HEADINGS | tag_set(
     "figure footer form header hr html legend li main nav p pre search section summary table tbody "
     "tfoot thead tr"
 )
+# What stands between a number and one that is raised or lowered behind it: 10^6 is not 106.
+_SHIFTED = {"sup": "^", "sub": "_"}
+# The same for parts of formulas (MathML), each behind the one before.
+_FORMULAS = {"mfrac": "/", "msup": "^", "msub": "_", "msubsup": "_^"}
+_NUMBER = re.compile(r"[-+\u2212]?[0-9]")
+_NUMBER_ENDS = frozenset("0123456789)")
 _BULLET = "- "
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
 _AROUND_BREAK = re.compile(r" *\n *")
@@ -40,6 +46,7 @@ class HtmlWriter:
         self._length = 0
         self._headings: list[Heading] = []
         self._inline: list[str] = []
+        self._shift = ""
         self._preformatted = 0
         # One for each open list: the next number, or what stands before every item.
         self._lists: list[int | str] = []
@@ -52,16 +59,21 @@ class HtmlWriter:
         tag = element.tag
         if tag == "br":
             self._inline.append("\n")
+        elif tag in _SHIFTED:
+            self._shift = _SHIFTED[tag]
         elif tag in _CELLS and self._table:
             self._write_stray_text()
         elif tag in _BLOCKS or tag in _LISTS or tag in _CELLS:
             self._end_block()
             self._open_block(element)
+        elif (sign := _sign_before(element)) or _is_group(element):
+            self._inline.append(sign + "(" * _is_group(element))
         self.write(element.text)
 
     def close(self, element: HtmlElement) -> None:
         """End an element."""
         tag = element.tag
+        self._shift = ""
         if tag in _CELLS and self._table:
             self._table.add_cell(element, self._take_inline())
         elif tag in HEADINGS and not self._table:
@@ -69,6 +81,8 @@ class HtmlWriter:
         elif tag in _BLOCKS or tag in _LISTS or tag in _CELLS:
             self._end_block()
             self._close_block(element)
+        elif _is_group(element):
+            self._inline.append(")")
 
     def skip(self, element: HtmlElement) -> None:
         """Leave an element out, but keep the blocks around it apart and what follows it."""
@@ -79,6 +93,9 @@ class HtmlWriter:
     def write(self, text: str | None) -> None:
         """Add text; white space collapses outside of `pre`."""
         if text:
+            if self._shift and self._ends_with_number() and _NUMBER.match(text):
+                self._inline.append(self._shift)
+            self._shift = ""
             self._inline.append(text if self._preformatted else _WHITE_SPACE.sub(" ", text))
 
     def finish(self) -> CanonicalText:
@@ -90,6 +107,9 @@ class HtmlWriter:
     def _table(self) -> HtmlTable | None:
         return self._tables[-1] if self._tables else None
 
+    def _ends_with_number(self) -> bool:
+        return bool(self._inline) and self._inline[-1][-1] in _NUMBER_ENDS
+
     def _open_block(self, element: HtmlElement) -> None:
         tag = element.tag
         if tag == "pre":
@@ -97,7 +117,7 @@ class HtmlWriter:
         elif tag in _LISTS:
             self._lists.append(_first_mark(element))
         elif tag == "li":
-            self._item_mark = self._next_item_mark()
+            self._item_mark = self._next_item_mark(element)
         elif tag == "table":
             self._tables.append(None if is_layout_table(element) else HtmlTable())
 
@@ -119,13 +139,14 @@ class HtmlWriter:
             table = self._tables.pop()
             self._write_block(table.markdown() if table else "")
 
-    def _next_item_mark(self) -> str:
+    def _next_item_mark(self, item: HtmlElement) -> str:
         mark = self._lists[-1] if self._lists else _BULLET
         indent = "  " * (len(self._lists) - 1)
         if isinstance(mark, str):
             return indent + mark
-        self._lists[-1] = mark + 1
-        return f"{indent}{mark}. "
+        number = _number(item.get("value"), mark)
+        self._lists[-1] = number + 1
+        return f"{indent}{number}. "
 
     def _take_inline(self) -> str:
         text = "".join(self._inline)
@@ -170,5 +191,23 @@ def _first_mark(element: HtmlElement) -> int | str:
         return _BULLET
     if element.get("class") == OWN_NUMBERS:
         return ""
-    start = element.get("start", "1")
-    return int(start) if re.fullmatch(r"[0-9]{1,6}", start) else 1
+    return _number(element.get("start"), 1)
+
+
+def _number(text: str | None, default: int) -> int:
+    return int(text) if text and re.fullmatch(r"[0-9]{1,6}", text) else default
+
+
+def _is_group(element: HtmlElement) -> bool:
+    """Whether a part of a formula needs parentheses when it is written on one line."""
+    parent = element.getparent()
+    return element.tag == "mrow" and len(element) > 1 and parent.tag in _FORMULAS
+
+
+def _sign_before(element: HtmlElement) -> str:
+    """Return what stands before a part of a formula: `/` before what a fraction divides by."""
+    parent, previous = element.getparent(), element.getprevious()
+    signs = "" if parent is None else _FORMULAS.get(parent.tag, "")
+    if not signs or previous is None:
+        return ""
+    return signs[0] if previous.getprevious() is None else signs[1:]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import UnreadableFileError
-from ingest.parsers.hypertext import parse_html
+from ingest.parsers.hypertext import parse_html, read_html
 from ingest.texts import CanonicalText
 
 
@@ -199,3 +199,29 @@ def test_page_without_text_is_refused(page: bytes) -> None:
 @pytest.mark.parametrize("tag", [b"div", b"b", b"table><tr><td", b"ul><li"])
 def test_deep_nesting_is_survived(tag: bytes) -> None:
     assert parse_html(b"<p>top</p>" + (b"<" + tag + b">") * 50_000 + b"deep").text.startswith("top")
+
+
+def test_raised_and_lowered_numbers_do_not_join_the_number_before_them() -> None:
+    page = (
+        "<p>About 10<sup>6</sup> bees in 2024<sup><a>3</a></sup>, 2<sup>-10</sup>, 7<sub>8</sub>, "
+        "5 m<sup>2</sup>, CO<sub>2</sub>, 1<sup>st</sup>, 4<sup>[1]</sup>, 9<sup></sup>9, (8)<sup>0</sup>.</p>"
+    )
+    assert read_html(page.encode()).text == (
+        "About 10^6 bees in 2024^3, 2^-10, 7_8, 5 m2, CO2, 1st, 4[1], 99, (8)^0."
+    )
+
+
+def test_formulas_keep_their_fractions_and_powers() -> None:
+    def formula(content: str) -> str:
+        return read_html(f"<p>So <math>{content}</math>.</p>".encode()).text
+
+    assert formula("<mfrac><mn>1</mn><mn>2</mn></mfrac>") == "So 1/2."
+    total = "<mrow><mi>a</mi><mo>+</mo><mi>b</mi></mrow>"
+    assert formula(f"<mfrac>{total}<mrow><mi>c</mi></mrow></mfrac>") == "So (a+b)/c."
+    assert formula("<msup><mi>x</mi><mn>2</mn></msup>") == "So x^2."
+    assert formula("<msubsup><mi>x</mi><mi>i</mi><mn>2</mn></msubsup>") == "So x_i^2."
+
+
+def test_items_have_the_numbers_that_they_are_given() -> None:
+    page = "<ol start='3'><li>three</li><li value='7'>seven</li><li value='x'>eight</li></ol>"
+    assert read_html(page.encode()).text == "3. three\n7. seven\n8. eight"
