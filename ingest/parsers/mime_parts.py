@@ -16,6 +16,9 @@ _MAILS = ("message/rfc822", "message/global")
 # What only says how other parts are to look.
 _STYLES = ("text/css", "text/javascript", "application/javascript")
 
+# An alternative with fewer of the words of another one is an excuse, such as where to read that.
+_MIN_WORD_SHARE = 1 / 3
+
 ParseAttachment = Callable[["Content", str], CanonicalText]
 """(content, file name) -> text; raises what `parse` raises."""
 Content = bytes | Callable[[ParseAttachment], CanonicalText]
@@ -52,8 +55,8 @@ class _Text:
 def read_parts(message: EmailMessage) -> tuple[list[CanonicalText], list[Attachment]]:
     """Return the texts of the body and the attachments, each in the order of the message.
 
-    Of alternatives one is a text of the body, plain rather than HTML, and the files of all are
-    attachments.
+    Of alternatives one is a text of the body, plain rather than HTML unless it only says that there
+    is HTML, and the files of all are attachments.
     """
     parts = list(_parts(message))
     texts = [part.text for part in parts if isinstance(part, _Text)]
@@ -100,11 +103,16 @@ def _inner_parts(part: MIMEPart, media_type: str) -> Iterator[_Text | Attachment
 def _alternative(children: list[MIMEPart]) -> Iterator[_Text | Attachment]:
     branches = [list(_parts(child)) for child in children]
     texts = [[part for part in branch if isinstance(part, _Text)] for branch in branches]
-    filled = [branch for branch in texts if any(part.text.text.strip() for part in branch)]
-    yield from min(filled, key=lambda branch: any(part.is_html for part in branch), default=[])
+    most = max(map(_num_words, texts), default=0)
+    full = [branch for branch in texts if most and _num_words(branch) >= _MIN_WORD_SHARE * most]
+    yield from min(full, key=lambda branch: any(part.is_html for part in branch), default=[])
     for branch in branches:
         # Some programs put the files into the last alternative only.
         yield from (part for part in branch if isinstance(part, Attachment))
+
+
+def _num_words(branch: list[_Text]) -> int:
+    return sum(len(part.text.text.split()) for part in branch)
 
 
 def _root(part: MIMEPart, children: list[MIMEPart]) -> MIMEPart | None:

@@ -204,7 +204,8 @@ def test_deep_nesting_is_survived(tag: bytes) -> None:
 def test_raised_and_lowered_numbers_do_not_join_the_number_before_them() -> None:
     page = (
         "<p>About 10<sup>6</sup> bees in 2024<sup><a>3</a></sup>, 2<sup>-10</sup>, 7<sub>8</sub>, "
-        "5 m<sup>2</sup>, CO<sub>2</sub>, 1<sup>st</sup>, 4<sup>[1]</sup>, 9<sup></sup>9, (8)<sup>0</sup>.</p>"
+        "5 m<sup>2</sup>, CO<sub>2</sub>, 1<sup>st</sup>, 4<sup>[1]</sup>, 9<sup></sup>9, "
+        "(8)<sup>0</sup>.</p>"
     )
     assert read_html(page.encode()).text == (
         "About 10^6 bees in 2024^3, 2^-10, 7_8, 5 m2, CO2, 1st, 4[1], 99, (8)^0."

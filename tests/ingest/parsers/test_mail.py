@@ -174,6 +174,17 @@ def test_alternatives_give_one_text_and_all_their_files(path: Path) -> None:
     assert text.text == "Offer\n\nPlain words.\n\nAttachment a.txt\n\nIn the file."
 
 
+def test_html_is_taken_where_the_plain_alternative_only_points_to_it(path: Path) -> None:
+    news = "The price of honey rises to 6 euros in May, and shops follow suit within two weeks."
+    excuse = "Your program shows no HTML."
+    for plain, expected in (
+        (excuse, news),
+        (f"{news} See also our page.", f"{news} See also our page."),
+    ):
+        data = parts(f"{PLAIN}{plain}", f"{HTML}<p>{news}</p>", kind="alternative")
+        assert read(path, data).text.endswith(expected)
+
+
 def test_html_is_taken_where_the_plain_alternative_is_empty(path: Path) -> None:
     data = parts(f"{PLAIN} \r\n", f"{HTML}<p>Rich words.", kind="alternative")
     assert read(path, data).text == "Offer\n\nRich words."
