@@ -23,6 +23,7 @@ from ingest.parsers.boxes import Box
 
 _LAST_OF_BASIC_PLANE = "\uffff"
 _NUM_SAMPLES = 6
+_INK = re.compile(r"\S")
 _BOLD = re.compile(rb"bold|black|heavy|medi(?!um)|[-,]bd|cmbx|sfbx", re.I)
 _MAX_FONT_NAME = 100
 # Of 255; paler is white to the eye.
@@ -118,8 +119,10 @@ class Characters:
     def quarter_turns(self) -> int:
         """Return in which direction most text runs: 0 to the right, 1 up, 2 left, 3 down."""
         count = len(self.text)
-        indices = (count * part // _NUM_SAMPLES for part in range(_NUM_SAMPLES))
-        angles = [_char_angle(self._handle, index) for index in indices] if count else []
+        places = (count * part // _NUM_SAMPLES for part in range(_NUM_SAMPLES))
+        # White space may be PDFium's own, which runs to the right on every page.
+        samples = (_INK.search(self.text, place) for place in places)
+        angles = [_char_angle(self._handle, one.start()) for one in samples if one]
         turns = [round(-angle / (math.pi / 2)) % 4 for angle in angles if angle >= 0]
         return max(set(turns), key=turns.count, default=0)
 

@@ -57,6 +57,8 @@ def _streams(lines: Sequence[Line]) -> list[list[Row]] | None:
     gutter = _gutter(lines)
     if gutter is not None and _num_returns(lines, gutter) >= _MIN_COLUMN_LINES - 1:
         return None
+    if not lines:
+        return []
     streams: list[list[Line]] = [list(lines[:1])]
     for line, following in pairwise(lines):
         # After a line comes one below it or one to the right of it, be that in the next column.

@@ -1,6 +1,7 @@
 """The lines of a PDF page as PDFium reads them, each with its box; hidden words are left out."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -26,6 +27,10 @@ _Pieces = tuple[int, list[_Piece]]  # of a line that starts at this character
 _HYPHEN = "\ufffe"
 _LINE = re.compile(r"[^\s\ufffe](?:[^\n\ufffe]*[^\s\ufffe])?\ufffe?")
 _WORD = re.compile(r"[^\s\ufffe]+\ufffe?")
+# Its last digit may be raised: 10^6 is not 106.
+_NUMBER = re.compile(r"\d[\d.,]*\d")
+# By so much of the height of the first digit, in type so much smaller.
+_RAISED, _SMALLER = 0.15, 0.9
 # Dots that lead the eye to a page number; an ellipsis with a full stop has four.
 _MIN_LEADERS = 5
 _LEADERS = re.compile(rf"\s*(?:[.\u2026] ?){{{_MIN_LEADERS},}}")
@@ -160,6 +165,7 @@ class _Reader:
         self._page_box = turned(page.get_bbox(), self._turns)
         self._visibility = Visibility(page, self._characters, self._page_box, self._turns)
         self._num_hidden = 0
+        self._raised = self._raised_places()
 
     def read(self) -> PageLines:
         whole = self._measured(match.span() for match in _LINE.finditer(self._text))
@@ -237,11 +243,36 @@ class _Reader:
     def _text_of(self, span: _Span) -> str:
         start, end = span
         text = self._text[start:end].replace(_HYPHEN, "-")
+        first, after = bisect_left(self._raised, start), bisect_left(self._raised, end)
+        for place in reversed(self._raised[first:after]):
+            text = f"{text[: place - start]}^{text[place - start :]}"
         if text.count(".") + text.count("\u2026") >= _MIN_LEADERS:
             text = _LEADERS.sub(" \u2026 ", text).strip()
         if text.isascii() and text.isprintable():
             return text
         return clean(_whole_letters(text))
+
+    def _raised_places(self) -> list[int]:
+        """Return where raised digits begin that stand behind others, in order of the text."""
+        numbers = [match.span() for match in _NUMBER.finditer(self._text)]
+        ends = self._measured(
+            (place, place + 1) for start, end in numbers for place in (start, end - 1)
+        )
+        raised = (
+            number
+            for number, (_, first), (_, last) in zip(numbers, ends[::2], ends[1::2], strict=True)
+            if _is_raised(first, last) and self._is_smaller(*number)
+        )
+        places = (self._first_raised(*number) for number in raised)
+        return [place for place in places if self._text[place - 1].isdigit()]
+
+    def _is_smaller(self, start: int, end: int) -> bool:
+        size = self._characters.type_size
+        return size(end - 1) < _SMALLER * size(start)
+
+    def _first_raised(self, start: int, end: int) -> int:
+        [(_, first), *others] = self._measured((place, place + 1) for place in range(start, end))
+        return next(span[0] for span, box in others if _is_raised(first, box))
 
     def _with_tables(self, lines: list[_Pieces]) -> tuple[list[_Pieces], dict[_Span, Line | None]]:
         """Return lines with one piece for each ruled table, and the tables by its span."""
@@ -296,6 +327,12 @@ class _Reader:
     def _is_visible(self, word: _Piece) -> bool:
         (first, _), box = word
         return self._visibility.is_visible(first, box)
+
+
+def _is_raised(first: Box, other: Box) -> bool:
+    height, rise = first[3] - first[1], other[1] - first[1]
+    # By more than its height, it stands on another line.
+    return _RAISED * height < rise < height
 
 
 def _table(table: RuledTable, size: float) -> Line:

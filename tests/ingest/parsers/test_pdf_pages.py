@@ -233,6 +233,32 @@ def test_dots_that_lead_to_a_number_become_one_sign() -> None:
     assert parse_pdf(make_pdf(content), 1).text.split("\n") == lines
 
 
+def test_raised_digits_do_not_join_the_number_before_them() -> None:
+    def raised(number: str, mark: str, size: float, rise: float) -> str:
+        return (
+            f"BT /F1 10 Tf 60 700 Td (from {number}) Tj /F1 {size} Tf {rise} Ts ({mark}) Tj "
+            "/F1 10 Tf 0 Ts ( on.) Tj ET"
+        )
+
+    for number, mark, size, rise, expected in (
+        ("$0.55", "2", 6, 4, "from $0.55^2 on."),
+        ("10", "12", 6, 4, "from 10^12 on."),
+        ("Zhang", "1", 6, 4, "from Zhang1 on."),
+        ("10", "12", 6, 0, "from 1012 on."),
+        ("10", "12", 10, 3, "from 1012 on."),
+    ):
+        assert parse_pdf(make_pdf(raised(number, mark, size, rise)), 1).text == expected
+
+
+def test_page_of_sideways_text_is_read_whatever_the_length_of_its_lines() -> None:
+    lines = [f"Sideways line number {n} of text." for n in range(6)]
+    content = "".join(
+        f"BT /F1 10 Tf 0 1 -1 0 {100 + 20 * n} 60 Tm ({line}) Tj ET\n"
+        for n, line in enumerate(lines)
+    )
+    assert parse_pdf(make_pdf(content), 1).text == "\n".join(lines)
+
+
 def test_page_that_is_turned_for_display() -> None:
     content = "".join(
         f"BT /F1 10 Tf 0 1 -1 0 {100 + 12 * n} 60 Tm ({line}) Tj ET\n"
