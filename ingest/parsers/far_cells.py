@@ -12,7 +12,7 @@ from itertools import pairwise
 from zipfile import ZipFile
 
 from ingest.errors import UnreadableFileError
-from ingest.parsers.workbook_parts import sheet_paths
+from ingest.parsers.workbook_parts import column_number, sheet_paths
 
 _CELL = re.compile(rb"""(\br=["'])([A-Z]{1,3})([0-9]{1,7})(?=["'])""")
 _ROW = re.compile(rb"""(<(?:\w+:)?row\b[^>]*?\br=["'])([0-9]{1,7})(?=["'])""")
@@ -79,7 +79,7 @@ def _extent(sheet: bytes) -> tuple[set[int], set[int], int]:
         num_cells += 1
         columns.add(cell[2])
         rows.add(cell[3])
-    return set(map(int, rows)), set(map(_column_number, columns)), num_cells
+    return set(map(int, rows)), set(map(column_number, columns)), num_cells
 
 
 def _is_sparse(num_rows: int, num_columns: int, num_cells: int) -> bool:
@@ -106,20 +106,13 @@ def _moved(sheet: bytes, numbers: Sequence[int], columns: Sequence[int]) -> byte
     new_columns = {column: _column_name(at) for at, column in enumerate(columns, start=1)}
 
     def move_cell(cell: re.Match[bytes]) -> bytes:
-        column, row = new_columns[_column_number(cell[2])], new_rows[int(cell[3])]
+        column, row = new_columns[column_number(cell[2])], new_rows[int(cell[3])]
         return b"%s%s%d" % (cell[1], column, row)
 
     def move_row(row: re.Match[bytes]) -> bytes:
         return b"%s%d" % (row[1], new_rows.get(int(row[2]), len(numbers)))
 
     return _ROW.sub(move_row, _CELL.sub(move_cell, sheet))
-
-
-def _column_number(name: bytes) -> int:
-    number = 0
-    for letter in name:
-        number = 26 * number + letter - 64
-    return number
 
 
 def _column_name(number: int) -> bytes:

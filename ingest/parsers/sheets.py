@@ -7,6 +7,7 @@ from datetime import datetime, time
 from io import BytesIO
 from itertools import chain, islice
 from typing import Any
+from zipfile import ZipFile
 
 from python_calamine import (
     CalamineError,
@@ -25,6 +26,7 @@ from ingest.parsers.row_names import lacks_name_of_rows
 from ingest.parsers.row_texts import RowTexts
 from ingest.parsers.sheet_boxes import boxes_by_sheet
 from ingest.parsers.sheet_comments import comments_by_sheet
+from ingest.parsers.sheet_formats import SheetFormats, ShownNumber, formats_by_sheet
 from ingest.parsers.sheet_formulas import num_without_value
 from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
 from ingest.texts import CanonicalText
@@ -59,19 +61,23 @@ def parse_workbook(data: bytes) -> CanonicalText:
     boxes: dict[str, RowTexts] = {}
     comments: dict[str, RowTexts] = {}
     unknown: dict[str, int] = {}
+    formats: dict[str, SheetFormats] = {}
     if data.startswith(ZIP_MAGIC) or is_locked_office_file(data):
         with open_archive(data) as archive:
             gathered = gather_far_cells(archive, data)
             boxes = boxes_by_sheet(archive)
             comments = comments_by_sheet(archive)
             unknown = num_without_value(archive)
+        with ZipFile(BytesIO(gathered.data)) as archive:
+            formats = formats_by_sheet(archive)
     try:
         workbook = CalamineWorkbook.from_filelike(BytesIO(gathered.data))
         builder = TextBuilder()
         for sheet in workbook.sheets_metadata:
             is_hidden = sheet.visible != SheetVisibleEnum.Visible
             place = f"sheet {sheet.name}{' (hidden)' if is_hidden else ''}"
-            _add_sheet(builder, workbook.get_sheet_by_name(sheet.name), place, gathered)
+            rows = _rows(workbook.get_sheet_by_name(sheet.name), gathered, formats.get(sheet.name))
+            _add_sheet(builder, sheet.name, rows, place)
             for kind, found in (("Text boxes", boxes), ("Comments", comments)):
                 _add_row_texts(builder, kind, found.get(sheet.name, RowTexts()), place)
             if num := unknown.get(sheet.name):
@@ -88,18 +94,20 @@ def parse_workbook(data: bytes) -> CanonicalText:
     return builder.finish()
 
 
-def _add_sheet(
-    builder: TextBuilder, sheet: CalamineSheet, place: str, workbook: GatheredWorkbook
-) -> None:
-    rows = (
-        (workbook.row_number(sheet.name, number), row)
-        for number, row in enumerate(sheet.iter_rows(), start=1)
-        if any(cell != "" for cell in row)
-    )
+def _rows(
+    sheet: CalamineSheet, workbook: GatheredWorkbook, formats: SheetFormats | None
+) -> Iterator[Row]:
+    for number, row in enumerate(sheet.iter_rows(), start=1):
+        if any(cell != "" for cell in row):
+            shown = formats.shown(number, row, _digits) if formats else row
+            yield workbook.row_number(sheet.name, number), shown
+
+
+def _add_sheet(builder: TextBuilder, name: str, rows: Iterator[Row], place: str) -> None:
     for number, table in enumerate(sheet_tables(rows)):
         if number == 0 and table.rows:
             builder.begin_place(place)
-            builder.heading(sheet.name, level=1)
+            builder.heading(name, level=1)
         _add_titles(builder, table, f"{place}, row")
         _add_rows(builder, table.rows, f"{place}, row")
 
@@ -200,8 +208,14 @@ def _shown(value: Any) -> str:
     """Return a value as a sheet shows it: 3 and not 3.0, a date without midnight."""
     if isinstance(value, bool):
         return str(value).upper()
+    if isinstance(value, ShownNumber):
+        return value.text
     if isinstance(value, float):
-        return format(value, ".15g")  # the digits that a sheet keeps
+        return _digits(value)
     if isinstance(value, datetime) and value.time() == _MIDNIGHT:
         return value.date().isoformat()
     return str(value)
+
+
+def _digits(value: float) -> str:
+    return format(value, ".15g")  # as many as a sheet keeps

@@ -52,6 +52,14 @@ def sheet_paths(archive: ZipFile) -> Iterator[tuple[str, str]]:
             yield sheet.get("name", ""), path
 
 
+def column_number(name: bytes) -> int:
+    """Return the number of a column, from 1: that of `AA` is 27."""
+    number = 0
+    for letter in name:
+        number = 26 * number + letter - 64
+    return number
+
+
 def _has(archive: ZipFile, name: str) -> bool:
     try:
         archive.getinfo(name)

@@ -361,3 +361,59 @@ def test_formulas_that_nothing_has_calculated_are_counted_aloud() -> None:
     empty = parts[path].replace(b"<v>later</v>", b"<v></v>")
     for known in (parts[path], empty):
         assert parse_workbook(make_zip({**parts, path: known})).unreadable_reason is None
+
+
+def shown(value: float, number_format: str) -> str:
+    """Return what is read of a cell between a header and a row without a format."""
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        sheet = workbook.add_worksheet("Prices")
+        sheet.write_row(0, 0, ["Item", "Value"])
+        sheet.write(1, 0, "one")
+        sheet.write(1, 1, value, workbook.add_format({"num_format": number_format}))
+        sheet.write_row(2, 0, ["two", value])
+    _, _, header, _, one, two = parse_workbook(buffer.getvalue()).text.split("\n")
+    assert header == "| Item | Value |"
+    assert two == f"| two | {value:.15g} |"
+    return one.removeprefix("| one | ").removesuffix(" |")
+
+
+@pytest.mark.parametrize(
+    ("value", "number_format", "expected"),
+    [
+        (0.07, "0%", "7%"),
+        (-0.125, "0.0%", "-12.5%"),
+        (7, '0"%"', "7%"),
+        (1234.5, '#,##0.00 "€"', "1234.5 €"),
+        (1234.5, "[$€-407] #,##0.00", "€ 1234.5"),
+        (1234.5, '_($* #,##0.00_);_($* (#,##0.00);_($* "-"??_);_(@_)', "$1234.5"),
+        (-1234.5, "$#,##0.00;[Red]($#,##0.00)", "-$1234.5"),
+        (80, r"0\ \k\g", "80 kg"),
+        (3, '[Blue]"Step "0', "Step 3"),
+        (2.5, "0.00", "2.5"),
+        (2500000, '0.0,,"M"', "2500000"),
+        (5551234, "000-0000", "5551234"),
+        (0.5, "# ?/?", "0.5"),
+        (1500, "0.00E+00", "1500"),
+        (4, 'General" kg"', "4"),
+    ],
+)
+def test_numbers_have_what_their_cells_show_around_them(
+    value: float, number_format: str, expected: str
+) -> None:
+    assert shown(value, number_format) == expected
+
+
+def test_formats_stay_at_their_cells_where_far_ones_are_moved() -> None:
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        sheet = workbook.add_worksheet("Prices")
+        percent = workbook.add_format({"num_format": "0%"})
+        sheet.write_row(0, 0, ["Item", "Share", "Count"])
+        sheet.write_row(1, 0, ["one", 0.5, 5])
+        sheet.write(1, 1, 0.5, percent)
+        sheet.write_row(1_000_000, 16_000, ["far", 0.25, 7])
+        sheet.write(1_000_000, 16_001, 0.25, percent)
+    text = parse_workbook(buffer.getvalue()).text
+    assert "| one | 50% | 5 |" in text
+    assert "| far | 25% | 7 |" in text.replace("|  ", "")
