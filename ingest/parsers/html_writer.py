@@ -6,6 +6,7 @@ from lxml.html import HtmlElement
 
 from ingest.parsers.builder import BLOCK_SEPARATOR
 from ingest.parsers.html_table import HtmlTable, is_layout_table
+from ingest.parsers.numerals import letters, roman
 from ingest.texts import CanonicalText, Heading
 
 
@@ -31,6 +32,8 @@ _SHIFTED = {"sup": "^", "sub": "_"}
 _FORMULAS = {"mfrac": "/", "msup": "^", "msub": "_", "msubsup": "_^"}
 _NUMBER = re.compile(r"[-+\u2212]?[0-9]")
 _NUMBER_ENDS = frozenset("0123456789)")
+# By the type of a list, in small letters and capitals.
+_NUMERALS = {"a": letters, "i": roman}
 _BULLET = "- "
 _WHITE_SPACE = re.compile(r"[ \t\n\r\f]+")
 _AROUND_BREAK = re.compile(r" *\n *")
@@ -146,7 +149,7 @@ class HtmlWriter:
             return indent + mark
         number = _number(item.get("value"), mark)
         self._lists[-1] = number + 1
-        return f"{indent}{number}. "
+        return f"{indent}{_as_shown(number, item.getparent())}. "
 
     def _take_inline(self) -> str:
         text = "".join(self._inline)
@@ -192,6 +195,14 @@ def _first_mark(element: HtmlElement) -> int | str:
     if element.get("class") == OWN_NUMBERS:
         return ""
     return _number(element.get("start"), 1)
+
+
+def _as_shown(number: int, items: HtmlElement) -> str:
+    kind = items.get("type", "")
+    if number == 0 or kind.lower() not in _NUMERALS:
+        return str(number)
+    shown = _NUMERALS[kind.lower()](number)
+    return shown if kind.islower() else shown.upper()
 
 
 def _number(text: str | None, default: int) -> int:

@@ -31,6 +31,9 @@ _SETTINGS: dict[str, Any] = {
 }
 # What is within a text has no title and no author.
 _INNER_SETTINGS = {**_SETTINGS, "doctitle_xform": False, "docinfo_xform": False}
+# Roles of Sphinx, such as :ref:`the title <target>`.
+_ROLE = re.compile(r":[\w:.+-]+:`(?P<content>[^`]+)`", re.DOTALL)
+_TITLED = re.compile(r"(.+?)\s*<[^<>]+>", re.DOTALL)
 _UNKNOWN, _REFUSED = "Unknown directive type", "directive disabled"
 _DIRECTIVE = re.compile(
     r"\.\.[ ]+[^\n]*?::[ \t]*(?P<argument>[^\n]*)(?:\n[ \t]+:[^:\n]+:[^\n]*)*\n?(?P<content>.*)",
@@ -52,10 +55,19 @@ def parse_rst(data: bytes) -> CanonicalText:
 
 def _document(source: str, settings: Mapping[str, Any]) -> nodes.document:
     document = publish_doctree(source, settings_overrides=dict(settings))
+    for unknown in list(document.findall(nodes.problematic)):
+        if (role := _ROLE.fullmatch(unknown.astext())) and unknown.parent is not None:
+            unknown.parent.replace(unknown, nodes.Text(_title(role["content"])))
     for message in list(document.findall(nodes.system_message)):
         if message.parent is not None and _REFUSED not in message.astext():
             message.parent.replace(message, _kept(message))
     return document
+
+
+def _title(content: str) -> str:
+    """Return what Sphinx shows of a reference: its title, or the name, which may be marked."""
+    titled = _TITLED.fullmatch(content)
+    return titled[1] if titled else content.lstrip("~!")
 
 
 def _kept(message: nodes.system_message) -> list[nodes.Node]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
+from ingest.parsers.numerals import letters, roman
 from ingest.parsers.word_styles import child_value, inherited, value_of
 
 NUM_LEVELS = 9
@@ -16,11 +17,6 @@ _LIST, _LEVEL = "numPr/numId", "numPr/ilvl"
 _GONE = ("del", "moveFrom", "vanish")
 _UNNUMBERED = frozenset({"bullet", "none"})
 _REFERENCE = re.compile("%([1-9])")
-_ROMAN = (
-    *((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l")),
-    *((40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")),
-)
-_NUM_LETTERS = 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +187,7 @@ def _format(number: int, kind: str) -> str:
     if kind == "decimalZero":
         return f"{number:02}"
     if number > 0 and kind in {"lowerLetter", "upperLetter"}:
-        rounds, place = divmod(number - 1, _NUM_LETTERS)
-        letters = chr(ord("a") + place) * (rounds + 1)
-        return letters.upper() if kind == "upperLetter" else letters
+        return letters(number).upper() if kind == "upperLetter" else letters(number)
     if number > 0 and kind in {"lowerRoman", "upperRoman"}:
-        roman = _roman(number)
-        return roman.upper() if kind == "upperRoman" else roman
+        return roman(number).upper() if kind == "upperRoman" else roman(number)
     return str(number)
-
-
-def _roman(number: int) -> str:
-    signs = []
-    for worth, sign in _ROMAN:
-        times, number = divmod(number, worth)
-        signs.append(sign * times)
-    return "".join(signs)

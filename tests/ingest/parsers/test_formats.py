@@ -316,6 +316,15 @@ Prices
     assert headings(text) == [(2, "Bees"), (2, "Prices")]
 
 
+def test_restructured_text_shows_what_sphinx_shows_of_references(path: Path) -> None:
+    source = (
+        "See :ref:`the hive <hive>`, :py:func:`~bees.dance`, :class:`!Bee`, :doc:`bees`,\n"
+        ":sub:`2` and :option:`python -c`.\n"
+    )
+    text = read(path, source.encode(), media_types.RST).text
+    assert text == "See the hive, bees.dance, Bee, bees, 2 and python -c."
+
+
 LOCKED_ZIP = bytearray(make_docx(paragraph("x")))
 for _signature, _offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
     _at = LOCKED_ZIP.find(_signature)

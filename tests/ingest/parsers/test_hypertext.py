@@ -226,3 +226,6 @@ def test_formulas_keep_their_fractions_and_powers() -> None:
 def test_items_have_the_numbers_that_they_are_given() -> None:
     page = "<ol start='3'><li>three</li><li value='7'>seven</li><li value='x'>eight</li></ol>"
     assert read_html(page.encode()).text == "3. three\n7. seven\n8. eight"
+    for kind, shown in (("a", "d"), ("A", "D"), ("i", "iv"), ("I", "IV"), ("1", "4"), ("x", "4")):
+        page = f"<ol type='{kind}' start='4'><li>item</li></ol>"
+        assert read_html(page.encode()).text == f"{shown}. item"
