@@ -5,8 +5,11 @@ from collections import Counter
 
 from tokenizers import Tokenizer
 
-# Measured: the lowest with which no language of XQuAD is worse off than by words alone.
+# Measured: the lowest with which no language of XQuAD is 0.005 worse off than by words alone.
 COVERAGE_POWER = 3
+# Of one language or two, vocabularies have up to some 80,000 tokens; of many, 100,000 and more.
+# What a model of many languages spells it may know all the same: Qwen's spells Greek.
+NUM_TOKENS_OF_MANY_LANGUAGES = 100_000
 # Han characters are words of their own; kana and Hangul are not.
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
 
@@ -17,7 +20,7 @@ def vocabulary_coverage(tokenizer: Tokenizer, unknown_id: int | None, text: str)
     A letter counts unless its token is the unknown one, or that letter alone out of the middle of
     a word, or less than it: a vocabulary that was not made of a language spells it. How finely a
     tokenizer cuts a language goes with how well its model does there (Rust et al., "How Good is
-    Your Tokenizer?", ACL 2021).
+    Your Tokenizer?", ACL 2021). Of a vocabulary of many languages it tells nothing, so all counts.
 
     Args:
         tokenizer: without truncation and padding.
@@ -28,7 +31,7 @@ def vocabulary_coverage(tokenizer: Tokenizer, unknown_id: int | None, text: str)
         0 to 1.
     """
     letters = [place for place, character in enumerate(text) if character.isalpha()]
-    if not letters:
+    if not letters or tokenizer.get_vocab_size() >= NUM_TOKENS_OF_MANY_LANGUAGES:
         return 1.0
     encoding = tokenizer.encode(text, add_special_tokens=False)
     known: set[int] = set()

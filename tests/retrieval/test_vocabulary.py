@@ -11,7 +11,11 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from eval.beir import load_dataset
 from retrieval.sentence_transformer import find_model
 from retrieval.settings import RetrievalSettings
-from retrieval.vocabulary import covered_weight, vocabulary_coverage
+from retrieval.vocabulary import (
+    NUM_TOKENS_OF_MANY_LANGUAGES,
+    covered_weight,
+    vocabulary_coverage,
+)
 
 ENGLISH = "bees make honey in summer and the bees sleep in winter near the hives"
 RUSSIAN = "пчёлы делают мёд летом и зимой пчёлы спят около ульев"
@@ -61,6 +65,14 @@ def test_a_language_is_known_to_the_vocabulary_that_was_made_of_it(
     assert vocabulary_coverage(tokenizer, 0, foreign) < 0.1
     mixed = vocabulary_coverage(tokenizer, 0, f"{known} {foreign}")
     assert 0.4 < mixed < 0.7
+
+
+@pytest.mark.parametrize(("num_missing", "coverage"), [(0, 1), (1, 0)])
+def test_a_vocabulary_of_many_languages_does_not_tell(num_missing: int, coverage: float) -> None:
+    num_tokens = NUM_TOKENS_OF_MANY_LANGUAGES - num_missing
+    pieces = {UNKNOWN: 0, **{f"piece {number}": number for number in range(1, num_tokens)}}
+    tokenizer = Tokenizer(models.WordPiece(pieces, unk_token=UNKNOWN))
+    assert vocabulary_coverage(tokenizer, 0, RUSSIAN) == coverage
 
 
 PIECES = (UNKNOWN, "bee", "bees", "##s", "##hi", "##ve", "a", "e", "##x", "蜂", "1")
