@@ -12,6 +12,8 @@ COVERAGE_POWER = 3
 NUM_TOKENS_OF_MANY_LANGUAGES = 100_000
 # Han characters are words of their own; kana and Hangul are not.
 _IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+# SentencePiece's mark of a word's beginning. On its own it holds nothing of the letter after it.
+_WORD_START = "\u2581"
 
 
 def vocabulary_coverage(tokenizer: Tokenizer, unknown_id: int | None, text: str) -> float:
@@ -36,8 +38,9 @@ def vocabulary_coverage(tokenizer: Tokenizer, unknown_id: int | None, text: str)
     encoding = tokenizer.encode(text, add_special_tokens=False)
     known: set[int] = set()
     single: Counter[int] = Counter()
-    for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-        if token == unknown_id:
+    tokens = zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
+    for token_id, token, (start, end) in tokens:
+        if token_id == unknown_id or token == _WORD_START:
             continue
         if len(text[start:end].strip()) > 1:
             known.update(range(start, end))

@@ -75,6 +75,14 @@ def test_a_vocabulary_of_many_languages_does_not_tell(num_missing: int, coverage
     assert vocabulary_coverage(tokenizer, 0, RUSSIAN) == coverage
 
 
+@pytest.mark.parametrize(("text", "coverage"), [("蜂", 1), ("蜂 蜜", 1), ("蜂蜜", 1), ("x", 0)])
+def test_the_mark_of_a_beginning_holds_no_letter(text: str, coverage: float) -> None:
+    pieces = [(UNKNOWN, 0.0), ("▁", -1.0), ("蜂", -1.0), ("蜜", -1.0)]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    assert vocabulary_coverage(tokenizer, 0, text) == coverage
+
+
 PIECES = (UNKNOWN, "bee", "bees", "##s", "##hi", "##ve", "a", "e", "##x", "蜂", "1")
 
 
