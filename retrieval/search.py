@@ -1,7 +1,7 @@
 """Search: two rankings of one collection, fused, reranked and cut as a profile says."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -149,11 +149,11 @@ class Searcher:
         depth = max(top_k, profile.num_candidates)
         rankings, warnings = self._rank_arms(index, query, profile.mode, depth)
         is_degraded = bool(warnings)
+        coverage = embedder.vocabulary_coverage(text)
+        doubts = _doubt_language(text, coverage, rankings)
         if len(rankings) > 1:
             rankings["lexical"] = _shorten(rankings["lexical"], depth, rankings["dense"])
-            rankings["fused"] = fuse(
-                rankings["dense"], rankings["lexical"], profile, query.coverage
-            )
+            rankings["fused"] = fuse(rankings["dense"], rankings["lexical"], profile, coverage)
         searched = perf_counter()
         timings = {
             "embed_seconds": query.embed_seconds,
@@ -163,9 +163,7 @@ class Searcher:
             faults = _rerank(index, text, rankings, self.reranking, top_k)
             warnings, is_degraded = warnings + faults, is_degraded or bool(faults)
             timings["rerank_seconds"] = perf_counter() - searched
-        if query.coverage < MIN_COVERAGE:
-            warnings = [*warnings, _warn_of_language(query.coverage, profile.mode)]
-        return Ranked(timings, warnings, rankings, depth, is_degraded, query.coverage)
+        return Ranked(timings, warnings + doubts, rankings, depth, is_degraded, coverage)
 
     def _rank_arms(
         self, index: SearchableIndex, query: "_Query", mode: Mode, depth: int
@@ -213,20 +211,18 @@ class Searcher:
 
 
 class _Query:
-    """A query, how long its embedding took, and how much of it the embedder has words for."""
+    """A query, and how long its embedding took."""
 
     def __init__(self, text: str, embedder: QueryEmbedder, where: Filter | None) -> None:
         self.text = text
         self.where = where
         self.embed_seconds = 0.0
-        self.coverage = 1.0
         self._embedder = embedder
 
     def embed(self) -> Matrix:
         """Return the vector: (dimension,) float32 of unit norm."""
         started = perf_counter()
         vector = self._embedder.embed_query(self.text)
-        self.coverage = self._embedder.vocabulary_coverage(self.text)
         self.embed_seconds = perf_counter() - started
         return vector
 
@@ -241,12 +237,17 @@ def _check_keys(where: Filter, index: SearchableIndex) -> None:
         check_keys(where, kinds)
 
 
-def _warn_of_language(coverage: float, mode: Mode) -> str:
-    weight = "its ranking is little better than chance" if mode is Mode.DENSE else "words decide"
-    return (
+def _doubt_language(text: str, coverage: float, searches: Container[str]) -> list[str]:
+    """Return a warning where the vector of a query was used that says next to nothing."""
+    # Codes and acronyms are in no language.
+    if "dense" not in searches or coverage >= MIN_COVERAGE or text.isascii():
+        return []
+    has_words = "lexical" in searches
+    weight = "words decide" if has_words else "its ranking is little better than chance"
+    return [
         f"Of this query's letters {1 - coverage:.0%} are in no word that the embedder knows, so "
         f"{weight}. RETRIEVAL_EMBEDDER may name a model that knows the language."
-    )
+    ]
 
 
 def _attempt(step: Callable[[], Any]) -> Any:

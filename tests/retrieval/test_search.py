@@ -299,6 +299,11 @@ class BrokenEmbedder(HashEmbedder):
         raise EmbedderFailedError("The embedder gave numbers that are no vector.")
 
 
+class WordlessEmbedder(HashEmbedder):
+    def vocabulary_coverage(self, text: str) -> float:
+        return 0
+
+
 class BrokenIndex:
     """An index whose engine fails in some of its calls, and otherwise is a real one."""
 
@@ -359,6 +364,25 @@ def test_words_decide_in_a_language_that_the_embedder_does_not_know(search: Sear
     assert lexical.warnings == search("cats chase mice", 3).warnings == []
     [warning] = search(query, 3, mode=Mode.DENSE).warnings
     assert "little better than chance" in warning
+
+
+def test_a_language_is_told_for_what_ranks(index: ChunkIndex, searcher: Searcher) -> None:
+    """Nothing is said of codes, nor of vectors where words alone ranked or were meant to."""
+
+    def warnings(query: str, broken: str = "", mode: Mode = Mode.HYBRID) -> list[str]:
+        half: Any = BrokenIndex(index, broken)
+        result = searcher.search(half, WordlessEmbedder(), query, RetrievalProfile(mode=mode), 3)
+        assert result.coverage == 0
+        return result.warnings
+
+    assert warnings("PA10") == []
+    assert warnings("рис", mode=Mode.LEXICAL) == []
+    [failure] = warnings("рис", "rank_dense")
+    assert "The dense search failed" in failure
+    failure, language = warnings("рис", "rank_lexical")
+    assert "The lexical search failed" in failure
+    assert "100% are in no word" in language
+    assert "little better than chance" in language
 
 
 @pytest.mark.parametrize(
