@@ -10,10 +10,13 @@ import numpy as np
 
 from retrieval.embedding import Embedder, Matrix, TokenVectors
 from retrieval.errors import RerankerFailedError
+from retrieval.vocabulary import covered_weight
 
 # Passages whose tokens are embedded at a time: as many as keep the cores busy, and no more,
 # because between two batches the clock is looked at.
 BATCH_SIZE = 8
+# With less weight left to the vector of a query, those of its tokens order worse than the search.
+MIN_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,16 @@ class LateInteractionReranker:
         self._embedder = embedder
 
     def score(self, query: str, passages: Sequence[str], deadline: float) -> Iterator[list[float]]:
-        """Yield mean cosines, see `Reranker`; the batch under way at the deadline is finished."""
+        """Yield mean cosines, see `Reranker`; the batch under way at the deadline is finished.
+
+        It gives none for a query that the embedder has hardly any words for.
+        """
+        coverage = self._embedder.vocabulary_coverage(query)
+        if covered_weight(1, coverage) < MIN_WEIGHT:
+            raise RerankerFailedError(
+                f"The embedder knows {coverage:.0%} of this query's letters in words: too few to "
+                "compare its tokens."
+            )
         try:
             query_tokens = self._embedder.embed_query_tokens(query)
             for start in range(0, len(passages), BATCH_SIZE):

@@ -69,6 +69,18 @@ def test_passages_are_scored_in_their_order_batch_by_batch() -> None:
     assert max(range(20), key=scores.__getitem__) == 13
 
 
+def test_a_query_without_words_leaves_the_order() -> None:
+    hits = make_hits(0.1, 0.9)
+    reranking = Reranking(LateInteractionReranker(HashEmbedder()), 2, max_seconds=60)
+    reranked = reranking.rerank("где the сыр", hits)
+    assert reranked.hits == hits
+    assert reranked.outcome is Outcome.FAILED
+    assert reranked.reason == (
+        "The embedder knows 33% of this query's letters in words: too few to compare its tokens."
+    )
+    assert reranking.rerank("where is the best рис", hits).outcome is Outcome.DONE  # 14 of 17
+
+
 class MeltingEmbedder(HashEmbedder):
     """Fails as torch does when its memory is full."""
 
