@@ -54,13 +54,23 @@ def test_a_word_in_one_chunk_outweighs_similarity_by_chance() -> None:
 
 
 @pytest.mark.parametrize("fusion", Fusion)
+def test_vectors_order_what_shares_no_word_with_an_unknown_query(fusion: Fusion) -> None:
+    profile = RetrievalProfile(fusion=fusion)
+    assert list(fuse({"c": 0.8, "b": 0.4}, {"a": 1.0}, profile, 0)) == ["a", "c", "b"]
+    fused = fuse({"c": 0.8, "b": 0.4}, {}, profile, 0)
+    assert list(fused) == ["c", "b"]
+    assert fused == pytest.approx({"c": 0, "b": 0}, abs=1e-6)
+
+
+@pytest.mark.parametrize("fusion", Fusion)
 def test_vectors_weigh_less_where_the_embedder_knows_less_of_the_query(fusion: Fusion) -> None:
     dense, lexical = {"a": 0.8, "b": 0.4}, {"b": 6.0, "c": 12.0}
     profile = RetrievalProfile(fusion=fusion, dense_weight=0.8)
     half = RetrievalProfile(fusion=fusion, dense_weight=0.8 / 2**3)
     words_alone = RetrievalProfile(fusion=fusion, dense_weight=0.0)
     assert fuse(dense, lexical, profile, 0.5) == fuse(dense, lexical, half)
-    assert fuse(dense, lexical, profile, 0.0) == fuse(dense, lexical, words_alone)
+    unknown = fuse(dense, lexical, profile, 0.0)
+    assert unknown == pytest.approx(fuse(dense, lexical, words_alone), abs=1e-6)
 
 
 def test_without_hits_there_is_nothing() -> None:
