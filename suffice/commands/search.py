@@ -44,6 +44,12 @@ def search(
         error_console.print(f"[yellow]{escape(warning)}[/]")
     if explain:
         console.print(explanation_table(answer))
+        coverage = answer["explain"]["vocabulary_coverage"]
+        if "fused" in answer["explain"]["num_candidates"] and round(coverage, 2) < 1:
+            console.print(
+                f"The embedder knows {coverage:.0%} of the query's letters in words, so the dense "
+                "search weighs less."
+            )
         if left := answer["explain"]["num_dropped"] - len(answer["explain"]["dropped"]):
             console.print(f"and {left} more candidates that are no hits")
         if where is not None:

@@ -181,6 +181,16 @@ def test_search_in_some_documents_only(suffice: Suffice) -> None:
     assert EVIDENCE not in suffice("ask", QUESTION, "--filter", other).out
 
 
+def test_explanation_tells_why_words_decide(suffice: Suffice) -> None:
+    """Of the letters of the first query 4 of 8 are in a word of the embedder's vocabulary."""
+    told = (
+        "The embedder knows 50% of the query's letters in words, so the dense search weighs less."
+    )
+    assert told in " ".join(suffice("search", "bees пчел", "--explain").out.split())
+    for known in (("bees",), ("bees пчел", "--mode", "lexical")):
+        assert "letters in words" not in suffice("search", *known, "--explain").out
+
+
 def test_search_in_one_mode_as_json(suffice: Suffice) -> None:
     [hit] = suffice("search", "granite", "--mode", "lexical", "--top-k", 1, "--json").json()["hits"]
     assert list(hit["scores"]) == ["lexical"]
