@@ -19,7 +19,7 @@ import Stemmer
 from retrieval.stop_words import ELISIONS, STOP_WORDS
 
 # An index that was made with another fingerprint is rewritten. Count up when tokens change.
-VERSION = 3
+VERSION = 4
 FINGERPRINT = f"{VERSION} snowball {Stemmer.version()}"
 
 NO_LANGUAGE = "none"
@@ -78,7 +78,11 @@ _NASAL = re.compile(
     "|\u0928\u094d(?=[\u0924-\u0927])"
     "|\u092e\u094d(?=[\u092a-\u092d])"
 )
-_ANUSVARA, _NUKTA = "\u0902", "\u093c"
+_ANUSVARA = "\u0902"
+# Three letters have the dot below in them even when Unicode takes others apart.
+_WITHOUT_DOTS_BELOW = str.maketrans(
+    {"\u093c": "", "\u0929": "\u0928", "\u0931": "\u0930", "\u0934": "\u0933"}
+)
 # NFKC makes 1/2 of a half, and 31/2 of three and a half.
 _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e](?<=\\d.)")
 # Python's \w has no combining marks, which belong to the words of most Asian scripts.
@@ -329,7 +333,7 @@ def _normalize(text: str) -> str:
     text = _FRACTION.sub(r" \g<0>", _INVISIBLE.sub("", text))
     # NFKC takes it for a space and an accent; people take it for an apostrophe.
     text = unicodedata.normalize("NFKC", text.replace("\u00b4", "'"))
-    return _NASAL.sub(_ANUSVARA, text.replace(_NUKTA, ""))
+    return _NASAL.sub(_ANUSVARA, text.translate(_WITHOUT_DOTS_BELOW))
 
 
 def _is_simple(piece: str) -> bool:

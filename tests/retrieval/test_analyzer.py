@@ -109,6 +109,7 @@ def test_beginnings_of_versions_are_in_passages_only(text: str, query: str, more
         ("हिन्दी हिंदी १२३", "हिंदी हिंदी 123"),
         ("पम्प गङ्गा पञ्च अण्डा चाँद", "पंप गंगा पंच अंडा चांद"),
         ("ज़मीन सम्मान", "जमीन सम्मान"),  # a dot below; a nasal that stands double stays
+        ("दुसऱ्या ऩ ऴ", "दुसर्या न ळ"),  # dots that are part of a letter
         ("ёлка мой", "елка мой"),
         ("كِتَابٌ", "كتاب"),
         ("Ålesund Łódź Ærø", "alesund lodz aero"),
