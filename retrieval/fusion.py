@@ -7,7 +7,7 @@ from retrieval.profiles import Fusion, RetrievalProfile
 from retrieval.vocabulary import covered_weight
 
 # So little that it only orders chunks that are alike by words, above all those without any.
-MIN_COVERAGE = 0.01
+TIE_COVERAGE = 0.01
 
 
 def fuse(
@@ -25,7 +25,7 @@ def fuse(
         coverage: how much of the query is in the embedder's vocabulary, from 0 to 1. With none of
             it vectors still order what shares no word with it.
     """
-    dense_weight = covered_weight(profile.dense_weight, max(coverage, MIN_COVERAGE))
+    dense_weight = covered_weight(profile.dense_weight, max(coverage, TIE_COVERAGE))
     if profile.fusion is Fusion.RECIPROCAL_RANK:
         return reciprocal_rank(dense, lexical, dense_weight, profile.rrf_k)
     return convex_combination(dense, lexical, dense_weight)
