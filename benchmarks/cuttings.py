@@ -8,9 +8,10 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmarks.evidence_sets import EvidenceSet
-from eval.replay import ReplayLog, record
+from eval.replay import FORMAT, ReplayLog, record
 from eval.temporary_index import snapshot_index
 from ingest.chunker import Chunker
+from retrieval.analyzer import FINGERPRINT as ANALYZER
 from retrieval.embedding import Embedder
 from retrieval.sentence_transformer import SentenceTransformerEmbedder
 from retrieval.settings import RetrievalSettings
@@ -123,7 +124,7 @@ class Logs:
         for part in (
             data.snapshot.fingerprint,
             self._embedder.fingerprint,
-            self._language,
+            f"{self._language} {ANALYZER} {FORMAT}",
             way.name,
             way.chunker.fingerprint,
             *(f"{one.question_id}\n{one.text}" for one in data.questions),

@@ -17,6 +17,7 @@ from eval.temporary_index import snapshot_index
 from eval.tuning import Cutting
 from ingest.chunker import MIN_MAX_TOKENS, Chunker
 from ingest.home import Home
+from retrieval.analyzer import FINGERPRINT as ANALYZER
 from retrieval.bm25 import RankBM25Index
 from retrieval.embedding import Embedder
 from retrieval.reranking import Reranking
@@ -141,7 +142,7 @@ class Workbench:
         for part in (
             self.served.snapshot.fingerprint,
             self.embedder.fingerprint,
-            self.served.fingerprints["analyzer"],
+            f"{self.served.fingerprints['analyzer']} {ANALYZER}",
             self.lexical,
             chunker.fingerprint if with_headings else f"{chunker.fingerprint} without headings",
             *(f"{one.question_id}\n{one.text}" for one in questions),

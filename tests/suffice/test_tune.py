@@ -242,6 +242,15 @@ def test_what_was_found_is_kept_for_each_way_to_rank_words(
     assert records[0] != records[1]
 
 
+def test_what_another_analyzer_found_is_found_anew(
+    client: Client, short_order: TuningOrder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune(client, short_order)
+    monkeypatch.setattr("suffice.workbench.ANALYZER", "an earlier version")
+    tune(client, short_order)
+    assert len([*(short_order.output / "logs").iterdir()]) == 2
+
+
 def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_apply(
     client: Client, short_order: TuningOrder, questions: list[Question]
 ) -> None:
