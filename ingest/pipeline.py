@@ -501,7 +501,7 @@ def _outcome(text: CanonicalText, revision: str, num_chunks: int) -> dict[str, A
     if text.unreadable_reason:
         outcome |= {
             "status": Status.PARTIAL,
-            "error_code": "unreadable_pages" if text.page_starts else "unreadable_parts",
+            "error_code": "unreadable_pages" if text.unreadable_pages else "unreadable_parts",
             "error_reason": _unreadable(text),
         }
     return outcome
@@ -509,7 +509,7 @@ def _outcome(text: CanonicalText, revision: str, num_chunks: int) -> dict[str, A
 
 def _unreadable(text: CanonicalText) -> str:
     """Return what of a text is not searchable, and why."""
-    if not text.page_starts:
+    if not text.unreadable_pages:
         return f"{text.unreadable_reason} The rest is searchable."
     return (
         f"{len(text.unreadable_pages)} of {len(text.page_starts)} pages have no readable text. "

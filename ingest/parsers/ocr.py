@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -18,6 +19,8 @@ DOTS_PER_INCH = 300
 _POINTS_PER_INCH = 72
 _MAX_PIXELS = 25_000_000
 _MAX_PAGE_SECONDS = 120.0
+# It reads on with the other languages, and tells nobody else.
+_MISSING_LANGUAGE = re.compile(r"Failed loading language '([^']+)'")
 HOW_TO_INSTALL = (
     "Install Tesseract on the server (apt-get install tesseract-ocr, or brew install tesseract) "
     "and retry, or run OCR on the file and upload the result."
@@ -35,6 +38,18 @@ class Tesseract:
         self._program = shutil.which("tesseract")
         self._languages = settings.languages
         self._deadline = time.monotonic() + settings.max_seconds
+        self._missing: tuple[str, ...] = ()
+
+    @property
+    def shortcoming(self) -> str | None:
+        """Which languages pages were read without, and what to do; None when there are none."""
+        if not self._missing:
+            return None
+        packages = " ".join(f"tesseract-ocr-{one.replace('_', '-')}" for one in self._missing)
+        return (
+            f"OCR went without the languages {', '.join(self._missing)}, whose data is not "
+            f"installed; install it on the server (apt-get install {packages}) and retry."
+        )
 
     def read(self, image: Image.Image) -> str:
         """Return the text of an image, empty when there is none.
@@ -64,12 +79,14 @@ class Tesseract:
             )
         except subprocess.TimeoutExpired as error:
             raise OcrError("OCR took too long; split the file and upload the parts.") from error
+        errors = done.stderr.decode("utf-8", "replace")
         if done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            said = errors.strip().splitlines()
             raise OcrError(
                 f"Tesseract failed ({said[0] if said else f'exit code {done.returncode}'}); check "
                 "INGEST_OCR_LANGUAGES and that the data of these languages is installed."
             )
+        self._missing = tuple(dict.fromkeys(_MISSING_LANGUAGE.findall(errors)))
         return clean(done.stdout.decode("utf-8", "replace").replace("\f", "\n"))
 
 

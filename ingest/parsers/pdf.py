@@ -180,6 +180,8 @@ def _read_scans(
             bodies[index] = bodies[index] or page.lines
         except (PdfiumError, ValueError):
             unread.add_damaged(index + 1)
+    if tesseract.shortcoming:
+        unread.add_remark(tesseract.shortcoming)
     return tuple(read), unread
 
 

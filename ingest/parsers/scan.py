@@ -69,6 +69,8 @@ def _read(
             except OcrError as error:
                 bodies.append([])
                 unread.add_scan(number, str(error))
+    if tesseract.shortcoming:
+        unread.add_remark(tesseract.shortcoming)
     return bodies, unread
 
 

@@ -13,6 +13,7 @@ class UnreadPages:
     def __init__(self) -> None:
         self._scans: defaultdict[str, list[int]] = defaultdict(list)
         self._damaged: list[int] = []
+        self._remarks: list[str] = []
 
     def add_scan(self, number: int, advice: str) -> None:
         """Add a page that shows text, but only as an image; `advice` says what to do."""
@@ -21,6 +22,10 @@ class UnreadPages:
     def add_damaged(self, number: int) -> None:
         """Add a page that could not be read."""
         self._damaged.append(number)
+
+    def add_remark(self, sentence: str) -> None:
+        """Add what else readers of the pages should know, and what to do."""
+        self._remarks.append(sentence)
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -34,7 +39,7 @@ class UnreadPages:
 
     @property
     def reason(self) -> str | None:
-        """The reasons, such as `Pages 3-7 need OCR. Install ...`, or None without any page."""
+        """The reasons, such as `Pages 3-7 need OCR. Install ...`, or None when all was read."""
         sentences = [
             f"{as_ranges(numbers)} {'needs' if len(numbers) == 1 else 'need'} OCR. {advice}"
             for advice, numbers in self._scans.items()
@@ -42,7 +47,7 @@ class UnreadPages:
         if self._damaged:
             verb = "is" if len(self._damaged) == 1 else "are"
             sentences.append(f"{as_ranges(self._damaged)} {verb} damaged and could not be read.")
-        return " ".join(sentences) or None
+        return " ".join(sentences + self._remarks) or None
 
 
 def as_ranges(numbers: Sequence[int]) -> str:

@@ -125,6 +125,23 @@ def test_missing_language_is_named() -> None:
 
 
 @needs_tesseract
+def test_languages_that_pages_were_read_without_are_named() -> None:
+    image = picture("The lamp burned oil")
+    writer = writer_with(["First words", ""])
+    add_image(writer, writer.pages[1], image)
+    settings = OcrSettings(languages="eng+xyz+chi_xyz")
+    scan = parse_scan(encoded(image, kind="PNG"), 1, settings)
+    document = parse_pdf(pdf(writer), 2, ocr=settings)
+    assert (scan.text, document.ocr_pages) == ("The lamp burned oil", (2,))
+    for text in (scan, document):
+        assert text.unreadable_pages == ()
+        assert text.unreadable_reason == (
+            "OCR went without the languages xyz, chi_xyz, whose data is not installed; install it "
+            "on the server (apt-get install tesseract-ocr-xyz tesseract-ocr-chi-xyz) and retry."
+        )
+
+
+@needs_tesseract
 def test_pages_that_time_does_not_reach_are_named() -> None:
     data = encoded(picture("Bees"), kind="PNG")
     with pytest.raises(UnreadableFileError, match="no time left for OCR"):
