@@ -7,12 +7,11 @@ stray word in the last cell of a sheet takes 400 GB. Such rows and columns are m
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from itertools import pairwise
 from zipfile import ZipFile
 
 from ingest.errors import UnreadableFileError
-from ingest.parsers.workbook_parts import column_number, sheet_paths
+from ingest.parsers.workbook_parts import column_number, replaced, sheet_paths
 
 _CELL = re.compile(rb"""(\br=["'])([A-Z]{1,3})([0-9]{1,7})(?=["'])""")
 _ROW = re.compile(rb"""(<(?:\w+:)?row\b[^>]*?\br=["'])([0-9]{1,7})(?=["'])""")
@@ -67,7 +66,7 @@ def gather_far_cells(archive: ZipFile, data: bytes) -> GatheredWorkbook:
             )
         changed[path] = _moved(sheet, numbers, sorted(columns))
         row_numbers[name] = numbers
-    return GatheredWorkbook(_replaced(archive, changed) if changed else data, row_numbers)
+    return GatheredWorkbook(replaced(archive, changed) if changed else data, row_numbers)
 
 
 def _extent(sheet: bytes) -> tuple[set[int], set[int], int]:
@@ -121,11 +120,3 @@ def _column_name(number: int) -> bytes:
         number, letter = divmod(number - 1, 26)
         name = bytes([65 + letter]) + name
     return name
-
-
-def _replaced(archive: ZipFile, changed: Mapping[str, bytes]) -> bytes:
-    file = BytesIO()
-    with ZipFile(file, "w") as copy:
-        for name in archive.namelist():
-            copy.writestr(name, changed.get(name) or archive.read(name))
-    return file.getvalue()

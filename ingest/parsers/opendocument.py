@@ -54,9 +54,19 @@ def parse_odt(data: bytes) -> CanonicalText:
     return builder.finish()
 
 
-def safe_xml_parser() -> etree.XMLParser:
-    """Return a parser that expands no entities and loads nothing."""
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+def safe_xml_parser(*, recover: bool = False) -> etree.XMLParser:
+    """Return a parser that expands no entities and loads nothing.
+
+    Args:
+        recover: take what there is of broken XML, instead of refusing it.
+    """
+    return etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        recover=recover,
+    )
 
 
 @dataclass(slots=True)

@@ -1,4 +1,7 @@
-"""What cells of a workbook (XLSX) show around their numbers: `%`, `$`, `kg` (ECMA-376, 18.8.31)."""
+"""What cells of a workbook (XLSX) show around their numbers: `%`, `$`, `kg` (ECMA-376, 18.8.31).
+
+And what they show instead of a value that a formula does not have: `#DIV/0!`.
+"""
 
 import re
 from bisect import bisect_right
@@ -9,9 +12,8 @@ from zipfile import ZipFile
 from lxml import etree
 
 from ingest.parsers.opendocument import safe_xml_parser
-from ingest.parsers.workbook_parts import column_number, sheet_paths
+from ingest.parsers.workbook_parts import STYLES, column_number, sheet_paths
 
-_STYLES = "xl/styles.xml"
 # Those that a file need not spell out; the currency of others is that of the reader.
 _BUILT_IN = {"9": "0%", "10": "0.00%"}
 _PERCENT = "%"
@@ -22,6 +24,11 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _SIGNS = frozenset(" $€£¥%+-()")
+_ERROR_MARKS = (b't="e"', b"t='e'")
+_ERROR = re.compile(
+    rb"""<(?:\w+:)?c(?=\s[^<>]*?\bt=["']e["'])\s[^<>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["'][^<>]*+>"""
+    rb"""(?:\s*+<(?:\w+:)?f\b[^<>]*+(?:(?<=/)>|>[^<]*+</[^<>]*+>))?+\s*+<(?:\w+:)?v>(\#[^<]*+)<"""
+)
 
 
 class ShownNumber(float):
@@ -42,17 +49,35 @@ class ShownNumber(float):
 
 
 @dataclass(frozen=True, slots=True)
-class _Format:
+class NumberFormat:
     """What stands before and behind a number, of which so many times as much is shown."""
 
     before: str
     behind: str
     times: int
 
-    def apply(self, value: float, write: Callable[[float], str]) -> ShownNumber:
+    def apply(self, value: object, write: Callable[[float], str]) -> object:
+        """Return a number as it is shown, and anything else as it is."""
+        if not isinstance(value, float):
+            return value
         text = write(abs(value) * self.times)
         sign = "-" if value < 0 else ""
         return ShownNumber(value, f"{sign}{self.before}{text}{self.behind}")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownText:
+    """What a cell shows in place of its value."""
+
+    text: str
+
+    def apply(self, value: object, write: Callable[[float], str]) -> object:
+        """Return the text."""
+        del value, write
+        return self.text
+
+
+CellFormat = NumberFormat | ShownText
 
 
 @dataclass(slots=True)
@@ -60,60 +85,69 @@ class _Run:
     """Cells of one format, one below the other."""
 
     last: int
-    format: _Format
+    format: CellFormat
 
 
 class SheetFormats:
     """The formats of the cells of one sheet."""
 
     def __init__(self) -> None:
-        # By column, with the rows in which they begin.
-        self._runs: dict[int, tuple[list[int], list[_Run]]] = {}
+        # By column and kind, with the rows in which they begin.
+        self._runs: dict[tuple[int, type[CellFormat]], tuple[list[int], list[_Run]]] = {}
 
-    def add(self, row: int, column: int, found: _Format) -> None:
-        """Add that of a cell; rows and columns count from 1, and rows go down."""
-        firsts, runs = self._runs.setdefault(column, ([], []))
-        if runs and runs[-1].format is found and runs[-1].last == row - 1:
-            runs[-1].last = row
+    def add(self, row: int, column: int, found: CellFormat, num_rows: int = 1) -> None:
+        """Add that of a cell, or of several one below the other.
+
+        Rows and columns count from 1; for each kind of format rows go down.
+        """
+        firsts, runs = self._runs.setdefault((column, type(found)), ([], []))
+        last = row + num_rows - 1
+        if runs and runs[-1].format == found and runs[-1].last == row - 1:
+            runs[-1].last = last
         else:
             firsts.append(row)
-            runs.append(_Run(row, found))
+            runs.append(_Run(last, found))
 
     def shown(
         self, row: int, cells: Sequence[object], write: Callable[[float], str]
     ) -> Sequence[object]:
-        """Return the cells of a row, numbers as they are shown; `write` writes a plain one."""
+        """Return the cells of a row as they are shown; `write` writes a plain number."""
         changed = list(cells)
-        for column, (firsts, runs) in self._runs.items():
-            value = changed[column - 1] if column <= len(changed) else None
+        for (column, _), (firsts, runs) in self._runs.items():
             at = bisect_right(firsts, row) - 1
-            if isinstance(value, float) and at >= 0 and row <= runs[at].last:
-                changed[column - 1] = runs[at].format.apply(value, write)
+            if column <= len(changed) and at >= 0 and row <= runs[at].last:
+                changed[column - 1] = runs[at].format.apply(changed[column - 1], write)
         return changed
 
 
 def formats_by_sheet(archive: ZipFile) -> dict[str, SheetFormats]:
-    """Return the formats of the cells of each sheet, by its name."""
+    """Return the formats of the cells of each sheet with any, by its name."""
     styles = _styles(archive)
-    if not styles:
-        return {}
     pattern = re.compile(
         rb"""<(?:\w+:)?c(?=\s[^<>]*?\bs=["'](%s)["'])\s[^<>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
         % "|".join(map(str, styles)).encode()
     )
     found: dict[str, SheetFormats] = {}
     for name, path in sheet_paths(archive):
-        formats = found[name] = SheetFormats()
-        for cell in pattern.finditer(archive.read(path)):
-            formats.add(int(cell[3]), column_number(cell[2]), styles[int(cell[1])])
+        sheet = archive.read(path)
+        formats = SheetFormats()
+        if styles:
+            for cell in pattern.finditer(sheet):
+                formats.add(int(cell[3]), column_number(cell[2]), styles[int(cell[1])])
+        has_errors = any(mark in sheet for mark in _ERROR_MARKS)
+        for cell in _ERROR.finditer(sheet) if has_errors else ():
+            text = ShownText(cell[3].decode("ascii", "replace"))
+            formats.add(int(cell[2]), column_number(cell[1]), text)
+        if styles or has_errors:
+            found[name] = formats
     return found
 
 
-def _styles(archive: ZipFile) -> Mapping[int, _Format]:
+def _styles(archive: ZipFile) -> Mapping[int, NumberFormat]:
     """Return the formats that show something around a number, by the style of a cell."""
-    if _STYLES not in archive.namelist():
+    if STYLES not in archive.namelist():
         return {}
-    root = etree.fromstring(archive.read(_STYLES), safe_xml_parser())
+    root = etree.fromstring(archive.read(STYLES), safe_xml_parser())
     codes = _BUILT_IN | {
         one.get("numFmtId", ""): one.get("formatCode", "") for one in root.iter("{*}numFmt")
     }
@@ -126,7 +160,7 @@ def _styles(archive: ZipFile) -> Mapping[int, _Format]:
     }
 
 
-def _read(code: str) -> _Format | None:
+def _read(code: str) -> NumberFormat | None:
     """Return what a format shows around a positive number; None: nothing, or it is no such one."""
     parts = ["", ""]
     has_digits, times = False, 1
@@ -142,4 +176,4 @@ def _read(code: str) -> _Format | None:
             literal = token["currency"] or token["quoted"] or token["escaped"] or token["other"]
             parts[has_digits] += literal or ""
     before, behind = parts[0].lstrip(), parts[1].rstrip()
-    return _Format(before, behind, times) if has_digits and (before or behind) else None
+    return NumberFormat(before, behind, times) if has_digits and (before or behind) else None

@@ -2,8 +2,9 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
-from datetime import datetime, time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 from io import BytesIO
 from itertools import chain, islice
 from typing import Any
@@ -22,6 +23,7 @@ from ingest.parsers.archive import ZIP_MAGIC, encrypted, is_locked_office_file, 
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
 from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
+from ingest.parsers.opendocument_cells import CONTENT, formats_of_cells
 from ingest.parsers.row_names import lacks_name_of_rows
 from ingest.parsers.row_texts import RowTexts
 from ingest.parsers.sheet_boxes import boxes_by_sheet
@@ -29,6 +31,7 @@ from ingest.parsers.sheet_comments import comments_by_sheet
 from ingest.parsers.sheet_formats import SheetFormats, ShownNumber, formats_by_sheet
 from ingest.parsers.sheet_formulas import num_without_value
 from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
+from ingest.parsers.workbook_repairs import with_sound_styles
 from ingest.texts import CanonicalText
 
 # Of equally even ones the first is taken: few texts within cells have tabs, most have commas.
@@ -49,6 +52,17 @@ _MAX_TITLE_CHARACTERS = 100
 _MAX_TITLES = 50
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """A workbook whose cells are near each other, and what stands beside them, by sheet."""
+
+    workbook: GatheredWorkbook
+    boxes: Mapping[str, RowTexts] = field(default_factory=dict)
+    comments: Mapping[str, RowTexts] = field(default_factory=dict)
+    formats: Mapping[str, SheetFormats] = field(default_factory=dict)
+    num_without_value: Mapping[str, int] = field(default_factory=dict)
+
+
 def parse_workbook(data: bytes) -> CanonicalText:
     """Return all sheets, each as a heading and tables of shown values, hidden ones as well.
 
@@ -57,30 +71,21 @@ def parse_workbook(data: bytes) -> CanonicalText:
     Raises:
         UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
     """
-    gathered = GatheredWorkbook(data)
-    boxes: dict[str, RowTexts] = {}
-    comments: dict[str, RowTexts] = {}
-    unknown: dict[str, int] = {}
-    formats: dict[str, SheetFormats] = {}
-    if data.startswith(ZIP_MAGIC) or is_locked_office_file(data):
-        with open_archive(data) as archive:
-            gathered = gather_far_cells(archive, data)
-            boxes = boxes_by_sheet(archive)
-            comments = comments_by_sheet(archive)
-            unknown = num_without_value(archive)
-        with ZipFile(BytesIO(gathered.data)) as archive:
-            formats = formats_by_sheet(archive)
+    beside = _read_beside(data)
+    gathered = beside.workbook
     try:
         workbook = CalamineWorkbook.from_filelike(BytesIO(gathered.data))
         builder = TextBuilder()
         for sheet in workbook.sheets_metadata:
             is_hidden = sheet.visible != SheetVisibleEnum.Visible
             place = f"sheet {sheet.name}{' (hidden)' if is_hidden else ''}"
-            rows = _rows(workbook.get_sheet_by_name(sheet.name), gathered, formats.get(sheet.name))
+            rows = _rows(
+                workbook.get_sheet_by_name(sheet.name), gathered, beside.formats.get(sheet.name)
+            )
             _add_sheet(builder, sheet.name, rows, place)
-            for kind, found in (("Text boxes", boxes), ("Comments", comments)):
+            for kind, found in (("Text boxes", beside.boxes), ("Comments", beside.comments)):
                 _add_row_texts(builder, kind, found.get(sheet.name, RowTexts()), place)
-            if num := unknown.get(sheet.name):
+            if num := beside.num_without_value.get(sheet.name):
                 builder.add_unread(
                     f"{num} formula{'s' if num > 1 else ''} of {place} had no value, because no "
                     "program has calculated it; open and save the workbook in one and upload that."
@@ -94,12 +99,28 @@ def parse_workbook(data: bytes) -> CanonicalText:
     return builder.finish()
 
 
+def _read_beside(data: bytes) -> _Beside:
+    if not data.startswith(ZIP_MAGIC) and not is_locked_office_file(data):
+        return _Beside(GatheredWorkbook(data))
+    with open_archive(data) as archive:
+        data = with_sound_styles(archive, data)
+    with open_archive(data) as archive:
+        workbook = gather_far_cells(archive, data)
+        boxes = boxes_by_sheet(archive)
+        comments = comments_by_sheet(archive)
+        unknown = num_without_value(archive)
+    with ZipFile(BytesIO(workbook.data)) as archive:
+        is_ods = CONTENT in archive.namelist()
+        formats = formats_of_cells(archive) if is_ods else formats_by_sheet(archive)
+    return _Beside(workbook, boxes, comments, formats, unknown)
+
+
 def _rows(
     sheet: CalamineSheet, workbook: GatheredWorkbook, formats: SheetFormats | None
 ) -> Iterator[Row]:
     for number, row in enumerate(sheet.iter_rows(), start=1):
-        if any(cell != "" for cell in row):
-            shown = formats.shown(number, row, _digits) if formats else row
+        shown = formats.shown(number, row, _digits) if formats else row
+        if any(cell != "" for cell in shown):
             yield workbook.row_number(sheet.name, number), shown
 
 
@@ -205,7 +226,7 @@ def _trim(cells: list[str]) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as a sheet shows it: 3 and not 3.0, a date without midnight."""
+    """Return a value as a sheet shows it: 3 and not 3.0, a date without midnight, 30:05:00."""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, ShownNumber):
@@ -214,7 +235,17 @@ def _shown(value: Any) -> str:
         return _digits(value)
     if isinstance(value, datetime) and value.time() == _MIDNIGHT:
         return value.date().isoformat()
+    if isinstance(value, timedelta):
+        return _duration(value)
     return str(value)
+
+
+def _duration(value: timedelta) -> str:
+    seconds, rest = divmod(abs(value), timedelta(seconds=1))
+    fraction = f".{rest.microseconds:06}".rstrip("0") if rest else ""
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{'-' if value < timedelta() else ''}{hours}:{minutes:02}:{seconds:02}{fraction}"
 
 
 def _digits(value: float) -> str:

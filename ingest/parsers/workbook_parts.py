@@ -1,14 +1,16 @@
 """The parts of a workbook (XLSX) and how they refer to each other (ECMA-376, part 2)."""
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from zipfile import ZipFile
 
 from lxml import etree
 
 from ingest.parsers.opendocument import safe_xml_parser
 
+STYLES = "xl/styles.xml"
 _WORKBOOK = "xl/workbook.xml"
 
 
@@ -50,6 +52,15 @@ def sheet_paths(archive: ZipFile) -> Iterator[tuple[str, str]]:
         identifier = next((v for key, v in sheet.items() if str(key).endswith("}id")), None)
         if path := paths.get(str(identifier)):
             yield sheet.get("name", ""), path
+
+
+def replaced(archive: ZipFile, changed: Mapping[str, bytes]) -> bytes:
+    """Return the file with other contents of some of its parts."""
+    file = BytesIO()
+    with ZipFile(file, "w") as copy:
+        for name in archive.namelist():
+            copy.writestr(name, changed.get(name) or archive.read(name))
+    return file.getvalue()
 
 
 def column_number(name: bytes) -> int:

@@ -417,3 +417,104 @@ def test_formats_stay_at_their_cells_where_far_ones_are_moved() -> None:
     text = parse_workbook(buffer.getvalue()).text
     assert "| one | 50% | 5 |" in text
     assert "| far | 25% | 7 |" in text.replace("|  ", "")
+
+
+def test_durations_are_shown_in_hours() -> None:
+    assert shown(1.25, "[h]:mm:ss") == "30:00:00"
+    assert shown(-1.5, "[h]:mm") == "-36:00:00"
+    assert shown(100.5 / 86400, "[mm]:ss.0") == "0:01:40.5"
+
+
+def test_errors_are_shown_in_place_of_values() -> None:
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        sheet = workbook.add_worksheet("Ratios")
+        percent = workbook.add_format({"num_format": "0%"})
+        sheet.write_row("A1", ["Item", "Share", "Rest"])
+        sheet.write("A2", "one")
+        sheet.write_formula("B2", "=1/0", percent, "#DIV/0!")
+        sheet.write_formula("C2", "=NA()", None, "#N/A")
+        sheet.write("A3", "two")
+        sheet.write("B3", 0.5, percent)
+    text = parse_workbook(buffer.getvalue()).text
+    assert text.endswith("| one | #DIV/0! | #N/A |\n| two | 50% |")
+
+
+@pytest.mark.parametrize("broken", [b"", b"styles", b'<styleSheet><a b="'])
+def test_a_workbook_with_broken_styles_is_read_without_them(broken: bytes) -> None:
+    files = ZipFile(BytesIO(make_xlsx({"Prices": {"A1": "Item", "B1": "Price", "A2": "one"}})))
+    parts = {name: files.read(name) for name in files.namelist()}
+    text = parse_workbook(make_zip({**parts, "xl/styles.xml": broken})).text
+    assert text.endswith("| Item | Price |\n| --- | --- |\n| one |")
+
+
+def test_formats_stay_where_styles_break_off() -> None:
+    buffer = BytesIO()
+    with xlsxwriter.Workbook(buffer) as workbook:
+        sheet = workbook.add_worksheet("Prices")
+        sheet.write_row("A1", ["Item", "Share"])
+        sheet.write("A2", "one")
+        sheet.write("B2", 0.5, workbook.add_format({"num_format": "0%"}))
+    files = ZipFile(buffer)
+    parts = {name: files.read(name) for name in files.namelist()}
+    styles = parts["xl/styles.xml"]
+    parts["xl/styles.xml"] = styles[: styles.index(b"<cellStyles ")]
+    assert parse_workbook(make_zip(parts)).text.endswith("| one | 50% |")
+
+
+def ods_cell(shown: str, kind: str = "string", value: str = "", more: str = "") -> str:
+    given = f'office:{"time-" if kind == "time" else ""}value="{value}"' if value else ""
+    return (
+        f'<table:table-cell office:value-type="{kind}" {given} {more}>'
+        f"<text:p>{shown}</text:p></table:table-cell>"
+    )
+
+
+def read_ods(*rows: str) -> list[str]:
+    """Return the lines of the table that is read of a sheet, one row below an empty one."""
+    content = (
+        "<office:document-content "
+        'xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0" '
+        'xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0" '
+        'xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0" '
+        'xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0">'
+        '<office:body><office:spreadsheet><table:table table:name="Prices">'
+        '<table:table-row table:number-rows-repeated="2"><table:table-cell/></table:table-row>'
+        f"{''.join(rows)}</table:table></office:spreadsheet></office:body>"
+        "</office:document-content>"
+    )
+    kind = "application/vnd.oasis.opendocument.spreadsheet"
+    text = parse_workbook(
+        make_zip({"mimetype": kind, "content.xml": content, "META-INF/manifest.xml": "<m/>"})
+    )
+    return text.text.split("\n")[2:]
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        (ods_cell("7%", "percentage", "0.0712"), "7.12%"),
+        (ods_cell("-12,5 %", "percentage", "-0.125"), "-12.5 %"),
+        (ods_cell("1.234,50 €", "currency", "1234.5"), "1234.5 €"),
+        (ods_cell("(£1,234)", "currency", "-1234"), "-£1234"),
+        (ods_cell("80 kg", "float", "80"), "80 kg"),
+        (ods_cell("2.5 M", "float", "2500000"), "2500000"),
+        (ods_cell("1.50E+03", "float", "1500"), "1500"),
+        (ods_cell("555-1234", "float", "5551234"), "5551234"),
+        (ods_cell("30:05:00", "time", "PT30H05M00S"), "30:05:00"),
+        (ods_cell("#DIV/0!", more='office:string-value="" calcext:value-type="error"'), "#DIV/0!"),
+    ],
+)
+def test_cells_of_open_document_have_what_they_show(cell: str, expected: str) -> None:
+    header = ods_cell("Item") + ods_cell("Value") + ods_cell("Count")
+    row = '<table:table-row table:number-rows-repeated="2">'
+    repeated = cell.replace(
+        "<table:table-cell", '<table:table-cell table:number-columns-repeated="2"'
+    )
+    lines = read_ods(
+        f"<table:table-row>{header}</table:table-row>",
+        f"{row}{ods_cell('one')}{repeated}</table:table-row>",
+        f"<table:table-row>{ods_cell('two')}{ods_cell('5', 'float', '5')}</table:table-row>",
+    )
+    one = f"| one | {expected} | {expected} |"
+    assert lines == ["| Item | Value | Count |", "| --- | --- | --- |", one, one, "| two | 5 |"]
