@@ -75,8 +75,13 @@ class CanonicalText:
         )
 
     def page_at(self, offset: int) -> int | None:
-        """Return the page number of a character, from 1, or None without pages."""
+        """Return the page number of a character, from 1, or None without pages.
+
+        What stands behind the last page in places of its own, such as an attachment, is on none.
+        """
         if not self.page_starts:
+            return None
+        if self.places and offset >= self.places[0].start > self.page_starts[-1]:
             return None
         return max(1, bisect_right(self.page_starts, offset))
 

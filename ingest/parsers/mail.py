@@ -1,7 +1,6 @@
 """Mail (EML, MSG): subject, sender, receivers, date and body, then the attachments."""
 
 import email
-import mimetypes
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import EmailPolicy
@@ -21,24 +20,18 @@ from oxmsg.domain.constants import (
 )
 from oxmsg.properties import Properties
 from oxmsg.storage import Storage
-from PIL import Image
 
-from ingest.errors import UnreadableFileError, UnsupportedTypeError
+from ingest.parsers.attachments import Attachment, Content, ParseAttachment, write_attachments
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.compressed_rtf import decompress_rtf
 from ingest.parsers.damage import DAMAGE
 from ingest.parsers.decoding import decode, unicode_encoding
 from ingest.parsers.hypertext import read_html
-from ingest.parsers.mime_parts import Attachment, Content, ParseAttachment, read_parts
+from ingest.parsers.mime_parts import read_parts
 from ingest.parsers.richtext import parse_rtf
 from ingest.texts import CanonicalText
 
-# Digests and threads have hundreds; the time limit of a file holds for all of them together.
-MAX_ATTACHMENTS = 1000
-# A page has more pixels even at 72 dots per inch; logos, icons and portraits have fewer.
-_MIN_PAGE_PIXELS = 640 * 480
 _NO_FILE = "It is a link, or an object of another program; save it and upload it as a file."
-_PICTURES = ("PNG", "JPEG", "TIFF", "GIF", "WEBP", "BMP")
 # Of a message within another one ([MS-OXMSG]): the method of its attachment, the storage in which
 # it lies, and where its properties begin there.
 _IS_MESSAGE = 5
@@ -163,48 +156,5 @@ def _write(mail: _Mail, parse_attachment: ParseAttachment) -> CanonicalText:
     builder.block("\n".join(f"{name}: {value}" for name, value in shown if value))
     for text in mail.body:
         builder.include(text, level=1)
-    for number, attachment in enumerate(mail.attachments[:MAX_ATTACHMENTS], start=1):
-        _write_attachment(builder, attachment, number, parse_attachment)
-    if (num_left := len(mail.attachments) - MAX_ATTACHMENTS) > 0:
-        builder.add_unread(
-            f"{num_left} of {len(mail.attachments)} attachments were left out, because the first "
-            f"{MAX_ATTACHMENTS} of a mail are read; upload the others as files of their own."
-        )
+    write_attachments(builder, mail.attachments, parse_attachment, level=2)
     return builder.finish()
-
-
-def _write_attachment(
-    builder: TextBuilder, attachment: Attachment, number: int, parse_attachment: ParseAttachment
-) -> None:
-    name = _file_name(attachment, number)
-    text, reason = CanonicalText(""), attachment.reason
-    try:
-        if not reason:
-            text = parse_attachment(attachment.data, name)
-    except (UnreadableFileError, UnsupportedTypeError) as error:
-        if not _is_ornament(attachment.data):
-            reason = str(error)
-    # A picture in the text is worth a mention only for the words that it shows.
-    if text.text.strip() or reason or not attachment.is_inline:
-        builder.begin_place(f"attachment {name}")
-        builder.heading(f"Attachment {name}", level=2)
-        builder.include(text, f"attachment {name}", level=2)
-    if reason:
-        builder.add_unread(f"Attachment {name} was not read: {reason}")
-
-
-def _file_name(attachment: Attachment, number: int) -> str:
-    """Return the name of an attachment, or its number in the mail with a suffix for its type."""
-    name = " ".join((attachment.name or "").split())
-    return name or f"{number}{mimetypes.guess_extension(attachment.media_type) or ''}"
-
-
-def _is_ornament(data: Content) -> bool:
-    """Tell whether this is a picture too small for a page, such as the logo of a signature."""
-    if not isinstance(data, bytes):
-        return False
-    try:
-        with Image.open(BytesIO(data), formats=_PICTURES) as image:
-            return image.width * image.height < _MIN_PAGE_PIXELS
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return False

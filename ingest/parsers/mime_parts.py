@@ -1,11 +1,12 @@
 """The parts of a MIME message (RFC 2045 to 2049): texts of the body, and attachments."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage, MIMEPart
 from email.message import Message as AnyMessage
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.attachments import Attachment
 from ingest.parsers.decoding import decode
 from ingest.parsers.hypertext import read_html
 from ingest.texts import CanonicalText
@@ -18,30 +19,6 @@ _STYLES = ("text/css", "text/javascript", "application/javascript")
 
 # An alternative with fewer of the words of another one is an excuse, such as where to read that.
 _MIN_WORD_SHARE = 1 / 3
-
-ParseAttachment = Callable[["Content", str], CanonicalText]
-"""(content, file name) -> text; raises what `parse` raises."""
-Content = bytes | Callable[[ParseAttachment], CanonicalText]
-"""The bytes of a file; or, of what is taken apart already, what writes its text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A file in a mail.
-
-    Attributes:
-        name: its file name, if it has one.
-        media_type: what the mail says it is.
-        data: its content.
-        is_inline: it is shown within the text, as pictures are.
-        reason: why its content is not to be had, and what to do.
-    """
-
-    name: str | None
-    media_type: str
-    data: Content = b""
-    is_inline: bool = False
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

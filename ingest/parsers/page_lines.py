@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from itertools import groupby
 
@@ -13,6 +13,7 @@ from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 from ingest.parsers.boxes import Box, around, overlap, turned, within_reach
 from ingest.parsers.cell_lines import Word
 from ingest.parsers.cleaning import clean
+from ingest.parsers.page_annotations import Annotations, read_annotations
 from ingest.parsers.page_characters import Characters
 from ingest.parsers.page_grids import find_grids
 from ingest.parsers.page_rules import read_rules
@@ -43,7 +44,6 @@ _WIDE_CHARACTER = 0.5
 # Lines of this share of the width of the page may go across two columns.
 _LONG_LINE = 0.5
 _NUM_SAMPLES = 6
-_TEXT_ANNOTATIONS = frozenset({pdfium.FPDF_ANNOT_WIDGET, pdfium.FPDF_ANNOT_FREETEXT})
 # Smaller images are logos, fewer shapes are rules and frames.
 _PICTURE_SHARE = 0.05
 _MIN_SHAPES = 50
@@ -95,6 +95,7 @@ class PageLines:
         num_hidden: characters left out because nobody sees them.
         num_objects: texts, images and drawings on the page.
         is_damaged: its text could not be read.
+        annotations: what is pinned to it.
     """
 
     lines: list[Line]
@@ -103,6 +104,7 @@ class PageLines:
     num_hidden: int = 0
     num_objects: int = 0
     is_damaged: bool = False
+    annotations: Annotations = field(default_factory=Annotations)
 
 
 def read_lines(document: PdfDocument, index: int) -> PageLines:
@@ -112,28 +114,20 @@ def read_lines(document: PdfDocument, index: int) -> PageLines:
         PdfiumError: the page is damaged.
     """
     page = document[index]
-    if _has_filled_fields(page) and pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY):
+    annotations = read_annotations(page)
+    if annotations.has_drawn and pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY):
         page.close()
         page = document[index]  # what was flattened is read anew
     try:
         text_page = page.get_textpage()
         try:
-            return _Reader(page, text_page).read()
+            lines = _Reader(page, text_page).read()
         finally:
             text_page.close()
     finally:
         page.close()
-
-
-def _has_filled_fields(page: PdfPage) -> bool:
-    """Tell whether form fields or typed notes lie on the page, which are no part of its text."""
-    for number in range(pdfium.FPDFPage_GetAnnotCount(page)):
-        annotation = pdfium.FPDFPage_GetAnnot(page, number)
-        kind = pdfium.FPDFAnnot_GetSubtype(annotation)
-        pdfium.FPDFPage_CloseAnnot(annotation)
-        if kind in _TEXT_ANNOTATIONS:
-            return True
-    return False
+    lines.annotations = annotations
+    return lines
 
 
 def may_be_heading(text: str) -> bool:

@@ -22,7 +22,7 @@ from ingest.parsers.ocr_settings import OcrSettings
 from ingest.texts import CanonicalText
 
 if TYPE_CHECKING:  # parsers are imported when they are needed, see below
-    from ingest.parsers.mime_parts import Content
+    from ingest.parsers.attachments import Content
 
 _DAMAGE = (BadZipFile, ExpatError, etree.LxmlError, *DAMAGE)
 # A mail in a mail in a mail.
@@ -88,7 +88,7 @@ def parse(
 
 @dataclass(frozen=True, slots=True)
 class _Parsing:
-    """One file and its attachments; `depth` counts how many mails are around it."""
+    """One file and its attachments; `depth` counts the files around it."""
 
     max_pages: int
     password: str | None
@@ -115,7 +115,13 @@ class _Parsing:
             raise UnsupportedTypeError(f"No parser reads {media_type}. Supported are {SUPPORTED}.")
         parser: Callable[..., CanonicalText] = resolve_name(f"ingest.parsers.{name}")
         if media_type == media_types.PDF:
-            return partial(parser, max_pages=self.max_pages, password=self.password, ocr=self.ocr)
+            return partial(
+                parser,
+                max_pages=self.max_pages,
+                password=self.password,
+                ocr=self.ocr,
+                parse_attachment=self._parse_attachment,
+            )
         if media_type in SCANS:
             return partial(parser, max_pages=self.max_pages, ocr=self.ocr)
         if media_type in _MAILS:

@@ -10,6 +10,8 @@ import pypdfium2.raw as pdfium
 from pypdfium2 import PdfDocument, PdfiumError
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.attachments import Attachment, ParseAttachment, with_attachments
+from ingest.parsers.builder import BLOCK_SEPARATOR
 from ingest.parsers.ocr import OcrError, Tesseract, ocr_lines, render
 from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.outline import locate_headings, read_outline, set_apart
@@ -31,20 +33,25 @@ from ingest.parsers.pdf_repairs import with_all_pages, with_object_streams
 from ingest.parsers.running_lines import without_running_lines
 from ingest.parsers.split_tables import continue_tables
 from ingest.parsers.unread_pages import UnreadPages
-from ingest.texts import CanonicalText
+from ingest.texts import CanonicalText, Heading
 
 # With less text of its own, an image of paper may be all that a page has to say.
 _FEW_CHARACTERS = 100
 # What OCR finds on such a page is added when it is so many times as long.
 _MUCH_MORE = 2
+_ATTACHMENTS = b"/EmbeddedFiles"
 # A page of so many lines, most of a single letter, is one that PDFium took for vertical text.
 _MIN_SCRAMBLED_LINES = 20
 
 
 def parse_pdf(
-    data: bytes, max_pages: int, password: str | None = None, ocr: OcrSettings | None = None
+    data: bytes,
+    max_pages: int,
+    password: str | None = None,
+    ocr: OcrSettings | None = None,
+    parse_attachment: ParseAttachment | None = None,
 ) -> CanonicalText:
-    """Return the text of all pages, joined by `PAGE_SEPARATOR`.
+    """Return the text of all pages, joined by `PAGE_SEPARATOR`, and then of the files within.
 
     Headings are the outline entries whose title stands on the page they point to; without any,
     lines in larger type. Pages without text go through OCR.
@@ -54,6 +61,7 @@ def parse_pdf(
         max_pages: a file with more pages, or one that declares more, is refused.
         password: opens an encrypted file; one that any reader opens needs none.
         ocr: how pages without text are read.
+        parse_attachment: how files within are read; unset: they are left out.
 
     Raises:
         UnreadableFileError: code `encrypted`, `damaged`, `too_many_pages` or `no_text`.
@@ -64,7 +72,8 @@ def parse_pdf(
     fallback = Fallback(data, max_pages, password)
     document = _open(data, password, fallback)
     if document is None:
-        return _read_by_fallback(fallback)
+        text = _read_by_fallback(fallback)
+        return with_attachments(text, _attachments(fallback, ()), parse_attachment)
     with document:
         if len(document) > max_pages:
             raise too_many_pages(max_pages)
@@ -72,7 +81,8 @@ def parse_pdf(
         bodies = without_running_lines(pages, body_size([page.lines for page in pages]))
         tesseract = Tesseract(ocr or OcrSettings())
         ocr_pages, unread = _read_scans(document, pages, bodies, tesseract)
-        if not any(bodies):
+        attachments = _attachments_of(document, data, pages, fallback)
+        if not any(bodies) and not attachments and not any(p.annotations.notes for p in pages):
             raise _no_text(unread, ocr_pages)
         outline = read_outline(document)
         metadata = read_metadata(document, data, fallback)
@@ -80,22 +90,19 @@ def parse_pdf(
         mark_headings(bodies)
     continue_tables(bodies)
     texts, spans = write_pages(bodies)
+    texts, outlined = _with_outline(list(map(_with_notes, texts, pages)), outline)
     starts = page_starts(texts)
-    headings = locate_headings(outline, texts, starts)
-    if headings:
-        texts = set_apart(texts, headings, starts)
-        starts = page_starts(texts)
-        headings = locate_headings(outline, texts, starts)
-    return CanonicalText(
+    text = CanonicalText(
         text=PAGE_SEPARATOR.join(texts),
         page_starts=starts,
-        headings=headings or to_headings(texts, spans, starts),
+        headings=outlined or to_headings(texts, spans, starts),
         unreadable_pages=unread.numbers,
         unreadable_reason=unread.reason,
         ocr_pages=tuple(number for number in ocr_pages if bodies[number - 1]),
         num_hidden_characters=sum(page.num_hidden for page in pages),
         metadata=metadata,
     )
+    return with_attachments(text, attachments, parse_attachment)
 
 
 def _open(data: bytes, password: str | None, fallback: Fallback) -> PdfDocument | None:
@@ -123,7 +130,9 @@ def _read_page(document: PdfDocument, index: int, fallback: Fallback) -> PageLin
     except PdfiumError:
         return fallback.read(index) or PageLines([], is_damaged=True)
     if page.num_objects == 0 or _is_scrambled(page.lines):
-        return fallback.read(index) or page
+        other = fallback.read(index) or page
+        other.annotations = page.annotations
+        return other
     page.lines = in_reading_order(page.lines)
     return page
 
@@ -183,6 +192,43 @@ def _read_scans(
     if tesseract.shortcoming:
         unread.add_remark(tesseract.shortcoming)
     return tuple(read), unread
+
+
+def _with_outline(
+    texts: list[str], outline: Sequence[tuple[int, int, str]]
+) -> tuple[list[str], tuple[Heading, ...]]:
+    """Return the texts of the pages with titles of the outline as blocks, and these as headings."""
+    headings = locate_headings(outline, texts, page_starts(texts))
+    if headings:
+        texts = set_apart(texts, headings, page_starts(texts))
+        headings = locate_headings(outline, texts, page_starts(texts))
+    return texts, headings
+
+
+def _with_notes(text: str, page: PageLines) -> str:
+    """Return the text of a page with its notes, but for those that only repeat what they mark."""
+    if not page.annotations.notes:
+        return text
+    words = " ".join(text.split())
+    comments = [f"Comment: {note}" for note in page.annotations.notes if note not in words]
+    return BLOCK_SEPARATOR.join(block for block in (text, *comments) if block)
+
+
+def _attachments_of(
+    document: PdfDocument, data: bytes, pages: Sequence[PageLines], fallback: Fallback
+) -> list[Attachment]:
+    pinned = [index for index, page in enumerate(pages) if page.annotations.has_files]
+    # A file that was rewritten for its pages has lost what belongs to none.
+    if pinned or pdfium.FPDFDoc_GetAttachmentCount(document) or _ATTACHMENTS in data:
+        return _attachments(fallback, pinned)
+    return []
+
+
+def _attachments(fallback: Fallback, pinned: Sequence[int]) -> list[Attachment]:
+    try:
+        return fallback.attachments(pinned)
+    except UnreadableFileError as error:
+        return [Attachment("of the PDF", "", reason=str(error))]
 
 
 def _may_show_text(document: PdfDocument, index: int, *, has_text: bool) -> bool:

@@ -1,20 +1,20 @@
 """PDF by pypdf: slower than PDFium, but it opens files and pages that PDFium does not."""
 
 import logging
+from collections.abc import Sequence
 from io import BytesIO
 
 from pypdf import PageObject, PasswordType, PdfReader, PdfWriter, apply_configuration
-from pypdf.errors import DependencyError, LimitReachedError, PyPdfError
+from pypdf.errors import DependencyError, LimitReachedError
 from pypdf.generic import ArrayObject, NullObject, StreamObject
 
 from ingest.errors import UnreadableFileError
+from ingest.parsers.attachments import Attachment
 from ingest.parsers.cleaning import clean
-from ingest.parsers.damage import DAMAGE
 from ingest.parsers.page_lines import Line, PageLines
+from ingest.parsers.pdf_attachments import PDF_ERRORS, read_attachments
 from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
 
-# pypdf documents that broken files raise other exceptions than its own.
-_PDF_ERRORS = (PyPdfError, DependencyError, *DAMAGE)
 # Inner nodes of a page tree; a sound tree has fewer of them than pages.
 _MIN_TREE_ENTRIES = 1000
 # Nothing, compressed.
@@ -46,7 +46,7 @@ class Fallback:
                 return len(list(reader.pages))
             except LimitReachedError as error:
                 raise too_many_pages(self._max_pages) from error
-            except _PDF_ERRORS as error:
+            except PDF_ERRORS as error:
                 raise damaged() from error
 
     def read(self, index: int) -> PageLines | None:
@@ -59,7 +59,7 @@ class Fallback:
             page = reader.pages[index]
             text = clean(page.extract_text())
             is_damaged = not text and _is_content_lost(page)
-        except _PDF_ERRORS:
+        except PDF_ERRORS:
             return PageLines([], is_damaged=True)
         if is_damaged:
             return PageLines([], is_damaged=True)
@@ -78,9 +78,21 @@ class Fallback:
             writer.append(reader)
             writer.metadata = reader.metadata
             writer.write(file)
-        except _PDF_ERRORS as error:
+        except PDF_ERRORS as error:
             raise damaged() from error
         return file.getvalue()
+
+    def attachments(self, pages: Sequence[int] = ()) -> list[Attachment]:
+        """Return the files within the file, also those pinned to pages, which count from 0.
+
+        Raises:
+            UnreadableFileError: code `damaged` or `encrypted`.
+        """
+        reader = self._open()
+        try:
+            return read_attachments(reader, pages)
+        except PDF_ERRORS as error:
+            raise damaged() from error
 
     def xmp(self) -> dict[str, str]:
         """Return title, author and dates of the XMP packet, as far as there are any."""
@@ -94,7 +106,7 @@ class Fallback:
                 "created": packet.xmp_create_date and packet.xmp_create_date.isoformat(),
                 "modified": packet.xmp_modify_date and packet.xmp_modify_date.isoformat(),
             }
-        except (UnreadableFileError, *_PDF_ERRORS):
+        except (UnreadableFileError, *PDF_ERRORS):
             return {}
         return {name: clean(str(value)) for name, value in fields.items() if value}
 
@@ -112,7 +124,7 @@ class Fallback:
                     raise encrypted(self._password)
         except (DependencyError, NotImplementedError) as error:
             raise encrypted(self._password) from error
-        except _PDF_ERRORS as error:
+        except PDF_ERRORS as error:
             raise damaged() from error
         return reader
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from ingest.errors import UnreadableFileError
 from ingest.parsers import media_types
-from ingest.parsers.mail import MAX_ATTACHMENTS, parse_eml
-from ingest.parsers.mime_parts import Content
+from ingest.parsers.attachments import MAX_ATTACHMENTS, Content
+from ingest.parsers.mail import parse_eml
 from ingest.parsers.parse import parse
 from ingest.parsers.plain import parse_plain
 from ingest.texts import CanonicalText
