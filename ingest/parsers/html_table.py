@@ -9,8 +9,11 @@ from lxml.html import HtmlElement
 
 from ingest.parsers.builder import markdown_row
 
-_NOT_IN_DATA = ("table", "h1", "h2", "h3", "h4", "h5", "h6", "pre")
+_NOT_IN_DATA = ("h1", "h2", "h3", "h4", "h5", "h6", "pre")
 _LISTS = ("ul", "ol")
+_SECTIONS = ("thead", "tbody", "tfoot")
+# A longer table within a cell is one of its own, and the cell a place on the page.
+_MAX_INNER_CHARACTERS = 300
 # The HTML standard allows no more; rows have no such limit, they end with the table.
 _MAX_COLUMN_SPAN = 1000
 # Cells that a table may have for each one written, before its spans are taken for an attack.
@@ -25,9 +28,33 @@ def is_layout_table(table: HtmlElement) -> bool:
         return True
     # A list in a cell is kept on the line of its row when header cells prove that rows matter.
     has_header = next(table.iter("th"), None) is not None
-    inner = table.iter(*_NOT_IN_DATA) if has_header else table.iter(*_NOT_IN_DATA, *_LISTS)
-    next(inner)  # the table itself
-    return next(inner, None) is not None
+    blocks = _NOT_IN_DATA if has_header else _NOT_IN_DATA + _LISTS
+    if next(table.iter(*blocks), None) is not None:
+        return True
+    inner = list(table.iterdescendants("table"))
+    is_long = any(len(" ".join(one.itertext())) > _MAX_INNER_CHARACTERS for one in inner)
+    return is_long or (bool(inner) and not _begins_with_header(table))
+
+
+def _begins_with_header(table: HtmlElement) -> bool:
+    """Tell whether the first row names two columns or more, and nothing else."""
+    sections = table.iterchildren(*_SECTIONS, "tr")
+    first = next(sections, None)
+    row = first if first is None or first.tag == "tr" else next(first.iterchildren("tr"), None)
+    tags = [] if row is None else [cell.tag for cell in row]
+    return len(tags) > 1 and set(tags) == {"th"}
+
+
+def put_inner_tables_in_line(table: HtmlElement) -> None:
+    """Make text of the tables within the cells of a data table: `Power 5 kW; Mass 7 kg`."""
+    for inner in list(table.iterdescendants("table")):
+        rows = list(inner.iter("tr"))
+        for row in rows:
+            row.tail = " " if row is rows[-1] else "; "
+        for cell in inner.iter("td", "th"):
+            cell.tail = " " if cell.getnext() is not None else None
+        for part in list(inner.iter("table", *_SECTIONS, "tr", "td", "th")):
+            part.tag = "span"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import re
 from lxml.html import HtmlElement
 
 from ingest.parsers.builder import BLOCK_SEPARATOR
-from ingest.parsers.html_table import HtmlTable, is_layout_table
+from ingest.parsers.html_table import HtmlTable, is_layout_table, put_inner_tables_in_line
 from ingest.parsers.numerals import letters, roman
 from ingest.texts import CanonicalText, Heading
 
@@ -122,7 +122,10 @@ class HtmlWriter:
         elif tag == "li":
             self._item_mark = self._next_item_mark(element)
         elif tag == "table":
-            self._tables.append(None if is_layout_table(element) else HtmlTable())
+            is_layout = is_layout_table(element)
+            if not is_layout:
+                put_inner_tables_in_line(element)
+            self._tables.append(None if is_layout else HtmlTable())
 
     def _close_block(self, element: HtmlElement) -> None:
         tag = element.tag

@@ -172,6 +172,21 @@ def test_layout_tables_are_no_tables() -> None:
     assert parse_html(page).text == "A\n\nx\n\n| 1 |"
 
 
+def test_tables_within_rows_stay_in_their_cells() -> None:
+    inner = (
+        "<table><tr><th>Power</th><td>5 kW</td></tr><tr><th>Mass</th><td>7<br>kg</td></tr></table>"
+    )
+    header = "<tr><th>Name</th><th>Details</th><th>Price</th></tr>"
+    rows = f"<tr><td>Pump</td><td>see {inner} below</td><td>100</td></tr><tr><td>Fan<td><td>20</tr>"
+    page = f"<table>{header}{rows}</table>"
+    assert parse_html(page.encode()).text == (
+        "| Name | Details | Price |\n| --- | --- | --- |\n"
+        "| Pump | see Power 5 kW; Mass 7 kg below | 100 |\n| Fan |  | 20 |"
+    )
+    long = page.replace("5 kW", "5 kW " * 100)
+    assert "| Power | 5 kW 5 kW" in parse_html(long.encode()).text
+
+
 def test_preformatted_text_is_kept() -> None:
     page = b"<p>x</p><pre><code>def f():\n    return  1\n\n</code></pre><p>y</p>"
     assert parse_html(page).text == "x\n\ndef f():\n    return  1\n\ny"
