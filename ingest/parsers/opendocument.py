@@ -4,24 +4,27 @@ The format is OASIS Open Document Format for Office Applications 1.3.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from zipfile import BadZipFile
+from dataclasses import dataclass, field
+from zipfile import BadZipFile, ZipFile
 
 from lxml import etree
 
 from ingest.errors import UnreadableFileError
 from ingest.parsers.archive import encrypted, open_archive
 from ingest.parsers.builder import TextBuilder
+from ingest.parsers.opendocument_numbers import ListPlace, Numbering
 from ingest.texts import CanonicalText
 
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+_STYLES = "styles.xml"
 _SKIPPED = {
     f"{_TEXT}tracked-changes",
     f"{_OFFICE}annotation",
     f"{_TEXT}sequence-decls",
     f"{_TEXT}ruby-text",  # between the characters of a word
+    f"{_TEXT}number",  # how some programs show an item, which is counted here
 }
 _SPACES = {f"{_TEXT}tab": "\t", f"{_TEXT}line-break": "\n"}
 _ROW_GROUPS = {f"{_TABLE}{name}" for name in ("table-header-rows", "table-row-group", "table-rows")}
@@ -43,15 +46,23 @@ def parse_odt(data: bytes) -> CanonicalText:
                 raise encrypted()
             content = archive.read("content.xml")
             root = etree.fromstring(content, safe_xml_parser())
+            styles = _styles(archive)
         except (KeyError, BadZipFile, etree.XMLSyntaxError) as error:
             raise UnreadableFileError(
                 "damaged", "The document is damaged; save it anew and upload it again."
             ) from error
-    builder = TextBuilder()
-    repeats = _Repeats()
+    reader = _Reader(Numbering.read([root] if styles is None else [styles, root]))
     for body in root.iter(f"{_OFFICE}text"):
-        _add_blocks(builder, body, repeats)
-    return builder.finish()
+        reader.add_blocks(body)
+    return reader.builder.finish()
+
+
+def _styles(archive: ZipFile) -> etree._Element | None:
+    """Return the styles, without which the text is read all the same."""
+    try:
+        return etree.fromstring(archive.read(_STYLES), safe_xml_parser())
+    except (KeyError, BadZipFile, etree.XMLSyntaxError):
+        return None
 
 
 def safe_xml_parser(*, recover: bool = False) -> etree.XMLParser:
@@ -82,54 +93,108 @@ class _Repeats:
         return granted
 
 
-def _add_blocks(builder: TextBuilder, parent: etree._Element, repeats: _Repeats) -> None:
-    for element in parent:
+@dataclass(slots=True)
+class _Reader:
+    """Writes the blocks of a body, one after the other."""
+
+    numbering: Numbering
+    builder: TextBuilder = field(default_factory=TextBuilder)
+    repeats: _Repeats = field(default_factory=_Repeats)
+
+    def add_blocks(self, parent: etree._Element) -> None:
+        for element in parent:
+            tag = element.tag
+            if tag == f"{_TEXT}h":
+                label = self.numbering.heading_label(element, _level(element))
+                self._add_heading(element, label)
+            elif tag == f"{_TEXT}list":
+                self._add_list(element, self.numbering.open(element))
+            else:
+                self._add_block(element)
+
+    def _add_block(self, element: etree._Element) -> None:
         tag = element.tag
-        if tag == f"{_TEXT}h":
-            level = element.get(f"{_TEXT}outline-level", "1")
-            builder.heading(_inline(element), int(level) if level.isdigit() else 1)
-        elif tag == f"{_TEXT}p":
-            builder.block(_inline(element).strip())
-        elif tag == f"{_TEXT}list" and next(element.iter(f"{_TEXT}h"), None) is None:
-            builder.block("\n".join(_items(element)))
+        if tag == f"{_TEXT}p":
+            self.builder.block(_inline(element).strip())
         elif tag == f"{_TABLE}table":
-            builder.table((None, row) for row in _rows(element, repeats))
+            self.builder.table((None, row) for row in self._rows(element))
         elif tag not in _SKIPPED and isinstance(tag, str):
-            _add_blocks(builder, element, repeats)
+            self.add_blocks(element)
+
+    def _add_heading(self, element: etree._Element, label: str) -> None:
+        title = _inline(element)
+        self.builder.heading(f"{label} {title}" if title.strip() else "", _level(element))
+
+    def _add_list(self, element: etree._Element, place: ListPlace) -> None:
+        if next(element.iter(f"{_TEXT}h"), None) is None:
+            self.builder.block("\n".join(_items(element, place)))
+            return
+        for item in element:
+            label: str | None = None
+            for part in item:
+                if part.tag == f"{_TEXT}list":
+                    self._add_list(part, place.inner(part))
+                    continue
+                if part.tag not in _PARAGRAPHS:
+                    self._add_block(part)
+                    continue
+                label = place.next_label(item) if label is None else ""
+                if part.tag == f"{_TEXT}h":
+                    self._add_heading(part, label)
+                else:
+                    self.builder.block(f"{label} {_inline(part).strip()}".lstrip())
+
+    def _rows(self, parent: etree._Element) -> Iterator[list[str]]:
+        """Yield the cells of each row, also of rows in groups, but not of tables within cells."""
+        for element in parent:
+            if element.tag == f"{_TABLE}table-row":
+                cells = list(self._cells(element))
+                attribute = "number-rows-repeated"
+                count = self.repeats.of(element, attribute, len(cells)) if any(cells) else 1
+                yield from [cells] * count
+            elif element.tag in _ROW_GROUPS:
+                yield from self._rows(element)
+
+    def _cells(self, row: etree._Element) -> Iterator[str]:
+        for cell in row:
+            text = " ".join(self._paragraphs(cell))
+            yield from [text] * self.repeats.of(cell, "number-columns-repeated", 1)
+
+    def _paragraphs(self, parent: etree._Element) -> Iterator[str]:
+        """Yield the paragraphs of a cell, also of its lists and tables, each on one line."""
+        for element in parent:
+            if element.tag in _PARAGRAPHS:
+                yield " ".join(_inline(element).split())
+            elif element.tag == f"{_TEXT}list":
+                for line in _items(element, self.numbering.open(element), bullet=""):
+                    yield line.strip()
+            elif element.tag not in _SKIPPED:
+                yield from self._paragraphs(element)
 
 
-def _items(parent: etree._Element, depth: int = 0) -> Iterator[str]:
+def _level(heading: etree._Element) -> int:
+    level = heading.get(f"{_TEXT}outline-level", "1")
+    return int(level) if level.isdigit() else 1
+
+
+def _items(parent: etree._Element, place: ListPlace, bullet: str = "-") -> Iterator[str]:
+    """Yield the lines of a list; what follows in an item stands below its first line."""
+    indent = "  " * (place.level - 1)
     for item in parent:
+        mark: str | None = None
         for element in item:
             if element.tag == f"{_TEXT}list":
-                yield from _items(element, depth + 1)
-            elif text := " ".join(_inline(element).split()):
-                yield f"{'  ' * depth}- {text}"
-
-
-def _rows(parent: etree._Element, repeats: _Repeats) -> Iterator[list[str]]:
-    """Yield the cells of each row, also of rows in groups, but not of tables within cells."""
-    for element in parent:
-        if element.tag == f"{_TABLE}table-row":
-            cells = list(_cells(element, repeats))
-            count = repeats.of(element, "number-rows-repeated", len(cells)) if any(cells) else 1
-            yield from [cells] * count
-        elif element.tag in _ROW_GROUPS:
-            yield from _rows(element, repeats)
-
-
-def _cells(row: etree._Element, repeats: _Repeats) -> Iterator[str]:
-    for cell in row:
-        yield from [" ".join(_paragraphs(cell))] * repeats.of(cell, "number-columns-repeated", 1)
-
-
-def _paragraphs(parent: etree._Element) -> Iterator[str]:
-    """Yield the paragraphs of a cell, also of its lists and tables, each on one line."""
-    for element in parent:
-        if element.tag in _PARAGRAPHS:
-            yield " ".join(_inline(element).split())
-        elif element.tag not in _SKIPPED:
-            yield from _paragraphs(element)
+                yield from _items(element, place.inner(element), bullet)
+                continue
+            if element.tag in _SKIPPED or not isinstance(element.tag, str):
+                continue
+            is_first = mark is None
+            if mark is None:
+                mark = place.next_label(item) or bullet
+            text = " ".join(_inline(element).split())
+            # A number alone says something in a table only.
+            if text or (is_first and not bullet and mark):
+                yield f"{indent}{mark if is_first else ' '} {text}"
 
 
 def _count(element: etree._Element, attribute: str) -> int:

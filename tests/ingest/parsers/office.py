@@ -75,10 +75,10 @@ def make_xlsx(sheets: Mapping[str, Mapping[str, object]]) -> bytes:
     return buffer.getvalue()
 
 
-def make_odt(body: str, manifest: str = "", doctype: str = "") -> bytes:
-    """Return an OpenDocument text; `body` has the prefixes text, table and office."""
+def make_odt(body: str, manifest: str = "", doctype: str = "", styles: str = "") -> bytes:
+    """Return an OpenDocument text; texts have the prefixes text, table, style and office."""
     namespaces = " ".join(
-        f'xmlns:{name}="{_ODF}:{name}:1.0"' for name in ("office", "text", "table")
+        f'xmlns:{name}="{_ODF}:{name}:1.0"' for name in ("office", "text", "table", "style")
     )
     return make_zip(
         {
@@ -86,6 +86,8 @@ def make_odt(body: str, manifest: str = "", doctype: str = "") -> bytes:
             "META-INF/manifest.xml": f"<manifest>{manifest}</manifest>",
             "content.xml": f"{doctype}<office:document-content {namespaces}><office:body>"
             f"<office:text>{body}</office:text></office:body></office:document-content>",
+            "styles.xml": f"<office:document-styles {namespaces}><office:styles>{styles}"
+            "</office:styles></office:document-styles>",
         }
     )
 
