@@ -19,6 +19,8 @@ _NUMBERS = frozenset({"float", "percentage", "currency"})
 _SHOWN_NUMBER = re.compile(r"([^\d.,]*)(\d(?:[\d.,'\s]*\d)?)([^\d.,]*)")
 _LAST_MARK = re.compile(r"[.,](?=\d*$)")
 _PERCENT = "%"
+# No program has more, and the reader of workbooks takes no more.
+_MAX_COLUMNS = 16_384
 # What stands around negative numbers only.
 _MINUS = "-\u2212()"
 
@@ -60,7 +62,7 @@ def _add_row(formats: SheetFormats, cells: etree._Element, row: int, num_rows: i
     for cell in cells:
         num_columns = _count(cell, "number-columns-repeated")
         if (found := _format(cell)) is not None:
-            for one in range(column, column + num_columns):
+            for one in range(column, min(column + num_columns, _MAX_COLUMNS + 1)):
                 formats.add(row, one, found, num_rows)
         column += num_columns
 

@@ -518,3 +518,9 @@ def test_cells_of_open_document_have_what_they_show(cell: str, expected: str) ->
     )
     one = f"| one | {expected} | {expected} |"
     assert lines == ["| Item | Value | Count |", "| --- | --- | --- |", one, one, "| two | 5 |"]
+
+
+def test_cells_of_open_document_are_not_repeated_without_end() -> None:
+    cell = ods_cell("7%", "percentage", "0.07", 'table:number-columns-repeated="999999999"')
+    [line, *_] = read_ods(f"<table:table-row>{cell}</table:table-row>")
+    assert line.startswith("| 7% | 7% |")
