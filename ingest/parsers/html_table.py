@@ -53,7 +53,10 @@ def put_inner_tables_in_line(table: HtmlElement) -> None:
             row.tail = " " if row is rows[-1] else "; "
         for cell in inner.iter("td", "th"):
             cell.tail = " " if cell.getnext() is not None else None
-        for part in list(inner.iter("table", *_SECTIONS, "tr", "td", "th")):
+        for paragraph in inner.iter("p", "div"):
+            if paragraph.getnext() is not None:
+                paragraph.tail = f" {paragraph.tail or ''}"
+        for part in list(inner.iter("table", *_SECTIONS, "tr", "td", "th", "p", "div")):
             part.tag = "span"
 
 

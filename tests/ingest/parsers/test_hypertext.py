@@ -174,7 +174,8 @@ def test_layout_tables_are_no_tables() -> None:
 
 def test_tables_within_rows_stay_in_their_cells() -> None:
     inner = (
-        "<table><tr><th>Power</th><td>5 kW</td></tr><tr><th>Mass</th><td>7<br>kg</td></tr></table>"
+        "<table><tr><th>Power</th><td><p>5 kW</p></td></tr>"
+        "<tr><th>Mass</th><td><p>7</p><p>kg</p></td></tr></table>"
     )
     header = "<tr><th>Name</th><th>Details</th><th>Price</th></tr>"
     rows = f"<tr><td>Pump</td><td>see {inner} below</td><td>100</td></tr><tr><td>Fan<td><td>20</tr>"
