@@ -114,6 +114,22 @@ def test_a_mail_with_an_unreadable_page_in_an_attachment_is_partial(shelf: Shelf
     )
 
 
+def test_a_pdf_with_an_attachment_that_is_not_read_is_partial(shelf: Shelf) -> None:
+    locked = writer_with(["Text"])
+    locked.encrypt("secret", algorithm="AES-256")
+    writer = writer_with(["See the files."])
+    writer.add_attachment("bees.txt", b"Bees live in hives.")
+    writer.add_attachment("wasps.pdf", pdf(locked))
+    document = shelf.add_and_wait("files.pdf", pdf(writer))
+    assert (document.status, document.error_code) == (Status.PARTIAL, "unreadable_parts")
+    assert document.num_pages == 1
+    assert document.error_reason == (
+        "Attachment wasps.pdf was not read: The PDF is locked with a password; upload it with its "
+        "password, or save a copy without the password and upload that. The rest is searchable."
+    )
+    assert shelf.find("hives") == ["files.pdf"]
+
+
 def test_the_same_bytes_as_another_kind_of_text_are_ingested_anew(shelf: Shelf) -> None:
     content = "# Bees\n\nThe xyzzy is blue."
     plain = shelf.wait(shelf.upload("bees.txt", content, external_id="bees")[0])
