@@ -1,10 +1,15 @@
 """How many independent items a goal takes, known before any model is called."""
 
+from dataclasses import replace
 from math import ceil, sqrt
 
 from eval.choice import Goal
 from eval.decisions.pvalues import RiskTest, paired_p_value, risk_p_value
 from eval.decisions.sample_size import fewest_items, items_to_show
+
+# Who allows more than ten points asks for something else.
+_MOST_POINTS = 10
+_DIGITS = 4
 
 
 def fewest_for(goal: Goal) -> int:
@@ -17,6 +22,30 @@ def fewest_for(goal: Goal) -> int:
             lambda losses: risk_p_value(RiskTest.WSR, losses, 1 - least, delta), delta
         )
     return fewest_items(lambda none: paired_p_value(goal.test, none, goal.eps, delta), delta)
+
+
+def weaker_goal(goal: Goal, num_items: int) -> Goal | None:
+    """Return the nearest goal that so many items can certify, a point at a time.
+
+    Nothing is known here but how many items there are, so whoever takes it chooses no result.
+
+    Returns:
+        None: none within ten points.
+    """
+    least = goal.min_coverage
+    lost = goal.eps if least is None else 1 - least
+    for points in range(1, _MOST_POINTS + 1):
+        more = round(lost + points / 100, _DIGITS)
+        if more >= 1:
+            return None
+        weaker = (
+            replace(goal, eps=more)
+            if least is None
+            else replace(goal, min_coverage=round(1 - more, _DIGITS))
+        )
+        if fewest_for(weaker) <= num_items:
+            return weaker
+    return None
 
 
 def advise_on_answers(num_items: int, goal: Goal) -> str:

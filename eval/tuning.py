@@ -20,7 +20,7 @@ from eval.errors import NoQuestionsError
 from eval.grid import BUDGETS, MOST_CHUNKS, NUM_CHUNKS, deepest, make_grid
 from eval.measurements import Measurements
 from eval.pareto import thin
-from eval.planning import fewest_for
+from eval.planning import fewest_for, weaker_goal
 from eval.progress import Progress, silent
 from eval.questions import Question
 from eval.replay import Replay
@@ -491,12 +491,21 @@ def _loss(chosen: int, held_out: Measurements) -> Loss:
 def _warnings(verdict: Verdict, goal: Goal, num_items: int) -> list[str]:
     if verdict is not Verdict.NOT_CERTIFIED or num_items >= fewest_for(goal):
         return []
+    weaker = weaker_goal(goal, num_items)
     return [
         f"The tests have {num_items} independent items, because questions about the same part of a "
         f"document count as one. With fewer than {fewest_for(goal)} not even a setting that finds "
         f"{'everything' if goal.min_coverage else 'exactly the same'} is certified. Questions "
         "about other parts help more than more questions about the same ones."
+        + ("" if weaker is None else f" Where there are none, ask for less: {_option(weaker)}.")
     ]
+
+
+def _option(goal: Goal) -> str:
+    """Return what is wanted, as it is given to `suffice eval tune`."""
+    if goal.min_coverage is not None:
+        return f"--min-coverage {goal.min_coverage:g}"
+    return f"--eps {goal.eps:g}"
 
 
 def _name(number: int) -> str:

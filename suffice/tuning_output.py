@@ -54,8 +54,8 @@ def print_result(result: Result, folder: Path) -> None:
         number = max(wanted, FEWEST_QUESTIONS)
         console.print(
             f"To make as many: suffice eval synth more.jsonl --collection {result.collection} "
-            f"--number {number}; if the documents give so many. Questions about the same parts of "
-            "documents do not count again."
+            f"--number {number}. Questions about the same parts of documents do not count again; "
+            "where the documents give no others, add documents or ask for less."
         )
     if decision.verdict is Verdict.CERTIFIED:
         console.print(f"Serve it: suffice eval apply {folder}", markup=False)

@@ -154,6 +154,23 @@ def test_coverage_that_takes_more_than_today_says_so(
     assert re.search(dearer, decision.statement)
 
 
+def test_too_few_questions_say_what_they_suffice_for(
+    questions: list[Question], material: Material, served: Served
+) -> None:
+    few = questions[::3]
+    num_held_out = len(split_by_cluster(few).certify)
+    for goal, option in (
+        (Goal(eps=0.3), r"exactly the same .* ask for less: --eps (0\.\d+)\."),
+        (Goal(min_coverage=0.75), r"everything .* ask for less: --min-coverage (0\.\d+)\."),
+    ):
+        [warning] = tune(few, material, served, goal).warnings[:1]
+        less = re.search(option, warning)
+        assert less is not None
+        wanted = float(less[1])
+        weaker = Goal(eps=wanted) if goal.min_coverage is None else Goal(min_coverage=wanted)
+        assert fewest_for(goal) > num_held_out >= fewest_for(weaker)
+
+
 def test_coverage_on_average_takes_less_context_and_fewer_questions(
     questions: list[Question], material: Material, served: Served
 ) -> None:
