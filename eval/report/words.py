@@ -4,6 +4,9 @@ from eval.dollars import dollars
 from eval.intervals import MeanInterval
 from eval.results import Labelled
 
+# A smaller one would be written as none.
+_LEAST_SHARE = 0.0005
+
 
 def percent(share: float) -> str:
     """Write a share: 0.8614 is 86.1 %."""
@@ -16,7 +19,9 @@ def share(part: float | None) -> str:
 
 
 def points(share: float) -> str:
-    """Write a difference of shares: 0.031 is 3.1 points."""
+    """Write a difference of shares: 0.031 is 3.1 points, and a gain is never none."""
+    if 0 < share < _LEAST_SHARE:
+        return "less than 0.1\xa0points"
     return f"{100 * share:.1f}\xa0points"
 
 

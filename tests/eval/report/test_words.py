@@ -8,6 +8,9 @@ from eval.report import words
 
 def test_shares_and_their_changes() -> None:
     assert words.percent(0.8614) == "86.1\xa0%"
+    assert words.points(0.031) == "3.1\xa0points"
+    assert words.points(0.0004) == "less than 0.1\xa0points"
+    assert words.points(0) == "0.0\xa0points"
     assert words.signed_points(-0.031) == "\N{MINUS SIGN}3.1"
     assert words.signed_count(212.4) == "+212"
     assert words.p_value(0.00001) == "< 0.0001"
