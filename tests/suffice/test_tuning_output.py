@@ -37,5 +37,5 @@ def test_questions_that_are_missing_come_with_the_command_that_makes_them() -> N
     for one, number in ((result, wanted), (few, 10)):  # it makes 10 or more
         with console.capture() as capture:
             print_result(one, Path("tuning"))
-        command = f"suffice eval synth more.jsonl --collection {one.collection} --number {number};"
+        command = f"suffice eval synth more.jsonl --collection {one.collection} --number {number}."
         assert command in " ".join(capture.get().split())
