@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -134,17 +135,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", choices=JUDGED_SETS)
     parser.add_argument("--cache", type=Path, default=default_cache())
     arguments = parser.parse_args()
-    arguments.cache.parent.mkdir(parents=True, exist_ok=True)
-    cache = VectorCache(arguments.cache, MAX_CACHE_BYTES)
-    embedder = QueryCachingEmbedder(
-        SentenceTransformerEmbedder(RetrievalSettings().embedder), cache
-    )
-    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
-    figures = {
-        name: measure(JUDGED_SETS[name](arguments.data, chunker), embedder)
-        for name in arguments.set or JUDGED_SETS
-    }
-    cache.close()
+    with cached_tools(arguments.cache) as (embedder, chunker):
+        figures = {
+            name: measure(JUDGED_SETS[name](arguments.data, chunker), embedder)
+            for name in arguments.set or JUDGED_SETS
+        }
     (RESULTS / "fusion.json").write_text(json.dumps(figures, indent=2) + "\n")
     (RESULTS / "fusion.md").write_text(to_markdown(figures))
 
@@ -164,6 +159,20 @@ class QueryCachingEmbedder(CachingEmbedder):
             known[key] = super().embed_query(text)
             self._vectors.put(known)
         return known[key]
+
+
+@contextmanager
+def cached_tools(path: Path) -> Iterator[tuple[Embedder, Chunker]]:
+    """Yield the default embedder, which keeps its vectors in a file, and the chunker for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(VectorCache(path, MAX_CACHE_BYTES)) as cache:
+        embedder = QueryCachingEmbedder(
+            SentenceTransformerEmbedder(RetrievalSettings().embedder), cache
+        )
+        yield (
+            embedder,
+            Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts),
+        )
 
 
 def default_cache() -> Path:

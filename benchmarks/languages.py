@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fusion import (
-    MAX_CACHE_BYTES,
     RESULTS,
-    QueryCachingEmbedder,
+    cached_tools,
     default_cache,
     difference,
     find,
@@ -27,14 +26,10 @@ from benchmarks.fusion import (
 from benchmarks.judged_sets import load_articles
 from eval.measures import measure_queries
 from ingest.chunker import Chunker
-from ingest.settings import IngestSettings
 from retrieval.embedding import Embedder
 from retrieval.fusion import convex_combination
 from retrieval.languages import Language
 from retrieval.profiles import RetrievalProfile
-from retrieval.sentence_transformer import SentenceTransformerEmbedder
-from retrieval.settings import RetrievalSettings
-from retrieval.vector_cache import VectorCache
 from retrieval.vocabulary import COVERAGE_POWER
 
 LANGUAGES: dict[str, Language] = {
@@ -60,14 +55,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=default_cache())
     arguments = parser.parse_args()
-    arguments.cache.parent.mkdir(parents=True, exist_ok=True)
-    cache = VectorCache(arguments.cache, MAX_CACHE_BYTES)
-    embedder = QueryCachingEmbedder(
-        SentenceTransformerEmbedder(RetrievalSettings().embedder), cache
-    )
-    chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
-    figures = {code: measure(arguments.data, code, chunker, embedder) for code in LANGUAGES}
-    cache.close()
+    with cached_tools(arguments.cache) as (embedder, chunker):
+        figures = {code: measure(arguments.data, code, chunker, embedder) for code in LANGUAGES}
     (RESULTS / "languages.json").write_text(json.dumps(figures, indent=2) + "\n")
     (RESULTS / "languages.md").write_text(to_markdown(figures))
 
