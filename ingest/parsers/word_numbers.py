@@ -161,7 +161,8 @@ def _count(
     else:
         counts[level] = counts[level] + 1 if level in counts else levels[level].start
     for deeper in [one for one in counts if one > level]:
-        if level < levels[deeper].restart:
+        # A list beside this one may have a level that this one lacks.
+        if deeper not in levels or level < levels[deeper].restart:
             del counts[deeper]
 
 

@@ -51,6 +51,13 @@ def test_a_list_of_the_same_definition_counts_on_unless_it_has_a_start_of_its_ow
     assert text == "1. a\n2. b\n5. c\n6. d"
 
 
+def test_a_list_may_count_a_level_that_its_definition_does_not_have() -> None:
+    own = f'<w:lvlOverride w:ilvl="2">{level(2, "lowerLetter", "%3)")}</w:lvlOverride>'
+    numbering = DECIMAL + numbered_list(2, 1, own)
+    text = read(item("one", 1), item("x", 2, 2), item("two", 1), numbering=numbering)
+    assert text.split("\n\n") == ["1. one", "a) x", "2. two"]
+
+
 def test_clauses_have_the_numbers_that_others_refer_to() -> None:
     styles = "".join(
         f'<w:style w:type="paragraph" w:styleId="Heading{n}"><w:name w:val="heading {n}"/>'
