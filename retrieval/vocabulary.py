@@ -10,8 +10,11 @@ COVERAGE_POWER = 3
 # Of one language or two, vocabularies have up to some 80,000 tokens; of many, 100,000 and more.
 # What a model of many languages spells it may know all the same: Qwen's spells Greek.
 NUM_TOKENS_OF_MANY_LANGUAGES = 100_000
-# Han characters are words of their own; kana and Hangul are not.
-_IDEOGRAPH = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]")
+# Han characters and Hangul syllables are words or roots by themselves; what spells Korean takes its
+# syllables apart. A kana says no more than a letter.
+_WORD_CHARACTER = re.compile(
+    "[\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U000323af]"
+)
 # SentencePiece's mark of a word's beginning. On its own it holds nothing of the letter after it.
 _WORD_START = "\u2581"
 
@@ -61,7 +64,7 @@ def covered_weight(dense_weight: float, coverage: float) -> float:
 
 def _is_word(text: str, place: int) -> bool:
     """Whether a character is a word by itself."""
-    if _IDEOGRAPH.match(text, place):
+    if _WORD_CHARACTER.match(text, place):
         return True
     around = text[max(0, place - 1) : place + 2]
     return sum(character.isalnum() for character in around) == 1

@@ -115,6 +115,24 @@ def test_letters_count_by_their_tokens(tokenizer: Tokenizer, text: str, coverage
     assert vocabulary_coverage(tokenizer, 0, text) == coverage
 
 
+@pytest.mark.parametrize(
+    ("pieces", "coverage"),
+    [
+        (("꿀벌", "##은", "꿀", "##을"), 1),  # 꿀벌 bee, 꿀 honey, each with a particle
+        (("꿀벌", "꿀"), 0),  # the particles, and so the words, are unknown
+        (("ᄁ", "##ᅮ", "##ᆯ", "##ᄇ", "##ᅥ", "##ᄋ", "##ᅳ", "##ᆫ"), 0),  # spelled
+    ],
+)
+def test_a_syllable_of_hangul_counts_unless_it_is_spelled(
+    pieces: tuple[str, ...], coverage: float
+) -> None:
+    numbers = {piece: number for number, piece in enumerate((UNKNOWN, *pieces))}
+    tokenizer = Tokenizer(models.WordPiece(numbers, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.NFD() if "ᄁ" in pieces else normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    assert vocabulary_coverage(tokenizer, 0, "꿀벌은 꿀을") == coverage
+
+
 @given(st.text())
 def test_it_is_a_share(text: str) -> None:
     for kind in KINDS:
