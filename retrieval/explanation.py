@@ -2,10 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
+from retrieval.analyzer import PUNCTUATION
+from retrieval.filters import Filter
+from retrieval.index import ChunkIndex
 from retrieval.search import SearchResult
 
 SEARCHES = {"dense", "lexical"}
+# Words of a query that are looked up, each by a search.
+MAX_WORDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +48,23 @@ def explain(result: SearchResult) -> dict[str, Explanation]:
         )
         for chunk_id in dict.fromkeys([*result.final_ranking, *result.dropped])
     }
+
+
+def words_not_found(index: ChunkIndex, query: str, where: Filter | None = None) -> list[str]:
+    """Return which of a query's first `MAX_WORDS` words no chunk has, whole or in parts.
+
+    Words as they stand between spaces; stop words are no words.
+
+    Args:
+        index: where it was searched.
+        query: the user's words.
+        where: filter that the chunks satisfy.
+    """
+    tokens = set(index.analyzer.query_tokens(query))
+    words = dict.fromkeys(word.strip(f"{PUNCTUATION}.") for word in query.split())
+    return [
+        word
+        for word in islice(words, MAX_WORDS)
+        if not tokens.isdisjoint(index.analyzer.query_tokens(word))
+        and not index.rank_lexical(word, 1, where=where)
+    ]

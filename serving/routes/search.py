@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Response
 from pydantic_core import to_json
 
 from retrieval.chunks import Hit
-from retrieval.explanation import Explanation, explain
+from retrieval.explanation import Explanation, explain, words_not_found
 from retrieval.filters import Filter
 from retrieval.index import ChunkIndex
 from serving.context import name_hits
@@ -52,6 +52,8 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
         dropped = [one for one in explained.values() if one.dropped is not None]
         shown = _show_dropped(service, index, dropped[:MAX_DROPPED]) if dropped else []
         counted = _count(index, request.filter) if request.explain else {}
+        looked_up = request.explain and "lexical" in result.rankings
+        not_found = words_not_found(index, query, request.filter) if looked_up else []
     answer: dict[str, Any] = {
         "hits": [
             HitView.of(hit, filename, explained.get(hit.chunk.chunk_id))
@@ -68,6 +70,7 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
             "num_candidates": {step: len(ranking) for step, ranking in result.rankings.items()},
             "num_dropped": len(dropped),
             "vocabulary_coverage": result.coverage,
+            "words_not_found": not_found,
             "dropped": shown,
         }
     # Written here, because FastAPI would check it once more, in a thread of its own.

@@ -44,6 +44,8 @@ def search(
         error_console.print(f"[yellow]{escape(warning)}[/]")
     if explain:
         console.print(explanation_table(answer))
+        if not_found := answer["explain"]["words_not_found"]:
+            console.print(f"No searched chunk has: {escape(', '.join(not_found))}")
         coverage = answer["explain"]["vocabulary_coverage"]
         if "fused" in answer["explain"]["num_candidates"] and round(coverage, 2) < 1:
             console.print(

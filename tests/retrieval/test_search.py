@@ -16,7 +16,7 @@ from retrieval.chunks import Chunk
 from retrieval.edge import EdgeStore
 from retrieval.embedding import Matrix
 from retrieval.errors import EmbedderFailedError, IndexUnavailableError, InvalidFilterError
-from retrieval.explanation import explain
+from retrieval.explanation import explain, words_not_found
 from retrieval.filters import parse_filter
 from retrieval.index import ChunkIndex
 from retrieval.late_interaction import LateInteractionReranker
@@ -511,3 +511,22 @@ def test_reranking_nothing(index: ChunkIndex) -> None:
     profile = RetrievalProfile(mode=Mode.LEXICAL)
     assert searcher.search(index, EMBEDDER, "zebra", profile, 3).hits == []
     searcher.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "not_found"),
+    [
+        ("cats chase mice", []),
+        ("katz chased the moon", ["katz"]),
+        ("Katz, katz? (mise)", ["Katz", "katz", "mise"]),
+        ("cat-dog number-99 tail-wag", ["tail-wag"]),  # parts are enough
+        ("who follows WHO", ["WHO"]),
+        ("WHERE WAS THE MOON THERE", []),  # in a shout no word is an acronym
+        ("the ?! of", []),
+        ("", []),
+    ],
+)
+def test_words_that_no_chunk_has_are_told(
+    index: ChunkIndex, query: str, not_found: list[str]
+) -> None:
+    assert words_not_found(index, query) == not_found

@@ -1,5 +1,7 @@
 """Profiles over HTTP: saved, named in a request, brought along, refused; and explanations."""
 
+from typing import Any
+
 import pytest
 
 from tests.serving.application import Application, assert_refused
@@ -86,6 +88,26 @@ def test_explanation_shows_every_candidate(application: Application) -> None:
     assert first["reason"] == "rank 2 is beyond top_k 1"
     assert first["filename"]
     assert first["ranks"]["fused"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "not_found"),
+    [
+        ({}, ["hony"]),
+        ({"mode": "lexical"}, ["hony"]),
+        ({"mode": "dense"}, []),
+        (
+            {"filter": {"type": "eq", "key": "document.filename", "value": "ropes.txt"}},
+            ["bees", "hony"],
+        ),
+    ],
+)
+def test_explanation_tells_which_words_no_searched_chunk_has(
+    application: Application, options: dict[str, Any], not_found: list[str]
+) -> None:
+    body = {"query": "the bees and the hony", "explain": True, **options}
+    answer = application.http.post("/v1/search", json=body).json()
+    assert answer["explain"]["words_not_found"] == not_found
 
 
 def test_ranks_are_told_only_when_asked_for(application: Application) -> None:

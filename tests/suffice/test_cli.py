@@ -191,6 +191,12 @@ def test_explanation_tells_why_words_decide(suffice: Suffice) -> None:
         assert "letters in words" not in suffice("search", *known, "--explain").out
 
 
+def test_explanation_tells_misspelt_words(suffice: Suffice) -> None:
+    shown = suffice("search", "bees, hony and granyte", "--explain").out
+    assert "No searched chunk has: hony, granyte\n" in shown
+    assert "No searched chunk" not in suffice("search", "bees and honey", "--explain").out
+
+
 def test_search_in_one_mode_as_json(suffice: Suffice) -> None:
     [hit] = suffice("search", "granite", "--mode", "lexical", "--top-k", 1, "--json").json()["hits"]
     assert list(hit["scores"]) == ["lexical"]
