@@ -276,7 +276,7 @@ class Answerer:
     def _route(self, question: Question, found: Found) -> Generator:
         """Return who answers: the strong model where the question is difficult."""
         policy = question.profile.answering
-        is_far = _is_below(policy.strong_below, found)
+        is_far = _is_below(policy.strong_below, question, found)
         is_long = policy.strong_from_tokens is not None and (
             found.embedder.count_tokens(question.text) >= policy.strong_from_tokens
         )
@@ -527,15 +527,16 @@ def _warn_of_language(run: _Run, drafts: list[Draft]) -> list[str]:
 
 def _abstains(question: Question, found: Found) -> bool:
     """Tell whether what was found is too little to ask anybody."""
-    return not found.result.hits or _is_below(question.profile.answering.abstain_below, found)
+    threshold = question.profile.answering.abstain_below
+    return not found.result.hits or _is_below(threshold, question, found)
 
 
-def _is_below(threshold: float | None, found: Found) -> bool:
-    """Tell whether even the best hit scores less, if scores can be compared with a threshold."""
-    result = found.result
-    if threshold is None or result.is_degraded:
+def _is_below(threshold: float | None, question: Question, found: Found) -> bool:
+    """Tell whether even the best hit is less relevant, if that can be compared with a threshold."""
+    if threshold is None or found.result.is_degraded:
         return False
-    return not result.hits or result.hits[0].score < threshold
+    best = found.relevance(question.profile)
+    return best is None or best < threshold
 
 
 def _choose_and_judge(run: _Run, drafts: list[Draft]) -> list[Draft]:

@@ -7,6 +7,8 @@ from ingest.library import Library
 from ingest.sections import make_heads_in
 from retrieval.analyzer import get_analyzer
 from retrieval.embedding import Embedder
+from retrieval.profiles import RetrievalProfile
+from retrieval.relevance import relevance
 from retrieval.search import Searcher, SearchResult
 from retrieval.sentence_ranking import SentenceRanker
 from serving.question import Question
@@ -29,6 +31,14 @@ class Found:
     embedder: Embedder
     language: str
     ranker: SentenceRanker
+
+    def relevance(self, profile: RetrievalProfile) -> float | None:
+        """Return how relevant the best hit is, see `retrieval.relevance`; None without hits.
+
+        Args:
+            profile: how it was searched.
+        """
+        return relevance(self.result, self.query, get_analyzer(self.language), profile)
 
 
 Find = Callable[[Question, str], Found]

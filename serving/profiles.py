@@ -40,7 +40,8 @@ class AnswerPolicy(BaseModel):
     Attributes:
         model: name of the model that answers; None: the first one of the settings.
         strong_model: answers in its place where the following say so; None: never.
-        strong_below: when the best hit scores less than this, the question counts as difficult.
+        strong_below: when the best hit is less relevant than this, see `retrieval.relevance`, the
+            question counts as difficult.
         strong_from_tokens: so do questions of so many tokens.
         escalate: ask the strong model when the first answer is not grounded. The answer then comes
             in one piece.
@@ -50,8 +51,8 @@ class AnswerPolicy(BaseModel):
         verify: what to do about unsupported statements, found by `verifier`.
         verifier: name of the model that looks; None: the strong one, or the one that answers.
         rewrite: how follow-ups become queries.
-        abstain_below: when the best hit scores less than this, the documents have no answer, and no
-            model is asked.
+        abstain_below: when the best hit is less relevant than this, the documents have no answer,
+            and no model is asked.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -94,6 +94,7 @@ class Tracer:
             **record(question),
             "library": self._describe_library(question.collection),
             "query": asdict(query),
+            "relevance": found.relevance(question.profile),
             "candidates": candidates,
             "timings": dict(found.result.timings),
             "warnings": [*warnings, *doubts],

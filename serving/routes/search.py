@@ -9,6 +9,7 @@ from retrieval.chunks import Hit
 from retrieval.explanation import Explanation, explain, words_not_found
 from retrieval.filters import Filter
 from retrieval.index import ChunkIndex
+from retrieval.relevance import relevance
 from serving.context import name_hits
 from serving.errors import InvalidRequestError
 from serving.routes.dependencies import (
@@ -71,6 +72,7 @@ def search(request: SearchRequest, service: RunningService, caller: CurrentCalle
             "num_dropped": len(dropped),
             "vocabulary_coverage": result.coverage,
             "words_not_found": not_found,
+            "relevance": relevance(result, query, index.analyzer, profile),
             "dropped": shown,
         }
     # Written here, because FastAPI would check it once more, in a thread of its own.

@@ -43,20 +43,7 @@ def search(
     for warning in answer["warnings"]:
         error_console.print(f"[yellow]{escape(warning)}[/]")
     if explain:
-        console.print(explanation_table(answer))
-        if not_found := answer["explain"]["words_not_found"]:
-            console.print(f"No searched chunk has: {escape(', '.join(not_found))}")
-        coverage = answer["explain"]["vocabulary_coverage"]
-        if "fused" in answer["explain"]["num_candidates"] and round(coverage, 2) < 1:
-            console.print(
-                f"The embedder knows {coverage:.0%} of the query's letters in words, so the dense "
-                "search weighs less."
-            )
-        if left := answer["explain"]["num_dropped"] - len(answer["explain"]["dropped"]):
-            console.print(f"and {left} more candidates that are no hits")
-        if where is not None:
-            searched, chunks = (answer["explain"][name] for name in ("num_searched", "num_chunks"))
-            console.print(f"The filter leaves {searched:,} of {chunks:,} chunks.")
+        _print_explanation(answer, is_filtered=where is not None)
         return
     if not answer["hits"]:
         error_console.print("No hits.")
@@ -64,6 +51,26 @@ def search(
         scores = "  ".join(f"{name} {score:.3f}" for name, score in hit["scores"].items())
         console.print(f"[bold]{rank}. {escape(locate(hit))}[/]  [dim]{scores}[/]")
         console.print(escape(" ".join(hit["text"].split())[:300]), "\n")
+
+
+def _print_explanation(answer: dict[str, Any], *, is_filtered: bool) -> None:
+    explained = answer["explain"]
+    console.print(explanation_table(answer))
+    if left := explained["num_dropped"] - len(explained["dropped"]):
+        console.print(f"and {left} more candidates that are no hits")
+    if not_found := explained["words_not_found"]:
+        console.print(f"No searched chunk has: {escape(', '.join(not_found))}")
+    coverage = explained["vocabulary_coverage"]
+    if "fused" in explained["num_candidates"] and round(coverage, 2) < 1:
+        console.print(
+            f"The embedder knows {coverage:.0%} of the query's letters in words, so the dense "
+            "search weighs less."
+        )
+    if (relevance := explained["relevance"]) is not None:
+        console.print(f"The relevance of the first hit is {relevance:.3f}.")
+    if is_filtered:
+        searched, chunks = explained["num_searched"], explained["num_chunks"]
+        console.print(f"The filter leaves {searched:,} of {chunks:,} chunks.")
 
 
 def locate(hit: dict[str, Any]) -> str:

@@ -647,6 +647,21 @@ def test_nobody_is_asked_when_too_little_was_found(served: Application, upstream
     assert body["usage"]["total_tokens"] == 0
 
 
+def test_too_little_is_found_by_one_word_of_a_language_that_the_embedder_does_not_know(
+    served: Application, upstream: Upstream
+) -> None:
+    """It is the best hit by words, which decide, but it has one of three."""
+    served.ingest("пчёлы.txt", "Зимой пчёлы спят.", collection="russian")
+    suffice = {"collection": "russian", "profile": {"answering": {"abstain_below": 0.5}}}
+    body = ask(served, "пчёлы варят варенье", suffice=suffice)
+    assert (body["suffice"]["abstained"], upstream.requests) == (True, [])
+    trace = served.http.get(f"/v1/traces/{body['suffice']['trace_id']}").json()["body"]
+    assert trace["relevance"] == pytest.approx(1 / 3)
+    assert trace["candidates"][0]["scores"]["fused"] > 0.99
+    upstream.replies = [ANSWER]
+    assert not ask(served, "пчёлы спят зимой", suffice=suffice)["suffice"]["abstained"]
+
+
 def test_each_of_n_answers_says_that_there_is_none(served: Application) -> None:
     suffice = {"profile": {"answering": {"abstain_below": 1.01}}}
     body = ask(served, "Wann schlafen die Bienen in der Nacht?", n=3, suffice=suffice)

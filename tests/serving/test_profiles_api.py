@@ -82,6 +82,8 @@ def test_explanation_shows_every_candidate(application: Application) -> None:
     assert explanation["num_dropped"] == len(explanation["dropped"])
     assert explanation["num_candidates"]["fused"] == 1 + explanation["num_dropped"]
     assert explanation["vocabulary_coverage"] == 1
+    assert explanation["words_not_found"] == ["many"]
+    assert 0.5 < explanation["relevance"] < 1
     assert explanation["num_searched"] == explanation["num_chunks"]
     assert explanation["num_chunks"] >= explanation["num_candidates"]["fused"]
     first = explanation["dropped"][0]

@@ -197,6 +197,13 @@ def test_explanation_tells_misspelt_words(suffice: Suffice) -> None:
     assert "No searched chunk" not in suffice("search", "bees and honey", "--explain").out
 
 
+def test_explanation_tells_how_relevant_the_first_hit_is(suffice: Suffice) -> None:
+    options = ("search", "granite", "--mode", "dense", "--top-k", "1")
+    [hit] = suffice(*options, "--json").json()["hits"]
+    told = f"The relevance of the first hit is {hit['score']:.3f}."
+    assert told in suffice(*options, "--explain").out
+
+
 def test_search_in_one_mode_as_json(suffice: Suffice) -> None:
     [hit] = suffice("search", "granite", "--mode", "lexical", "--top-k", 1, "--json").json()["hits"]
     assert list(hit["scores"]) == ["lexical"]
