@@ -1,9 +1,11 @@
 """What every `ChunkIndex` must do, on the embedded engine and on Qdrant's own second one.
 
 The second is the local mode of qdrant-client, an independent implementation of the server's API.
+With QDRANT_URL set, all of it runs on that server, too; RETRIEVAL_QDRANT_* say how to reach it.
 """
 
 import math
+import os
 import random
 import uuid
 import warnings
@@ -38,6 +40,8 @@ from tests.qdrant_server import run_qdrant
 from tests.rankings import search_dense, search_lexical
 
 EMBEDDER = HashEmbedder()
+SERVER = os.environ.get("QDRANT_URL")
+ENGINES = ["edge", "local", "wire", "rank_bm25", *(["server"] if SERVER else [])]
 OpenStore = Callable[[str], IndexStore]
 # Of letters only: a word with digits would be three tokens.
 WORDS = ["".join(letters) for letters in product("bcdfgk", "aeiou", "lmnprstvxz")]
@@ -101,7 +105,7 @@ def random_queries(number: int, seed: int) -> list[str]:
     return [" ".join(chooser.choices(WORDS, k=chooser.randint(1, 5))) for _ in range(number)]
 
 
-@pytest.fixture(params=["edge", "local", "wire", "rank_bm25"])
+@pytest.fixture(params=ENGINES)
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Open a store of the language given."""
     stores: list[IndexStore] = []
@@ -113,10 +117,14 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
             store = RankBM25Store(store) if request.param == "rank_bm25" else store
         elif request.param == "local":
             store = QdrantStore(LocalClient(":memory:"), EMBEDDER.dimension, language, owner="me")
-        else:
+        elif request.param == "wire":
             server = servers.enter_context(run_qdrant())
             settings = RetrievalSettings(qdrant_url=server.url, qdrant_grpc_port=server.port)
             store = QdrantStore(connect(settings), EMBEDDER.dimension, language, owner="me")
+        else:
+            client = connect(RetrievalSettings(qdrant_url=SERVER))
+            prefix = f"test-{uuid.uuid4()}-"
+            store = QdrantStore(client, EMBEDDER.dimension, language, owner="me", prefix=prefix)
         stores.append(store)
         return store
 
@@ -125,6 +133,8 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
         yield open_one
         for store in stores:
+            for name in store.names() if request.param == "server" else ():
+                store.drop(name)
             store.close()
 
 
