@@ -1,7 +1,7 @@
 """Search: two rankings of one collection, fused, reranked and cut as a profile says."""
 
 import logging
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -237,13 +237,13 @@ def _check_keys(where: Filter, index: SearchableIndex) -> None:
         check_keys(where, kinds)
 
 
-def _doubt_language(text: str, coverage: float, searches: Container[str]) -> list[str]:
+def _doubt_language(text: str, coverage: float, rankings: Mapping[str, Ranking]) -> list[str]:
     """Return a warning where the vector of a query was used that says next to nothing."""
     # Codes and acronyms are in no language.
-    if "dense" not in searches or coverage >= MIN_COVERAGE or text.isascii():
+    if "dense" not in rankings or coverage >= MIN_COVERAGE or text.isascii():
         return []
-    has_words = "lexical" in searches
-    weight = "words decide" if has_words else "its ranking is little better than chance"
+    found_words = bool(rankings.get("lexical"))
+    weight = "words decide" if found_words else "its ranking is little better than chance"
     return [
         f"Of this query's letters {1 - coverage:.0%} are in no word that the embedder knows, so "
         f"{weight}. RETRIEVAL_EMBEDDER may name a model that knows the language."
