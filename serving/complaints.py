@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping
 
+from serving.surrogates import without_halves
+
 # Of what a server says about an error, in characters: some quote the prompt, documents and all.
 MAX_SAID = 200
 
@@ -33,7 +35,7 @@ class Complaint(Exception):  # noqa: N818 - of the server, not of ours
         self.status = status
         self.code = fields.get("code")
         self.param = fields.get("param")
-        self.message = str(said or error or "It gives no reason.")
+        self.message = without_halves(str(said or error or "It gives no reason."))
         self.retry_after_seconds = retry_after_seconds
         super().__init__(self.message)
 

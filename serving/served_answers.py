@@ -3,19 +3,18 @@
 A chunk is whatever JSON the server sent; what is no chunk raises one of `NO_CHUNK`.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
 from serving.complaints import Complaint
 from serving.generation import Delta, Finish, about_tokens
+from serving.surrogates import PairJoiner, json_without_halves
 from serving.thoughts import ThoughtSplitter
 from serving.tokens import Usage
 
 # Why vLLM ends a stream with "[DONE]" when it is stopped, or fails, in the middle of an answer.
 _BROKEN_OFF = {"abort", "error"}
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 # No window has so many, and sums of them fit any database.
 _MOST_TOKENS = 2**31
 # The last one of JSON that is nested too deep.
@@ -44,6 +43,8 @@ class ServedAnswers:
         self.are_cut = False
         self._max_tokens = max_tokens
         self._num_pieces = [0] * num_choices
+        self._contents = [PairJoiner() for _ in range(num_choices)]
+        self._reasonings = [PairJoiner() for _ in range(num_choices)]
         self._splitters = [ThoughtSplitter() for _ in range(num_choices)]
         self._reasons: dict[int, str] = {}
         self._usage = Usage(0, 0)
@@ -67,8 +68,10 @@ class ServedAnswers:
     def rest(self) -> Iterator[Delta]:
         """Yield what was held back: the answers end here."""
         for index, splitter in enumerate(self._splitters):
-            text, thought = splitter.finish()
-            yield from self._bring(Delta(text, index, thought))
+            text, thought = splitter.feed(self._contents[index].finish())
+            more_text, more_thought = splitter.finish()
+            thought = self._reasonings[index].finish() + thought + more_thought
+            yield from self._bring(Delta(text + more_text, index, thought))
 
     @property
     def are_whole(self) -> bool:
@@ -103,8 +106,9 @@ class ServedAnswers:
                 self._reasons[index] = "length"
                 self.are_cut = True
                 return
-            text, thought = self._splitters[index].feed(content)
-            yield from self._bring(Delta(text, index, reasoning + thought, logprobs))
+            text, thought = self._splitters[index].feed(self._contents[index].feed(content))
+            thought = self._reasonings[index].feed(reasoning) + thought
+            yield from self._bring(Delta(text, index, thought, logprobs))
 
     def _bring(self, delta: Delta) -> Iterator[Delta]:
         if delta.text:
@@ -121,7 +125,7 @@ def _read(choice: Mapping[str, Any]) -> tuple[str, str, Mapping[str, Any] | None
     logprobs = choice.get("logprobs") or None
     if not isinstance(logprobs, dict | None):
         raise TypeError(f"{logprobs!r} are no log probabilities")
-    return _whole(delta.get("content")), _whole(reasoning), logprobs
+    return _text(delta.get("content")), _text(reasoning), json_without_halves(logprobs)
 
 
 def _read_as_one(first: Delta, second: Delta) -> bool:
@@ -139,11 +143,10 @@ def _join(first: Delta, second: Delta) -> Delta:
     )
 
 
-def _whole(text: object) -> str:
-    """Return a text that UTF-8 can write."""
-    if not isinstance(text, str | None):
-        raise TypeError(f"{text!r} is no text")
-    return _HALF_PAIR.sub("\ufffd", text or "")
+def _text(value: object) -> str:
+    if not isinstance(value, str | None):
+        raise TypeError(f"{value!r} is no text")
+    return value or ""
 
 
 def _usage(usage: Mapping[str, Any]) -> Usage:

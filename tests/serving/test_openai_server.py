@@ -353,10 +353,41 @@ def test_log_probabilities_of_half_characters_are_passed_on(
     assert (none["logprobs"]["content"], len(some["logprobs"]["content"])) == ([], 1)
 
 
-def test_half_a_surrogate_pair_is_replaced(served: Application, upstream: Upstream) -> None:
-    upstream.chat = stream_reply("Twenty \ud83d", " kilograms.")
+def test_halves_of_characters_are_joined_or_replaced(
+    served: Application, upstream: Upstream
+) -> None:
+    def answer(*pieces: str) -> str:
+        parts = [part for piece in pieces for part in (chunk({"content": piece}), PAUSE_SECONDS)]
+        upstream.chat = Reply([START, *parts, chunk({}, "stop"), USAGE, DONE])
+        content: str = served.ask(QUESTION).json()["choices"][0]["message"]["content"]
+        return content
+
+    assert answer("Twenty \ud83d", "\ude00 bees") == "Twenty \U0001f600 bees"
+    assert answer("Twenty \ud83d", " bees") == "Twenty \ufffd bees"
+    assert answer("Twenty \ud83d") == "Twenty \ufffd"
+    thoughts = [chunk({"reasoning": text}) for text in ("Oh \ud83d", "\ude00.", "\ud83d")]
+    upstream.chat = Reply([START, *thoughts, chunk({"content": "Twenty."}, "stop"), DONE])
     message = served.ask(QUESTION).json()["choices"][0]["message"]
-    assert message["content"] == "Twenty \ufffd kilograms."
+    assert message["reasoning"] == "Oh \U0001f600.\ufffd"
+
+
+def test_halves_of_characters_in_log_probabilities_and_errors_are_replaced(
+    served: Application, upstream: Upstream
+) -> None:
+    def token(text: str, **more: object) -> dict[str, object]:
+        return {"token": text, "logprob": -1.0, "bytes": None, **more}
+
+    tokens = [token("\ud83d", top_logprobs=[token("\ude00")])]
+    choice = {"index": 0, "delta": {"content": "Twenty."}, "logprobs": {"content": tokens}}
+    upstream.chat = Reply([event({"choices": [choice]}), chunk({}, "stop"), DONE])
+    replaced = [token("\ufffd", top_logprobs=[token("\ufffd")])]
+    [whole] = served.ask(QUESTION, logprobs=True).json()["choices"]
+    assert whole["logprobs"]["content"] == replaced
+    pieces = [one["choices"][0] for one in served.stream(QUESTION, logprobs=True)]
+    assert [one["logprobs"]["content"] for one in pieces if one["logprobs"]] == [replaced]
+
+    upstream.chat = error_reply(400, "What is \ud83d?", "BadRequestError")
+    assert_refused(served.ask(QUESTION), 400, "invalid_value", None, "What is \ufffd\\?")
 
 
 def test_unheard_of_finish_reason_is_a_stop(served: Application, upstream: Upstream) -> None:
