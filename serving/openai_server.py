@@ -62,6 +62,9 @@ _DONE = b"[DONE]"
 _END_SECONDS = 1.0
 # As small as JSON can be.
 _dump = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+# Python's servers write `-Infinity` for the log probability of what cannot be, which is no JSON and
+# which nobody could hand on; OpenAI writes this number.
+_load = json.JSONDecoder(parse_constant=lambda _name: -9999.0).decode
 _LOW_EFFORT_TOKENS = 1024
 _MEDIUM_EFFORT_TOKENS = 4096
 
@@ -352,7 +355,7 @@ def _to_chunk(event: bytes) -> Any:
         Complaint: it is an error.
         ValueError: it is no JSON.
     """
-    chunk = json.loads(event)
+    chunk = _load(event.decode())
     if isinstance(chunk, dict) and (error := chunk.get("error")):
         raise Complaint(error)
     return chunk

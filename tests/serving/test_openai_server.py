@@ -390,6 +390,16 @@ def test_halves_of_characters_in_log_probabilities_and_errors_are_replaced(
     assert_refused(served.ask(QUESTION), 400, "invalid_value", None, "What is \ufffd\\?")
 
 
+def test_an_infinite_log_probability_becomes_the_least_of_openai(
+    served: Application, upstream: Upstream
+) -> None:
+    token = {"token": "Ho", "logprob": float("-inf"), "bytes": None, "top_logprobs": []}
+    choice = {"index": 0, "delta": {"content": "Ho"}, "logprobs": {"content": [token]}}
+    upstream.chat = Reply([event({"choices": [choice]}), chunk({}, "stop"), DONE])
+    [whole] = served.ask(QUESTION, logprobs=True).json()["choices"]
+    assert whole["logprobs"]["content"] == [{**token, "logprob": -9999.0}]
+
+
 def test_unheard_of_finish_reason_is_a_stop(served: Application, upstream: Upstream) -> None:
     upstream.chat = stream_reply("Twenty.", finish_reason="repetition")
     assert served.ask(QUESTION).json()["choices"][0]["finish_reason"] == "stop"
