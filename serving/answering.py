@@ -399,7 +399,8 @@ class Answerer:
         """Choose among samples, ask the strong model where the answer is weak, and verify."""
         plan = run.ready.plan
         drafts = await asyncio.to_thread(_choose_and_judge, run, drafts)
-        is_weak = is_grounded(run.sentences[0]) is not Grounded.YES
+        # Of several answers that all are given, one that stands is what the caller can take.
+        is_weak = all(is_grounded(one) is not Grounded.YES for one in run.sentences)
         if strong is not None and plan.generator.name != strong and is_weak:
             drafts = await self._escalate(run, strong, drafts)
             drafts = await asyncio.to_thread(_choose_and_judge, run, drafts)

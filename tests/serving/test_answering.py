@@ -564,6 +564,29 @@ def test_of_the_samples_of_the_strong_model_one_is_given(
     assert content(body) == "Twenty [1]."
 
 
+def test_of_several_answers_one_that_stands_suffices(
+    served: Application, upstream: Upstream
+) -> None:
+    right = "One hive gives twenty kilograms of honey each year [1]."
+    profile = {
+        "answering": {"strong_model": "strong", "escalate": True},
+        "packing": {"order": "score"},
+    }
+
+    def asked(*texts: str) -> list[str]:
+        upstream.requests.clear()
+        ends = [delta_of(choice, text, "stop") for choice, text in enumerate(texts)]
+        strong = [delta_of(choice, right, "stop") for choice in range(2)]
+        upstream.replies = [Reply([START, *some, USAGE, DONE]) for some in (ends, strong)]
+        ask(served, n=2, suffice={"profile": profile})
+        upstream.replies.clear()
+        return [request["model"] for request in upstream.requests]
+
+    assert asked(right, "No idea.") == [MODEL]
+    assert asked("No idea.", right) == [MODEL]
+    assert asked("No idea.", "It sings [1].") == [MODEL, "strong"]
+
+
 def test_nobody_stands_in_for_a_strong_model_that_costs_too_much(
     served: Application, upstream: Upstream
 ) -> None:
