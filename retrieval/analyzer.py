@@ -124,8 +124,10 @@ _UNSPACED = _characters(
     (0xA9FA, 0xA9FE),
     (0xAA60, 0xAA7D),
 )
+# Letters of scripts in which a word cannot be told by the spaces around it.
+WITHOUT_SPACES = _CJK + _UNSPACED
 _EMOJI = "\U0001f000-\U0001faff\u2600-\u27bf"
-_RUN = rf"(?:[^\W_{_CJK}{_UNSPACED}]++[{_MARKS}]*+)++"
+_RUN = rf"(?:[^\W_{WITHOUT_SPACES}]++[{_MARKS}]*+)++"
 # What joins the parts of a word; between digits also `,` and `:`.
 JOINTS = "-_./'@&"
 _OTHER_JOINTS = {
@@ -144,7 +146,7 @@ _LEXEME = re.compile(
 )
 # A word of one part, in any script.
 _SIMPLE = re.compile(
-    rf"[^\W\d_{_CJK}{_UNSPACED}](?:[{_MARKS}]|[^\W\d_{_CJK}{_UNSPACED}{_of_category('Lu')}])*+"
+    rf"[^\W\d_{WITHOUT_SPACES}](?:[{_MARKS}]|[^\W\d_{WITHOUT_SPACES}{_of_category('Lu')}])*+"
 )
 _CLUSTER = re.compile(rf"[^{_MARKS}][{_MARKS}]*|[{_MARKS}]+")
 _MARK = re.compile(f"[{_MARKS}]")

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Protocol
 
+from retrieval.analyzer import WITHOUT_SPACES
 from retrieval.sentences import sentence_spans
 from serving.context import Context, ContextItem
+from serving.numerals import with_plain_numbers
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
 # Markers side by side, with no more than this between them, stand behind the same claim.
 BESIDE = r"[\s,;]*"
 _GROUP = re.compile(rf"(?:\[\d{{1,3}}\]{BESIDE})+")
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(rf"[{WITHOUT_SPACES}]|[^\W{WITHOUT_SPACES}]+")
+# A number that counts the items of a list says nothing.
+LIST_MARK = re.compile(r"^\W*\d{1,3}[.)]\s")
 # How `re.escape` writes a number in round brackets.
 _NUMBER = re.compile(r"\\\((\d{1,3})\\\)")
 _NO_WORD = re.compile(r"\W+")
@@ -172,7 +176,7 @@ def _best_match(text: str, claim: str) -> tuple[int, int]:
     spans, sentences = sentences_of(text)
     matched: dict[int, float] = {}
     for start, end in sentence_spans(claim):
-        words = _words(claim[start:end])
+        words = _words(LIST_MARK.sub("", claim[start:end]))
         overlaps = [_overlap(sentence, words) for sentence in sentences]
         best = max(range(len(spans)), key=overlaps.__getitem__)
         matched[best] = max(overlaps[best], matched.get(best, 0.0))
@@ -185,7 +189,7 @@ def _best_match(text: str, claim: str) -> tuple[int, int]:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.lower()))
+    return frozenset(_WORD.findall(with_plain_numbers(text.lower())))
 
 
 def _overlap(these: frozenset[str], others: frozenset[str]) -> float:

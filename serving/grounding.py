@@ -15,21 +15,23 @@ from retrieval.analyzer import Analyzer
 from retrieval.embedding import Embedder
 from retrieval.late_interaction import mean_of_best_matches
 from retrieval.sentences import sentence_spans
-from serving.citations import MARKER, find_quote, sentences_of
+from serving.citations import LIST_MARK, MARKER, find_quote, sentences_of
 from serving.context import Context, ContextItem
+from serving.numerals import numbers_of
 
 # Chosen on MTRAG-UN and SciFact: of people's answers 0.72 are found supported, of the same against
 # the passages of other questions 0.003 (docs/benchmarks.md).
 ENOUGH_WORDS = 0.85  # share of the content words that stand in the evidence: it says so
 SOME_WORDS = 0.5  # and with less than this it says something else, however similar
 ENOUGH_SIMILARITY = 0.65  # mean cosine of best matches, between the two
+# Share of the letters of a sentence that the embedder must have words for, to compare it at all: of
+# a language that it does not know every two sentences are similar.
+ENOUGH_COVERAGE = 0.5
 # Sentences on each side of the best one that belong to the evidence.
 NEIGHBOURS = 1
 
 _LEADING_MARKERS = re.compile(r"(?:\[\d{1,3}\][\s,;.]*)+")
-_LIST_MARK = re.compile(r"^\W*\d{1,3}[.)]\s")
-_NUMBER = re.compile(r"\d+(?:[.,'\u2019]\d+)*")
-_JOINTS = re.compile(r"[,'\u2019](?=\d{3}(?!\d))")
+_DIGIT = re.compile(r"\d")
 # Inside of a sentence; the first word is in capitals anyway.
 _WORD = re.compile(r"(?<=[\w,;:)\"'] )[^\W\d_]\w+")
 # "One" is a pronoun as well.
@@ -166,13 +168,13 @@ def what_lacks(
     sentence: str, item: ContextItem, analyzer: Analyzer, embedder: Embedder | None = None
 ) -> str:
     """Say what of a sentence an item does not support; nothing when it supports it."""
-    sentence = _with_digits(_LIST_MARK.sub("", sentence))
+    sentence = _with_digits(LIST_MARK.sub("", sentence))
     quote, evidence = map(_with_digits, _evidence(item.passage.text, sentence))
     words = set(analyzer.query_tokens(_NEGATION.sub(" ", sentence)))
     share = len(words & set(analyzer.passage_tokens(evidence))) / max(1, len(words))
     if share < SOME_WORDS:
         return "The cited text says something else."
-    if missing := _numbers(sentence) - _numbers(quote):
+    if missing := numbers_of(sentence) - numbers_of(quote):
         return f"The cited text does not say {', '.join(sorted(missing))}."
     named = set(analyzer.passage_tokens(f"{_head(item)} {evidence}"))
     if unnamed := [name for name in _names(sentence) if set(analyzer.query_tokens(name)) - named]:
@@ -185,7 +187,7 @@ def what_lacks(
 
 
 def _is_paraphrase(sentence: str, evidence: str, embedder: Embedder | None) -> bool:
-    if embedder is None:
+    if embedder is None or embedder.vocabulary_coverage(sentence) < ENOUGH_COVERAGE:
         return False
     (tokens,) = embedder.embed_passage_tokens([evidence])
     similarity = mean_of_best_matches(embedder.embed_query_tokens(sentence), tokens)
@@ -214,11 +216,6 @@ def _names(sentence: str) -> list[str]:
     return [word for word in _WORD.findall(sentence) if word[0].isupper()]
 
 
-def _numbers(text: str) -> set[str]:
-    """Return the numbers of a text, without separators of thousands."""
-    return {_JOINTS.sub("", number).replace(",", ".") for number in _NUMBER.findall(text)}
-
-
 def _with_digits(text: str) -> str:
     return _SMALL_NUMBER.sub(lambda word: _SMALL_NUMBERS[word[0].lower()], text)
 
@@ -228,7 +225,7 @@ def _is_claim(sentence: str, analyzer: Analyzer) -> bool:
         return False
     if _NO_CLAIM.match(sentence) and not _CONTRAST.search(sentence):
         return False
-    is_introduction = sentence.endswith(_INTRODUCTION) and not _NUMBER.search(sentence)
+    is_introduction = sentence.endswith(_INTRODUCTION) and not _DIGIT.search(sentence)
     return not is_introduction and bool(analyzer.query_tokens(sentence))
 
 

@@ -181,6 +181,18 @@ def test_find_quote(claim: str, quote: str) -> None:
     assert TIDES[start:end] == quote
 
 
+@pytest.mark.parametrize(
+    ("text", "claim", "quote"),
+    [
+        pytest.param("蜜蜂跳舞。熊喜欢蜂蜜。", "熊很喜欢吃蜂蜜", "熊喜欢蜂蜜。", id="Chinese"),
+        pytest.param("# ผึ้ง\nผึ้งเต้นรำ\n\nหมีชอบน้ำผึ้ง", "หมีชอบกินน้ำผึ้งมาก", "หมีชอบน้ำผึ้ง", id="Thai"),
+    ],
+)
+def test_words_without_spaces_are_compared_too(text: str, claim: str, quote: str) -> None:
+    start, end = find_quote(text, claim)
+    assert text[start:end] == quote
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "word", "...", "| a | b |\n|---|---|"])
 def test_quote_of_any_text_lies_in_it(text: str) -> None:
     start, end = find_quote(text, "a word")
