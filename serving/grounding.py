@@ -195,15 +195,28 @@ def _is_paraphrase(sentence: str, evidence: str, embedder: Embedder | None) -> b
 
 
 def _evidence(text: str, sentence: str) -> tuple[str, str]:
-    """Return the sentence of a text that resembles another most, alone and with its neighbours."""
+    """Return the sentence of a text that resembles another most, alone and with its neighbours.
+
+    The neighbours of a row of a table say nothing of it; what does is the first row.
+    """
     start, end = find_quote(text, sentence)
     spans, _ = sentences_of(text)
     first = max((i for i, span in enumerate(spans) if span[0] <= start), default=0)
+    if text.startswith("|", start):
+        header_start, header_end = spans[_first_row(text, spans, first)]
+        return text[start:end], f"{text[header_start:header_end]}\n{text[start:end]}"
     last = min((i for i, span in enumerate(spans) if span[1] >= end), default=len(spans) - 1)
     around = slice(
         spans[max(0, first - NEIGHBOURS)][0], spans[min(len(spans) - 1, last + NEIGHBOURS)][1]
     )
     return text[start:end], text[around]
+
+
+def _first_row(text: str, spans: Sequence[tuple[int, int]], row: int) -> int:
+    """Return which sentence is the first row of the table that a row is in."""
+    while row and text.startswith("|", spans[row - 1][0]):
+        row -= 1
+    return row
 
 
 def _head(item: ContextItem) -> str:

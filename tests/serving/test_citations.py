@@ -181,6 +181,29 @@ def test_find_quote(claim: str, quote: str) -> None:
     assert TIDES[start:end] == quote
 
 
+PRICES = """\
+| Product | Price | Stock |
+|---|---|---|
+| Honey | 7.90 EUR | 1,250 |
+| Candle | 12.50 EUR | 310 |"""
+
+
+@pytest.mark.parametrize(
+    ("claim", "quote"),
+    [
+        ("A candle costs 12.50 EUR", "| Candle | 12.50 EUR | 310 |"),
+        ("and 310 are in stock", "| Candle | 12.50 EUR | 310 |"),
+        ("Of the product honey, 1250 are in stock", "| Honey | 7.90 EUR | 1,250 |"),
+        ("2. Candle: 12,50 EUR", "| Candle | 12.50 EUR | 310 |"),
+        (" |\n| Candle | 12.50 EUR", "| Candle | 12.50 EUR | 310 |"),
+        ("It tells product, price and stock", "| Product | Price | Stock |"),
+    ],
+)
+def test_what_is_quoted_of_a_table_is_the_row_with_the_number(claim: str, quote: str) -> None:
+    start, end = find_quote(PRICES, claim)
+    assert PRICES[start:end] == quote
+
+
 @pytest.mark.parametrize(
     ("text", "claim", "quote"),
     [

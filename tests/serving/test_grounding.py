@@ -21,7 +21,7 @@ from serving.grounding import (
     what_lacks,
 )
 from tests.fakes import HashEmbedder
-from tests.serving.test_citations import make_context
+from tests.serving.test_citations import PRICES, make_context
 
 ENGLISH = get_analyzer("english")
 HIVE = (
@@ -99,6 +99,22 @@ def test_unsupported(sentence: str, reason: str) -> None:
 def test_languages(language: str, text: str, sentence: str, is_supported: bool) -> None:
     lacks = what_lacks(sentence, make_context(text)[0], get_analyzer(language))
     assert (lacks == "") == is_supported
+
+
+@pytest.mark.parametrize(
+    ("sentence", "is_supported"),
+    [
+        ("The price of a candle is 12.50 EUR.", True),
+        ("Of candles, a product, the stock is 310.", True),
+        ("The price of a candle is 7.90 EUR.", False),
+        ("The price of honey is 12.50 EUR.", False),
+    ],
+)
+def test_a_row_of_a_table_is_read_with_its_header_and_without_other_rows(
+    sentence: str, is_supported: bool
+) -> None:
+    (item,) = make_context(f"Sold last year:\n{PRICES}\nAll of it.")
+    assert (what_lacks(sentence, item, ENGLISH) == "") == is_supported
 
 
 class _Counting(HashEmbedder):
