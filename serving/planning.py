@@ -149,7 +149,9 @@ def _concessions(
         plan = replace(plan, answer_tokens=SHORT_ANSWER_TOKENS, given_up=given_up)
         yield plan
     for generator in cheaper:
-        yield replace(plan, generator=generator, given_up=(*plan.given_up, "model"))
+        thinking = plan.thinking if generator.can_think else None  # it cannot be told not to
+        given_up = (*plan.given_up, "model")
+        yield replace(plan, generator=generator, thinking=thinking, given_up=given_up)
 
 
 def _fit_answer(plan: Plan, needs: Needs) -> Plan:

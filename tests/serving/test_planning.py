@@ -108,6 +108,14 @@ def test_things_are_given_up_one_after_the_other() -> None:
     assert given_up == [everything[:n] for n in range(5)]
 
 
+def test_a_model_that_cannot_think_is_not_told_not_to() -> None:
+    plain = replace(FAST, name="plain", can_think=False)
+    needs = Needs(window={"strong": 9000, "plain": 9000}, fixed_tokens={"strong": 9, "plain": 9})
+    plan = make_plan(WISH, [plain], needs, Budget(max_cost_usd=0.002))
+    assert (plan.generator, plan.thinking) == (plain, None)
+    assert plan.given_up == ("samples", "thinking", "answer_tokens", "model")
+
+
 def test_context_is_given_up_last_and_only_as_much_as_it_must() -> None:
     plan = make_plan(PLAIN, [], needs(), Budget(max_prompt_tokens=1000))
     assert plan.given_up == ("context",)
