@@ -278,8 +278,11 @@ def _wish(question: Question, generator: Generator, most_context_tokens: int | N
     """Return the plan that was asked for."""
     policy = question.profile.answering
     thinking = to_thinking(policy.thinking)
+    given_up: tuple[str, ...] = ()
     if thinking is not None and not generator.can_think:
-        if thinking.is_on:
+        if thinking.is_on and generator.name == policy.strong_model:
+            given_up = ("thinking",)  # nobody who asks knows which question is difficult
+        elif thinking.is_on:
             raise InvalidRequestError(
                 f"The model {generator.name!r} cannot be told to think. Set SERVING_LLM_THINKING, "
                 "or `thinking` of its backend.",
@@ -298,6 +301,7 @@ def _wish(question: Question, generator: Generator, most_context_tokens: int | N
         answer_tokens=answer_tokens,
         num_choices=question.num_choices,
         context_tokens=min(limits, default=None),
+        given_up=given_up,
     )
 
 

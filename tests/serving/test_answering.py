@@ -405,6 +405,18 @@ def test_a_model_that_cannot_think_says_so(application: Application) -> None:
     assert_refused(response, 400, "invalid_value", "suffice.thinking", "cannot be told to think")
 
 
+def test_a_difficult_question_goes_to_a_strong_model_that_cannot_be_told_to_think(
+    served: Application, upstream: Upstream
+) -> None:
+    difficult = {"strong_model": "dear", "strong_from_tokens": 1, "thinking": True}
+    body = ask(served, suffice={"profile": {"answering": difficult}})
+    request = upstream.requests[-1]
+    assert request["model"] == "dear"
+    assert not {"chat_template_kwargs", "reasoning_effort"} & request.keys()
+    plan = body["suffice"]["plan"]
+    assert (plan["thinking"], plan["given_up"]) == (None, ["thinking"])
+
+
 def test_what_the_model_serves_is_passed_on(served: Application, upstream: Upstream) -> None:
     schema = {"type": "object", "properties": {"kg": {"type": "integer"}}}
     shape = {"type": "json_schema", "json_schema": {"name": "honey", "schema": schema}}
