@@ -88,7 +88,7 @@ _FRACTION = re.compile("[\u00bc-\u00be\u2150-\u215e](?<=\\d.)")
 # Python's \w has no combining marks, which belong to the words of most Asian scripts.
 _MARKS = _of_category("Mn", "Mc", "Me")
 # Han, Hiragana, Katakana, Hangul: a character is a syllable or a word.
-_CJK = _characters(
+CJK = _characters(
     (0x2E80, 0x2FDF),
     (0x3005, 0x3007),
     (0x3021, 0x3029),
@@ -109,7 +109,7 @@ _CJK = _characters(
     (0x20000, 0x323AF),
 )
 # Thai, Lao, Myanmar, Khmer, Tai Tham without their digits: letters without spaces between words.
-_UNSPACED = _characters(
+UNSPACED = _characters(
     (0x0E01, 0x0E4E),
     (0x0E81, 0x0ECF),
     (0x0EDC, 0x0EDF),
@@ -125,7 +125,7 @@ _UNSPACED = _characters(
     (0xAA60, 0xAA7D),
 )
 # Letters of scripts in which a word cannot be told by the spaces around it.
-WITHOUT_SPACES = _CJK + _UNSPACED
+WITHOUT_SPACES = CJK + UNSPACED
 _EMOJI = "\U0001f000-\U0001faff\u2600-\u27bf"
 _RUN = rf"(?:[^\W_{WITHOUT_SPACES}]++[{_MARKS}]*+)++"
 # What joins the parts of a word; between digits also `,` and `:`.
@@ -138,8 +138,8 @@ _OTHER_JOINTS = {
 _TO_JOINTS = str.maketrans(_OTHER_JOINTS)
 _ALL_JOINTS = JOINTS + "".join(_OTHER_JOINTS)
 _LEXEME = re.compile(
-    rf"(?P<cjk>[{_CJK}]+)"
-    rf"|(?P<unspaced>[{_UNSPACED}]+)"
+    rf"(?P<cjk>[{CJK}]+)"
+    rf"|(?P<unspaced>[{UNSPACED}]+)"
     # What is written in one is one word: foo_bar, E-1234, v1.20.3, a/b, R&D, l'homme, C++, C#, .NET
     rf"|(?P<word>\.?{_RUN}(?:(?:[{_ALL_JOINTS}]|(?<=\d)[,:](?=\d)){_RUN})*(?:\+\+|\#)?)"
     rf"|(?P<emoji>[{_EMOJI}])"

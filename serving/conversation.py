@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from retrieval.analyzer import NO_LANGUAGE, get_analyzer
+from retrieval.analyzer import CJK, NO_LANGUAGE, UNSPACED, WITHOUT_SPACES, get_analyzer
 from retrieval.sentences import sentence_spans
 from retrieval.stop_words import STOP_WORDS, fold
 from serving.generation import Turn
@@ -21,6 +21,9 @@ from serving.references import NO_REFERENCES, REFERENCES
 MAX_ELLIPSIS = 2  # different content words of a question that cannot stand alone
 MAX_ANTECEDENT = 3  # different content words before a pronoun, with more it refers to one of them
 MAX_TURNS_BACK = 3
+# Where no spaces tell words, so many letters make about one: Chinese and its kin, Thai and its.
+CJK_LETTERS = 2
+UNSPACED_LETTERS = 5
 # What is read of each turn to write a query, by the rules or by the model, in characters.
 MAX_TURN = 1000
 MAX_TURNS_READ = 6
@@ -29,6 +32,9 @@ MAX_QUERY = 500
 
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"\d+")
+_CJK = re.compile(f"[{CJK}]")
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_WITHOUT_SPACES = re.compile(f"[{WITHOUT_SPACES}]+")
 _PUNCTUATION = ".,;:!?()[]{}\"'*_`"
 _JSON = re.compile(r"\{[^{}]*\}")
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
@@ -178,8 +184,10 @@ def _why_follow_up(question: str, asked: Sequence[str]) -> str | None:
     match = references.pronoun.search(text)
     if match and len(set(content(text[: match.start()]))) <= MAX_ANTECEDENT:
         return f'"{match.group()}" stands for something said before.'
-    words = set(content(question))
-    if not words or (len(words) <= MAX_ELLIPSIS and not references.definition.search(question)):
+    num_words = len(set(content(_WITHOUT_SPACES.sub(" ", question))))
+    num_words += len(_CJK.findall(question)) // CJK_LETTERS
+    num_words += len(_UNSPACED.findall(question)) // UNSPACED_LETTERS
+    if not num_words or (num_words <= MAX_ELLIPSIS and not references.definition.search(question)):
         return "It says too little to stand alone."
     return None
 
@@ -204,10 +212,11 @@ def _names(answer: str) -> list[str]:
 
 
 def language_of(text: str) -> str:
-    """Return the language most of whose common words stand in a text."""
+    """Return the language most of whose common words stand in a text, or `none`."""
     words = Counter(_WORD.findall(fold(text)))
     counts = {
-        language: sum(words[word] for word in STOP_WORDS[language]) for language in REFERENCES
+        language: sum(words[word] for word in STOP_WORDS[language])
+        for language in (*REFERENCES, *STOP_WORDS)  # of equals the first
     }
     best = max(counts, key=counts.__getitem__)
     return best if counts[best] else NO_LANGUAGE

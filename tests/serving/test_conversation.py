@@ -53,6 +53,11 @@ MEDICAID = conversation("What is Medicaid?", "A programme of the United States f
         ("¿Cuál es el alquiler?", "¿Qué tal los gastos?"),
         ("¿Cuál es el alquiler?", "¿Incluye eso el agua y la calefacción?"),
         ("Сколько стоит аренда?", "Почему?"),
+        ("Сколько стоит аренда?", "Или в 2023 году?"),
+        ("租金是多少?", "为什么?"),
+        ("租金是多少?", "那2023年呢?"),
+        ("家賃はいくらですか", "光熱費は?"),
+        ("ค่าเช่าเท่าไร", "แล้วปี 2023 ล่ะ"),
     ],
 )
 def test_follow_up(before: str, question: str) -> None:
@@ -76,6 +81,10 @@ def test_follow_up(before: str, question: str) -> None:
         "Quel est le délai de préavis pour les locataires ?",
         "Est-ce qu'il y a un délai de préavis pour les locataires ?",
         "¿Cuál es el plazo de preaviso para los inquilinos?",
+        "Ce este termenul de preaviz pentru chiriașii unei case?",
+        "Каков срок уведомления для арендаторов?",
+        "租客的通知期是多久?",
+        "ระยะเวลาแจ้งล่วงหน้าสำหรับผู้เช่าคือเท่าไร",
         "  Spaces stay,\nand lines\ttoo: how long is the notice period for tenants? ",
     ],
 )
