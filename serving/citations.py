@@ -1,9 +1,11 @@
 """Citations: `[3]` in an answer becomes the sentence of context item 3 that supports it."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Protocol
 
 from retrieval.analyzer import WITHOUT_SPACES
@@ -74,18 +76,23 @@ def cite(answer: str, context: Context, locate: Locator) -> list[Citation]:
     """Resolve the markers of an answer; one that names no context item is left out."""
     items = {item.number: item for item in context}
 
+    sentences = sentence_spans(answer)
+
     @cache  # some models repeat themselves until they are cut
-    def quote(number: int, claim: str) -> tuple[int, int]:
-        return find_quote(items[number].passage.text, claim)
+    def quote(number: int, claim: str, rest: str) -> tuple[int, int]:
+        return find_quote(items[number].passage.text, claim, rest)
 
     citations = []
+    claim = rest = ""
     claim_start = 0
     for group in _GROUP.finditer(answer):
-        claim = answer[claim_start : group.start()]
-        claim_start = group.end()
+        claim_end = _end_of_claim(answer, sentences, group)
+        if answer[claim_start : group.start()].strip() or claim_end > group.end():
+            claim, rest = answer[claim_start : group.start()], answer[group.end() : claim_end]
+        claim_start = claim_end
         for marker in MARKER.finditer(answer, group.start(), group.end()):
             if item := items.get(int(marker.group(1))):
-                citations.append(_citation(marker, item, quote(item.number, claim), locate))
+                citations.append(_citation(marker, item, quote(item.number, claim, rest), locate))
     return citations
 
 
@@ -105,6 +112,21 @@ def without_indexes(answer: str) -> str:
 def words_of(answer: str) -> str:
     """Return the words of an answer, in small letters and without markers."""
     return _NO_WORD.sub(" ", MARKER.sub(" ", answer)).casefold().strip()
+
+
+def _end_of_claim(answer: str, sentences: Sequence[tuple[int, int]], markers: re.Match[str]) -> int:
+    """Return where ends what some markers stand for.
+
+    With them, or, where they are the last ones in their sentence, as in `According to [1], bees
+    sleep.`, with that. Those that begin a sentence stand behind the one before, if there is one in
+    the paragraph.
+    """
+    place = bisect_right(sentences, markers.start(), key=itemgetter(0)) - 1
+    start, end = sentences[place]
+    gap = answer[sentences[place - 1][1] : start] if place else "\n\n"
+    is_behind = start == markers.start() and "\n\n" not in gap
+    is_last = not MARKER.search(answer, markers.end(), end)
+    return end if is_last and not is_behind and end > markers.end() else markers.end()
 
 
 def _citation(
@@ -128,13 +150,18 @@ def _citation(
     )
 
 
-def find_quote(text: str, claim: str) -> tuple[int, int]:
+def find_quote(text: str, claim: str, rest: str = "") -> tuple[int, int]:
     """Return the span of the sentences of a text that a claim rests on.
 
     A claim, or else its last paragraph, that stands in the text word for word is quoted whole.
     Otherwise each sentence of that paragraph looks for the sentence that shares most words with it
     (F1, the first one wins), or for the row of a table that has its numbers, and the quote is the
     best match with those of its neighbours that were matched, too.
+
+    Args:
+        text: with the sentences.
+        claim: up to its marker.
+        rest: what its sentence says behind the marker.
     """
     spans, _ = sentences_of(text)
     last_paragraph = claim.rpartition("\n\n")[2]
@@ -143,7 +170,7 @@ def find_quote(text: str, claim: str) -> tuple[int, int]:
         start = max((start for start, _ in spans if start <= copied[0]), default=copied[0])
         end = min((end for _, end in spans if end >= copied[1]), default=copied[1])
         return start, end
-    return _best_match(text, last_paragraph)
+    return _best_match(text, f"{last_paragraph}{rest}")
 
 
 # Of the passages of some answers, each of which is asked about once for each claim.

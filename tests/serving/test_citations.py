@@ -72,6 +72,7 @@ def markers(citations: Sequence[Citation]) -> list[tuple[str, str]]:
 
 
 BEES = "Bees dance to talk. They sleep at night in the hive. Smoke calms them."
+SLEEP = "They sleep at night in the hive."
 TIDES = "The moon pulls the ocean. Tides come twice a day."
 
 
@@ -136,6 +137,29 @@ def test_claim_begins_behind_the_marker_before() -> None:
     assert (first.quote, second.quote) == ("Smoke calms them.", "Bees dance to talk.")
 
 
+@pytest.mark.parametrize(
+    ("answer", "quotes"),
+    [
+        ("According to [1], smoke calms them well.", ["Smoke calms them."]),
+        ("[1] says that smoke calms them.", ["Smoke calms them."]),
+        ("Well.\n\n[1] Smoke will calm them.", ["Smoke calms them."]),
+        (
+            "In the hive [1], bees sleep. Smoke [1] is what calms them.",
+            [SLEEP, "Smoke calms them."],
+        ),
+        (
+            "They sleep in the hive [1] at night. [1] Smoke [1]!",
+            [SLEEP, SLEEP, "Smoke calms them."],
+        ),
+        ("They sleep [1] and smoke calms them [1].", [SLEEP, "Smoke calms them."]),
+    ],
+)
+def test_what_a_sentence_says_behind_its_last_marker_belongs_to_the_claim(
+    answer: str, quotes: list[str]
+) -> None:
+    assert [citation.quote for citation in cited(answer, make_context(BEES))] == quotes
+
+
 def test_claim_begins_with_its_paragraph() -> None:
     answer = "Smoke calms them, and this has no marker.\n\nBees dance to talk [1]."
     (citation,) = cited(answer, make_context(BEES))
@@ -152,7 +176,7 @@ def test_copied_paragraphs_are_quoted_whole() -> None:
 
 
 def test_copied_words_are_quoted_with_their_sentences() -> None:
-    (citation,) = cited("Well [9]. night in the hive. Smoke calms [1].", make_context(BEES))
+    (citation,) = cited("night in the hive. Smoke calms [1].", make_context(BEES))
     assert citation.quote == "They sleep at night in the hive. Smoke calms them."
 
 
