@@ -21,5 +21,6 @@ def with_plain_numbers(text: str) -> str:
 
 
 def _plain(number: str) -> str:
-    western = "".join(str(int(one)) if one.isdecimal() else one for one in number)
-    return _ZEROS.sub("", _THOUSANDS.sub("", western).translate(_DECIMALS))
+    if not number.isascii():
+        number = "".join(str(int(one)) if one.isdecimal() else one for one in number)
+    return _ZEROS.sub("", _THOUSANDS.sub("", number).translate(_DECIMALS))
