@@ -15,7 +15,7 @@ from serving.numerals import with_plain_numbers
 
 MARKER = re.compile(r"\[(\d{1,3})\]")
 # Markers side by side, with no more than this between them, stand behind the same claim.
-BESIDE = r"[\s,;]*"
+BESIDE = r"(?:[\s,;&]|\b(?:and|or|und|oder|et|ou|y|o|e)\b)*"
 _GROUP = re.compile(rf"(?:\[\d{{1,3}}\]{BESIDE})+")
 _WORD = re.compile(rf"[{WITHOUT_SPACES}]|[^\W{WITHOUT_SPACES}]+")
 # A number that counts the items of a list says nothing.

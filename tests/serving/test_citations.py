@@ -132,6 +132,14 @@ def test_markers_side_by_side_stand_behind_the_same_claim() -> None:
     assert quotes == ["They sleep at night in the hive.", "Insects sleep at night, too."]
 
 
+@pytest.mark.parametrize("between", [" and ", ", and ", " und ", " et ", " & ", ", ", ""])
+def test_markers_that_a_conjunction_joins_stand_behind_the_same_claim(between: str) -> None:
+    context = make_context(BEES, BEES)
+    for answer in ("They sleep at night [1]{}[2].", "By [1]{}[2], they sleep at night."):
+        quotes = [citation.quote for citation in cited(answer.format(between), context)]
+        assert quotes == [SLEEP, SLEEP]
+
+
 def test_claim_begins_behind_the_marker_before() -> None:
     first, second = cited("Smoke calms them [1]. Bees dance to talk [1].", make_context(BEES))
     assert (first.quote, second.quote) == ("Smoke calms them.", "Bees dance to talk.")
