@@ -12,6 +12,7 @@ from eval.questions import Fact, Question, Span
 from eval.snapshot import Snapshot, SnapshotDocument
 from ingest.parsers.markdown import parse_markdown
 from ingest.texts import CanonicalText, Heading
+from ingest.titles import make_title
 from retrieval.settings import RetrievalSettings
 
 # Every so many of the abstracts that no claim cites are there to be confused with those cited.
@@ -28,11 +29,12 @@ class EvidenceSet:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The documents, with their names for ids."""
-        return Snapshot(
-            [SnapshotDocument(name, name, "", text) for name, text in self.texts.items()],
-            RetrievalSettings().language,
-        )
+        """The documents, with their names for ids and titles."""
+        documents = [
+            SnapshotDocument(name, name, "", text, make_title(name, name))
+            for name, text in self.texts.items()
+        ]
+        return Snapshot(documents, RetrievalSettings().language)
 
 
 def chunking_eval(folder: Path, stretch: int | None = None) -> EvidenceSet:
@@ -81,7 +83,7 @@ def squad(folder: Path, *, whole_articles: bool) -> EvidenceSet:
     places: dict[str, tuple[str, int]] = {}
     for line in _lines(folder / "corpus.jsonl"):
         paragraph_id, title = line["_id"], line["title"].replace("_", " ")
-        name = _article(paragraph_id) if whole_articles else paragraph_id
+        name = title if whole_articles else paragraph_id
         if whole_articles:
             sources[name] += "\n\n" if sources[name] else f"# {title}\n\n"
         places[paragraph_id] = (name, len(sources[name]))

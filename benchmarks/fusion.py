@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from benchmarks.judged_sets import JUDGED_SETS, JudgedSet
+from benchmarks.judged_sets import JUDGED_SETS, JudgedSet, Passage
 from eval.intervals import question_t_interval
 from eval.measures import measure_queries
 from eval.temporary_index import temporary_index
@@ -209,7 +209,7 @@ def measure(judged: JudgedSet, embedder: Embedder) -> dict[str, Any]:
 
 def find(judged: JudgedSet, embedder: Embedder, language: Language) -> dict[str, Arms]:
     """Index a set and search with each of its queries."""
-    chunks = [_chunk(key, one.text) for key, one in zip(_ids(judged), judged.passages, strict=True)]
+    chunks = [_chunk(key, one) for key, one in zip(_ids(judged), judged.passages, strict=True)]
     with temporary_index(embedder.dimension, language) as index:
         for start in range(0, len(chunks), BATCH_SIZE):
             batch = chunks[start : start + BATCH_SIZE]
@@ -244,20 +244,21 @@ def _ids(judged: JudgedSet) -> list[str]:
     ]
 
 
-def _chunk(chunk_id: str, text: str) -> Chunk:
+def _chunk(chunk_id: str, passage: Passage) -> Chunk:
     return Chunk(
         chunk_id=chunk_id,
         document_id="",
         revision="",
         start=0,
-        end=len(text),
-        text=text,
+        end=len(passage.text),
+        text=passage.text,
         headings=(),
         page_start=None,
         page_end=None,
         token_count=0,
         parent_start=0,
-        parent_end=len(text),
+        parent_end=len(passage.text),
+        title=passage.title,
     )
 
 

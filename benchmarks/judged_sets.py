@@ -8,6 +8,7 @@ from eval.beir import Dataset, Qrels, load_dataset
 from eval.json_lines import read_json_lines
 from ingest.chunker import Chunker
 from ingest.texts import CanonicalText
+from ingest.titles import make_title
 from retrieval.chunks import Chunk
 
 
@@ -17,10 +18,12 @@ class Passage:
 
     Attributes:
         unit: what is judged and found with it: a document, a page, or the passage itself.
+        title: of its file.
     """
 
     unit: str
     text: str
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ def load_pages(folder: str, unit: Callable[[str], str], cluster: Callable[[str, 
     def load(data: Path, chunker: Chunker) -> JudgedSet:
         dataset = load_dataset(data / folder)
         passages = [
-            Passage(unit(page.document_id), chunk.passage)
+            Passage(unit(page.document_id), chunk.passage, _title(page.document_id))
             for page in dataset.documents()
             for chunk in _chunks(chunker, page.document_id, page.text)
         ]
@@ -100,7 +103,7 @@ def load_evidence(folder: str) -> Load:
             for line in read_json_lines(dataset.folder / "queries.jsonl")
         }
         documents = {unit: chunk.document_id for unit, chunk in reversed(chunks)}
-        passages = [Passage(unit, chunk.passage) for unit, chunk in chunks]
+        passages = [Passage(unit, chunk.passage, chunk.document_id) for unit, chunk in chunks]
         return _judged_set(dataset, folder, passages, qrels, lambda _, unit: documents[unit])
 
     return load
@@ -125,6 +128,11 @@ def _judged_set(
 
 def _chunks(chunker: Chunker, document_id: str, text: str) -> list[Chunk]:
     return chunker.split(document_id, "", CanonicalText(text)) if text.strip() else []
+
+
+def _title(page: str) -> str:
+    file = _file_of_page(page)
+    return make_title(file, file)
 
 
 def _file_of_page(page: str) -> str:

@@ -27,6 +27,7 @@ from eval.temporary_index import temporary_index
 from ingest.chunker import Chunker
 from ingest.sections import make_heads_in
 from ingest.settings import IngestSettings
+from ingest.titles import make_title
 from retrieval.analyzer import get_analyzer
 from retrieval.chunks import Chunk, Hit
 from retrieval.embedding import Embedder
@@ -180,7 +181,9 @@ def _rankings(
 ) -> Iterator[tuple[Question, list[Hit]]]:
     chunker = Chunker.for_embedder(IngestSettings(), embedder.max_tokens, embedder.token_starts)
     chunks = [
-        chunk for name, text in dataset.texts.items() for chunk in chunker.split(name, "", text)
+        chunk
+        for name, text in dataset.texts.items()
+        for chunk in chunker.split(name, "", text, make_title(name, name))
     ]
     profile = settings.profile()
     with (

@@ -16,12 +16,14 @@ class SnapshotDocument:
         name: (external id) by which questions call it.
         revision: SHA-256 of its bytes, hexadecimal.
         text: what its chunks are cut from.
+        title: what users call it, which is searched by words.
     """
 
     document_id: str
     name: str
     revision: str
     text: CanonicalText
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,10 @@ class Snapshot:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over ids and texts of all documents, hexadecimal."""
+        """SHA-256 over ids, texts and titles of all documents, hexadecimal."""
         digest = hashlib.sha256()
         for one in sorted(self.documents, key=lambda document: document.document_id):
             text = hashlib.sha256(one.text.text.encode()).hexdigest()
-            digest.update(f"{one.document_id} {one.revision} {text}\n".encode())
+            title = one.title.encode("utf-8", "surrogatepass")
+            digest.update(f"{one.document_id} {one.revision} {text} ".encode() + title + b"\n")
         return digest.hexdigest()

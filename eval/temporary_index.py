@@ -56,7 +56,9 @@ def snapshot_index(
     with temporary_index(embedder.dimension, language) as index:
         batch: list[Chunk] = []
         for done, document in enumerate(snapshot.documents, start=1):
-            chunks = chunker.split(document.document_id, document.revision, document.text)
+            chunks = chunker.split(
+                document.document_id, document.revision, document.text, document.title
+            )
             batch += chunks if with_headings else [replace(one, headings=()) for one in chunks]
             while len(batch) >= BATCH_SIZE:
                 _add(index, embedder, batch[:BATCH_SIZE])

@@ -74,11 +74,19 @@ class Chunker:
         sizes = f"max={self.max_tokens}/overlap={self.overlap_tokens}/min={self.min_tokens}"
         return f"{_ALGORITHM}/{sizes}"
 
-    def split(self, document_id: str, revision: str, text: CanonicalText) -> list[Chunk]:
+    def split(
+        self, document_id: str, revision: str, text: CanonicalText, title: str = ""
+    ) -> list[Chunk]:
         """Return the chunks of a document, in order.
 
         They cover every character that is not white space, and none more than twice. They overlap
         only within a section.
+
+        Args:
+            document_id: of the document.
+            revision: of its bytes.
+            text: that is cut.
+            title: what users call the document.
         """
         splitting = _Splitting(self, text)
         pieces = splitting.pieces()
@@ -99,6 +107,7 @@ class Chunker:
                 parent_end=parent_end,
                 table_header=piece.head.table_header,
                 place=text.place_at(piece.start),
+                title=title,
             )
             for ordinal, (piece, (parent_start, parent_end)) in enumerate(
                 zip(pieces, splitting.parents(pieces), strict=True)

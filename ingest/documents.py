@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.errors import InvalidRequestError
+from ingest.titles import make_title
 from retrieval.attributes import Attributes, to_attributes
 
 # Begins the keys under which filters find what the catalog knows of a document.
@@ -91,6 +92,11 @@ class Document:
         """Id of the job that ingests this revision."""
         # The time tells a document from one that was deleted, whose job may not have ended yet.
         return f"{self.id}/{self.revision[:16]}/{self.created_at:%Y%m%d%H%M%S%f}-{self.attempt}"
+
+    @property
+    def title(self) -> str:
+        """What users call it, see `make_title`."""
+        return make_title(self.filename, self.external_id)
 
     @property
     def attributes(self) -> Attributes:

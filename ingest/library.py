@@ -125,7 +125,7 @@ class Library:
         """Accept a file; return its document and whether there is anything to do.
 
         The same bytes again change only the metadata, unless the last attempt failed: then it is
-        repeated; or another file name makes them another kind of text: then they are ingested anew.
+        repeated; or they come under another file name: then they are ingested anew.
 
         Raises:
             InvalidRequestError: a malformed name, or metadata that filters cannot hold.
@@ -417,7 +417,11 @@ class Library:
     def _accept(self, upload: Upload, received: Received, media_type: str) -> tuple[Document, bool]:
         document_id = make_document_id(upload.collection, upload.name)
         known = self._catalog.get(document_id)
-        is_same = known and (known.revision, known.media_type) == (received.revision, media_type)
+        is_same = known and (known.revision, known.media_type, known.filename) == (
+            received.revision,
+            media_type,
+            upload.filename,
+        )
         if known and is_same and not self._needs_work(known):
             document = self._set_metadata(known, upload.metadata)
             if document.status is Status.PARTIAL and upload.password is not None:

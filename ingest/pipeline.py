@@ -74,9 +74,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class CutText:
-    """The text of a revision, and its chunks by the recipe of its collection."""
+    """The text of a revision, and its chunks by the recipe of its collection and its title."""
 
     recipe: Recipe
+    title: str
     text: CanonicalText
     chunks: Sequence[Chunk]
 
@@ -373,7 +374,8 @@ class Pipeline:
     def _cut(self, document: Document) -> CutText:
         recipe = self.recipes.of(self._collection(document))
         text = self._text(document)
-        return CutText(recipe, text, recipe.chunker.split(document.id, document.revision, text))
+        chunks = recipe.chunker.split(document.id, document.revision, text, document.title)
+        return CutText(recipe, document.title, text, chunks)
 
     def _embed_chunks(self, document: Document, cut: CutText) -> None:
         path, dimension = self._vectors_path(document, cut.recipe), cut.recipe.embedder.dimension
@@ -419,16 +421,17 @@ class Pipeline:
     def _put_into_index(self, document: Document) -> None:
         cut = self.cut.get((document.id, document.revision)) or self._cut(document)
         while not self._try_to_put(document, cut):
-            cut = self._cut(document)
+            cut = self._cut(self.current(document.id, document.revision))
 
     def _try_to_put(self, document: Document, cut: CutText) -> bool:
-        """Put chunks into the index unless their collection has another recipe by now."""
+        """Put chunks into the index unless there is another recipe or title by now."""
         # Nothing to do, unless a setting changed since the vectors were made or they are gone.
         self._embed_chunks(document, cut)
         with self.change:
             document = self.current(document.id, document.revision)
             collection = self._collection(document)
-            if self.recipes.of(collection) != cut.recipe:  # it was reindexed meanwhile
+            # It was reindexed, or came again under another name, meanwhile.
+            if (self.recipes.of(collection), document.title) != (cut.recipe, cut.title):
                 return False
             path = self._vectors_path(document, cut.recipe)
             vectors = _read_vectors(path, cut.recipe.embedder.dimension)

@@ -261,7 +261,7 @@ class _Going:
             raise self._unreadable(document, "missing", reason) from error
         except UnreadableFileError as error:
             raise self._unreadable(document, error.code, str(error)) from error
-        return self._recipe.chunker.split(document.id, revision, text)
+        return self._recipe.chunker.split(document.id, revision, text, document.title)
 
     def _unreadable(self, document: Document, code: str, reason: str) -> UnreadableFileError:
         """Return the error that ends the reindexing, if the document still answers."""

@@ -27,6 +27,7 @@ class Chunk:
         table_header: header row of the table that the text continues, or the empty string.
         place: where the first character stands, as a reader calls it, such as `page 12`, `slide 4`
             or `sheet Prices, row 17`; None when there is no telling.
+        title: what users call its document.
     """
 
     chunk_id: str
@@ -43,6 +44,7 @@ class Chunk:
     parent_end: int
     table_header: str = ""
     place: str | None = None
+    title: str = ""
 
     @property
     def heading_path(self) -> str:
@@ -51,8 +53,13 @@ class Chunk:
 
     @property
     def passage(self) -> str:
-        """What is embedded, indexed and prompted, see `make_passage`."""
+        """What is embedded and prompted, see `make_passage`."""
         return make_passage(self.headings, self.table_header, self.text)
+
+    @property
+    def searched_text(self) -> str:
+        """What is searched by words: the title and the passage."""
+        return f"{self.title}\n{self.passage}"
 
 
 def make_passage(headings: Sequence[str], table_header: str, text: str) -> str:

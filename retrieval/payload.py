@@ -27,7 +27,7 @@ def to_payload(chunk: Chunk, analyzer: Analyzer) -> dict[str, Any]:
         "start": chunk.start,
         "end": chunk.end,
         PASSAGE: chunk.passage,
-        TOKENS: passage_text(chunk.passage, analyzer),
+        TOKENS: passage_text(chunk.searched_text, analyzer),
         "headings": list(chunk.headings),
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
@@ -36,6 +36,7 @@ def to_payload(chunk: Chunk, analyzer: Analyzer) -> dict[str, Any]:
         "parent_end": chunk.parent_end,
         "table_header": chunk.table_header,
         "place": chunk.place,
+        "title": chunk.title,
     }
 
 
@@ -109,6 +110,7 @@ def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
         parent_end=payload.get("parent_end", payload["end"]),
         table_header=payload.get("table_header", ""),
         place=payload.get("place"),  # missing in what version 0.1 wrote
+        title=payload.get("title", ""),
     )
 
 

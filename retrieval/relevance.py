@@ -31,6 +31,6 @@ def relevance(
         return best.score
     dense_weight = covered_weight(profile.dense_weight, result.coverage)
     asked = set(analyzer.query_tokens(query))
-    shared = asked.intersection(analyzer.passage_tokens(best.chunk.passage))
+    shared = asked.intersection(analyzer.passage_tokens(best.chunk.searched_text))
     share = len(shared) / (len(asked) or 1)
     return dense_weight * max(best.scores.get("dense", 0.0), 0.0) + (1 - dense_weight) * share

@@ -6,6 +6,7 @@ from eval.errors import NoQuestionsError
 from eval.progress import Progress, silent
 from eval.snapshot import Snapshot, SnapshotDocument
 from ingest.texts import CanonicalText, Heading, Place
+from ingest.titles import make_title
 from suffice.client import Client
 
 
@@ -52,7 +53,13 @@ def read_collection(client: Client, name: str, progress: Progress = silent) -> S
     for done, one in enumerate(listed, start=1):
         text = _read_text(client, one["id"])
         documents.append(
-            SnapshotDocument(one["id"], one["external_id"], one["searchable_revision"], text)
+            SnapshotDocument(
+                one["id"],
+                one["external_id"],
+                one["searchable_revision"],
+                text,
+                make_title(one["filename"], one["external_id"]),
+            )
         )
         progress("documents", done, len(listed))
     return ServedCollection(

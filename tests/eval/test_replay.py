@@ -66,7 +66,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applicatio
     with run_application(tmp_path_factory.mktemp("home")) as application:
         for place in range(3):
             text = make_document(f"h{place}", range(place * 6, place * 6 + 6))
-            application.ingest(f"h{place}.md", text)
+            application.ingest(f"lodge{place}.md", text)
         yield application
 
 
@@ -104,7 +104,9 @@ def test_replay_is_the_running_service(application: Application) -> None:
         IngestSettings.model_construct(chunk_tokens=32), embedder.max_tokens, embedder.token_starts
     )
     assert served.fingerprints["chunker"] == chunker.fingerprint
-    questions = make_questions(served.snapshot)
+    questions = [
+        replace(one, text=f"{one.text} See lodge1.") for one in make_questions(served.snapshot)
+    ]
     assert len(questions) == 18
     with snapshot_index(served.snapshot, chunker, embedder, "english") as index:
         replay = Replay(record(index, embedder, questions, "f"), embedder)

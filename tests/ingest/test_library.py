@@ -143,6 +143,42 @@ def test_the_same_bytes_as_another_kind_of_text_are_ingested_anew(shelf: Shelf) 
     assert shelf.upload("bees.md", content, external_id="bees") == (document, False)
 
 
+def test_documents_are_found_by_their_names_and_folders(shelf: Shelf) -> None:
+    content = "Net sales were 82,959 million."
+    apple = shelf.upload("10-Q.txt", content, external_id="Apple/2022/10-Q.txt")[0]
+    tesla = shelf.upload("10-Q tesla.txt", content)[0]
+    shelf.wait(apple)
+    shelf.wait(tesla)
+    assert shelf.find("apple") == ["10-Q.txt"]
+    assert shelf.find("Tesla 2022") == ["10-Q tesla.txt", "10-Q.txt"]
+    assert shelf.find("txt") == []
+    [hit] = search_lexical(shelf.index(), "apple", 5)
+    assert (hit.chunk.text, hit.chunk.passage) == (content, content)
+
+
+def test_the_same_bytes_under_another_name_are_found_by_that(shelf: Shelf) -> None:
+    first = shelf.wait(shelf.upload("draft.txt", "Some xyzzy text.", external_id="7")[0])
+    renamed, is_new = shelf.upload("final.txt", "Some xyzzy text.", external_id="7")
+    assert (is_new, renamed.id) == (True, first.id)
+    assert shelf.wait(renamed).filename == "final.txt"
+    assert (shelf.find("draft"), shelf.find("final"), shelf.find("7")) == (
+        [],
+        ["final.txt"],
+        ["final.txt"],
+    )
+    assert shelf.state().num_chunks == 1
+
+
+def test_another_name_while_the_job_runs(shelf: Shelf, embedder: GatedEmbedder) -> None:
+    embedder.close()
+    shelf.upload("draft.txt", LONG, external_id="7")
+    assert embedder.reached.wait(TIMEOUT_SECONDS)
+    renamed, _ = shelf.upload("final.txt", LONG, external_id="7")
+    embedder.gate.set()
+    assert_searchable_once(shelf, renamed)
+    assert (shelf.find("draft"), shelf.find("final")) == ([], ["final.txt"])
+
+
 def test_the_same_bytes_again_change_nothing(shelf: Shelf) -> None:
     first = shelf.add_and_wait("a.txt", "Some xyzzy text.")
     again, is_new = shelf.upload("a.txt", "Some xyzzy text.")

@@ -190,6 +190,7 @@ def test_upserting_nothing_is_allowed(index: ChunkIndex) -> None:
             ),
             id="large-offsets",
         ),
+        pytest.param(replace(make_chunk("text"), title="Größe/報告書 🎉"), id="title"),
     ],
 )
 def test_a_chunk_comes_back_exactly(index: ChunkIndex, chunk: Chunk) -> None:
@@ -265,6 +266,13 @@ def test_headings_are_found_by_words(index: ChunkIndex) -> None:
     headings = ("Outer", "Inner")
     add(index, Chunk(str(uuid.uuid4()), "d", REVISION, 0, 4, "body", headings, 1, 1, 3, 0, 4))
     assert texts_of(search_lexical(index, "inner", 10)) == ["body"]
+
+
+def test_titles_are_found_by_words_and_not_embedded(index: ChunkIndex) -> None:
+    add(index, replace(make_chunk("net sales"), title="2022 Q3 AAPL"), make_chunk("costs", 1))
+    assert texts_of(search_lexical(index, "sales of AAPL in Q3", 10)) == ["net sales"]
+    assert texts_of(search_lexical(index, "aapl", 10)) == ["net sales"]
+    assert dense(index, "net sales", limit=1)[0].score == pytest.approx(1.0, abs=1e-5)
 
 
 def test_the_header_of_a_table_is_found_by_words(index: ChunkIndex) -> None:

@@ -23,6 +23,7 @@ CHUNK = Chunk(
     token_count=5,
     parent_start=0,
     parent_end=20,
+    title="apiary",
 )
 
 
@@ -53,6 +54,7 @@ def measure(result: SearchResult, query: str, **profile: object) -> float | None
         ("the bee and the honeys", 0.6 * 0.5 + 0.4),
         ("bees, bees, wasps", 0.6 * 0.5 + 0.4 / 2),  # words count once
         ("hives of wasps", 0.6 * 0.5 + 0.4 / 2),  # a heading
+        ("wasps in the apiary", 0.6 * 0.5 + 0.4 / 2),  # the name of the file
         ("wasps", 0.6 * 0.5),
         ("the", 0.6 * 0.5),
     ],
