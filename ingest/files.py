@@ -16,7 +16,7 @@ from ingest.texts import CanonicalText, json_fields
 
 # Raise when parsers give another text for the same bytes: documents are then ingested anew at the
 # next start.
-PARSER_VERSION = 11
+PARSER_VERSION = 12
 CACHED_TEXTS = 64
 # Of all texts in memory together, but for a single one that is longer.
 CACHED_CHARACTERS = 16_000_000

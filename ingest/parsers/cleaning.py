@@ -6,6 +6,8 @@ from dataclasses import replace
 
 from ingest.texts import CanonicalText, Place
 
+# A character of Chinese, Japanese or Korean.
+EAST_ASIAN = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af\uff00-\uffef]")
 _LETTERS = str.maketrans(
     {
         "\ufb00": "ff",

@@ -1,5 +1,7 @@
 """The lines of a PDF page as PDFium reads them, each with its box; hidden words are left out."""
 
+import ctypes
+import math
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,11 +10,11 @@ from functools import reduce
 from itertools import groupby
 
 import pypdfium2.raw as pdfium
-from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
+from pypdfium2 import PdfDocument, PdfObject, PdfPage, PdfTextPage
 
 from ingest.parsers.boxes import Box, around, overlap, turned, within_reach
 from ingest.parsers.cell_lines import Word
-from ingest.parsers.cleaning import clean
+from ingest.parsers.cleaning import EAST_ASIAN, clean
 from ingest.parsers.page_annotations import Annotations, read_annotations
 from ingest.parsers.page_characters import Characters
 from ingest.parsers.page_grids import find_grids
@@ -51,6 +53,8 @@ _NUMBERED = re.compile(
     r"(?:\d{1,2}(?:\.\d{1,2})*\.?|(?:item|part|chapter|section|appendix)\s+[\w.]+)\s+\w", re.I
 )
 _MAX_HEADING_CHARACTERS = 100
+# PDFium drops texts that are narrower, in points; readers do not see type that is smaller.
+_MIN_WIDTH, _MIN_TYPE_SIZE = 0.01, 1.0
 
 
 @dataclass(slots=True)
@@ -95,6 +99,7 @@ class PageLines:
         num_hidden: characters left out because nobody sees them.
         num_objects: texts, images and drawings on the page.
         is_damaged: its text could not be read.
+        lacks_text: PDFium dropped texts, which may be no more than spaces.
         annotations: what is pinned to it.
     """
 
@@ -104,6 +109,7 @@ class PageLines:
     num_hidden: int = 0
     num_objects: int = 0
     is_damaged: bool = False
+    lacks_text: bool = False
     annotations: Annotations = field(default_factory=Annotations)
 
 
@@ -173,7 +179,10 @@ class _Reader:
         lines = [line for start, its in pieces for line in self._lines(start, its, tables)]
         _, bottom, _, top = self._page_box
         num_objects = pdfium.FPDFPage_CountObjects(self._page)
-        return PageLines(lines, bottom, top, self._num_hidden, num_objects)
+        page = PageLines(lines, bottom, top, self._num_hidden, num_objects)
+        if len(self._text) < num_objects or EAST_ASIAN.search(self._text):
+            page.lacks_text = _has_dropped_text(self._page)
+        return page
 
     def _measured(self, spans: Iterable[_Span]) -> list[_Piece]:
         """Return the box around the first and last letter of each span."""
@@ -321,6 +330,25 @@ class _Reader:
     def _is_visible(self, word: _Piece) -> bool:
         (first, _), box = word
         return self._visibility.is_visible(first, box)
+
+
+def _has_dropped_text(page: PdfPage) -> bool:
+    """Tell whether PDFium dropped texts because they have no width.
+
+    Those are spaces, and without their font also single letters and vertical lines.
+    """
+    for item in page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_TEXT]):
+        left, _, right, _ = item.get_bounds()
+        if right - left < _MIN_WIDTH and _type_size(item) >= _MIN_TYPE_SIZE:
+            return True
+    return False
+
+
+def _type_size(item: PdfObject) -> float:
+    size = ctypes.c_float()
+    pdfium.FPDFTextObj_GetFontSize(item, size)
+    _, _, c, d, _, _ = item.get_matrix().get()
+    return size.value * math.hypot(c, d)
 
 
 def _is_raised(first: Box, other: Box) -> bool:

@@ -12,6 +12,7 @@ from pypdfium2 import PdfDocument, PdfiumError
 from ingest.errors import UnreadableFileError
 from ingest.parsers.attachments import Attachment, ParseAttachment, with_attachments
 from ingest.parsers.builder import BLOCK_SEPARATOR
+from ingest.parsers.cleaning import EAST_ASIAN
 from ingest.parsers.ocr import OcrError, Tesseract, ocr_lines, render
 from ingest.parsers.ocr_settings import OcrSettings
 from ingest.parsers.outline import locate_headings, read_outline, set_apart
@@ -130,11 +131,49 @@ def _read_page(document: PdfDocument, index: int, fallback: Fallback) -> PageLin
     except PdfiumError:
         return fallback.read(index) or PageLines([], is_damaged=True)
     if page.num_objects == 0 or _is_scrambled(page.lines):
+        return _instead_of(page, fallback.read(index))
+    page.lacks_text = page.lacks_text and fallback.lacks_font(index)
+    is_vertical = _is_vertical(page.lines)
+    if is_vertical or page.lacks_text:
         other = fallback.read(index) or page
-        other.annotations = page.annotations
-        return other
+        page.lacks_text = page.lacks_text and _has_other_letters(other.lines, page.lines)
+        if (is_vertical or page.lacks_text) and _is_east_asian(other.lines):
+            return _instead_of(page, other)
     page.lines = in_reading_order(page.lines)
     return page
+
+
+def _instead_of(page: PageLines, other: PageLines | None) -> PageLines:
+    if other is None:
+        return page
+    other.annotations = page.annotations
+    return other
+
+
+def _is_vertical(lines: Sequence[Line]) -> bool:
+    """Tell whether most lines run down, side by side: PDFium gives them from left to right."""
+    num_vertical = sum(
+        len(line.text) > 1
+        and line.top - line.bottom > line.right - line.left
+        and EAST_ASIAN.search(line.text) is not None
+        for line in lines
+    )
+    return 2 * num_vertical > len(lines)
+
+
+def _has_other_letters(lines: Sequence[Line], others: Sequence[Line]) -> bool:
+    """Tell whether lines have letters that others have nowhere; some texts are painted twice."""
+    return not _letters(lines) <= _letters(others)
+
+
+def _letters(lines: Sequence[Line]) -> set[str]:
+    return {letter for line in lines for letter in line.text if letter.isalpha()}
+
+
+def _is_east_asian(lines: Sequence[Line]) -> bool:
+    """Tell whether most letters beyond ASCII are; codes that were misread are of any script."""
+    letters = [letter for letter in _letters(lines) if not letter.isascii()]
+    return 2 * sum(1 for one in letters if EAST_ASIAN.fullmatch(one)) > len(letters)
 
 
 def _is_scrambled(lines: Sequence[Line]) -> bool:
@@ -168,7 +207,7 @@ def _read_scans(
         The numbers of the pages that were read, from 1, and the pages that were not.
     """
     read: list[int] = []
-    unread = UnreadPages()
+    unread = UnreadPages(number for number, page in enumerate(pages, 1) if page.lacks_text)
     for index, page in enumerate(pages):
         num_characters = sum(len(line.text) for line in bodies[index])
         if num_characters >= _FEW_CHARACTERS:
@@ -243,5 +282,16 @@ def _may_show_text(document: PdfDocument, index: int, *, has_text: bool) -> bool
 def _no_text(unread: UnreadPages, ocr_pages: Sequence[int]) -> UnreadableFileError:
     if unread.are_damaged:
         return damaged()
-    seen = "OCR found none in its images." if ocr_pages else "All pages are empty."
-    return UnreadableFileError("no_text", f"No page holds text. {unread.reason or seen}")
+    if unread.reason:
+        message = f"No page holds text. {unread.reason}"
+    elif ocr_pages:
+        message = (
+            "No page holds text, and OCR found none in the images; scan them at 300 dots per inch "
+            "and upload that."
+        )
+    else:
+        message = (
+            "No page holds text or an image of text; check that it is the right file and upload it "
+            "again."
+        )
+    return UnreadableFileError("no_text", message)

@@ -1,16 +1,17 @@
 """PDF by pypdf: slower than PDFium, but it opens files and pages that PDFium does not."""
 
 import logging
+import re
 from collections.abc import Sequence
 from io import BytesIO
 
 from pypdf import PageObject, PasswordType, PdfReader, PdfWriter, apply_configuration
 from pypdf.errors import DependencyError, LimitReachedError
-from pypdf.generic import ArrayObject, NullObject, StreamObject
+from pypdf.generic import ArrayObject, DictionaryObject, NullObject, StreamObject
 
 from ingest.errors import UnreadableFileError
 from ingest.parsers.attachments import Attachment
-from ingest.parsers.cleaning import clean
+from ingest.parsers.cleaning import EAST_ASIAN, clean
 from ingest.parsers.page_lines import Line, PageLines
 from ingest.parsers.pdf_attachments import PDF_ERRORS, read_attachments
 from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
@@ -19,6 +20,9 @@ from ingest.parsers.pdf_errors import damaged, encrypted, too_many_pages
 _MIN_TREE_ENTRIES = 1000
 # Nothing, compressed.
 _EMPTY_STREAM_BYTES = 16
+# Characters that stand one below the other, each a line of its own.
+_VERTICAL = re.compile(rf"(?m)^(?:{EAST_ASIAN.pattern}\n){{3,}}{EAST_ASIAN.pattern}$")
+_FONT_FILES = ("/FontFile", "/FontFile2", "/FontFile3")
 
 
 class Fallback:
@@ -63,7 +67,17 @@ class Fallback:
             return PageLines([], is_damaged=True)
         if is_damaged:
             return PageLines([], is_damaged=True)
+        text = _VERTICAL.sub(lambda letters: letters[0].replace("\n", ""), text)
         return PageLines([Line(line) for line in text.split("\n") if line])
+
+    def lacks_font(self, index: int) -> bool:
+        """Tell whether a page names a font for Chinese, Japanese or Korean that is not there."""
+        try:
+            resources = self._open().pages[index].get("/Resources", NullObject()).get_object()
+            fonts = resources.get("/Font", NullObject()).get_object()
+            return any(_is_lacking(font.get_object()) for font in fonts.values())
+        except (UnreadableFileError, *PDF_ERRORS):
+            return False
 
     def rewritten(self) -> bytes:
         """Return the file with a page tree that lists all its pages.
@@ -127,6 +141,17 @@ class Fallback:
         except PDF_ERRORS as error:
             raise damaged() from error
         return reader
+
+
+def _is_lacking(font: DictionaryObject) -> bool:
+    """Tell whether this is a font of many characters that is not in the file."""
+    if font.get("/Subtype") != "/Type0":
+        return False
+    inner = font["/DescendantFonts"].get_object()
+    if not isinstance(inner, ArrayObject):
+        return False
+    descriptor = inner[0].get_object().get("/FontDescriptor", DictionaryObject()).get_object()
+    return not any(name in descriptor for name in _FONT_FILES)
 
 
 def _is_content_lost(page: PageObject) -> bool:

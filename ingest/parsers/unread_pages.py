@@ -1,7 +1,7 @@
 """Which pages of a document were not read, and why, in words."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 _MAX_RANGES = 20
@@ -10,9 +10,11 @@ _MAX_RANGES = 20
 class UnreadPages:
     """Collects pages with what keeps them from being read."""
 
-    def __init__(self) -> None:
+    def __init__(self, without_font: Iterable[int] = ()) -> None:
+        """Begin with the pages that have text in a font that is not there."""
         self._scans: defaultdict[str, list[int]] = defaultdict(list)
         self._damaged: list[int] = []
+        self._without_font = list(without_font)
         self._remarks: list[str] = []
 
     def add_scan(self, number: int, advice: str) -> None:
@@ -30,12 +32,13 @@ class UnreadPages:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers of the pages, from 1."""
-        return tuple(sorted([*self._damaged, *(n for one in self._scans.values() for n in one)]))
+        scans = (number for one in self._scans.values() for number in one)
+        return tuple(sorted({*self._damaged, *self._without_font, *scans}))
 
     @property
     def are_damaged(self) -> bool:
         """Whether pages are damaged and all others were read."""
-        return bool(self._damaged) and not self._scans
+        return bool(self._damaged) and not (self._scans or self._without_font)
 
     @property
     def reason(self) -> str | None:
@@ -47,6 +50,12 @@ class UnreadPages:
         if self._damaged:
             verb = "is" if len(self._damaged) == 1 else "are"
             sentences.append(f"{as_ranges(self._damaged)} {verb} damaged and could not be read.")
+        if self._without_font:
+            verb = "has" if len(self._without_font) == 1 else "have"
+            sentences.append(
+                f"{as_ranges(self._without_font)} {verb} text in a font that is not in the file; "
+                "save the PDF with its fonts in it and upload that."
+            )
         return " ".join(sentences + self._remarks) or None
 
 

@@ -233,7 +233,7 @@ def test_the_old_revision_answers_until_the_new_one_can(
     ("name", "content", "code", "reason"),
     [
         ("locked.pdf", encrypted_pdf(), "encrypted", "password"),
-        ("scan.pdf", pdf(writer_with(["", ""])), "no_text", "All pages are empty"),
+        ("scan.pdf", pdf(writer_with(["", ""])), "no_text", "right file"),
         ("damaged.pdf", b"%PDF-1.7\nnothing more", "damaged", ""),
         ("blank.txt", b" \n\t ", "no_text", "no text"),
     ],

@@ -141,6 +141,47 @@ def add_form(writer: PdfWriter, page: PageObject, content: str, matrix: Sequence
     )
 
 
+def add_missing_font(page: PageObject, encoding: str) -> None:
+    """Add the font `/F4`, for Japanese, that is not in the file."""
+    system = DictionaryObject(
+        {
+            NameObject("/Registry"): TextStringObject("Adobe"),
+            NameObject("/Ordering"): TextStringObject("Japan1"),
+            NameObject("/Supplement"): NumberObject(2),
+        }
+    )
+    descriptor = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/FontDescriptor"),
+            NameObject("/FontName"): NameObject("/Nowhere"),
+            NameObject("/Flags"): NumberObject(4),
+        }
+    )
+    inner = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Font"),
+            NameObject("/Subtype"): NameObject("/CIDFontType0"),
+            NameObject("/BaseFont"): NameObject("/Nowhere"),
+            NameObject("/CIDSystemInfo"): system,
+            NameObject("/FontDescriptor"): descriptor,
+        }
+    )
+    font = DictionaryObject(
+        {
+            NameObject("/Type"): NameObject("/Font"),
+            NameObject("/Subtype"): NameObject("/Type0"),
+            NameObject("/BaseFont"): NameObject("/Nowhere"),
+            NameObject("/Encoding"): NameObject(f"/{encoding}"),
+            NameObject("/DescendantFonts"): ArrayObject([inner]),
+        }
+    )
+    resources = page["/Resources"]
+    assert isinstance(resources, DictionaryObject)
+    fonts = resources["/Font"]
+    assert isinstance(fonts, DictionaryObject)
+    fonts[NameObject("/F4")] = font
+
+
 def add_field(
     writer: PdfWriter, page: PageObject, text: str, box: tuple[int, int, int, int]
 ) -> None:

@@ -5,12 +5,14 @@ from itertools import islice
 
 import pytest
 
+from ingest.errors import UnreadableFileError
 from ingest.parsers.pdf import parse_pdf
 from tests.ingest.parsers.pdf_files import (
     BOLD,
     LIGATURES,
     REGULAR,
     add_field,
+    add_missing_font,
     add_value,
     content_writer,
     make_pdf,
@@ -392,3 +394,41 @@ def test_form_fields_are_read(add: Callable[..., None]) -> None:
     writer = content_writer([show(60, 700, "Name of the keeper:")])
     add(writer, writer.pages[0], "Anna Bauer", (200, 690, 400, 720))
     assert parse_pdf(pdf(writer), 1).text == "Name of the keeper: Anna Bauer"
+
+
+NOVEL = ("吾輩は猫である。名前はまだ無い。", "どこで生れたかとんと見当がつかぬ。")
+
+
+def test_letters_one_below_the_other_in_a_font_that_is_nowhere() -> None:
+    letters = "".join(NOVEL)
+    content = "".join(
+        f"BT /F4 14 Tf 500 {800 - 16 * n} Td <{letter.encode('utf-16-be').hex()}> Tj ET\n"
+        for n, letter in enumerate(letters)
+    )
+    assert novel(content, "UniJIS-UCS2-H") == letters
+
+
+def test_vertical_lines_in_a_font_that_is_nowhere_come_from_the_right() -> None:
+    content = "".join(
+        f"BT /F4 14 Tf {500 - 30 * n} 750 Td <{line.encode('utf-16-be').hex()}> Tj ET\n"
+        for n, line in enumerate(NOVEL)
+    )
+    assert novel(content, "UniJIS-UCS2-V") == "".join(NOVEL)
+
+
+def test_vertical_lines_that_cannot_be_read_are_told() -> None:
+    """The codes are the numbers that Adobe gave the characters of Japanese fonts."""
+    content = "BT /F4 14 Tf 500 750 Td <0a1b04c10aa2110b0c34> Tj ET"
+    with pytest.raises(UnreadableFileError) as caught:
+        novel(content, "Identity-V")
+    assert (caught.value.code, str(caught.value)) == (
+        "no_text",
+        "No page holds text. Page 1 has text in a font that is not in the file; save the PDF with "
+        "its fonts in it and upload that.",
+    )
+
+
+def novel(content: str, encoding: str) -> str:
+    writer = content_writer([content])
+    add_missing_font(writer.pages[0], encoding)
+    return parse_pdf(pdf(writer), 1).text
