@@ -25,7 +25,7 @@ _MAX_COLUMNS = 16_384
 _MINUS = "-\u2212()"
 
 
-def formats_of_cells(archive: ZipFile) -> dict[str, SheetFormats]:
+def formats_of_ods(archive: ZipFile) -> dict[str, SheetFormats]:
     """Return what the cells of each sheet show, by its name; of broken XML, up to where it is."""
     found: dict[str, SheetFormats] = {}
     with suppress(etree.XMLSyntaxError):

@@ -1,18 +1,13 @@
-"""What cells of a workbook (XLSX) show around their numbers: `%`, `$`, `kg` (ECMA-376, 18.8.31).
+"""What cells of a sheet show around their numbers: `%`, `$`, `kg` (ECMA-376, 18.8.31).
 
 And what they show instead of a value that a formula does not have: `#DIV/0!`.
 """
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from zipfile import ZipFile
-
-from lxml import etree
-
-from ingest.parsers.opendocument import safe_xml_parser
-from ingest.parsers.workbook_parts import STYLES, column_number, sheet_paths
+from typing import NamedTuple
 
 # Those that a file need not spell out; the currency of others is that of the reader.
 _BUILT_IN = {"9": "0%", "10": "0.00%"}
@@ -24,11 +19,17 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _SIGNS = frozenset(" $€£¥%+-()")
-_ERROR_MARKS = (b't="e"', b"t='e'")
-_ERROR = re.compile(
-    rb"""<(?:\w+:)?c(?=\s[^<>]*?\bt=["']e["'])\s[^<>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["'][^<>]*+>"""
-    rb"""(?:\s*+<(?:\w+:)?f\b[^<>]*+(?:(?<=/)>|>[^<]*+</[^<>]*+>))?+\s*+<(?:\w+:)?v>(\#[^<]*+)<"""
-)
+# How the codes of errors are shown ([MS-XLS], 2.5.10).
+_ERRORS = {
+    0x00: "#NULL!",
+    0x07: "#DIV/0!",
+    0x0F: "#VALUE!",
+    0x17: "#REF!",
+    0x1D: "#NAME?",
+    0x24: "#NUM!",
+    0x2A: "#N/A",
+    0x2B: "#GETTING_DATA",
+}
 
 
 class ShownNumber(float):
@@ -58,7 +59,7 @@ class NumberFormat:
 
     def apply(self, value: object, write: Callable[[float], str]) -> object:
         """Return a number as it is shown, and anything else as it is."""
-        if not isinstance(value, float):
+        if not isinstance(value, int | float) or isinstance(value, bool):
             return value
         text = write(abs(value) * self.times)
         sign = "-" if value < 0 else ""
@@ -120,44 +121,42 @@ class SheetFormats:
         return changed
 
 
-def formats_by_sheet(archive: ZipFile) -> dict[str, SheetFormats]:
-    """Return the formats of the cells of each sheet with any, by its name."""
-    styles = _styles(archive)
-    pattern = re.compile(
-        rb"""<(?:\w+:)?c(?=\s[^<>]*?\bs=["'](%s)["'])\s[^<>]*?\br=["']([A-Z]{1,3})([0-9]{1,7})["']"""
-        % "|".join(map(str, styles)).encode()
-    )
-    found: dict[str, SheetFormats] = {}
-    for name, path in sheet_paths(archive):
-        sheet = archive.read(path)
-        formats = SheetFormats()
-        if styles:
-            for cell in pattern.finditer(sheet):
-                formats.add(int(cell[3]), column_number(cell[2]), styles[int(cell[1])])
-        has_errors = any(mark in sheet for mark in _ERROR_MARKS)
-        for cell in _ERROR.finditer(sheet) if has_errors else ():
-            text = ShownText(cell[3].decode("ascii", "replace"))
-            formats.add(int(cell[2]), column_number(cell[1]), text)
-        if styles or has_errors:
-            found[name] = formats
+class BinaryCell(NamedTuple):
+    """A cell of a binary workbook: its place, counted from 1, and how it is shown.
+
+    Attributes:
+        style: the number of its style.
+        error: the code of the error that it holds.
+    """
+
+    row: int
+    column: int
+    style: int
+    error: int | None = None
+
+
+def formats_of_cells(
+    cells: Iterable[BinaryCell], formats: Mapping[int, NumberFormat]
+) -> SheetFormats:
+    """Return the formats of the cells of a sheet, by the formats of its styles."""
+    found = SheetFormats()
+    for row, column, style, error in cells:
+        if error in _ERRORS:
+            found.add(row, column, ShownText(_ERRORS[error]))
+        elif style in formats:
+            found.add(row, column, formats[style])
     return found
 
 
-def _styles(archive: ZipFile) -> Mapping[int, NumberFormat]:
-    """Return the formats that show something around a number, by the style of a cell."""
-    if STYLES not in archive.namelist():
-        return {}
-    root = etree.fromstring(archive.read(STYLES), safe_xml_parser())
-    codes = _BUILT_IN | {
-        one.get("numFmtId", ""): one.get("formatCode", "") for one in root.iter("{*}numFmt")
-    }
-    formats = {name: _read(code) for name, code in codes.items()}
-    styles = root.iterfind("{*}cellXfs/{*}xf")
-    return {
-        number: found
-        for number, style in enumerate(styles)
-        if (found := formats.get(style.get("numFmtId", "")))
-    }
+def number_formats(codes: Mapping[str, str], styles: Iterable[str]) -> Mapping[int, NumberFormat]:
+    """Return the formats that show something around a number, by the number of the style.
+
+    Args:
+        codes: of the formats of a workbook, by what its styles call them.
+        styles: what each of them calls its format.
+    """
+    formats = {name: _read(code) for name, code in (_BUILT_IN | dict(codes)).items()}
+    return {number: found for number, name in enumerate(styles) if (found := formats.get(name))}
 
 
 def _read(code: str) -> NumberFormat | None:

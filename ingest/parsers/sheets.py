@@ -23,15 +23,18 @@ from ingest.parsers.archive import ZIP_MAGIC, encrypted, is_locked_office_file, 
 from ingest.parsers.builder import TextBuilder
 from ingest.parsers.decoding import decode
 from ingest.parsers.far_cells import GatheredWorkbook, gather_far_cells
-from ingest.parsers.opendocument_cells import CONTENT, formats_of_cells
+from ingest.parsers.opendocument_cells import CONTENT, formats_of_ods
 from ingest.parsers.row_names import lacks_name_of_rows
 from ingest.parsers.row_texts import RowTexts
 from ingest.parsers.sheet_boxes import boxes_by_sheet
 from ingest.parsers.sheet_comments import comments_by_sheet
-from ingest.parsers.sheet_formats import SheetFormats, ShownNumber, formats_by_sheet
+from ingest.parsers.sheet_formats import SheetFormats, ShownNumber
 from ingest.parsers.sheet_formulas import num_without_value
 from ingest.parsers.sheet_tables import Row, SheetTable, sheet_tables
 from ingest.parsers.workbook_repairs import with_sound_styles
+from ingest.parsers.xls_formats import formats_of_xls
+from ingest.parsers.xlsb_formats import WORKBOOK, formats_of_xlsb
+from ingest.parsers.xlsx_formats import formats_of_xlsx
 from ingest.texts import CanonicalText
 
 # Of equally even ones the first is taken: few texts within cells have tabs, most have commas.
@@ -101,7 +104,7 @@ def parse_workbook(data: bytes) -> CanonicalText:
 
 def _read_beside(data: bytes) -> _Beside:
     if not data.startswith(ZIP_MAGIC) and not is_locked_office_file(data):
-        return _Beside(GatheredWorkbook(data))
+        return _Beside(GatheredWorkbook(data), formats=formats_of_xls(data))
     with open_archive(data) as archive:
         data = with_sound_styles(archive, data)
     with open_archive(data) as archive:
@@ -110,9 +113,15 @@ def _read_beside(data: bytes) -> _Beside:
         comments = comments_by_sheet(archive)
         unknown = num_without_value(archive)
     with ZipFile(BytesIO(workbook.data)) as archive:
-        is_ods = CONTENT in archive.namelist()
-        formats = formats_of_cells(archive) if is_ods else formats_by_sheet(archive)
+        formats = _formats(archive)
     return _Beside(workbook, boxes, comments, formats, unknown)
+
+
+def _formats(archive: ZipFile) -> Mapping[str, SheetFormats]:
+    names = archive.namelist()
+    if CONTENT in names:
+        return formats_of_ods(archive)
+    return formats_of_xlsb(archive) if WORKBOOK in names else formats_of_xlsx(archive)
 
 
 def _rows(

@@ -1,6 +1,6 @@
 """Workbooks: which rows are tables, what stands above them, and cells far away."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import xlsxwriter
 from ingest.errors import UnreadableFileError
 from ingest.parsers.sheets import parse_delimited, parse_workbook
 from ingest.texts import CanonicalText
+from tests.ingest.parsers.binary_workbooks import Cell, make_xls, make_xlsb
 from tests.ingest.parsers.office import make_xlsx, make_zip
 from tests.ingest.parsers.reading import headings, place_of
 
@@ -438,6 +439,25 @@ def test_errors_are_shown_in_place_of_values() -> None:
         sheet.write("B3", 0.5, percent)
     text = parse_workbook(buffer.getvalue()).text
     assert text.endswith("| one | #DIV/0! | #N/A |\n| two | 50% |")
+
+
+@pytest.mark.parametrize("make", [make_xls, make_xlsb])
+def test_binary_workbooks_show_formats_dates_and_errors(make: Callable[..., bytes]) -> None:
+    """Style 1 is a share, 2 a price, 3 a date and 4 a mass."""
+    rows: list[list[Cell]] = [
+        [],
+        [("Item", 0), ("Share", 0), ("Price", 0), ("Since", 0), ("Mass", 0), ("Count", 0)],
+        [("one", 0), (0.25, 1), (1234.5, 2), (45352.0, 3), (80, 4), (80, 0)],
+        [("two", 0), ("#DIV/0!", 1), (-0.5, 2), (45353.0, 3), ("#N/A", 4), (0.25, 0)],
+    ]
+    formats = ["0%", '#,##0.00 "€"', "yyyy-mm-dd", '0 "kg"']
+    assert parse_workbook(make(formats, rows)).text == (
+        "Prices\n\n"
+        "| Item | Share | Price | Since | Mass | Count |\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
+        "| one | 25% | 1234.5 € | 2024-03-01 | 80 kg | 80 |\n"
+        "| two | #DIV/0! | -0.5 € | 2024-03-02 | #N/A | 0.25 |"
+    )
 
 
 @pytest.mark.parametrize("broken", [b"", b"styles", b'<styleSheet><a b="'])
