@@ -1,9 +1,10 @@
 """Readies the parts of a Word file (WordprocessingML, ISO/IEC 29500-1) for mammoth.
 
-Left to itself it loses numbers of paragraphs, equations, simple fields and most text boxes, and
-shows hidden text.
+Left to itself it loses numbers of paragraphs, equations, simple fields, choices in forms and most
+text boxes, and shows hidden text.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from io import BytesIO
 from zipfile import ZipFile
@@ -12,6 +13,7 @@ from lxml import etree
 
 from ingest.parsers.equations import linear
 from ingest.parsers.opendocument import safe_xml_parser
+from ingest.parsers.word_fields import write_fields
 from ingest.parsers.word_numbers import Numbering
 from ingest.parsers.word_styles import inherited, value_of
 
@@ -25,6 +27,8 @@ _WRAPPERS = ("{*}fldSimple", "{*}dir", "{*}bdo", "{*}rubyBase", "{*}ruby")
 _NUM_HEADING_LEVELS = 6
 # The reading of characters, and marks that nobody sees; between rows, `mammoth` breaks on these.
 _REMOVED = ("{*}rt", "{*}bookmarkStart", "{*}bookmarkEnd")
+# The codes of characters in fonts of symbols.
+_SYMBOLS = re.compile("([\uf020-\uf0ff])")
 
 
 def readied(archive: ZipFile) -> tuple[BytesIO, int]:
@@ -52,7 +56,10 @@ def readied(archive: ZipFile) -> tuple[BytesIO, int]:
                 if _is_text(root):
                     num_hidden += _remove_hidden(root, hidden_styles)
                     _write_equations(root)
+                    write_fields(root)
                     _unwrap(root)
+                    _write_symbols(root)
+                    _fill_rows(root)
                     _break_lines(root)
                     _free_boxes(root)
                     numbering.write(root)
@@ -159,6 +166,37 @@ def _break_lines(root: etree._Element) -> None:
         element.tag = f"{{{etree.QName(element).namespace}}}{known}"
 
 
+def _write_symbols(root: etree._Element) -> None:
+    """Write characters of fonts of symbols as elements, of which `mammoth` knows the meaning."""
+    for text in list(root.iter("{*}t")):
+        if not _SYMBOLS.search(text.text or ""):
+            continue
+        fonts = text.find("../{*}rPr/{*}rFonts")
+        font = "" if fonts is None else value_of(fonts, "ascii") or value_of(fonts, "hAnsi")
+        pieces: list[etree._Element] = []
+        for piece in filter(None, _SYMBOLS.split(text.text or "")):
+            if font and _SYMBOLS.fullmatch(piece):
+                pieces.append(etree.Element(_named(text, "sym")))
+                pieces[-1].set(_named(text, "font"), font)
+                pieces[-1].set(_named(text, "char"), f"{ord(piece):04X}")
+            else:
+                pieces.append(etree.Element(_named(text, "t")))
+                pieces[-1].text = piece
+        _replace(text, pieces)
+
+
+def _fill_rows(root: etree._Element) -> None:
+    """Put an empty cell at the beginning of each row that leaves columns out there."""
+    for gap in list(root.iter("{*}gridBefore")):
+        properties = gap.getparent()
+        if properties is not None:
+            cell = etree.Element(_named(gap, "tc"))
+            within = etree.SubElement(cell, _named(gap, "tcPr"))
+            span = etree.SubElement(within, _named(gap, "gridSpan"))
+            span.set(_named(gap, "val"), value_of(gap, "val"))
+            properties.addnext(cell)
+
+
 def _splice(root: etree._Element, tag: str) -> None:
     """Put the children of each such element in its place."""
     for element in list(root.iter(tag)):
@@ -177,6 +215,11 @@ def _free_boxes(root: etree._Element) -> None:
         if paragraph is not None:
             for child in reversed(box):
                 paragraph.addnext(child)
+
+
+def _named(element: etree._Element, name: str) -> str:
+    """Return a name in the namespace of an element."""
+    return f"{{{etree.QName(element).namespace}}}{name}"
 
 
 def _replace(element: etree._Element, others: Iterable[etree._Element]) -> None:

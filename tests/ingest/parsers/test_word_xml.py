@@ -11,6 +11,7 @@ _NAMESPACES = (
     'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math" '
     'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006" '
     'xmlns:wps="http://schemas.microsoft.com/office/word/2010/wordprocessingShape" '
+    'xmlns:w14="http://schemas.microsoft.com/office/word/2010/wordml" '
     'xmlns:v="urn:schemas-microsoft-com:vml"'
 )
 
@@ -107,6 +108,60 @@ def test_fields_directions_and_readings_keep_their_text() -> None:
 
 
 @pytest.mark.data
+def field(kind: str, code: str = "", more: str = "") -> str:
+    """Return a mark of a field, with code behind it."""
+    mark = f'<w:fldChar w:fldCharType="{kind}">{more}</w:fldChar>'
+    return f"<w:r>{mark}<w:instrText>{code}</w:instrText></w:r>"
+
+
+def test_results_of_fields_within_the_code_of_others_are_not_shown() -> None:
+    inner = field("begin", "MERGEFIELD sex") + field("separate") + run("F") + field("end")
+    letter = f"{field('begin', 'IF ')}{inner}{field('', ' = F Mrs Mr')}{field('separate')}"
+    assert read(run("Dear ") + letter + run("Mrs") + field("end") + run(" Bauer,")) == (
+        "Dear Mrs Bauer, [0]"
+    )
+    assert read(run("Dear ") + field("begin", "IF ") + run("all")) == "Dear all [0]"
+
+
+def test_choices_in_forms_are_shown() -> None:
+    def control(sign: str) -> str:
+        box = "<w:sdtPr><w14:checkbox/></w:sdtPr>"
+        return f"<w:sdt>{box}<w:sdtContent>{run(sign)}</w:sdtContent></w:sdt>"
+
+    def form(code: str, choice: str) -> str:
+        return field("begin", code, f"<w:ffData>{choice}</w:ffData>") + field("end")
+
+    checked = form("FORMCHECKBOX", '<w:checkBox><w:default w:val="1"/></w:checkBox>')
+    cleared = form("FORMCHECKBOX", '<w:checkBox><w:default/><w:checked w:val="0"/></w:checkBox>')
+    entries = "".join(f'<w:listEntry w:val="{one}"/>' for one in ("linden", "heather"))
+    listed = form("FORMDROPDOWN", f'<w:ddList><w:result w:val="1"/>{entries}</w:ddList>')
+    assert (
+        read(
+            control("☒") + run(" yes ") + control("☐") + run(" no"),
+            checked + run(" frames ") + cleared + run(" wax, ") + listed,
+        )
+        == "☒ yes ☐ no\n\n☒ frames ☐ wax, heather [0]"
+    )
+
+
+def test_characters_in_fonts_of_symbols_are_those_that_are_seen() -> None:
+    fonts = '<w:rFonts w:ascii="{0}" w:hAnsi="{0}"/>'
+    text = run("\uf062 \uf0b1", fonts.format("Symbol")) + run("\uf0fc", fonts.format("Wingdings"))
+    assert read(text) == "β ±✓ [0]"
+
+
+def test_rows_that_leave_out_their_first_columns_keep_the_others_in_place() -> None:
+    def row(*cells: str, properties: str = "") -> str:
+        written = "".join(f"<w:tc><w:p>{run(cell)}</w:p></w:tc>" for cell in cells)
+        return f"<w:tr>{properties}{written}</w:tr>"
+
+    gap = '<w:trPr><w:gridBefore w:val="2"/></w:trPr>'
+    table = row("Item", "Mass", "Price") + row("Wax", "1 kg", "9") + row("12", properties=gap)
+    assert parse_docx(make_docx(f"<w:tbl>{table}</w:tbl>")).text == (
+        "| Item | Mass | Price |\n| --- | --- | --- |\n| Wax | 1 kg | 9 |\n|  |  | 12 |"
+    )
+
+
 def test_equations_of_a_real_file(data_dir: Path) -> None:
     path = data_dir / "hostile_dev" / "documents" / "docling" / "sources" / "equations.docx"
     if not path.exists():
