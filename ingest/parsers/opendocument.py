@@ -3,6 +3,7 @@
 The format is OASIS Open Document Format for Office Applications 1.3.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from zipfile import BadZipFile, ZipFile
@@ -18,6 +19,8 @@ from ingest.texts import CanonicalText
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
+_PICTURE = "{urn:oasis:names:tc:opendocument:xmlns:svg-compatible:1.0}"
+_TEXT_BOX = "{urn:oasis:names:tc:opendocument:xmlns:drawing:1.0}text-box"
 _STYLES = "styles.xml"
 _SKIPPED = {
     f"{_TEXT}tracked-changes",
@@ -25,10 +28,13 @@ _SKIPPED = {
     f"{_TEXT}sequence-decls",
     f"{_TEXT}ruby-text",  # between the characters of a word
     f"{_TEXT}number",  # how some programs show an item, which is counted here
+    f"{_PICTURE}title",  # what a picture shows, told in place of it
+    f"{_PICTURE}desc",
 }
 _SPACES = {f"{_TEXT}tab": "\t", f"{_TEXT}line-break": "\n"}
 _ROW_GROUPS = {f"{_TABLE}{name}" for name in ("table-header-rows", "table-row-group", "table-rows")}
 _PARAGRAPHS = {f"{_TEXT}p", f"{_TEXT}h"}
+_WHITE_SPACE = re.compile(r"[ \t\n\r]+")
 # Equal spaces, cells or rows one after the other, and such cells of a document in all.
 _MAX_REPEATED = 100
 _MAX_REPEATED_CELLS = 100_000
@@ -115,7 +121,10 @@ class _Reader:
     def _add_block(self, element: etree._Element) -> None:
         tag = element.tag
         if tag == f"{_TEXT}p":
-            self.builder.block(_inline(element).strip())
+            boxes: list[etree._Element] = []
+            self.builder.block(_inline(element, boxes).strip())
+            for box in boxes:
+                self.add_blocks(box)
         elif tag == f"{_TABLE}table":
             self.builder.table((None, row) for row in self._rows(element))
         elif tag not in _SKIPPED and isinstance(tag, str):
@@ -202,8 +211,9 @@ def _count(element: etree._Element, attribute: str) -> int:
     return int(count) if count.isdigit() else 1
 
 
-def _inline(element: etree._Element) -> str:
-    parts = [element.text or ""]
+def _inline(element: etree._Element, boxes: list[etree._Element] | None = None) -> str:
+    """Return the text of a paragraph; its text boxes are added to `boxes`, or else a part of it."""
+    parts = [_collapsed(element.text)]
     for child in element:
         if child.tag == f"{_TEXT}s":
             count = child.get(f"{_TEXT}c", "1")
@@ -212,12 +222,18 @@ def _inline(element: etree._Element) -> str:
             parts.append(_SPACES[child.tag])
         elif child.tag == f"{_TEXT}note":
             parts.append(f" ({' '.join(_note(child).split())})")
+        elif child.tag == _TEXT_BOX and boxes is not None:
+            boxes.append(child)
         elif child.tag not in _SKIPPED and isinstance(child.tag, str):
-            inner = _inline(child)
+            inner = _inline(child, boxes)
             # The paragraph of a text box within this one.
             parts.append(f" {inner} " if child.tag in _PARAGRAPHS else inner)
-        parts.append(child.tail or "")
+        parts.append(_collapsed(child.tail))
     return "".join(parts)
+
+
+def _collapsed(text: str | None) -> str:
+    return _WHITE_SPACE.sub(" ", text or "")
 
 
 def _note(note: etree._Element) -> str:

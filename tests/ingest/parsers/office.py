@@ -76,10 +76,12 @@ def make_xlsx(sheets: Mapping[str, Mapping[str, object]]) -> bytes:
 
 
 def make_odt(body: str, manifest: str = "", doctype: str = "", styles: str = "") -> bytes:
-    """Return an OpenDocument text; texts have the prefixes text, table, style and office."""
-    namespaces = " ".join(
-        f'xmlns:{name}="{_ODF}:{name}:1.0"' for name in ("office", "text", "table", "style")
-    )
+    """Return an OpenDocument text.
+
+    Texts have the prefixes text, table, style and office; drawing and svg-compatible as well.
+    """
+    prefixes = ("office", "text", "table", "style", "drawing", "svg-compatible")
+    namespaces = " ".join(f'xmlns:{name}="{_ODF}:{name}:1.0"' for name in prefixes)
     return make_zip(
         {
             "mimetype": "application/vnd.oasis.opendocument.text",

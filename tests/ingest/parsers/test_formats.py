@@ -209,6 +209,21 @@ def test_open_document_parts_a_text_box_from_the_words_around_it(path: Path) -> 
     assert read(path, make_odt(body), media_types.ODT).text.split() == ["one", "two", "three"]
 
 
+def test_open_document_text_boxes_stand_behind_their_paragraph(path: Path) -> None:
+    rows = odt_row(odt_cell("Size"), odt_cell("Price")) + odt_row(odt_cell("small"), odt_cell("5"))
+    box = f"<text:p>Prices</text:p><table:table>{rows}</table:table>"
+    frame = f"<drawing:frame><drawing:text-box>{box}</drawing:text-box></drawing:frame>"
+    text = read(path, make_odt(f"<text:p>Bees{frame} fly.</text:p>"), media_types.ODT)
+    assert text.text == "Bees fly.\n\nPrices\n\n| Size | Price |\n| --- | --- |\n| small | 5 |"
+
+
+def test_open_document_leaves_descriptions_of_pictures_and_line_ends_out(path: Path) -> None:
+    told = "<svg-compatible:title>logo</svg-compatible:title>"
+    told += "<svg-compatible:desc>A bee</svg-compatible:desc>"
+    body = f"<text:p>Bees\n   <drawing:frame>{told}</drawing:frame>fly.</text:p>"
+    assert read(path, make_odt(body), media_types.ODT).text == "Bees fly."
+
+
 def test_open_document_finds_headings_that_are_items_of_a_list(path: Path) -> None:
     item = '<text:list-item><text:h text:outline-level="{0}">{1}</text:h></text:list-item>'
     inner = f"<text:list>{item.format(2, 'Dance')}</text:list>"
