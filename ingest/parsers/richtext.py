@@ -271,7 +271,7 @@ class _Reader:
         """Decode bytes all at once: a character may have several, written in different ways."""
         if self._bytes:
             data, self._bytes = bytes(self._bytes), bytearray()
-            self._add_text(data.decode(self._fonts.encoding(self._group.font), "replace"))
+            self._add_text(self._fonts.decode(data, self._group.font))
 
     def _add_character(self, token: Token) -> None:
         if self._num_to_skip and token.word != "u":
@@ -283,7 +283,8 @@ class _Reader:
             return
         # Numbers are signed and of 16 bits; some programs write whole code points.
         code = (token.number or 0) + _NUM_CODE_UNITS * ((token.number or 0) < 0)
-        self._add_text(chr(code) if 0 <= code <= sys.maxunicode else "\ufffd")
+        is_known = 0 <= code <= sys.maxunicode
+        self._add_text(self._fonts.character(code, self._group.font) if is_known else "\ufffd")
         self._num_to_skip = self._group.num_replacements
 
     def _add_text(self, text: str) -> None:
@@ -292,7 +293,9 @@ class _Reader:
             self._styles.add_name(text)
         elif group.target is _Target.LIST_MARK:
             self._list_mark.append(text)
-        elif group.target in (_Target.NOWHERE, _Target.FONTS) or group.is_deleted:
+        elif group.target is _Target.FONTS:
+            self._fonts.add_name(text)
+        elif group.target is _Target.NOWHERE or group.is_deleted:
             return
         elif group.is_hidden:
             self._num_hidden += len(text)

@@ -1,6 +1,8 @@
-"""In which encoding the bytes of an RTF file are: that of its code page, or of a font."""
+"""What the bytes of an RTF file mean: letters in an encoding, of the file or a font, or symbols."""
 
 import codecs
+
+from mammoth.docx.dingbats import dingbats
 
 _DEFAULT = "cp1252"
 # Character sets of fonts (RTF 1.9.1, \fcharset). 0 and 1 stand for the code page of the file.
@@ -32,6 +34,9 @@ _CHARSETS = {
     254: "cp437",
     255: "cp850",
 }
+# Characters in fonts of symbols may also be told by private codes, from here.
+_PRIVATE = 0xF000
+_SYMBOL_FONTS = frozenset(name for name, _ in dingbats)
 _CODE_PAGES = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 
 
@@ -41,6 +46,7 @@ class Fonts:
     def __init__(self) -> None:
         self._file_encoding = _DEFAULT
         self._encodings: dict[int, str] = {}
+        self._names: dict[int, str] = {}
         self._defined = 0
         self._default = 0
 
@@ -62,9 +68,24 @@ class Fonts:
         elif word == "cpg" and (encoding := _code_page(number)):
             self._encodings[self._defined] = encoding
 
-    def encoding(self, font: int | None) -> str:
-        """Return the encoding of text in a font; None is the default font."""
-        return self._encodings.get(self._default if font is None else font, self._file_encoding)
+    def add_name(self, text: str) -> None:
+        """Add a part of the name of a font, which ends with a semicolon."""
+        self._names[self._defined] = self._names.get(self._defined, "") + text
+
+    def decode(self, data: bytes, font: int | None) -> str:
+        """Return bytes as they are seen in a font; None is the default font."""
+        number = self._default if font is None else font
+        if (name := self._name(number)) in _SYMBOL_FONTS:
+            return "".join(chr(dingbats.get((name, code), code)) for code in data)
+        return data.decode(self._encodings.get(number, self._file_encoding), "replace")
+
+    def character(self, code: int, font: int | None) -> str:
+        """Return the character that a code of Unicode, or a private one of a font, stands for."""
+        name = self._name(self._default if font is None else font)
+        return chr(dingbats.get((name, code - _PRIVATE), code))
+
+    def _name(self, number: int) -> str:
+        return self._names.get(number, "").strip().removesuffix(";")
 
 
 def _code_page(number: int | None) -> str | None:

@@ -12,7 +12,7 @@ STYLES = (
 )
 FONTS = (
     r"{\fonttbl{\f0\fswiss\fcharset0 Arial;}{\f1\fcharset204 Arial Cyr{\*\falt Arial};}"
-    r"{\f2\fcharset128 Mincho;}}"
+    r"{\f2\fcharset128 Mincho;}{\f3\fcharset2 Symbol;}{\f4\fcharset2{\*\panose 05} Wingdings;}}"
 )
 
 
@@ -151,6 +151,13 @@ def test_hidden_text_is_counted() -> None:
 
 def test_pictures_of_raw_bytes_are_jumped_over() -> None:
     assert text_of(r"a{\pict\bin6 }}\'}{}b\bin3 }}}c") == "abc"
+
+
+def test_characters_in_fonts_of_symbols_are_those_that_are_seen() -> None:
+    symbols = r"{\f3 b} {\f3\'b1}{\f3\u-3917 ?}{\f4\'fc} b"
+    assert text_of(rf"\pard {symbols}\par") == "\u03b2 ±≥✓ b"
+    bullet = r"{\listtext\f3\'b7\tab}"
+    assert text_of(rf"\pard{bullet}\ls1 Wax\par") == "- Wax"
 
 
 @pytest.mark.parametrize(
