@@ -1,5 +1,6 @@
 """The parts of a MIME message (RFC 2045 to 2049): texts of the body, and attachments."""
 
+import email
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage, MIMEPart
@@ -9,11 +10,14 @@ from ingest.errors import UnreadableFileError
 from ingest.parsers.attachments import Attachment
 from ingest.parsers.decoding import decode
 from ingest.parsers.hypertext import read_html
+from ingest.parsers.signed_message import signed_content
 from ingest.texts import CanonicalText
 
 # Shown as part of the message, unless they have a file name or are marked as attachments.
 _BODY_TEXTS = ("text/plain", "text/html", "text/enriched", "text/rfc822-headers")
 _MAILS = ("message/rfc822", "message/global")
+_SECURED = ("application/pkcs7-mime", "application/x-pkcs7-mime")
+_ENCRYPTED = "It is encrypted; save a copy of the mail without encryption and upload that."
 # What only says how other parts are to look.
 _STYLES = ("text/css", "text/javascript", "application/javascript")
 
@@ -46,6 +50,8 @@ def _parts(part: MIMEPart, *, is_resource: bool = False) -> Iterator[_Text | Att
         yield Attachment(part.get_filename() or "message.eml", media_type, _inner_mail(part))
     elif part.is_multipart():
         yield from _inner_parts(part, media_type)
+    elif media_type in _SECURED:
+        yield from _secured_parts(part, media_type)
     elif _is_body_text(part, media_type) and not is_resource:
         yield _body_text(part, is_html=media_type == "text/html")
     elif media_type not in _STYLES:
@@ -62,8 +68,7 @@ def _inner_parts(part: MIMEPart, media_type: str) -> Iterator[_Text | Attachment
         for child in children:
             yield from _parts(child, is_resource=child is not root)
     elif media_type == "multipart/encrypted":
-        reason = "It is encrypted; save a copy of the mail without encryption and upload that."
-        yield Attachment("message", media_type, reason=reason)
+        yield Attachment("message", media_type, reason=_ENCRYPTED)
     elif media_type == "multipart/signed":
         for child in children[:1]:  # the other one is the signature
             yield from _parts(child)
@@ -75,6 +80,18 @@ def _inner_parts(part: MIMEPart, media_type: str) -> Iterator[_Text | Attachment
             fields = "\n".join(f"{name}: {value}" for name, value in child.items())
             yield _Text(CanonicalText(fields), is_html=False)
             yield from _parts(child)
+
+
+def _secured_parts(part: MIMEPart, media_type: str) -> Iterator[_Text | Attachment]:
+    signed = signed_content(_payload(part))
+    if signed is not None:
+        message = email.message_from_bytes(signed, policy=part.policy)
+        assert isinstance(message, MIMEPart)  # noqa: S101 - what this policy makes
+        yield from _parts(message)
+    elif "enveloped" in str(part.get_param("smime-type", "")).lower():
+        yield Attachment("message", media_type, reason=_ENCRYPTED)
+    else:
+        yield Attachment(part.get_filename(), media_type, _payload(part))
 
 
 def _alternative(children: list[MIMEPart]) -> Iterator[_Text | Attachment]:

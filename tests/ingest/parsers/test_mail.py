@@ -205,6 +205,50 @@ def test_encrypted_mail_says_so(path: Path) -> None:
     assert "It is encrypted; save a copy" in str(text.unreadable_reason)
 
 
+def ber(tag: int, *parts: bytes, is_open: bool = False) -> bytes:
+    """Return an element, which tells its length or, open, has a mark at its end (X.690)."""
+    content = b"".join(parts)
+    if is_open:
+        return bytes([tag, 0x80]) + content + bytes(2)
+    return bytes([tag, 0x82]) + len(content).to_bytes(2, "big") + content
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["at once", "in pieces"])
+def test_mail_signed_as_a_whole_is_read(path: Path, *, is_open: bool) -> None:
+    inner = b"Content-Type: text/html\r\n\r\n<p>Signed words.</p>"
+    octets = ber(0x04, inner)
+    if is_open:
+        octets = ber(0x24, ber(0x04, inner[:30]), ber(0x04, inner[30:]), is_open=True)
+    identifier = bytes.fromhex("06092a864886f70d0107")
+    held = ber(0x30, identifier + b"\1", ber(0xA0, octets, is_open=is_open), is_open=is_open)
+    signed = ber(0x30, b"\2\1\1", ber(0x31), held, ber(0x31), is_open=is_open)
+    whole = ber(0x30, identifier + b"\2", ber(0xA0, signed, is_open=is_open), is_open=is_open)
+    assert read(path, sealed_mail("signed-data", whole)).text == "Offer\n\nSigned words."
+    for end in range(len(whole)):
+        parse_eml(sealed_mail("signed-data", whole[:end]), unread)
+
+
+def test_mail_encrypted_as_a_whole_says_so(path: Path) -> None:
+    text = read(path, sealed_mail("enveloped-data", b"\x30\x82\x01\x00"))
+    assert (text.text, text.unreadable_reason) == (
+        "Offer\n\nAttachment message",
+        "Attachment message was not read: It is encrypted; save a copy of the mail without "
+        "encryption and upload that.",
+    )
+
+
+def sealed_mail(kind: str, content: bytes) -> bytes:
+    return (
+        b"Subject: Offer\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n"
+        b"Content-Type: application/pkcs7-mime; smime-type=" + kind.encode() + b"\r\n\r\n"
+    ) + base64.encodebytes(content)
+
+
+def unread(content: Content, name: str) -> CanonicalText:
+    del content
+    raise UnreadableFileError("damaged", f"{name} is damaged.")
+
+
 def test_report_about_a_delivery_is_read(path: Path) -> None:
     status = (
         "Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; example.org\r\n\r\n"
