@@ -9,6 +9,7 @@ from email.message import Message as AnyMessage
 from ingest.errors import UnreadableFileError
 from ingest.parsers.attachments import Attachment
 from ingest.parsers.decoding import decode
+from ingest.parsers.flowed_lines import flowed
 from ingest.parsers.hypertext import read_html
 from ingest.parsers.signed_message import signed_content
 from ingest.texts import CanonicalText
@@ -129,7 +130,11 @@ def _body_text(part: MIMEPart, *, is_html: bool) -> _Text:
         text = decode(data, part.get_content_charset())
     except UnreadableFileError:  # no encoding fits: single characters are lost
         text = data.decode("utf-8", "replace")
-    return _Text(read_html(text.encode()) if is_html else CanonicalText(text), is_html)
+    if is_html:
+        return _Text(read_html(text.encode()), is_html)
+    if str(part.get_param("format", "")).lower() == "flowed":
+        text = flowed(text, deletes_space=str(part.get_param("delsp", "")).lower() == "yes")
+    return _Text(CanonicalText(text), is_html)
 
 
 def _inner_mail(part: MIMEPart) -> bytes:

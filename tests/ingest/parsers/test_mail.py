@@ -205,6 +205,27 @@ def test_encrypted_mail_says_so(path: Path) -> None:
     assert "It is encrypted; save a copy" in str(text.unreadable_reason)
 
 
+@pytest.mark.parametrize(
+    ("delsp", "lines", "expected"),
+    [
+        (
+            "",
+            "Bees keep \nthe brood \nwarm.\n\nThey fly.",
+            "Bees keep the brood warm.\n\nThey fly.",
+        ),
+        ("", "One. \n\nTwo.\n", "One. \n\nTwo.\n"),
+        ("", "> Bees \n> fly.\n>> Do \n> they?\nYes.", "> Bees fly.\n>> Do \n> they?\nYes."),
+        ("", "Bees \n-- \nAnn\nBauer", "Bees \n-- \nAnn\nBauer"),
+        ("", " From here \n >on.", "From here >on."),
+        ("; delsp=yes", "Honig \nbiene  \nfliegt", "Honigbiene fliegt"),
+    ],
+)
+def test_lines_that_flow_are_paragraphs(delsp: str, lines: str, expected: str) -> None:
+    head = f"Subject: Offer\r\nContent-Type: text/plain; format=flowed{delsp}\r\n\r\n"
+    text = parse_eml((head + lines.replace("\n", "\r\n")).encode(), unread).text
+    assert text == f"Offer\n\n{expected.rstrip()}"
+
+
 def ber(tag: int, *parts: bytes, is_open: bool = False) -> bytes:
     """Return an element, which tells its length or, open, has a mark at its end (X.690)."""
     content = b"".join(parts)
