@@ -6,8 +6,9 @@ from zipfile import ZipFile
 
 from lxml import etree
 
+from ingest.parsers.office_parts import relations
 from ingest.parsers.opendocument import safe_xml_parser
-from ingest.parsers.workbook_parts import relations, sheet_paths
+from ingest.parsers.workbook_parts import sheet_paths
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ _MIN_ROWS = 2  # of a table with a header
 
 
 def parse_docx(data: bytes) -> CanonicalText:
-    """Return the text of the body with headings, lists, tables, text boxes and equations.
+    """Return the text of the body with headings, lists, tables, text boxes, charts, equations.
 
     Paragraphs have the numbers that Word shows before them; notes and comments stand at the end.
     Running headers and footers, deleted text, hidden text and pictures are left out.

@@ -1,7 +1,7 @@
 """Readies the parts of a Word file (WordprocessingML, ISO/IEC 29500-1) for mammoth.
 
-Left to itself it loses numbers of paragraphs, equations, simple fields, choices in forms and most
-text boxes, and shows hidden text.
+Left to itself it loses numbers of paragraphs, equations, simple fields, choices in forms, charts,
+and most text boxes, and shows hidden text.
 """
 
 import re
@@ -13,6 +13,7 @@ from lxml import etree
 
 from ingest.parsers.equations import linear
 from ingest.parsers.opendocument import safe_xml_parser
+from ingest.parsers.word_drawings import write_drawings
 from ingest.parsers.word_fields import write_fields
 from ingest.parsers.word_numbers import Numbering
 from ingest.parsers.word_styles import inherited, value_of
@@ -61,6 +62,7 @@ def readied(archive: ZipFile) -> tuple[BytesIO, int]:
                     _write_symbols(root)
                     _fill_rows(root)
                     _break_lines(root)
+                    write_drawings(root, archive, name)
                     _free_boxes(root)
                     numbering.write(root)
                     _mark_headings(root, levels)

@@ -1,50 +1,21 @@
-"""The parts of a workbook (XLSX) and how they refer to each other (ECMA-376, part 2)."""
+"""The parts of a workbook (XLSX)."""
 
-import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from zipfile import ZipFile
 
 from lxml import etree
 
+from ingest.parsers.office_parts import has_part, relations
 from ingest.parsers.opendocument import safe_xml_parser
 
 STYLES = "xl/styles.xml"
 _WORKBOOK = "xl/workbook.xml"
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """A reference of one part to another that is there.
-
-    Attributes:
-        identifier: by which the part speaks of it.
-        kind: the end of its type, such as `worksheet`.
-        path: the name of the other part.
-    """
-
-    identifier: str
-    kind: str
-    path: str
-
-
-def relations(archive: ZipFile, part: str) -> Iterator[Relation]:
-    """Yield what a part refers to."""
-    folder, name = posixpath.split(part)
-    listing = f"{folder}/_rels/{name}.rels"
-    if not _has(archive, listing):
-        return
-    for one in etree.fromstring(archive.read(listing), safe_xml_parser()):
-        target = posixpath.join(f"/{folder}", one.get("Target", ""))
-        path = posixpath.normpath(target).lstrip("/")
-        if _has(archive, path):
-            yield Relation(one.get("Id", ""), one.get("Type", "").rpartition("/")[2], path)
-
-
 def sheet_paths(archive: ZipFile) -> Iterator[tuple[str, str]]:
     """Yield the name of each worksheet and the name of its part."""
-    if not _has(archive, _WORKBOOK):
+    if not has_part(archive, _WORKBOOK):
         return
     paths = {one.identifier: one.path for one in relations(archive, _WORKBOOK)}
     workbook = etree.fromstring(archive.read(_WORKBOOK), safe_xml_parser())
@@ -69,11 +40,3 @@ def column_number(name: bytes) -> int:
     for letter in name:
         number = 26 * number + letter - 64
     return number
-
-
-def _has(archive: ZipFile, name: str) -> bool:
-    try:
-        archive.getinfo(name)
-    except KeyError:
-        return False
-    return True

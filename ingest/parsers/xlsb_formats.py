@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from zipfile import ZipFile
 
 from ingest.parsers.archive import ZIP_ERRORS
+from ingest.parsers.office_parts import relations
 from ingest.parsers.sheet_formats import (
     BinaryCell,
     NumberFormat,
@@ -12,7 +13,6 @@ from ingest.parsers.sheet_formats import (
     formats_of_cells,
     number_formats,
 )
-from ingest.parsers.workbook_parts import relations
 
 WORKBOOK = "xl/workbook.bin"
 _STYLES = "xl/styles.bin"

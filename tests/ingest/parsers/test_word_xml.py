@@ -1,6 +1,8 @@
 """Word files: what mammoth alone would lose or show."""
 
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -159,6 +161,35 @@ def test_rows_that_leave_out_their_first_columns_keep_the_others_in_place() -> N
     table = row("Item", "Mass", "Price") + row("Wax", "1 kg", "9") + row("12", properties=gap)
     assert parse_docx(make_docx(f"<w:tbl>{table}</w:tbl>")).text == (
         "| Item | Mass | Price |\n| --- | --- | --- |\n| Wax | 1 kg | 9 |\n|  |  | 12 |"
+    )
+
+
+def test_charts_and_diagrams_stand_behind_their_paragraph() -> None:
+    chart = (
+        "<c:chartSpace xmlns:c='chart'><c:chart><c:title><c:t>Honey</c:t></c:title><c:ser>"
+        "<c:tx><c:v>2024</c:v></c:tx><c:cat><c:pt idx='0'><c:v>Clover</c:v></c:pt></c:cat>"
+        "<c:val><c:pt idx='0'><c:v>7.50</c:v></c:pt></c:val></c:ser></c:chart></c:chartSpace>"
+    )
+    diagram = (
+        "<d:dataModel xmlns:d='diagram'><d:pt modelId='1'><d:t>Swarm</d:t></d:pt></d:dataModel>"
+    )
+    kinds = {"chart1": chart, "data1": diagram}
+    relations = "".join(f"<r Id='{name}' Target='{name}.xml'/>" for name in kinds)
+    names = "".join(
+        f"<w:r><w:drawing>{one}</w:drawing></w:r>"
+        for one in (
+            "<c:chart xmlns:c='chart' xmlns:r='r' r:id='chart1'/>",
+            "<d:relIds xmlns:d='diagram' xmlns:r='r' r:dm='data1'/>",
+            "<c:chart xmlns:c='chart' xmlns:r='r' r:id='lost'/>",
+        )
+    )
+    body = f"<w:p>{run('See')}{names}{run(' it.')}</w:p><w:p>{run('End.')}</w:p>"
+    with ZipFile(file := BytesIO(make_docx(body)), "a") as archive:
+        archive.writestr("word/_rels/document.xml.rels", f"<rs>{relations}</rs>")
+        for name, content in kinds.items():
+            archive.writestr(f"word/{name}.xml", content)
+    assert parse_docx(file.getvalue()).text == (
+        "See it.\n\nHoney\n\n| | 2024 |\n| --- | --- |\n| Clover | 7.5 |\n\nSwarm\n\nEnd."
     )
 
 
