@@ -7,9 +7,11 @@ from typing import Any
 import mammoth
 from mammoth.documents import Table, TableRow
 
+from ingest.errors import UnreadableFileError
 from ingest.parsers.archive import open_archive
 from ingest.parsers.html_writer import OWN_NUMBERS
 from ingest.parsers.hypertext import read_html
+from ingest.parsers.office_parts import relations
 from ingest.parsers.word_numbers import NUM_LEVELS
 from ingest.parsers.word_xml import readied
 from ingest.texts import CanonicalText
@@ -36,6 +38,12 @@ comment-reference => sup
 """
 # From a note or comment to where it is referred to.
 _BACK_LINK = re.compile(r' <a href="#\w+-ref-[^"]*">↑</a>')
+# Files of other formats within, which Word makes a part of the text (`altChunk`).
+_DOCUMENT, _INCLUDED = "word/document.xml", "aFChunk"
+_NOT_INCLUDED = (
+    "It includes another file, which only Word shows; open it in Word, save it there and upload "
+    "that."
+)
 _MIN_ROWS = 2  # of a table with a header
 
 
@@ -46,10 +54,11 @@ def parse_docx(data: bytes) -> CanonicalText:
     Running headers and footers, deleted text, hidden text and pictures are left out.
 
     Raises:
-        UnreadableFileError: code `damaged`, `encrypted` or `too_large`.
+        UnreadableFileError: code `damaged`, `encrypted`, `too_large` or `no_text`.
     """
     with open_archive(data) as archive:
         file, num_hidden = readied(archive)
+        includes = any(one.kind == _INCLUDED for one in relations(archive, _DOCUMENT))
     page = mammoth.convert_to_html(
         file,
         style_map=_STYLES,
@@ -57,7 +66,10 @@ def parse_docx(data: bytes) -> CanonicalText:
         transform_document=mammoth.transforms.element_of_type(Table, _with_header),
     )
     text = read_html(f"<body>{_BACK_LINK.sub('', page.value)}</body>".encode())
-    return replace(text, num_hidden_characters=num_hidden)
+    if includes and not text.text:
+        raise UnreadableFileError("no_text", _NOT_INCLUDED)
+    reason = _NOT_INCLUDED if includes else None
+    return replace(text, num_hidden_characters=num_hidden, unreadable_reason=reason)
 
 
 def _with_header(table: Any) -> Any:

@@ -6,6 +6,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from ingest.errors import UnreadableFileError
 from ingest.parsers.word import parse_docx
 from tests.ingest.parsers.office import make_docx
 
@@ -191,6 +192,26 @@ def test_charts_and_diagrams_stand_behind_their_paragraph() -> None:
     assert parse_docx(file.getvalue()).text == (
         "See it.\n\nHoney\n\n| | 2024 |\n| --- | --- |\n| Clover | 7.5 |\n\nSwarm\n\nEnd."
     )
+
+
+def test_files_that_only_word_includes_are_told() -> None:
+    def including(body: str) -> bytes:
+        with ZipFile(file := BytesIO(make_docx(body)), "a") as archive:
+            archive.writestr("word/page.mht", "From: word")
+            archive.writestr(
+                "word/_rels/document.xml.rels",
+                "<rs><r Id='a' Type='http://schemas.openxmlformats.org/officeDocument/2006/"
+                "relationships/aFChunk' Target='page.mht'/></rs>",
+            )
+        return file.getvalue()
+
+    told = "It includes another file, which only Word shows; open it in Word, save it there"
+    text = parse_docx(including(f"<w:p>{run('See')}</w:p><w:altChunk/>"))
+    assert text.text == "See"
+    assert str(text.unreadable_reason).startswith(told)
+    with pytest.raises(UnreadableFileError, match=told) as caught:
+        parse_docx(including("<w:altChunk/>"))
+    assert caught.value.code == "no_text"
 
 
 def test_equations_of_a_real_file(data_dir: Path) -> None:
