@@ -1,5 +1,6 @@
 """Mail (EML, MSG): subject, sender, receivers, date and body, then the attachments."""
 
+import codecs
 import email
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -16,7 +17,15 @@ from oxmsg.domain.constants import (
     PID_BODY_HTML,
     PID_DISPLAY_NAME,
     PID_HTML,
+    PID_INTERNET_CODEPAGE,
+    PID_MESSAGE_CODEPAGE,
     PID_RTF_COMPRESSED,
+)
+from oxmsg.domain.encodings import encoding_from_codepage
+from oxmsg.domain.model import (
+    MSG_HDR_OFFSET,
+    UnrecognizedCodePageError,
+    UnsupportedEncodingError,
 )
 from oxmsg.properties import Properties
 from oxmsg.storage import Storage
@@ -37,6 +46,7 @@ _NO_FILE = "It is a link, or an object of another program; save it and upload it
 _IS_MESSAGE = 5
 _OBJECT = "__substg1.0_3701000D"
 _INNER_HEADER_BYTES = 24
+_DEFAULT_ENCODING = "iso-8859-15"
 
 
 class _Policy(EmailPolicy):
@@ -81,20 +91,45 @@ def parse_msg(data: bytes, parse_attachment: ParseAttachment) -> CanonicalText:
     """Return the text of an Outlook message, like `parse_eml`."""
     with OleFileIO(BytesIO(data)) as file:
         storage = Storage.from_ole(file)
-    return write_msg(Message(storage), storage, parse_attachment)
+    return write_msg(OutlookMessage(storage, MSG_HDR_OFFSET), storage, parse_attachment)
 
 
-class InnerMessage(Message):
-    """A message that is attached to another one as it is, not as a file."""
+class _Properties(Properties):
+    """Properties of a message with a code page that Python knows by another name, or not at all."""
 
-    def __init__(self, storage: Storage) -> None:
+    @property
+    def body_encoding(self) -> str:
+        """The encoding of a text in HTML."""
+        return self._encoding(PID_INTERNET_CODEPAGE) or self._str_prop_encoding
+
+    @property
+    def _str_prop_encoding(self) -> str:
+        return self._encoding(PID_MESSAGE_CODEPAGE) or _DEFAULT_ENCODING
+
+    def _encoding(self, named_by: int) -> str | None:
+        number = self._cherry_pick_int_prop(named_by)
+        if number is None:
+            return None
+        for find in (encoding_from_codepage, "cp{}".format):
+            try:
+                return codecs.lookup(find(number.value)).name
+            except (LookupError, UnrecognizedCodePageError, UnsupportedEncodingError):
+                continue
+        return None
+
+
+class OutlookMessage(Message):
+    """A message that is a file, or lies within another one."""
+
+    def __init__(self, storage: Storage, header_bytes: int) -> None:
+        """Read the properties, which begin behind the header."""
         super().__init__(storage)
-        self._inner_properties = Properties(storage, _INNER_HEADER_BYTES)
+        self._own_properties = _Properties(storage, header_bytes)
 
     @property
     def properties(self) -> Properties:
-        """Its properties, which begin earlier than those of a file."""
-        return self._inner_properties
+        """Its properties."""
+        return self._own_properties
 
 
 def write_msg(
@@ -145,7 +180,8 @@ def _from_msg(storage: Storage) -> Attachment:
 
 
 def _inner(storage: Storage) -> Content:
-    return lambda parse_attachment: write_msg(InnerMessage(storage), storage, parse_attachment)
+    message = OutlookMessage(storage, _INNER_HEADER_BYTES)
+    return lambda parse_attachment: write_msg(message, storage, parse_attachment)
 
 
 def _write(mail: _Mail, parse_attachment: ParseAttachment) -> CanonicalText:

@@ -226,6 +226,25 @@ def test_lines_that_flow_are_paragraphs(delsp: str, lines: str, expected: str) -
     assert text == f"Offer\n\n{expected.rstrip()}"
 
 
+@pytest.mark.parametrize(
+    ("code_page", "encoding", "words"),
+    [
+        (950, "big5", "蜜蜂"),
+        (874, "cp874", "ผึ้ง"),
+        (932, "cp932", "蜜蜂"),
+        (20866, "koi8-r", "Пчёлы"),
+        (0, "iso-8859-15", "Königin"),
+        (12345, "iso-8859-15", "Königin"),
+    ],
+)
+def test_outlook_page_of_any_code_page(
+    path: Path, code_page: int, encoding: str, words: str
+) -> None:
+    page = f"<p>{words}</p>".encode(encoding)
+    message = make_msg("Bees", "", more={PAGE: page, CODE_PAGE: code_page})
+    assert read(path, message, media_types.MSG).text == f"Bees\n\nFrom: Ann\n\n{words}"
+
+
 def ber(tag: int, *parts: bytes, is_open: bool = False) -> bytes:
     """Return an element, which tells its length or, open, has a mark at its end (X.690)."""
     content = b"".join(parts)
