@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ingest.database import Database, in_utc
-from ingest.documents import Collection, Document, Reindexing, ReindexingStatus, Status
+from ingest.documents import LAST_TURNS, Collection, Document, Reindexing, ReindexingStatus, Status
 from ingest.errors import CatalogUnavailableError
 from ingest.home import Home
 from ingest.settings import IngestSettings
@@ -265,8 +265,13 @@ class Catalog:
             return connection.execute(query.limit(1)).first() is not None
 
     def count_queued(self) -> int:
-        """Count the documents that wait, for the first time or to be tried again."""
-        query = sa.select(sa.func.count()).where(documents.c.status == _QUEUED)
+        """Count the documents that wait, for the first time or to be tried again.
+
+        Those with one of the last turns do not count: they answer while they wait.
+        """
+        query = sa.select(sa.func.count()).where(
+            documents.c.status == _QUEUED, documents.c.turn < LAST_TURNS
+        )
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -301,11 +306,12 @@ class Catalog:
         the whole queue. So collections take turns, however many documents each has waiting.
         """
         is_waiting = documents.c.status == _QUEUED
+        is_before = documents.c.turn < LAST_TURNS
         # Those that wait to be tried again have had their turn.
         is_first_time = documents.c.num_retries == 0
-        first = sa.select(sa.func.min(documents.c.turn)).where(is_waiting, is_first_time)
+        first = sa.select(sa.func.min(documents.c.turn)).where(is_waiting, is_before, is_first_time)
         last = sa.select(sa.func.max(documents.c.turn)).where(
-            is_waiting, documents.c.collection == collection
+            is_waiting, is_before, documents.c.collection == collection
         )
         with self._database.reading() as connection:
             head = connection.execute(first).scalar_one() or 1

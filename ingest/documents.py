@@ -18,6 +18,8 @@ RESERVED_PREFIX = "document."
 GENERATION_MARK = "~"
 _COLLECTION_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _NAMESPACE = uuid.UUID("5f0c8d0e-6a2b-5d43-9d0f-0f5a7c1e2b90")
+# Turns from this one on come behind those of all uploads; priorities of DBOS end at twice as many.
+LAST_TURNS = 1 << 30
 
 
 class Status(StrEnum):

@@ -22,7 +22,7 @@ from dbos import DBOS, DBOSConfig, SetEnqueueOptions, SetWorkflowID
 
 from ingest import reindexing as reindexings
 from ingest.database import PAGE_CACHE_KIB
-from ingest.documents import Collection, Document, Reindexing, Status
+from ingest.documents import LAST_TURNS, Collection, Document, Reindexing, Status
 from ingest.errors import CatalogUnavailableError, UnreadableFileError
 from ingest.faults import Fault, describe
 from ingest.files import PARSER_VERSION
@@ -111,16 +111,19 @@ class Jobs:
             thread.start()
 
     def _enqueue_outdated(self) -> None:
-        """Ingest anew what another version of the parser read; its chunks answer meanwhile."""
+        """Ingest anew, behind all uploads, what another version of the parser read.
+
+        Its chunks answer meanwhile.
+        """
         catalog, recipes = self._pipeline.catalog, self._pipeline.recipes
         fitting = {
             one.name
             for one in catalog.list_collections()
             if "embedder" not in recipes.outdated(one)  # those are read anew by reindexing
         }
-        for document in catalog.list_outdated(PARSER_VERSION):
+        for turn, document in enumerate(catalog.list_outdated(PARSER_VERSION), LAST_TURNS):
             if document.collection in fitting:
-                self.submit(replace(document, attempt=document.attempt + 1))
+                self.submit(replace(document, attempt=document.attempt + 1), turn)
 
     def stop(self) -> None:
         """Stop taking jobs; those under way break off and go on at the next start."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.documents import (
+    LAST_TURNS,
     RESERVED_PREFIX,
     Collection,
     Document,
@@ -436,7 +437,8 @@ class Library:
         if known:
             document = _taking_over(document, known, upload)
             # Or what is replaced again and again would never come to its turn.
-            turn = known.turn if known.status is Status.QUEUED else None
+            is_waiting = known.status is Status.QUEUED and known.turn < LAST_TURNS
+            turn = known.turn if is_waiting else None
         queued = self._jobs.submit(document, turn)
         if known and known.revision != known.searchable_revision:
             self._pipeline.forget_revision(known.revision)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 
 from ingest import jobs as jobs_module
 from ingest.catalog import collections
-from ingest.documents import Status
+from ingest.documents import LAST_TURNS, Status
 from ingest.errors import DocumentNotFoundError
 from ingest.files import PARSER_VERSION, FileStore
 from ingest.library import Upload
@@ -174,6 +175,19 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
         assert shelf.library.get(old.id) == new
         shelf.wait_until_gone("An xyzzy")
         assert path.exists()
+
+
+def test_uploads_do_not_wait_for_what_another_parser_read(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        old = [shelf.add_and_wait(f"{n}.txt", f"Number {n}.") for n in range(2)]
+        for one in old:
+            shelf.library._pipeline.catalog.update(one.id, one.revision, searchable_parser=0)
+    with open_shelf() as shelf:
+        assert [shelf.wait(one).turn for one in old] == [LAST_TURNS, LAST_TURNS + 1]
+        catalog = shelf.library._pipeline.catalog
+        catalog.put(replace(shelf.library.get(old[0].id), status=Status.QUEUED))
+        assert (catalog.count_queued(), catalog.next_turn("default")) == (0, 1)
+        assert shelf.add("0.txt", "Number 0, replaced while it waits.").turn == 1
 
 
 def test_vectors_of_another_parsers_text_are_not_continued(
