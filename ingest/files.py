@@ -150,14 +150,25 @@ class TextStore:
             if path.exists():
                 path.replace(self._aside(revision, media_type))
 
-    def bring_back(self, revision: str, media_type: str) -> CanonicalText | None:
-        """Return the text that was set aside, in its place again; None: another one was made."""
-        aside = self._aside(revision, media_type)
-        if not aside.exists():
+    def bring_back(self, revision: str, media_type: str, parser: int) -> CanonicalText | None:
+        """Return the text that was set aside, in its place again, or else that of another parser.
+
+        Args:
+            revision: of which bytes.
+            media_type: that they were read as.
+            parser: version of the parser that made the text that answers.
+
+        Returns:
+            None: there is none of these, or this parser has made one.
+        """
+        path = self._path(revision, media_type, PARSER_VERSION)
+        kept = self._aside(revision, media_type)
+        if not kept.exists() and not path.exists():
+            kept = self._path(revision, media_type, parser)
+        if not kept.exists():
             return None
         # A copy: other documents that share the text may ask as well.
-        path = self._path(revision, media_type, PARSER_VERSION)
-        self._write(path, aside.read_bytes())
+        self._write(path, kept.read_bytes())
         return self.load(revision, media_type)
 
     def load(

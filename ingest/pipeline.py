@@ -156,7 +156,8 @@ class Pipeline:
     def fail(self, document: Document, code: str, reason: str) -> None:
         """Record why the latest revision cannot be searched; an older one goes on answering.
 
-        One that was read in part, and could not be read anew, is left as it was.
+        One that could not be read anew, such as a PDF whose password is not known any more, is left
+        as it was.
         """
         changes: dict[str, Any] = {
             "status": Status.FAILED,
@@ -164,10 +165,15 @@ class Pipeline:
             "error_reason": reason,
             "password": None,
         }
-        is_answering = document.searchable_revision == document.revision
-        if is_answering and (text := self.texts.bring_back(document.revision, document.media_type)):
+        text = None
+        if document.searchable_revision == document.revision:
+            text = self.texts.bring_back(
+                document.revision, document.media_type, document.searchable_parser
+            )
+        if text is not None:
             changes = _outcome(text, document.revision, document.searchable_chunks)
-            changes["error_reason"] += f" Reading it anew failed: {reason}"
+            if changes["error_reason"]:
+                changes["error_reason"] += f" Reading it anew failed: {reason}"
         self.catalog.update(document.id, document.revision, **changes)
         if document.password is not None:
             self.catalog.erase_log()

@@ -177,6 +177,26 @@ def test_what_another_parser_read_is_ingested_anew_and_answers_meanwhile(
         assert path.exists()
 
 
+def test_what_another_parser_read_stays_when_it_cannot_be_read_anew(open_shelf: OpenShelf) -> None:
+    with open_shelf() as shelf:
+        upload = Upload("a.pdf", [encrypted_pdf()], "default", None, {}, "password")
+        old = shelf.wait(shelf.library.add(upload)[0])
+        text = shelf.library.text(old)
+        pipeline = shelf.library._pipeline
+        pipeline.catalog.update(old.id, old.revision, searchable_parser=PARSER_VERSION - 1)
+        [path] = (shelf.home / "texts").iterdir()
+        path.rename(
+            path.with_name(path.name.replace(f"-{PARSER_VERSION}-", f"-{PARSER_VERSION - 1}-"))
+        )
+    with open_shelf() as shelf:
+        new = shelf.wait(old)
+        assert (new.status, new.error_reason) == (Status.SEARCHABLE, None)
+        assert shelf.library.text(new) == text
+    with open_shelf() as shelf:
+        assert shelf.library.get(old.id) == new
+        assert shelf.find("secret") == ["a.pdf"]
+
+
 def test_uploads_do_not_wait_for_what_another_parser_read(open_shelf: OpenShelf) -> None:
     with open_shelf() as shelf:
         old = [shelf.add_and_wait(f"{n}.txt", f"Number {n}.") for n in range(2)]
