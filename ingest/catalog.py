@@ -12,6 +12,7 @@ from ingest.documents import LAST_TURNS, Collection, Document, Reindexing, Reind
 from ingest.errors import CatalogUnavailableError
 from ingest.home import Home
 from ingest.settings import IngestSettings
+from ingest.titles import make_name
 from retrieval.errors import StoreLockedError
 
 metadata = sa.MetaData()
@@ -98,7 +99,7 @@ _QUEUED: sa.ColumnElement[str] = sa.literal_column(f"'{Status.QUEUED}'")
 # Made once, because each answer asks for them, and making one takes longer than the database does.
 _DOCUMENT = sa.select(documents).where(documents.c.id == sa.bindparam("id"))
 _COLLECTION = sa.select(collections).where(collections.c.name == sa.bindparam("name"))
-_FILENAMES = sa.select(documents.c.id, documents.c.filename).where(
+_NAMES = sa.select(documents.c.id, documents.c.filename, documents.c.external_id).where(
     documents.c.id.in_(sa.bindparam("ids", expanding=True))
 )
 
@@ -138,10 +139,11 @@ class Catalog:
         return None if row is None else _to_document(row)
 
     def filenames(self, document_ids: Iterable[str]) -> dict[str, str]:
-        """Return the names of documents by id; of what does not exist there is none."""
+        """Return the names of documents by id, see `make_name`; what does not exist has none."""
         wanted = {"ids": sorted(set(document_ids))}
         with self._database.reading() as connection:
-            return {row.id: row.filename for row in connection.execute(_FILENAMES, wanted)}
+            rows = connection.execute(_NAMES, wanted)
+            return {row.id: make_name(row.filename, row.external_id) for row in rows}
 
     def list_documents(
         self,

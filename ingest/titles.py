@@ -1,4 +1,4 @@
-"""Titles: what users call a document, which its texts need not say."""
+"""What users call a document, which its text need not say."""
 
 import re
 
@@ -6,10 +6,13 @@ import re
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}\Z")
 
 
-def make_title(filename: str, external_id: str) -> str:
-    """Return file name and id without the suffix; one of them where it says the other, too.
+def make_name(filename: str, external_id: str) -> str:
+    """Return what answers and prompts call a document: its path if it goes by that, or its file."""
+    is_path = external_id.endswith(f"/{filename}")
+    return external_id if is_path else filename
 
-    The id is mostly the file's name, or its path, whose folders tell as much.
-    """
-    names = [external_id] if external_id.endswith(filename) else [filename, external_id]
+
+def make_title(filename: str, external_id: str) -> str:
+    """Return what a document is found by: its name and its id, without suffixes."""
+    names = dict.fromkeys([make_name(filename, external_id), external_id])
     return " ".join(_SUFFIX.sub("", name) for name in names)

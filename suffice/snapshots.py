@@ -6,7 +6,7 @@ from eval.errors import NoQuestionsError
 from eval.progress import Progress, silent
 from eval.snapshot import Snapshot, SnapshotDocument
 from ingest.texts import CanonicalText, Heading, Place
-from ingest.titles import make_title
+from ingest.titles import make_name, make_title
 from suffice.client import Client
 
 
@@ -65,7 +65,7 @@ def read_collection(client: Client, name: str, progress: Progress = silent) -> S
     return ServedCollection(
         name=name,
         snapshot=Snapshot(tuple(documents), state["language"]),
-        filenames={one["id"]: one["filename"] for one in listed},
+        filenames={one["id"]: make_name(one["filename"], one["external_id"]) for one in listed},
         embedder=state["embedder"],
         fingerprints=state["fingerprints"],
         profile=state["profile"],
