@@ -59,7 +59,7 @@ class Chunk:
     @property
     def searched_text(self) -> str:
         """What is searched by words: the title and the passage."""
-        return f"{self.title}\n{self.passage}"
+        return make_searched_text(self.title, self.passage)
 
 
 def make_passage(headings: Sequence[str], table_header: str, text: str) -> str:
@@ -67,6 +67,11 @@ def make_passage(headings: Sequence[str], table_header: str, text: str) -> str:
     path = [HEADING_SEPARATOR.join(headings)] if headings else []
     header = [table_header] if table_header else []
     return "\n".join([*path, *header, text])
+
+
+def make_searched_text(title: str, passage: str) -> str:
+    """Put a title above a passage."""
+    return f"{title}\n{passage}"
 
 
 @dataclass(frozen=True, slots=True)

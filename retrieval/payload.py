@@ -7,10 +7,11 @@ from typing import Any
 
 from retrieval.analyzer import Analyzer
 from retrieval.attributes import Attributes, Kind, Value, kind_of, to_magnitude
-from retrieval.chunks import Chunk
+from retrieval.chunks import Chunk, make_searched_text
 
 VECTOR = "dense"
 PASSAGE = "passage"
+TITLE = "title"
 TOKENS = "tokens"
 ATTRIBUTES = "attributes"
 # Fields that are matched word for word: with which kinds of values a chunk has which keys, and
@@ -21,13 +22,12 @@ VALUES = f"{ATTRIBUTES}.values"
 
 def to_payload(chunk: Chunk, analyzer: Analyzer) -> dict[str, Any]:
     """Return the payload of a chunk; `tokens` is what the lexical index reads."""
-    return {
+    payload = {
         "document_id": chunk.document_id,
         "revision": chunk.revision,
         "start": chunk.start,
         "end": chunk.end,
         PASSAGE: chunk.passage,
-        TOKENS: passage_text(chunk.searched_text, analyzer),
         "headings": list(chunk.headings),
         "page_start": chunk.page_start,
         "page_end": chunk.page_end,
@@ -36,13 +36,15 @@ def to_payload(chunk: Chunk, analyzer: Analyzer) -> dict[str, Any]:
         "parent_end": chunk.parent_end,
         "table_header": chunk.table_header,
         "place": chunk.place,
-        "title": chunk.title,
+        TITLE: chunk.title,
     }
+    return payload | {TOKENS: searched_tokens(payload, analyzer)}
 
 
-def passage_text(passage: str, analyzer: Analyzer) -> str:
-    """Return a passage as a whitespace tokenizer shall read it."""
-    return " ".join(analyzer.passage_tokens(passage))
+def searched_tokens(payload: Mapping[str, Any], analyzer: Analyzer) -> str:
+    """Return title and passage of a payload as a whitespace tokenizer shall read them."""
+    searched = make_searched_text(payload.get(TITLE, ""), payload[PASSAGE])
+    return " ".join(analyzer.passage_tokens(searched))
 
 
 def query_text(query: str, analyzer: Analyzer) -> str:
@@ -110,7 +112,7 @@ def from_payload(chunk_id: str, payload: Mapping[str, Any]) -> Chunk:
         parent_end=payload.get("parent_end", payload["end"]),
         table_header=payload.get("table_header", ""),
         place=payload.get("place"),  # missing in what version 0.1 wrote
-        title=payload.get("title", ""),
+        title=payload.get(TITLE, ""),
     )
 
 

@@ -35,6 +35,7 @@ from retrieval.payload import (
     ATTRIBUTES,
     KEYS,
     PASSAGE,
+    TITLE,
     TOKENS,
     VALUES,
     VECTOR,
@@ -42,9 +43,9 @@ from retrieval.payload import (
     attributes_payload,
     from_payload,
     order_field,
-    passage_text,
     query_text,
     read_keys,
+    searched_tokens,
     to_payload,
     token,
 )
@@ -265,7 +266,7 @@ class QdrantStore:
     def _analyse(self, collection: str, analyzer: Analyzer) -> None:
         """Bring the tokens of all chunks up to date; where this ends early, it is done again."""
         logger.info("analysing anew", extra={"collection": collection})
-        for records in _scroll(self._client, collection, PASSAGE):
+        for records in _scroll(self._client, collection, TITLE, PASSAGE):
             changes = [_set_tokens(record, analyzer) for record in records]
             answer(partial(self._client.batch_update_points, collection, changes, wait=True))
         # What version 0.1 first searched.
@@ -541,7 +542,7 @@ def _equals(key: str, value: str) -> models.FieldCondition:
 
 
 def _set_tokens(record: models.Record, analyzer: Analyzer) -> models.SetPayloadOperation:
-    tokens = passage_text((record.payload or {})[PASSAGE], analyzer)
+    tokens = searched_tokens(record.payload or {}, analyzer)
     change = models.SetPayload(payload={TOKENS: tokens}, points=[record.id])
     return models.SetPayloadOperation(set_payload=change)
 

@@ -16,7 +16,7 @@ from typing import Any
 import qdrant_edge as edge
 
 from retrieval.analyzer import get_analyzer
-from retrieval.payload import ATTRIBUTES, KEYS, PASSAGE, TOKENS, VALUES, VECTOR, passage_text
+from retrieval.payload import ATTRIBUTES, KEYS, TOKENS, VALUES, VECTOR, searched_tokens
 
 PAGE_SIZE = 256
 # Candidates that are compared by their whole vectors: so many for each hit (1.5 find all that 4
@@ -170,7 +170,7 @@ def _config(dimension: int) -> edge.EdgeConfig:
 def _analyse(payload: dict[str, Any], language: str | None) -> dict[str, Any]:
     if language is None:
         return payload
-    return payload | {TOKENS: passage_text(payload[PASSAGE], get_analyzer(language))}
+    return payload | {TOKENS: searched_tokens(payload, get_analyzer(language))}
 
 
 def _die_with_parent() -> None:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -434,7 +435,7 @@ def test_an_index_of_another_analyzer_is_analysed_anew_at_the_start(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
     store = open_store()
-    add(store.open("default"), make_chunk("running cats"))
+    add(store.open("default"), replace(make_chunk("running cats"), title="2022 Apiary"))
     store.close()
     state_file = tmp_path / "default" / "current.json"
     state = json.loads(state_file.read_text())
@@ -443,7 +444,8 @@ def test_an_index_of_another_analyzer_is_analysed_anew_at_the_start(
     assert store.to_compact() == {"default"}
     store.open("default")
     assert json.loads(state_file.read_text()) == state | {"generation": 2, "compacted_chunks": 1}
-    assert len(search_lexical(store.open("default"), "cat", 10)) == 1
+    for word in ("cat", "apiary"):
+        assert len(search_lexical(store.open("default"), word, 10)) == 1
 
 
 def test_an_index_that_cannot_be_analysed_anew_is_left_as_it_is(
