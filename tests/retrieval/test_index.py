@@ -472,7 +472,7 @@ def test_a_collection_on_a_server_of_the_first_format_answers() -> None:
     vectors = models.VectorParams(size=EMBEDDER.dimension, distance=models.Distance.DOT)
     client.create_collection("default", vectors_config={"dense": vectors})
     for ordinal in range(300):
-        chunk = make_chunk(f"running cat{ordinal}s", ordinal)
+        chunk = replace(make_chunk(f"running cat{ordinal}s", ordinal), title="Apiary")
         payload = to_payload(chunk, get_analyzer("none"))
         del payload[TOKENS]
         vector = {"dense": EMBEDDER.embed_query(chunk.text).tolist()}
@@ -483,6 +483,7 @@ def test_a_collection_on_a_server_of_the_first_format_answers() -> None:
         warnings.filterwarnings("ignore", message="Payload indexes have no effect")
         index = QdrantStore(client, EMBEDDER.dimension, "english", owner="me").open("default")
         assert len(search_lexical(index, "run", 1000)) == 300
+        assert len(search_lexical(index, "apiary", 1000)) == 300
         # It keeps its language: another setting does not change it.
         reopened = QdrantStore(client, EMBEDDER.dimension, "german", owner="me").open("default")
     assert reopened.analyzer is index.analyzer
