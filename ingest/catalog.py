@@ -148,7 +148,7 @@ class Catalog:
     def list_documents(
         self,
         collection: str | None = None,
-        status: Status | None = None,
+        statuses: Iterable[Status] | None = None,
         after: str | None = None,
         limit: int = 100,
         allowed: Iterable[str] | None = None,
@@ -157,7 +157,7 @@ class Catalog:
 
         Args:
             collection: only of this one.
-            status: only in this state.
+            statuses: only in one of these states; None: in any.
             after: beginning after this id.
             limit: most to return.
             allowed: only of these collections; None: of all.
@@ -167,8 +167,8 @@ class Catalog:
             query = query.where(documents.c.collection == collection)
         if allowed is not None:
             query = query.where(documents.c.collection.in_(set(allowed)))
-        if status is not None:
-            query = query.where(documents.c.status == status)
+        if statuses is not None:
+            query = query.where(documents.c.status.in_(set(statuses)))
         if after is not None:
             query = query.where(documents.c.id > after)
         return self._find(query)

@@ -217,7 +217,7 @@ class Library:
     def list_documents(
         self,
         collection: str | None,
-        status: Status | None,
+        statuses: Iterable[Status] | None,
         after: str | None,
         limit: int,
         allowed: Iterable[str] | None = None,
@@ -229,7 +229,7 @@ class Library:
         """
         if collection is not None:
             check_collection_name(collection)
-        return self._catalog.list_documents(collection, status, after, limit, allowed)
+        return self._catalog.list_documents(collection, statuses, after, limit, allowed)
 
     def collections(self) -> list[CollectionState]:
         """Return the collections that hold documents."""

@@ -361,20 +361,17 @@ class _Run:
     def _look(self) -> None:
         """Ask once for the states of all pending documents, with as few calls as that takes."""
         with self._condition:
-            is_list_worth_it = len(self._pending) > len(OPEN_STATES)
-        found = {
-            document["id"]: document
-            for status in (OPEN_STATES if is_list_worth_it else ())
-            for document in self._patience.call(partial(self._list, status))
-        }
+            is_list_worth_it = len(self._pending) > 1
+        listed = self._patience.call(partial(self._list, OPEN_STATES)) if is_list_worth_it else []
+        found = {document["id"]: document for document in listed}
         with self._condition:
             pending = list(self._pending.values())
         for outcome in pending:
             document = found.get(outcome.document["id"])
             self._settle(replace(outcome, document=document) if document else self._ask(outcome))
 
-    def _list(self, status: str | None = None) -> list[dict[str, Any]]:
-        return list(self._client.documents(self._bulk.collection, status, PAGE_SIZE))
+    def _list(self, statuses: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        return list(self._client.documents(self._bulk.collection, statuses, PAGE_SIZE))
 
     def _ask(self, outcome: Outcome) -> Outcome:
         """Ask for the state of one document, which is final as a rule."""

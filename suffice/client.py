@@ -5,7 +5,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -104,9 +104,12 @@ class Client:
         return self._call("GET", f"/v1/documents/{document_id}")
 
     def documents(
-        self, collection: str | None = None, status: str | None = None, page_size: int = 100
+        self,
+        collection: str | None = None,
+        status: str | Sequence[str] | None = None,
+        page_size: int = 100,
     ) -> Iterator[dict[str, Any]]:
-        """Yield all documents, page by page; a page holds 1 to 1000."""
+        """Yield all documents, or those in one of some states, page by page of 1 to 1000."""
         params: dict[str, Any] = {
             "collection": collection,
             "status": status,

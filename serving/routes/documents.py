@@ -79,7 +79,7 @@ def list_documents(
     service: RunningService,
     caller: CurrentCaller,
     collection: str | None = None,
-    status: Status | None = None,
+    status: Annotated[list[Status] | None, Query()] = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> dict[str, Any]:

@@ -125,15 +125,17 @@ def test_the_list_can_be_filtered(catalog: Catalog) -> None:
     catalog.put(document("a"))
     catalog.put(document("b", status=Status.FAILED))
     catalog.put(document("c", collection="other", status=Status.FAILED))
+    catalog.put(document("d", collection="other", status=Status.PARTIAL))
 
     def names(**filters: object) -> list[str]:
         found = catalog.list_documents(**filters)  # type: ignore[arg-type]
         return sorted(one.external_id for one in found)
 
     assert names(collection="default") == ["a", "b"]
-    assert names(status=Status.FAILED) == ["b", "c"]
-    assert names(collection="other", status=Status.FAILED) == ["c"]
-    assert names(collection="other", status=Status.QUEUED) == []
+    assert names(statuses=[Status.FAILED]) == ["b", "c"]
+    assert names(statuses=[Status.PARTIAL, Status.FAILED]) == ["b", "c", "d"]
+    assert names(collection="other", statuses=[Status.FAILED]) == ["c"]
+    assert names(collection="other", statuses=[Status.QUEUED]) == []
 
 
 @pytest.mark.parametrize(

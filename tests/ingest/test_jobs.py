@@ -211,7 +211,7 @@ def test_collections_take_turns(open_shelf: OpenShelf) -> None:
         embedder.gate.set()
         for document in (single, *pair):
             shelf.wait_until_searchable(document)
-        finished = shelf.library.list_documents("bulk", Status.SEARCHABLE, None, 1000)
+        finished = shelf.library.list_documents("bulk", [Status.SEARCHABLE], None, 1000)
         # Those under way when they came, and one for each turn; some more end while we look.
         assert len(finished) < 50
 

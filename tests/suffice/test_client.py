@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from suffice.client import Client
+from suffice.bulk import OPEN_STATES
+from suffice.client import FINAL_STATES, Client
 from suffice.errors import FileChangedError, ServiceError
 from suffice.session import open_client
 from suffice.settings import SufficeSettings
@@ -174,6 +175,7 @@ def test_listing_goes_on_page_by_page(
     listed = [document["filename"] for document in client.documents("many")]
     assert sorted(listed) == sorted(path.name for path in paths)
     assert list(client.documents("many", status="failed")) == []
+    assert len(list(client.documents("many", status=[*OPEN_STATES, *FINAL_STATES]))) == 101
 
 
 @pytest.fixture
