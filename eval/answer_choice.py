@@ -17,9 +17,11 @@ from eval.choice import (
     Choice,
     Goal,
     cheapest,
+    more,
     more_for_candidate,
     state_cost,
 )
+from eval.counted import counted
 from eval.decisions.items import Floats, cluster_means
 from eval.decisions.sequence import Mode, certify
 from eval.errors import EvalError, NoQuestionsError
@@ -196,7 +198,8 @@ class _Testing:
         cost = state_cost(now, tokens, self._usd_saved(chosen))
         rival = "today's"
         if goal.mode is Mode.BEST:
-            rival = f"those of any of the {len(self.candidates) - 1} settings it was compared with"
+            others = counted(len(self.candidates) - 1, "setting")
+            rival = f"those of any of the {others} it was compared with"
         return (
             f"{candidate.label}: {cost}. Its answers are not worse than {rival} by more than "
             f"{goal.eps:g}, with error at most {goal.delta:.0%}."
@@ -223,7 +226,7 @@ class _Testing:
         return (
             f"Cannot tell yet whether answers from less context than "
             f"{self.candidates[REFERENCE].label} ({self._mean_tokens(REFERENCE):,.0f} tokens) are "
-            f"as good. About {needed:,} more questions are needed."
+            f"as good.{more(needed)}"
         )
 
     def _keep(self, reason: str) -> str:

@@ -33,6 +33,7 @@ from eval.answer_scores import (
 )
 from eval.answering import GivenAnswer, ReplayAnswerer, Setting
 from eval.asking import Asker, ask_all
+from eval.counted import counted
 from eval.decisions.items import Floats
 from eval.decisions.racing import Race
 from eval.errors import NoQuestionsError
@@ -389,8 +390,9 @@ def _find_flaws(scored: Sequence[Sequence[ScoredAnswer]]) -> Iterator[tuple[int,
             yield (
                 number,
                 f"The model server read {cut[0].num_read:,} of {cut[0].num_sent:,} tokens, and cut "
-                f"{len(cut)} of {len(row)} prompts without saying so. Raise its window (Ollama: "
-                "num_ctx), or tell Suffice of it with `context_tokens` in SERVING_BACKENDS_FILE.",
+                f"{len(cut)} of {counted(len(row), 'prompt')} without saying so. Raise its window "
+                "(Ollama: num_ctx), or tell Suffice of it with `context_tokens` in "
+                "SERVING_BACKENDS_FILE.",
             )
 
 

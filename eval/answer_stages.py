@@ -8,6 +8,7 @@ import numpy as np
 
 from eval.answer_quality import AnswerMeter
 from eval.answering import Setting
+from eval.counted import counted
 from eval.decisions.items import Floats
 from eval.dollars import dollars
 from eval.extras import Extra
@@ -103,7 +104,7 @@ async def measure_stage(
     if given_up:
         return (
             f"The model's window has no room for {' and '.join(given_up[0])} in {len(given_up)} of "
-            f"{len(questions)} answers."
+            f"{counted(len(questions), 'answer')}."
         )
     clusters = with_it.clusters
 
@@ -160,4 +161,5 @@ def _state(quality: MeanInterval, written: MeanInterval, usd: float | None) -> s
     if not round(written.mean):
         return f"{statement}, as many tokens written for an answer."
     word = "more" if written.mean > 0 else "fewer"
-    return f"{statement}, {abs(written.mean):,.0f} {word} tokens written for an answer."
+    tokens = counted(abs(written.mean), f"{word} token")
+    return f"{statement}, {tokens} written for an answer."

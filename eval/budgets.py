@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.choice import LEAST_SAVING, QUANTILE, REFERENCE, keeping
+from eval.counted import counted
 from eval.dollars import dollars
 from eval.errors import BudgetError
 from eval.measurements import Measurements
@@ -157,7 +158,7 @@ class BudgetSearch:
         most = self._limits[binding]
         reference_keeps = self._share_within(REFERENCE, most) >= QUANTILE
         sentences = [
-            f"Under the budget 95 % of the prompts may have {most:,} tokens, "
+            f"Under the budget 95 % of the prompts may have {counted(most, 'token')}, "
             f"which is what {binding} allows."
         ]
         if self._best is None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr, stdtrit  # type: ignore[import-untyped]
 
+from eval.counted import counted
 from eval.decisions.items import Floats
 from eval.decisions.pvalues import PairedTest
 from eval.decisions.risk_control import Verdict as RiskVerdict
@@ -223,16 +224,16 @@ class Chooser:
             statement = (
                 f"Cannot tell yet whether {least:.0%} of the evidence is found: with the most "
                 f"context, {self._label(candidates[0])}, it is {1 - control.deepest_risk:.1%} for "
-                f"the {losses.shape[1]} independent items at hand."
+                f"the {counted(losses.shape[1], 'independent item')} at hand."
             )
-            statement += _more(needed)
+            statement += more(needed)
         verdict = Verdict(control.verdict.value)
         return Choice(verdict, chosen, statement, candidates, tested, needed)
 
     def _state_certified(self, chosen: int, num_rivals: int, goal: Goal) -> str:
         rival = "today's"
         if goal.mode is Mode.BEST:
-            rival = f"that of any of the {num_rivals} settings it was compared with"
+            rival = f"that of any of the {counted(num_rivals, 'setting')} it was compared with"
         return (
             f"{self._label(chosen)}: {self._state_cost(chosen)}. Its evidence coverage is not "
             f"below {rival} by more than {goal.eps:g}, with error at most {goal.delta:.0%}."
@@ -263,7 +264,7 @@ class Chooser:
                 f"Keep {now}: nothing cheaper was shown to find as much, and if more questions can "
                 "show it, it takes far more than anybody writes."
             )
-        return f"Cannot tell yet whether less context than {now} suffices.{_more(needed)}"
+        return f"Cannot tell yet whether less context than {now} suffices.{more(needed)}"
 
     def _state_next_to_nothing(self, found: float, goal: Goal) -> str:
         return (
@@ -416,5 +417,6 @@ def _more_in_reach(items: float, num_items: int, num_questions: int) -> int | No
     return max(1, ceil(needed - num_questions))
 
 
-def _more(needed: int | None) -> str:
-    return "" if needed is None else f" About {needed:,} more questions are needed."
+def more(needed: int | None) -> str:
+    """Say how many questions it takes; None: it is not known, and nothing is said."""
+    return "" if needed is None else f" It takes about {counted(needed, 'more question')}."

@@ -14,6 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from eval.beir import load_dataset
+from eval.counted import counted
 from eval.errors import DatasetError, NoQuestionsError, writing
 from eval.json_lines import JsonLine, read_json_lines
 from eval.passages import Interval, SearchableText
@@ -275,7 +276,8 @@ def _finish(
 ) -> Converted:
     if not questions:
         raise NoQuestionsError(
-            f"None of the {num_asked} questions is left: their evidence is not in the documents."
+            f"Of {counted(num_asked, 'question')} none is left: the evidence is not in the "
+            "documents."
         )
     ids = Counter(question.question_id for question in questions)
     if repeated := next((one for one, count in ids.items() if count > 1), None):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from math import ceil, sqrt
 
 from eval.choice import Goal
+from eval.counted import counted
 from eval.decisions.pvalues import RiskTest, paired_p_value, risk_p_value
 from eval.decisions.sample_size import fewest_items, items_to_show
 
@@ -58,7 +59,8 @@ def advise_on_answers(num_items: int, goal: Goal) -> str:
     # Where one answer in so many changes, for the better as often as for the worse.
     tenth, fifth = (items_to_show(sqrt(share), goal.eps, goal.delta) or 0 for share in (0.1, 0.2))
     return (
-        f"Answers are tested on {num_items:,} independent items. To certify a setting that is as "
-        f"good, with a loss of {goal.eps:g} allowed, it takes {fewest_for(goal):,} where no answer "
-        f"changes, about {tenth:,} where one in ten does, and {fifth:,} where one in five does."
+        f"Answers are tested on {counted(num_items, 'independent item')}. To certify a setting "
+        f"that is as good, with a loss of {goal.eps:g} allowed, it takes {fewest_for(goal):,} "
+        f"where no answer changes, about {tenth:,} where one in ten does, and {fifth:,} where one "
+        "in five does."
     )

@@ -15,6 +15,7 @@ from datetime import date
 from itertools import product
 from time import perf_counter
 
+from eval.counted import counted
 from eval.errors import RatesError
 from eval.progress import Progress, silent
 from eval.speed import Sample, fit_speed
@@ -138,7 +139,7 @@ async def measure_rates(
             break
     if num_done < len(rounds) * LEAST_PASSES / NUM_PASSES:
         raise RatesError(
-            f"{generator.name!r} answered {num_done} rounds of requests in "
+            f"{generator.name!r} answered {counted(num_done, 'round')} of requests in "
             f"{workload.max_seconds:g} s, and a fit needs {len(rounds) // 2}. Raise --max-seconds, "
             "or lower --concurrency."
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from eval.counted import counted
 from eval.decisions.items import Floats
 from eval.grid import MOST_CHUNKS, NUM_IN_SENTENCES, SENTENCE_DENSE_WEIGHT
 from eval.measurements import Measurements
@@ -75,6 +76,5 @@ def judge_stage(name: str, held_out: Measurements, coverage: Floats, tokens: Flo
         statement = "No difference shown"
     if number := round(abs(more.mean)):
         word = "more" if more.mean > 0 else "fewer"
-        noun = "token" if number == 1 else "tokens"
-        statement += f", {number:,} {word} {noun} a question"
+        statement += f", {counted(number, f'{word} token')} a question"
     return Stage(name=name, coverage=gained, prompt_tokens=more, statement=f"{statement}.")

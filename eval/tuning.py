@@ -15,6 +15,7 @@ from eval.answering import Setting
 from eval.budgets import BudgetSearch
 from eval.choice import REFERENCE, Choice, Chooser, Goal
 from eval.clusters import split_few_clusters
+from eval.counted import counted
 from eval.decisions.items import Floats
 from eval.errors import NoQuestionsError
 from eval.grid import BUDGETS, MOST_CHUNKS, NUM_CHUNKS, deepest, make_grid
@@ -149,10 +150,10 @@ def tune(
     if not split.tune or len({one.cluster for one in split.certify}) < 2:  # noqa: PLR2004
         num_clusters = len({one.cluster for one in answerable})
         raise NoQuestionsError(
-            f"{len(answerable)} questions in {num_clusters} clusters (parts of documents, or what "
-            "`cluster` says) have an answer. A tuning chooses with some clusters and tests on "
-            "others: it needs three, and some hundred to certify anything. `suffice eval synth` "
-            "makes them."
+            f"Questions with an answer: {len(answerable):,}, in {counted(num_clusters, 'cluster')} "
+            "(parts of documents, or what `cluster` says). A tuning chooses with some clusters and "
+            "tests on others: it needs three, and some hundred to certify anything. `suffice eval "
+            "synth` makes them."
         )
     tuning = _Tuner(material, served, split).run(goal, progress)
     clusters = {one.cluster for one in questions if one.answerable}
@@ -455,18 +456,19 @@ def describe(profile: RetrievalProfile, base: RetrievalProfile, cut: Cut | None 
 
 def _describe_amount(profile: RetrievalProfile) -> str:
     packing = profile.packing
+    most = counted(profile.most_hits(None, 0), "chunk")  # what is measured has a number or a rule
     if packing.max_tokens is not None:
-        whole = f"up to {packing.max_tokens:,} tokens"
+        whole = f"up to {counted(packing.max_tokens, 'token')}"
         return f"{whole} of the best sentences{_ranked_by(packing)}" if packing.sentences else whole
     if packing.sentence_margin is not None:
-        margin, most = packing.sentence_margin, profile.top_k
-        return f"sentences within {margin:g} of the best, of {most} chunks{_ranked_by(packing)}"
+        margin = packing.sentence_margin
+        return f"sentences within {margin:g} of the best, of {most}{_ranked_by(packing)}"
     if profile.rule is not None:
         rule = profile.rule
         values = rule.model_dump(exclude={"family", "k_min", "k_max", "temperature"}).values()
         name = " ".join([rule.family.replace("_", " "), *map(str, values)])
-        return f"up to {rule.k_max} chunks by {name}"
-    return "1 chunk" if profile.top_k == 1 else f"{profile.top_k} chunks"
+        return f"up to {most} by {name}"
+    return most
 
 
 def _ranked_by(packing: PackingPolicy) -> str:
@@ -493,10 +495,10 @@ def _warnings(verdict: Verdict, goal: Goal, num_items: int) -> list[str]:
         return []
     weaker = weaker_goal(goal, num_items)
     return [
-        f"The tests have {num_items} independent items, because questions about the same part of a "
-        f"document count as one. With fewer than {fewest_for(goal)} not even a setting that finds "
-        f"{'everything' if goal.min_coverage else 'exactly the same'} is certified. Questions "
-        "about other parts help more than more questions about the same ones."
+        f"The tests have {counted(num_items, 'independent item')}, because questions about the "
+        f"same part of a document count as one. With fewer than {fewest_for(goal)} not even a "
+        f"setting that finds {'everything' if goal.min_coverage else 'exactly the same'} is "
+        "certified. Questions about other parts help more than more questions about the same ones."
         + ("" if weaker is None else f" Where there are none, ask for less: {_option(weaker)}.")
     ]
 

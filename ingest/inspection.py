@@ -47,7 +47,7 @@ def inspect(
         home: owned by the caller, so that no service is using it.
         catalog: of the same service.
         store: of the same service.
-        unverified: takes how many `texts` and `chunks` nothing was compared with: they have no
+        unverified: takes of how many a `text` or `chunk` nothing was compared with: they have no
             checksum, or are those of an older revision or of another version of the parser.
 
     Raises:
@@ -117,7 +117,7 @@ class _Inspection:
             return
         index = self._indexes[name] = self._store.find(collection.index_name)
         self._contents[name] = found.contents
-        self._unverified["chunks"] += found.num_unverified
+        self._unverified["chunk"] += found.num_unverified
         if index and (strays := self._strays(name)):
             num_chunks = sum(self._contents[name][stray] for stray in strays)
             yield Problem(
@@ -206,7 +206,7 @@ class _Inspection:
         if is_due and not self._texts.has(*text):
             return False
         if document.searchable_revision and not (is_due and self._texts.has_checksum(*text)):
-            self._unverified["texts"] += 1
+            self._unverified["text"] += 1
         return True
 
     def _has_all_chunks(self, document: Document) -> bool:

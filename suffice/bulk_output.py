@@ -9,6 +9,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Column, Table
 from rich.text import Text
 
+from eval.counted import counted
 from suffice.bars import Pace, duration
 from suffice.bulk import BulkProgress, BulkReport
 from suffice.folders import Listing, readable
@@ -55,7 +56,7 @@ class BulkBars:
         if self._bars.disable and now > self._next_line:
             self._next_line = now + LINE_INTERVAL_SECONDS
             left = self._documents.seconds_left(num_documents - progress.num_before, now)
-            parts = [f"{progress.num_final} of {num_documents} documents", rates]
+            parts = [f"{progress.num_final} of {counted(num_documents, 'document')}", rates]
             parts += [f"about {duration(left)} left"] if left else []
             parts += [obstacle] if obstacle else []
             error_console.print(", ".join(parts), markup=False)
@@ -98,11 +99,11 @@ def print_ending(report: BulkReport, *, is_embedded: bool) -> None:
     parts = [str(report.error)] if report.error else []
     parts += ["Interrupted."] if report.is_interrupted else []
     if num_accepted:
-        of_all = f"{num_accepted} of {report.num_files}"
-        parts.append(f"{of_all} files are accepted and will not be lost.")
+        of_all = counted(report.num_files, "file")
+        parts.append(f"Accepted, and not to be lost: {num_accepted} of {of_all}.")
     if num_open:
         who = "the next run" if is_embedded else "the service"
-        parts.append(f"{num_open} of them are not searchable yet: {who} goes on with them.")
+        parts.append(f"Not searchable yet: {num_open}; {who} goes on with them.")
     if num_left:
         parts.append(f"Run the command again to send the remaining {num_left}.")
     error_console.print(" ".join(parts), markup=False, style="red" if report.error else "yellow")

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from eval.counted import counted
 from ingest.home import Home
 from suffice.client import Client
 from suffice.commands.ask import print_answer
@@ -86,8 +87,11 @@ def _upload(client: Client) -> None:
     for document in documents:
         if document["status"] != "searchable":
             raise DemoError(f"{document['filename']}: {document['error']}")
-        pages = f"{document['progress']['pages']} pages, " if document["progress"]["pages"] else ""
-        console.print(f"  {document['filename']}: {pages}{document['num_chunks']} chunks")
+        num_pages = document["progress"]["pages"]
+        pages = f"{counted(num_pages, 'page')}, " if num_pages else ""
+        console.print(
+            f"  {document['filename']}: {pages}{counted(document['num_chunks'], 'chunk')}"
+        )
     console.print(f"  all searchable after {time.monotonic() - started:.1f} s\n")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from eval.counted import counted
 from ingest.errors import IngestError
 from ingest.home import Home
 from ingest.settings import IngestSettings
@@ -214,7 +215,7 @@ def _check_store(settings: SufficeSettings, mended: list[str] | None) -> str:
                 mended.append(f"{problem.what} Repair {problem.remedy}")
     if problems:
         raise UnhealthyError(" ".join(problems))
-    left = [f"{number} {kind} of earlier versions" for kind, number in (+unverified).items()]
+    left = [f"{counted(number, one)} of earlier versions" for one, number in (+unverified).items()]
     return (
         f"{settings.home}: catalog, index and files agree (not verified: "
         f"{', '.join([*left, *WITHOUT_CHECKSUMS])})"

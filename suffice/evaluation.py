@@ -11,6 +11,7 @@ from rich.table import Table
 from eval.anchoring import Anchored, anchor
 from eval.beir import load_dataset
 from eval.chunk_count import MAX_K, ChunkCountReport, evaluate_chunk_count
+from eval.counted import counted
 from eval.progress import Progress, silent
 from eval.questions import load_questions
 from eval.ranking import RankingReport, Splitter, evaluate_dataset
@@ -133,7 +134,7 @@ def _hint(report: ChunkCountReport) -> str:
     )
     return (
         f"[bold]k={k}[/] ({report.tokens(k):.0f} tokens) finds at most 0.03 less evidence than the "
-        f"best, k={report.best_k}, over {report.num_questions} questions; "
+        f"best, k={report.best_k}, over {counted(report.num_questions, 'question')}; "
         f"{_against_default(report)}.{deeper}\n"
         "A first hint, not certified: it was chosen and measured on the same questions. Tokens are "
         "counted by the embedder's tokenizer."

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from eval.comparison import ResultComparison, compare_results
+from eval.counted import counted
 from eval.decisions.gate import Outcome
 from eval.decisions.sample_size import MOST_QUESTIONS
 from eval.errors import EvalError
@@ -40,7 +41,8 @@ def _print(compared: ResultComparison) -> None:
     console.print(
         f"Evidence in the context: {compared.base_coverage:.3f} -> {compared.new_coverage:.3f}. "
         f"Prompt tokens: {compared.base_tokens:,.0f} -> {compared.new_tokens:,.0f}. "
-        f"{compared.num_questions} questions in {compared.num_clusters} clusters. "
+        f"{counted(compared.num_questions, 'question')} in "
+        f"{counted(compared.num_clusters, 'cluster')}. "
         f"Settings: {compared.base_setting} -> {compared.new_setting}.",
         markup=False,
     )
@@ -81,12 +83,13 @@ def _verdict(compared: ResultComparison) -> str:
 
 def _needed(compared: ResultComparison) -> str:
     comparison = compared.comparison
-    if comparison.questions_needed is None:
+    questions, clusters = comparison.questions_needed, comparison.clusters_needed
+    if questions is None or clusters is None:
         return (
             f"It would take more than {MOST_QUESTIONS:,} questions in clusters like these to tell, "
             "and nobody writes so many: allow another loss, or ask about more documents."
         )
     return (
-        f"About {comparison.questions_needed:,} questions in {comparison.clusters_needed:,} "
-        "clusters would tell, if the change stays as it is."
+        f"About {counted(questions, 'question')} in {counted(clusters, 'cluster')} would tell, "
+        "if the change stays as it is."
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from eval.asking import Asker, Spending
+from eval.counted import counted
 from eval.errors import DatasetError, writing
 from eval.progress import Progress
 from eval.questions import load_questions, write_questions
@@ -96,7 +97,7 @@ def check_output(path: Path) -> None:
 
 def print_made(made: Made, output: Path) -> None:
     """Print the counts by maker and by reason, and the warnings."""
-    table = Table("made by", "questions", title=f"{len(made.questions)} questions")
+    table = Table("made by", "questions", title=counted(len(made.questions), "question"))
     for maker, number in sorted(made.num_by_maker.items()):
         table.add_row(maker, str(number))
     console.print(table)
@@ -118,7 +119,7 @@ def _lines(made: Made) -> Iterator[str]:
         yield f"The model answers {made.num_parametric} of them without documents (parametric)."
     if made.num_calls:
         cost = "an unknown amount" if made.spent_usd is None else f"${made.spent_usd:.4f}"
-        yield f"{made.num_calls} calls of the model, {cost}."
+        yield f"{counted(made.num_calls, 'call')} of the model, {cost}."
 
 
 async def _make(

@@ -10,6 +10,7 @@ from typing import Any
 
 from eval.anchoring import Anchored, anchor
 from eval.answer_stages import NAMES
+from eval.counted import counted
 from eval.errors import NoQuestionsError
 from eval.extras import Extra
 from eval.noise import measure_search_noise
@@ -269,10 +270,10 @@ def _warnings(anchored: Anchored) -> Iterator[str]:
     num_by_rule = sum(one.kind == RULE for one in answerable)
     if 2 * num_by_rule > len(answerable):
         yield (
-            f"{num_by_rule} of {len(answerable)} questions were made by rules, in the words of "
-            "their evidence. What is certified holds for such questions; on those of people the "
-            "same setting may find less than allowed and save less. Add some of real people, or "
-            "let a model write."
+            f"Made by rules, in the words of their evidence: {num_by_rule:,} of "
+            f"{counted(len(answerable), 'question')}. What is certified holds for such questions; "
+            "on those of people the same setting may find less than allowed and save less. Add "
+            "some of real people, or let a model write."
         )
     if len({question.weight for question in answerable}) > 1:
         yield "The weights of the questions were left alone: a tuning counts all clusters alike."

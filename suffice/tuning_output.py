@@ -6,6 +6,7 @@ import numpy as np
 from rich.table import Table
 
 from eval.answer_scores import Fault
+from eval.counted import counted
 from eval.intervals import MeanInterval
 from eval.pareto import pareto_front
 from eval.results import Answers, Measured, Result, Verdict
@@ -31,15 +32,17 @@ def print_result(result: Result, folder: Path) -> None:
     counts = result.questions
     console.print(table)
     console.print(
-        f"{result.num_settings:,} settings; chosen with {counts.num_tune} questions, measured on "
-        f"{counts.num_certify} others in {counts.num_clusters_certify} clusters."
+        f"{counted(result.num_settings, 'setting')}; chosen with "
+        f"{counted(counts.num_tune, 'question')}, measured on "
+        f"{counted(counts.num_certify, 'other')} in "
+        f"{counted(counts.num_clusters_certify, 'cluster')}."
     )
     if result.answers is not None:
         _print_answers(result, result.answers)
     if result.search_noise is not None:
         noise = result.search_noise
         console.print(
-            f"Searched again by the service, {noise.num_questions} questions: "
+            f"Searched again by the service, {counted(noise.num_questions, 'question')}: "
             f"{noise.share_same:.1%} of the chunks are the same."
         )
     _print_stages(result)
@@ -102,7 +105,7 @@ def _print_answers(result: Result, answers: Answers) -> None:
             table.add_row(escape(result.setting(name).label), "", escape(flaw))
     console.print(table)
     console.print(
-        f"Answers {_how_judged(answers)}; {answers.num_calls:,} calls in this run, "
+        f"Answers {_how_judged(answers)}; {counted(answers.num_calls, 'call')} in this run, "
         f"${answers.usd:.4f}; the race took {answers.race.share_of_grid:.0%} of all settings "
         "times questions."
     )
@@ -114,13 +117,13 @@ def _print_answers(result: Result, answers: Answers) -> None:
             if fault not in {Fault.NONE, Fault.UNJUDGED}
         ]
         unjudged = served.faults.get(Fault.UNJUDGED, 0)
-        also = f" {unjudged} were not judged." if unjudged else ""
+        also = f" Not judged: {unjudged}." if unjudged else ""
         console.print(f"Wrong now, of {len(served.items)}: {', '.join(wrong)}.{also}")
     if answers.noise is not None:
         noise = answers.noise
         console.print(
-            f"A/A, {noise.num_questions} questions answered once more by what is served now: "
-            f"{noise.share_changed:.0%} of the answers changed, their quality by "
+            f"A/A, {counted(noise.num_questions, 'question')} answered once more by what is "
+            f"served now: {noise.share_changed:.0%} of the answers changed, their quality by "
             f"{noise.quality:.3f} in the mean."
         )
 

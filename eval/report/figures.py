@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 
+from eval.counted import counted
 from eval.dollars import dollars
 from eval.report.canvas import (
     CHOSEN,
@@ -196,7 +197,7 @@ def draw_chunk_sizes(result: Result) -> Figure | None:
         svg=to_svg(
             figure,
             "sizes",
-            f"Evidence against tokens of context for {len(lines)} chunk sizes. Within "
+            f"Evidence against tokens of context for {counted(len(lines), 'chunk size')}. Within "
             f"{count(budget)} tokens: "
             + ", ".join(f"{percent(share)} with {size}" for size, share in there.items())
             + ".",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from eval.counted import counted
 from eval.decisions.sequence import Mode
 from eval.dollars import dollars
 from eval.intervals import MeanInterval
@@ -108,7 +109,7 @@ def _draw_points(
     axes.set_xlabel("prompt tokens, mean over questions")
     axes.set_ylabel(plot.axis)
     alt = (
-        f"{plot.axis.capitalize()} against prompt tokens for {len(settings)} settings. "
+        f"{plot.axis.capitalize()} against prompt tokens for {counted(len(settings), 'setting')}. "
         f"Served now: {_at(served, plot)}."
     )
     if chosen.name != served.name:

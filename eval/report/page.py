@@ -13,6 +13,7 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from eval.counted import counted
 from eval.decisions.sequence import Mode
 from eval.dollars import dollars
 from eval.errors import ReportError
@@ -37,6 +38,7 @@ _WORDS: dict[str, Callable[..., str]] = {
     "signed_points": words.signed_points,
     "change_interval": words.change_interval,
     "count": words.count,
+    "counted": counted,
     "count_interval": words.count_interval,
     "signed_count": words.signed_count,
     "signed_count_interval": words.signed_count_interval,

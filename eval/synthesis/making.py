@@ -13,6 +13,7 @@ from typing import Any
 
 from eval.answer_scores import token_f1
 from eval.asking import Asker
+from eval.counted import counted
 from eval.errors import ModelLostError, MoneySpentError, NoQuestionsError
 from eval.progress import Progress, silent
 from eval.questions import Question
@@ -122,8 +123,9 @@ async def make_questions(
     making.apply_rules(num_answerable)
     if not making.answerable:
         raise NoQuestionsError(
-            f"The {len(corpus.sources)} documents give no question: they are too short, or hold "
-            "no sentences, headings or tables. Add documents, or write questions yourself."
+            f"{counted(len(corpus.sources), 'document')}, but no question: the texts are too "
+            "short, or hold no sentences, headings or tables. Add documents, or write questions "
+            "yourself."
         )
     await making.leave_open()
     await making.find_parametric()
@@ -264,11 +266,11 @@ class _Making:
 def _warnings(questions: Sequence[Question], wanted: int, success_at_1: float) -> Iterator[str]:
     num_open = sum(not one.answerable for one in questions)
     if len(questions) < wanted:
-        yield f"The documents gave {len(questions)} of {wanted} questions."
+        yield f"The documents gave {len(questions):,} of {counted(wanted, 'question')}."
     if num_open < UNANSWERABLE_SHARE * len(questions):
         yield (
-            f"Only {num_open} questions have no answer in the documents. With less than a tenth of "
-            "them nobody can tell whether the service says so when it should; write some yourself."
+            f"Questions without an answer in the documents: only {num_open:,}. With less than a "
+            "tenth nobody can tell whether the service says so when it should; write some yourself."
         )
     if success_at_1 >= TOO_EASY:
         yield (

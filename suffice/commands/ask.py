@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eval.counted import counted
 from suffice.options import (
     Collection,
     Filter,
@@ -72,7 +73,7 @@ def print_answer(
 
 def _describe_context(extension: dict[str, Any]) -> str:
     """Say how long the context was and, while it holds, what is certified of its profile."""
-    said = f"{extension['context']['tokens']:,} tokens of context."
+    said = f"{counted(extension['context']['tokens'], 'token')} of context."
     certificate = extension["profile"]["certificate"]
     if certificate is None or not certificate["certified"]:
         return said

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from eval.counted import counted
 from suffice.options import Collection, Url, console, service
 
 
@@ -45,8 +46,8 @@ def convert(
             texts = {one.name: (one.text.text, one.revision) for one in snapshot.documents}
             converted = convert_chunks(source, output, texts)
     console.print(
-        f"{converted.num_questions} questions in {output / QUESTIONS}; left out because their "
-        f"evidence is not in the documents: {converted.num_dropped}.",
+        f"{counted(converted.num_questions, 'question')} in {output / QUESTIONS}; left out because "
+        f"their evidence is not in the documents: {converted.num_dropped}.",
         markup=False,
     )
     if converted.num_documents:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from eval.counted import counted
 from suffice.options import Json, console, escape, print_json
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def break_even(
     utilisations = utilisation or [0.5]
     if not all(0 < one <= 1 for one in utilisations):
         raise typer.BadParameter("--utilisation must be above 0 and at most 1.")
-    sizes = {f"{one:,} prompt tokens": one for one in prompt_tokens or ()}
+    sizes = {counted(one, "prompt token"): one for one in prompt_tokens or ()}
     if tuning is not None:
         sizes = _prompts_of_tuning(tuning)
     effort = Effort(1, answer_tokens, thinking_tokens, samples, cached_share, shared_prompt)
@@ -174,7 +175,7 @@ def _prompts_of_tuning(folder: Path) -> dict[str, int]:
     result = Result.load(folder / "result.json")
     both = (result.served, result.chosen)
     tokens = {one.label: round(result.prompt_tokens(one.name)) for one in both}
-    return {f"{label}: {number:,} prompt tokens": number for label, number in tokens.items()}
+    return {f"{label}: {counted(one, 'prompt token')}": one for label, one in tokens.items()}
 
 
 def _comparison_to_json(
@@ -259,7 +260,8 @@ def _to_json(measured: "MeasuredRates") -> dict[str, Any]:
 
 
 def _print_rates(name: str, measured: "MeasuredRates") -> None:
-    title = f"{name} ({measured.rates.model}): tokens per second, {measured.num_requests} requests"
+    requests = counted(measured.num_requests, "request")
+    title = f"{name} ({measured.rates.model}): tokens per second, {requests}"
     table = Table(
         *("at a time", "of", "read", "cached", "written", "and each", "error", "95 % within"),
         title=escape(title),

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from eval.counted import counted
 from suffice.commands.convert import convert
 from suffice.commands.harvest import harvest
 from suffice.commands.shadow import shadow
@@ -107,19 +108,23 @@ def _run_dataset(folder: Path, *, chunked: bool, json_output: bool) -> None:
         print_json(report.to_json())
         return
     measures = list(next(iter(report.modes.values())))
-    table = Table("mode", *measures, title=f"{report.dataset}: {report.num_queries} queries")
+    table = Table(
+        "mode",
+        *measures,
+        title=f"{report.dataset}: {counted(report.num_queries, 'query', 'queries')}",
+    )
     for mode, values in report.modes.items():
         table.add_row(mode, *(f"{values[measure]:.4f}" for measure in measures))
     console.print(table)
     console.print(
-        f"{report.num_cut} of {report.num_documents} documents are longer than the embedder "
-        f"{report.embedder} reads and were cut for it."
+        f"Longer than the embedder {report.embedder} reads, and cut for it: {report.num_cut} of "
+        f"{counted(report.num_documents, 'document')}."
     )
     if report.num_missing_queries or report.num_missing_documents:
         console.print(
-            f"Counted as not found: {report.num_missing_queries} judged queries that are not in "
-            f"queries.jsonl, and {report.num_missing_documents} judged documents that are not in "
-            "corpus.jsonl."
+            "Judged, but counted as not found: queries that are not in queries.jsonl, "
+            f"{report.num_missing_queries}, and documents that are not in corpus.jsonl, "
+            f"{report.num_missing_documents}."
         )
 
 

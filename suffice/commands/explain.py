@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from eval.counted import counted
 from suffice.commands.search import score_in
 from suffice.options import Json, Url, console, escape, print_json, service
 
@@ -49,9 +50,10 @@ def _print_question(body: dict[str, Any]) -> None:
 def _print_plan(body: dict[str, Any]) -> None:
     plan, context = body["plan"], body["context"]
     console.print(
-        f"\n{context['passages']} passages of {context['chunks']} chunks, {context['tokens']:,} of "
-        f"{context['tokens_before']:,} tokens, {context['recalled']} of earlier turns; model "
-        f"{escape(plan['model'])}, answer of at most {plan['max_answer_tokens']:,} tokens."
+        f"\n{counted(context['passages'], 'passage')} of {counted(context['chunks'], 'chunk')}, "
+        f"{context['tokens']:,} of {counted(context['tokens_before'], 'token')}, "
+        f"{context['recalled']} of earlier turns; model {escape(plan['model'])}, answer of at most "
+        f"{counted(plan['max_answer_tokens'], 'token')}."
     )
     if plan["given_up"]:
         console.print(f"Given up for the budget or the window: {', '.join(plan['given_up'])}.")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from eval.counted import counted
 from suffice.options import Collection, Json, Url, console, print_json, service
 
 Output = Annotated[Path, typer.Argument(help="File of questions to add to.")]
@@ -25,8 +26,9 @@ def harvest(
         print_json({"num_added": {reason: added[reason] for reason in Reason}})
         return
     console.print(
-        f"{added.total()} questions added to {output}: {added[Reason.DOWN]} with thumbs down, "
-        f"{added[Reason.REFUSED]} without an answer, {added[Reason.UP]} with thumbs up.",
+        f"{counted(added.total(), 'question')} added to {output}: "
+        f"{added[Reason.DOWN]} with thumbs down, {added[Reason.REFUSED]} without an answer, "
+        f"{added[Reason.UP]} with thumbs up.",
         markup=False,
     )
     if added:

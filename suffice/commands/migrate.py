@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eval.counted import counted
 from suffice.errors import SufficeError
 from suffice.options import Json, console, escape, print_json
 
@@ -24,12 +25,12 @@ def migrate(
         print_json([_to_json(one) for one in moved])
     else:
         for one in moved:
-            console.print(f"{escape(one.name)}: {one.sent.num_points:,} chunks")
+            console.print(f"{escape(one.name)}: {counted(one.sent.num_points, 'chunk')}")
     if different := [one for one in moved if not one.is_same]:
         raise SufficeError(
             "On the server "
             + "; ".join(
-                f"{one.name} has {one.found.num_points:,} chunks instead of "
+                f"{one.name} has {counted(one.found.num_points, 'chunk')} instead of "
                 f"{one.sent.num_points:,}, or other content"
                 for one in different
             )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from eval.counted import counted
 from suffice.options import (
     Collection,
     Filter,
@@ -57,7 +58,7 @@ def _print_explanation(answer: dict[str, Any], *, is_filtered: bool) -> None:
     explained = answer["explain"]
     console.print(explanation_table(answer))
     if left := explained["num_dropped"] - len(explained["dropped"]):
-        console.print(f"and {left} more candidates that are no hits")
+        console.print(f"and {counted(left, 'more candidate')} among those that are no hits")
     if not_found := explained["words_not_found"]:
         console.print(f"No searched chunk has: {escape(', '.join(not_found))}")
     coverage = explained["vocabulary_coverage"]
@@ -70,7 +71,7 @@ def _print_explanation(answer: dict[str, Any], *, is_filtered: bool) -> None:
         console.print(f"The relevance of the first hit is {relevance:.3f}.")
     if is_filtered:
         searched, chunks = explained["num_searched"], explained["num_chunks"]
-        console.print(f"The filter leaves {searched:,} of {chunks:,} chunks.")
+        console.print(f"The filter leaves {searched:,} of {counted(chunks, 'chunk')}.")
 
 
 def locate(hit: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from eval.counted import counted
 from suffice.errors import SufficeError
 from suffice.options import Json, Url, console, escape, print_json, service
 
@@ -33,8 +34,8 @@ def shadow(json_output: Json = False, url: Url = None) -> None:
 def _print(comparison: "ShadowComparison") -> None:
     console.print(
         f"[bold]{escape(comparison.candidate)}[/] beside {escape(comparison.profile)}, collection "
-        f"{escape(comparison.collection)}: {comparison.num_pairs} answers to "
-        f"{comparison.num_questions} questions, {comparison.same_share:.0%} of them the same."
+        f"{escape(comparison.collection)}: {counted(comparison.num_pairs, 'answer')} to "
+        f"{counted(comparison.num_questions, 'question')}, {comparison.same_share:.0%} the same."
     )
     table = Table("mean", "served", "candidate", "difference", "95 % interval", box=None)
     for name, measure in comparison.measures.items():

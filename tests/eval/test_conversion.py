@@ -162,7 +162,7 @@ def test_chunks_are_found_by_their_text(tmp_path: Path) -> None:
 
 def test_nothing_found_is_an_error(tmp_path: Path) -> None:
     write_lines(tmp_path / "c.jsonl", [{"id": "1", "question": "Who?", "chunks": ["Bees."]}])
-    with pytest.raises(NoQuestionsError, match="None of the 1 questions is left"):
+    with pytest.raises(NoQuestionsError, match="Of 1 question none is left"):
         convert_chunks(tmp_path / "c.jsonl", tmp_path / "new", {})
 
 

@@ -207,15 +207,17 @@ def test_few_questions_say_how_many_are_needed(
     assert 15 < needed + len(few) < 80
     assert f"{needed:,} more questions" in tuning.decision.statement
     assert "not even a setting that finds exactly the same is certified" in tuning.warnings[0]
-    with pytest.raises(NoQuestionsError, match="2 questions in 2 clusters"):
+    with pytest.raises(NoQuestionsError, match="an answer: 2, in 2 clusters"):
         tune(questions[:2], material, served, GOAL)
+    with pytest.raises(NoQuestionsError, match=r"an answer: 1, in 1 cluster \("):
+        tune(questions[:1], material, served, GOAL)
 
 
 def test_questions_of_one_cluster_are_no_proof(
     questions: list[Question], material: Material, served: Served
 ) -> None:
     two = [replace(one, cluster=f"thread {n % 2}") for n, one in enumerate(questions)]
-    with pytest.raises(NoQuestionsError, match=r"\d+ questions in 2 clusters .* it needs three"):
+    with pytest.raises(NoQuestionsError, match=r"\d+, in 2 clusters .* it needs three"):
         tune(two, material, served, GOAL)
 
 

@@ -193,14 +193,14 @@ def test_what_can_be_made_again_is_ingested_anew(
 
 
 def test_what_has_no_checksum_is_counted(home: Path, document: Document) -> None:
-    assert unverified(home) == Counter(texts=0, chunks=0)
+    assert unverified(home) == Counter(text=0, chunk=0)
     with parts_of(home) as parts:  # as earlier versions kept them
         [path] = parts.home.texts.glob(f"{document.revision}-*")
         path.write_bytes(path.read_bytes().partition(b"\n")[0])
-    assert unverified(home) == Counter(texts=1, chunks=0)
+    assert unverified(home) == Counter(text=1, chunk=0)
     with parts_of(home) as parts:
         parts.catalog.update(document.id, document.revision, searchable_parser=PARSER_VERSION - 1)
-    assert unverified(home) == Counter(texts=1, chunks=0)
+    assert unverified(home) == Counter(text=1, chunk=0)
 
 
 @pytest.mark.parametrize("damage", [lose_original, damage_original])

@@ -112,8 +112,8 @@ def test_line_of_one_long_document_has_rate_and_time_left(lines: Any) -> None:
         clock.now += LINE_INTERVAL_SECONDS + 1
         shown.show(BulkProgress(1, num_sent=1, num_under_way=batch / 10, num_chunks=batch * BATCH))
     assert lines() == [
-        "0 of 1 documents, 0.0032 documents/s, 4.1 chunks/s, about 04:39 left",
-        "0 of 1 documents, 0.0032 documents/s, 4.1 chunks/s, about 04:08 left",
+        "0 of 1 document, 0.0032 documents/s, 4.1 chunks/s, about 04:39 left",
+        "0 of 1 document, 0.0032 documents/s, 4.1 chunks/s, about 04:08 left",
     ]
 
 

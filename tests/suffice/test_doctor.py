@@ -78,7 +78,7 @@ def test_what_was_kept_without_a_checksum_is_told(home: Path) -> None:
         application.ingest("bees.md", BEES)
     [path] = (home / "texts").iterdir()
     path.write_bytes(path.read_bytes().partition(b"\n")[0])
-    assert store(home).message == sound(home, "1 texts of earlier versions, ")
+    assert store(home).message == sound(home, "1 text of earlier versions, ")
 
 
 def test_damage_is_named_with_what_to_do(home: Path) -> None:

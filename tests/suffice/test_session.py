@@ -105,7 +105,10 @@ def test_stopped_ingestion_with_a_service_of_its_own_goes_on(
         result = json.loads(out)
         num_accepted = len(result["documents"])
         assert result["interrupted"]
-        assert f"Interrupted. {num_accepted} of {num_files} files are accepted" in err.decode()
+        assert (
+            f"Interrupted. Accepted, and not to be lost: {num_accepted} of {num_files} files."
+            in err.decode()
+        )
     again = offline("ingest", "trees", "--json")
     result = again.json()
     assert (again.code, result["num_by_status"]) == (0, {"searchable": num_files})

@@ -89,7 +89,7 @@ def test_a_model_that_is_down_at_the_start_is_an_error(
     ("arguments", "says"),
     [
         (("q", "--collection", "empty"), "'empty' has no searchable documents"),
-        (("q", "--collection", "short"), "The 1 documents give no question: they are too short"),
+        (("q", "--collection", "short"), "1 document, but no question: the texts are too short"),
         (("none/q",), "none/q cannot be written: No such file"),
         ((".",), "it is a folder"),
         (("q", "--model", "nope"), "no model 'nope'; the settings name no model server"),

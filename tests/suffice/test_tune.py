@@ -262,7 +262,7 @@ def test_evidence_that_is_gone_is_told_and_too_few_questions_leave_nothing_to_ap
     ]
     write_questions(short_order.questions, [*by_rule, lost])
     result = tune(client, short_order)
-    assert f"{len(by_rule)} of {len(by_rule)} questions were made by rules" in str(result.warnings)
+    assert f"their evidence: {len(by_rule)} of {len(by_rule)} questions" in str(result.warnings)
     assert "The weights of the questions were left alone" in str(result.warnings)
     spans = result.questions.spans
     assert spans is not None

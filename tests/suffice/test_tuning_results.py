@@ -106,7 +106,7 @@ def test_answers_without_a_verdict_are_not_called_wrong(
 ) -> None:
     monkeypatch.setattr(options.console, "width", 200)
     print_result(with_faults({Fault.NONE: 200, Fault.READER: 10, Fault.UNJUDGED: 30}), Path())
-    assert "Wrong now, of 240: 10 reader. 30 were not judged." in capsys.readouterr().out
+    assert "Wrong now, of 240: 10 reader. Not judged: 30." in capsys.readouterr().out
 
 
 def test_report_that_cannot_be_written_is_one_line(offline: Suffice, tmp_path: Path) -> None:
