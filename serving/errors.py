@@ -154,7 +154,7 @@ class ModelError(ServingError):
             message: without the address.
             address: of its server; None: not known.
         """
-        super().__init__(f"{message} The server: {address}" if address else message)
+        super().__init__(f"{message} The server: {address}." if address else message)
         self._public = message
 
     @property

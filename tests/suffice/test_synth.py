@@ -81,7 +81,7 @@ def test_a_model_that_is_down_at_the_start_is_an_error(
     outcome = suffice("eval", "synth", "q.jsonl")
     assert outcome.code == 1
     assert "The model server does not answer" in outcome.err
-    assert "The server: http://127.0.0.1:9/v1" in outcome.err
+    assert outcome.err.endswith("The server: http://127.0.0.1:9/v1.\n")
     assert list(Path().iterdir()) == []
 
 
