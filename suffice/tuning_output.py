@@ -153,4 +153,4 @@ def _interval(one: MeanInterval) -> str:
 
 
 def _signed(one: MeanInterval) -> str:
-    return f"{one.mean:+.3f} ({one.low:+.3f} to {one.high:+.3f})"
+    return f"{one.mean:+z.3f} ({one.low:+z.3f} to {one.high:+z.3f})"

@@ -27,7 +27,7 @@ def points(share: float) -> str:
 
 def signed_points(difference: float) -> str:
     """Write a change of a share, with its sign."""
-    return f"{100 * difference:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * difference:+z.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def count(number: float) -> str:
@@ -37,7 +37,7 @@ def count(number: float) -> str:
 
 def signed_count(difference: float) -> str:
     """Write a change of such a number, with its sign."""
-    return f"{difference:+,.0f}".replace("-", "\N{MINUS SIGN}")
+    return f"{difference:+z,.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def signed_usd(difference: float) -> str:
@@ -48,7 +48,7 @@ def signed_usd(difference: float) -> str:
 
 def signed_seconds(difference: float) -> str:
     """Write a change of a time, with its sign: 1.234 seconds more are +1.23."""
-    return f"{difference:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{difference:+z.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def percent_interval(interval: MeanInterval | Labelled) -> str:

@@ -13,6 +13,9 @@ def test_shares_and_their_changes() -> None:
     assert words.points(0) == "0.0\xa0points"
     assert words.signed_points(-0.031) == "\N{MINUS SIGN}3.1"
     assert words.signed_count(212.4) == "+212"
+    # What is written as none has no sign of a loss.
+    assert words.signed_points(-0.0004) == words.signed_points(0) == "+0.0"
+    assert words.signed_count(-0.1) == "+0"
     assert words.p_value(0.00001) == "< 0.0001"
     assert words.p_value(0.0334) == "0.0334"
 
@@ -23,6 +26,7 @@ def test_shares_and_their_changes() -> None:
         (words.signed_usd(0.25), "+$0.25"),
         (words.signed_usd(-1234.5), "\N{MINUS SIGN}$1,234.50"),
         (words.signed_seconds(-0.114), "\N{MINUS SIGN}0.11"),
+        (words.signed_seconds(-0.001), "+0.00"),
         (words.share(None), "\N{EN DASH}"),
         (words.share(0.8333), "0.83"),
     ],
