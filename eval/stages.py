@@ -11,6 +11,8 @@ from retrieval.packing import PackingPolicy
 from retrieval.profiles import Mode, RetrievalProfile
 
 NUM_EXPANDED = 3
+# A smaller change of the coverage is written as none.
+LEAST_CHANGE = 0.0005
 BUDGET = 1024
 RULE = "Adaptive number of chunks"
 RERANKER = "Reranker"
@@ -68,12 +70,10 @@ def judge_stage(name: str, held_out: Measurements, coverage: Floats, tokens: Flo
         tokens: of its prompt, likewise.
     """
     gained, more = held_out.interval(coverage), held_out.interval(tokens)
-    if gained.low > 0:
-        statement = "Finds more"
-    elif gained.high < 0:
-        statement = "Finds less"
-    else:
+    if abs(gained.mean) < LEAST_CHANGE or gained.low <= 0 <= gained.high:
         statement = "No difference shown"
+    else:
+        statement = "Finds more" if gained.mean > 0 else "Finds less"
     if number := round(abs(more.mean)):
         word = "more" if more.mean > 0 else "fewer"
         statement += f", {counted(number, f'{word} token')} a question"
