@@ -42,7 +42,8 @@ RULES: tuple[Callable[[Corpus], Iterator[Question]], ...] = (
     cell_questions,
 )
 MODEL_SHARE = 0.5
-UNANSWERABLE_SHARE = 0.1
+# One question in so many has no answer.
+ONE_OPEN_IN = 10
 # A model that knows an answer so well does not need the documents for it.
 KNOWN_F1 = 0.5
 PARAMETRIC = "parametric"
@@ -118,7 +119,8 @@ async def make_questions(
         DatasetError: a reply of the model cannot be kept.
     """
     making = _Making(corpus, seed, asker, embedder, progress)
-    num_answerable = number - ceil(UNANSWERABLE_SHARE * number)
+    num_open = ceil(number / ONE_OPEN_IN)
+    num_answerable = number - num_open
     await making.write(num_answerable)
     making.apply_rules(num_answerable)
     if not making.answerable:
@@ -127,7 +129,8 @@ async def make_questions(
             "short, or hold no sentences, headings or tables. Add documents, or write questions "
             "yourself."
         )
-    await making.leave_open()
+    # Where fewer were made of the others, fewer of these.
+    await making.leave_open(ceil(num_open * len(making.answerable) / num_answerable))
     await making.find_parametric()
     return making.result(number)
 
@@ -183,10 +186,8 @@ class _Making:
             self._sieve.offer(question)
             self._progress("questions", len(self.answerable), wanted)
 
-    async def leave_open(self) -> None:
+    async def leave_open(self, wanted: int) -> None:
         """Add questions that the documents do not answer."""
-        share = UNANSWERABLE_SHARE / (1 - UNANSWERABLE_SHARE)
-        wanted = ceil(share * len(self.answerable))
         if self._writer is not None:
             # Other windows than those that it wrote about first.
             windows = draw_windows(self._corpus, self._seed)[::-1][: WINDOWS_PER_QUESTION * wanted]
@@ -267,7 +268,7 @@ def _warnings(questions: Sequence[Question], wanted: int, success_at_1: float) -
     num_open = sum(not one.answerable for one in questions)
     if len(questions) < wanted:
         yield f"The documents gave {len(questions):,} of {counted(wanted, 'question')}."
-    if num_open < UNANSWERABLE_SHARE * len(questions):
+    if num_open * ONE_OPEN_IN < len(questions):
         yield (
             f"Questions without an answer in the documents: only {num_open:,}. With less than a "
             "tenth nobody can tell whether the service says so when it should; write some yourself."
