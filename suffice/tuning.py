@@ -63,7 +63,8 @@ def run_tuning(
         NoQuestionsError: the documents hold the evidence of too few questions.
         EvalError: the questions or the collection are not fit for it, or it is not known what the
             model costs or takes, and a budget was given for that.
-        SufficeError: the collection was made with other settings, or changed meanwhile.
+        SufficeError: the collection was made with other settings, or it, or what serves it,
+            changed meanwhile.
     """
     questions = check_order(order)
     served = read_collection(client, order.collection, progress)
@@ -100,7 +101,7 @@ def run_tuning(
             result = result.model_copy(update=found)
         noise = _measure_search_noise(client, served, cuttings[0].replay, tuning, profile)
         result = result.model_copy(update={"search_noise": noise})
-    _check_unchanged(client, served)
+    _check_unchanged(client, served, order, profile)
     _write(order.output, result, profile)
     return result
 
@@ -188,13 +189,25 @@ def _not_measured(order: TuningOrder, tuning: Tuning) -> Iterator[tuple[str, str
             yield name, f"Answers were not measured: --answers --stages {stage}."
 
 
-def _check_unchanged(client: Client, served: ServedCollection) -> None:
+def _check_unchanged(
+    client: Client, served: ServedCollection, order: TuningOrder, profile: AnsweringProfile
+) -> None:
     before = {one.document_id: one.revision for one in served.snapshot.documents}
     if read_revisions(client, served.name) != before:
         raise SufficeError(
             f"Documents of {served.name!r} came, went or changed while they were measured, so the "
             "result is about none of their states. Run the same command again; what is known of "
             "the others is kept."
+        )
+    state = next(one for one in client.collections() if one["name"] == served.name)
+    if (state["fingerprints"], state["profile"]) != (
+        served.fingerprints,
+        served.profile,
+    ) or _read_profile(client, served, order, ServingSettings()) != profile:
+        raise SufficeError(
+            f"The collection {served.name!r} was reindexed, or is served with another profile than "
+            "when its measuring began, so the result is about none of its states. Run the same "
+            "command again; answers of models are kept."
         )
 
 

@@ -34,6 +34,7 @@ from suffice.certified_profile import apply
 from suffice.client import Client
 from suffice.errors import SufficeError
 from suffice.exclusion import exclusive
+from suffice.reindexing import reindex
 from suffice.snapshots import read_collection
 from suffice.tuning import run_tuning
 from suffice.tuning_order import AnswerOrder, TuningOrder
@@ -314,6 +315,36 @@ def test_documents_that_change_meanwhile_void_the_result(
         run_tuning(client, home, short_order, load=change_and_load)
     [document] = [one for one in client.documents("default") if one["filename"] == "new.md"]
     client.delete(document["id"])
+    assert not (short_order.output / "result.json").exists()
+
+
+@pytest.mark.parametrize("change", ["language", "profile", "values of the profile"])
+def test_a_collection_that_is_served_otherwise_meanwhile_voids_the_result(
+    client: Client, short_order: TuningOrder, change: str
+) -> None:
+    narrow = client.profile("default") | {"top_k": 3}
+    client.save_profile("narrow", narrow)
+    client.serve_profile("default", "narrow")
+
+    def change_and_load(settings: RetrievalSettings, name: str) -> Embedder:
+        match change:
+            case "language":
+                reindex(client, ["default"], language="german")
+            case "profile":
+                client.serve_profile("default", "default")
+            case _:
+                client.save_profile("narrow", narrow | {"dense_weight": 0.2})
+        return load(settings, name)
+
+    home = Home(short_order.output)
+    home.path.mkdir(parents=True)
+    try:
+        with pytest.raises(SufficeError, match="reindexed, or is served with another profile"):
+            run_tuning(client, home, short_order, load=change_and_load)
+    finally:
+        client.serve_profile("default", "default")
+        client.delete_profile("narrow")
+        reindex(client, ["default"], language="english")
     assert not (short_order.output / "result.json").exists()
 
 
