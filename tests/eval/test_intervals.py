@@ -33,18 +33,23 @@ def test_fewer_than_two_clusters_say_nothing(clusters: list[str]) -> None:
     assert question_t_interval([1.0] * len(clusters), clusters) is None
 
 
-def test_coverage_with_dependent_questions() -> None:
+def test_coverage_with_dependent_questions_where_they_do_not_count_as_items() -> None:
     random = np.random.default_rng(7)
     num_runs, num_clusters, cluster_size = 1000, 20, 10
     clusters = [str(cluster) for cluster in range(num_clusters) for _ in range(cluster_size)]
-    held = 0
+    questions = [str(question) for question in range(len(clusters))]
+    held = naive = 0
     for _ in range(num_runs):
         shared = np.repeat(random.normal(0, 0.5, num_clusters), cluster_size)
         values = shared + random.normal(0, 0.87, num_clusters * cluster_size)
         interval = cluster_t_interval(values.tolist(), clusters)
         assert interval is not None
         held += interval.low <= 0 <= interval.high
+        alone = cluster_t_interval(values.tolist(), questions)
+        assert alone is not None
+        naive += alone.low <= 0 <= alone.high
     assert 0.93 <= held / num_runs <= 0.97
+    assert naive / num_runs < 0.8
 
 
 def test_clusters_count_by_their_size() -> None:
