@@ -128,8 +128,9 @@ def _draw_bounds(axes: Axes, result: Result, served: _Point) -> str:
     """Draw what a setting must reach; return what to say of it."""
     decision = result.decision
     text = ""
-    if decision.mode is Mode.REFERENCE and decision.eps is not None:
-        axes.axhline(served.share.mean - decision.eps, color=SERVED, linestyle=":", linewidth=1)
+    least = served.share.mean - (decision.eps or 0)
+    if decision.mode is Mode.REFERENCE and decision.eps is not None and least > 0:
+        axes.axhline(least, color=SERVED, linestyle=":", linewidth=1)
         text += f" Dotted: {points(decision.eps)} below what is served now; above it is no loss."
     if decision.min_coverage is not None:
         axes.axhline(decision.min_coverage, color=INK, linestyle="--", linewidth=1)

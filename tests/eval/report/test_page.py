@@ -366,3 +366,8 @@ def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "report.html"
     with pytest.raises(ReportError, match=r"missing/report\.html: No such file or directory"):
         write_report(make_result(), path)
+
+
+def test_a_line_below_none_is_neither_drawn_nor_told() -> None:
+    assert "Dotted: 3.0\xa0points below" in unescape(page_of_example())
+    assert "Dotted:" not in unescape(render_report(make_result(eps=0.99)))
