@@ -35,7 +35,7 @@ from suffice.answer_bench import AnswerBench
 from suffice.certified_profile import PROFILE, RESULT, save_profile
 from suffice.client import Client
 from suffice.errors import SufficeError
-from suffice.snapshots import ServedCollection, read_collection, read_revisions
+from suffice.snapshots import ServedCollection, read_collection
 from suffice.tuning_order import REPORT, TuningOrder, check_order
 from suffice.workbench import count_tokens, open_workbench
 
@@ -192,22 +192,15 @@ def _not_measured(order: TuningOrder, tuning: Tuning) -> Iterator[tuple[str, str
 def _check_unchanged(
     client: Client, served: ServedCollection, order: TuningOrder, profile: AnsweringProfile
 ) -> None:
-    before = {one.document_id: one.revision for one in served.snapshot.documents}
-    if read_revisions(client, served.name) != before:
+    # Texts, too: a document that a newer parser reads anew keeps its revision.
+    if (
+        read_collection(client, served.name) != served
+        or _read_profile(client, served, order, ServingSettings()) != profile
+    ):
         raise SufficeError(
-            f"Documents of {served.name!r} came, went or changed while they were measured, so the "
-            "result is about none of their states. Run the same command again; what is known of "
-            "the others is kept."
-        )
-    state = next(one for one in client.collections() if one["name"] == served.name)
-    if (state["fingerprints"], state["profile"]) != (
-        served.fingerprints,
-        served.profile,
-    ) or _read_profile(client, served, order, ServingSettings()) != profile:
-        raise SufficeError(
-            f"The collection {served.name!r} was reindexed, or is served with another profile than "
-            "when its measuring began, so the result is about none of its states. Run the same "
-            "command again; answers of models are kept."
+            f"The collection {served.name!r} changed while it was measured: its documents, how "
+            "they are indexed, or the profile that it is served with. So the result is about none "
+            "of its states. Run the same command again; what is known of the rest is kept."
         )
 
 
