@@ -72,15 +72,6 @@ def read_collection(client: Client, name: str, progress: Progress = silent) -> S
     )
 
 
-def read_revisions(client: Client, name: str) -> dict[str, str]:
-    """Return id and revision of all documents that can be searched."""
-    return {
-        one["id"]: one["searchable_revision"]
-        for one in client.documents(name)
-        if one["searchable_revision"]
-    }
-
-
 def _read_text(client: Client, document_id: str) -> CanonicalText:
     described = client.described_text(document_id)
     return CanonicalText(
