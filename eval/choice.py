@@ -31,6 +31,8 @@ REFERENCE = 0
 LEAST_TO_LOSE = 2
 # Of the front, what candidates are compared with in mode BEST.
 MAX_RIVALS = 20
+# Of a single item nobody knows how they differ: as if one in ten changed, for better or worse.
+UNKNOWN_DEVIATION = sqrt(0.1)
 # A budget holds for so many of the prompts, shown with so much confidence.
 QUANTILE, CONFIDENCE = 0.95, 0.95
 _THOUSAND = 1000
@@ -391,7 +393,7 @@ def more_questions(losses: Floats, allowed: float, delta: float, num_questions: 
         1 or more; None: no number would, or one out of reach.
     """
     distance = allowed - _least_loss(losses, allowed, delta)
-    deviation = float(np.std(losses, ddof=1))
+    deviation = float(np.std(losses, ddof=1)) if len(losses) > 1 else UNKNOWN_DEVIATION
     items = items_to_show(deviation, distance, delta) if distance > 0 else None
     return _more_in_reach(items or inf, len(losses), num_questions)
 
@@ -403,6 +405,8 @@ def _least_loss(losses: Floats, allowed: float, delta: float) -> float:
     few items leaves possible.
     """
     loss = float(np.mean(losses))
+    if len(losses) == 1:
+        return 0.0
     if loss >= allowed:
         error = float(np.std(losses, ddof=1)) / sqrt(len(losses))
         loss -= float(stdtrit(len(losses) - 1, 1 - delta)) * error

@@ -1,6 +1,7 @@
 """How many more questions a verdict takes, from those at hand."""
 
 import numpy as np
+import pytest
 
 from eval.choice import Goal, more_for_coverage, more_questions
 
@@ -14,6 +15,12 @@ def test_a_loss_of_few_may_be_chance() -> None:
     needed = more_questions(np.array([0.0, 0.0, 0.0, 0.4]), 0.03, 0.05, num_questions=5)
     assert needed is not None
     assert 100 < needed < 2000
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.4, 1.0])
+def test_of_a_single_item_it_is_not_known_how_they_differ(loss: float) -> None:
+    # 6.18 * 0.1 / 0.03^2 = 687 items, and a quarter more: 859 in all, one of them at hand.
+    assert more_questions(np.array([loss]), 0.03, 0.05, num_questions=2) == 2 * 858
 
 
 def test_a_loss_of_many_is_one() -> None:
