@@ -153,7 +153,10 @@ def _answer_validation_error(request: Request, error: Exception) -> JSONResponse
         fault = f"{first['ctx']['error']} at character {first['loc'][1]}"
         return _answer_error(request, InvalidRequestError(f"The body is no valid JSON: {fault}."))
     body = error.body if isinstance(error.body, dict) else None
-    field = ".".join(_find_field(first["loc"][1:], body)) or None
+    where, *place = first["loc"]
+    if where == "query":
+        place = place[:1]  # one that may be given several times is one field, too
+    field = ".".join(_find_field(place, body)) or None
     if first["loc"][:2] == ("body", "file"):
         return _answer_error(request, InvalidRequestError(HOW_TO_UPLOAD, "file"))
     if field:
