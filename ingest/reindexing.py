@@ -245,10 +245,14 @@ class _Going:
         return np.stack([vectors[chunk_id] for chunk_id in wanted])
 
     def _check(self, document: Document) -> Document:
-        """Return a document as it is now, if it still answers with the same revision."""
+        """Return a document as it is now, if it still answers and did not come again meanwhile."""
         self.now()
         current = self.pipeline.catalog.get(document.id)
-        if current is None or current.searchable_revision != document.searchable_revision:
+        # The attempt: the same bytes may come under another name, or be read anew.
+        if current is None or (current.searchable_revision, current.attempt) != (
+            document.searchable_revision,
+            document.attempt,
+        ):
             raise _ReplacedError
         return current
 
@@ -310,4 +314,4 @@ class _Going:
 
 
 class _ReplacedError(Exception):
-    """The document was deleted or replaced while it was put into the new index."""
+    """The document was deleted, or came again, while it was put into the new index."""

@@ -167,6 +167,24 @@ def test_documents_come_change_and_go_meanwhile(
 
 
 @pytest.mark.usefixtures("no_errors_in_the_log")
+def test_a_document_that_gets_another_name_meanwhile_is_found_by_it(
+    open_shelf: OpenShelf, made_by_old: Document
+) -> None:
+    embedder = OtherGatedEmbedder()
+    embedder.close()
+    with open_shelf(embedder, load=load_old) as shelf:
+        shelf.library.reindex("default")
+        assert embedder.reached.wait(TIMEOUT_SECONDS)
+        renamed, _ = shelf.upload("plugh.txt", TEXT, external_id=made_by_old.external_id)
+        shelf.wait_until_searchable(renamed)
+        assert shelf.find("plugh") == ["plugh.txt"]
+        embedder.gate.set()
+        assert wait(shelf).outdated == []
+        assert shelf.find("plugh") == ["plugh.txt"]
+        assert_answers_from_current(shelf, embedder)
+
+
+@pytest.mark.usefixtures("no_errors_in_the_log")
 def test_a_document_deleted_while_it_is_put_in_does_not_come_back(
     open_shelf: OpenShelf, made_by_old: Document
 ) -> None:
