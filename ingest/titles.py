@@ -2,7 +2,7 @@
 
 import re
 
-# `.pdf` would be a word of every chunk. A version (`v1.2`) is none.
+# `.pdf` would be a word of every chunk. The end of a version (`v1.2`) is none.
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}\Z")
 
 
@@ -13,6 +13,7 @@ def make_name(filename: str, external_id: str) -> str:
 
 
 def make_title(filename: str, external_id: str) -> str:
-    """Return what a document is found by: its name and its id, without suffixes."""
+    """Return what a document is found by: its name and its id, without the suffix of the file."""
     names = dict.fromkeys([make_name(filename, external_id), external_id])
-    return " ".join(_SUFFIX.sub("", name) for name in names)
+    suffix = _SUFFIX.search(filename)
+    return " ".join(name.removesuffix(suffix[0] if suffix else "") for name in names)

@@ -10,6 +10,7 @@ from ingest.titles import make_name, make_title
         ("10-Q.pdf", "Apple/2022/10-Q.pdf", "Apple/2022/10-Q"),
         ("upload.pdf", "INV-2024-001", "upload INV-2024-001"),
         ("Q.pdf", "10-Q.pdf", "Q 10-Q"),
+        ("export.json", "org.example.App", "export org.example.App"),
         ("ADI_2009.PDF", "ADI_2009.PDF", "ADI_2009"),
         ("README", "README", "README"),
         ("release v1.20.3", "release v1.20.3", "release v1.20.3"),
