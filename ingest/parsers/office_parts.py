@@ -31,7 +31,7 @@ def relations(archive: ZipFile, part: str) -> Iterator[Relation]:
     listing = f"{folder}/_rels/{name}.rels"
     if not has_part(archive, listing):
         return
-    for one in etree.fromstring(archive.read(listing), safe_xml_parser()):
+    for one in etree.fromstring(archive.read(listing), safe_xml_parser()).iterchildren("*"):
         target = posixpath.join(f"/{folder}", one.get("Target", ""))
         path = posixpath.normpath(target).lstrip("/")
         if has_part(archive, path):

@@ -20,13 +20,13 @@ _DRAWINGS: dict[str, tuple[str, _Add]] = {
 
 
 def write_drawings(root: etree._Element, archive: ZipFile, part: str) -> None:
-    """Put the text of each chart and diagram behind the paragraph it is anchored in."""
+    """Put the text of each chart and diagram behind the paragraph it is anchored in, once."""
     paths = {one.identifier: one.path for one in relations(archive, part)}
     # From the last to the first, so that the first comes to stand in front of the others.
     for drawing in reversed(list(root.iter(*_DRAWINGS))):
         attribute, add = _DRAWINGS[f"{{*}}{etree.QName(drawing).localname}"]
         paragraph = next(drawing.iterancestors("{*}p"), None)
-        path = paths.get(value_of(drawing, attribute))
+        path = paths.pop(value_of(drawing, attribute), None)
         if paragraph is not None and path is not None:
             builder = TextBuilder()
             add(builder, etree.fromstring(archive.read(path), safe_xml_parser()))

@@ -190,12 +190,12 @@ def _write_symbols(root: etree._Element) -> None:
 def _fill_rows(root: etree._Element) -> None:
     """Put an empty cell at the beginning of each row that leaves columns out there."""
     for gap in list(root.iter("{*}gridBefore")):
-        properties = gap.getparent()
-        if properties is not None:
+        properties, number = gap.getparent(), value_of(gap, "val")
+        if properties is not None and number.isdecimal() and int(number):
             cell = etree.Element(_named(gap, "tc"))
             within = etree.SubElement(cell, _named(gap, "tcPr"))
             span = etree.SubElement(within, _named(gap, "gridSpan"))
-            span.set(_named(gap, "val"), value_of(gap, "val"))
+            span.set(_named(gap, "val"), number)
             properties.addnext(cell)
 
 

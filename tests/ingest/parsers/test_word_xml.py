@@ -158,14 +158,17 @@ def test_rows_that_leave_out_their_first_columns_keep_the_others_in_place() -> N
         written = "".join(f"<w:tc><w:p>{run(cell)}</w:p></w:tc>" for cell in cells)
         return f"<w:tr>{properties}{written}</w:tr>"
 
-    gap = '<w:trPr><w:gridBefore w:val="2"/></w:trPr>'
-    table = row("Item", "Mass", "Price") + row("Wax", "1 kg", "9") + row("12", properties=gap)
+    def gap(value: str) -> str:
+        return f"<w:trPr><w:gridBefore {value}/></w:trPr>"
+
+    table = row("Item", "Mass", "Price") + row("Wax", "1 kg", "9", properties=gap('w:val="0"'))
+    table += row("12", properties=gap('w:val="2"')) + row("Jar", properties=gap(""))
     assert parse_docx(make_docx(f"<w:tbl>{table}</w:tbl>")).text == (
-        "| Item | Mass | Price |\n| --- | --- | --- |\n| Wax | 1 kg | 9 |\n|  |  | 12 |"
+        "| Item | Mass | Price |\n| --- | --- | --- |\n| Wax | 1 kg | 9 |\n|  |  | 12 |\n| Jar |"
     )
 
 
-def test_charts_and_diagrams_stand_behind_their_paragraph() -> None:
+def test_charts_and_diagrams_stand_once_behind_their_paragraph() -> None:
     chart = (
         "<c:chartSpace xmlns:c='chart'><c:chart><c:title><c:t>Honey</c:t></c:title><c:ser>"
         "<c:tx><c:v>2024</c:v></c:tx><c:cat><c:pt idx='0'><c:v>Clover</c:v></c:pt></c:cat>"
@@ -182,11 +185,14 @@ def test_charts_and_diagrams_stand_behind_their_paragraph() -> None:
             "<c:chart xmlns:c='chart' xmlns:r='r' r:id='chart1'/>",
             "<d:relIds xmlns:d='diagram' xmlns:r='r' r:dm='data1'/>",
             "<c:chart xmlns:c='chart' xmlns:r='r' r:id='lost'/>",
+            "<d:relIds xmlns:d='diagram' xmlns:r='r' r:dm='data1'/>",
         )
     )
     body = f"<w:p>{run('See')}{names}{run(' it.')}</w:p><w:p>{run('End.')}</w:p>"
     with ZipFile(file := BytesIO(make_docx(body)), "a") as archive:
-        archive.writestr("word/_rels/document.xml.rels", f"<rs>{relations}</rs>")
+        archive.writestr(
+            "word/_rels/document.xml.rels", f"<rs><!-- of a program -->{relations}</rs>"
+        )
         for name, content in kinds.items():
             archive.writestr(f"word/{name}.xml", content)
     assert parse_docx(file.getvalue()).text == (
