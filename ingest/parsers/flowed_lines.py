@@ -10,17 +10,17 @@ def flowed(text: str, *, deletes_space: bool) -> str:
         text: its lines end with `\n`.
         deletes_space: the space is none of the text, which may be in the middle of a word.
     """
-    paragraphs: list[str] = []
+    pieces: list[str] = []
     open_level: int | None = None
     for line in text.split("\n"):
         content = line.lstrip(">")
         level = len(line) - len(content)
         content = content.removeprefix(" ")
         if level == open_level and content.strip() and content != _SIGNATURE:
-            paragraphs[-1] += content
+            pieces.append(content)
         else:
-            paragraphs.append(f"{'>' * level} {content}" if level else content)
+            pieces.append(f"\n{'>' * level} {content}" if level else f"\n{content}")
         open_level = level if content.endswith(" ") and content != _SIGNATURE else None
         if open_level is not None and deletes_space:
-            paragraphs[-1] = paragraphs[-1][:-1]
-    return "\n".join(paragraphs)
+            pieces[-1] = pieces[-1][:-1]
+    return "".join(pieces)[1:]

@@ -36,6 +36,8 @@ _CHARSETS = {
 }
 # Characters in fonts of symbols may also be told by private codes, from here.
 _PRIVATE = 0xF000
+# The longest name of a font of Windows has 31.
+_MAX_NAME_CHARACTERS = 100
 _SYMBOL_FONTS = frozenset(name for name, _ in dingbats)
 _CODE_PAGES = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 
@@ -70,7 +72,9 @@ class Fonts:
 
     def add_name(self, text: str) -> None:
         """Add a part of the name of a font, which ends with a semicolon."""
-        self._names[self._defined] = self._names.get(self._defined, "") + text
+        name = self._names.get(self._defined, "")
+        if len(name) < _MAX_NAME_CHARACTERS:
+            self._names[self._defined] = name + text
 
     def decode(self, data: bytes, font: int | None) -> str:
         """Return bytes as they are seen in a font; None is the default font."""

@@ -22,6 +22,7 @@ _ERRORS = frozenset({3, 11})
 _CELL = struct.Struct("<II")  # column, from 0; style, with a byte of flags above it
 _STYLE_MASK = 0xFFFFFF
 _MARK = 0x80
+_MAX_BYTES = 4  # of a kind or a size
 
 
 def formats_of_xlsb(archive: ZipFile) -> dict[str, SheetFormats]:
@@ -81,11 +82,12 @@ def _records(part: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _varying(part: bytes, at: int) -> tuple[int, int]:
     """Return a number in bytes of seven bits, of which all but the last are marked, and its end."""
-    number, shift = part[at] & ~_MARK, 0
-    while part[at] & _MARK:
-        at, shift = at + 1, shift + 7
-        number |= (part[at] & ~_MARK) << shift
-    return number, at + 1
+    number = 0
+    for place in range(_MAX_BYTES):
+        number |= (part[at + place] & ~_MARK) << 7 * place
+        if not part[at + place] & _MARK:
+            return number, at + place + 1
+    raise ValueError
 
 
 def _text(record: bytes, at: int) -> tuple[str, int]:

@@ -460,6 +460,14 @@ def test_binary_workbooks_show_formats_dates_and_errors(make: Callable[..., byte
     )
 
 
+def test_formats_of_a_binary_workbook_whose_records_have_endless_kinds_are_left_out() -> None:
+    files = ZipFile(BytesIO(make_xlsb(["0%"], [[("Share", 0)], [(0.25, 1)]])))
+    parts = {name: files.read(name) for name in files.namelist()}
+    endless = b"\x80" * 4 + b"\x01\x00"
+    text = parse_workbook(make_zip({**parts, "xl/styles.bin": endless + parts["xl/styles.bin"]}))
+    assert text.text.endswith("| 0.25 |")
+
+
 @pytest.mark.parametrize("broken", [b"", b"styles", b'<styleSheet><a b="'])
 def test_a_workbook_with_broken_styles_is_read_without_them(broken: bytes) -> None:
     files = ZipFile(BytesIO(make_xlsx({"Prices": {"A1": "Item", "B1": "Price", "A2": "one"}})))
