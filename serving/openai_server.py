@@ -355,7 +355,7 @@ def _to_chunk(event: bytes) -> Any:
         Complaint: it is an error.
         ValueError: it is no JSON.
     """
-    chunk = _load(event.decode())
+    chunk = _load(event.decode("utf-8", "surrogatepass"))
     if isinstance(chunk, dict) and (error := chunk.get("error")):
         raise Complaint(error)
     return chunk

@@ -365,6 +365,9 @@ def test_halves_of_characters_are_joined_or_replaced(
     assert answer("Twenty \ud83d", "\ude00 bees") == "Twenty \U0001f600 bees"
     assert answer("Twenty \ud83d", " bees") == "Twenty \ufffd bees"
     assert answer("Twenty \ud83d") == "Twenty \ufffd"
+    as_bytes = chunk({"content": "Twenty \ud83d"}).replace(rb"\ud83d", b"\xed\xa0\xbd")
+    upstream.chat = Reply([as_bytes, chunk({"content": "\ude00"}, "stop"), DONE])
+    assert served.ask(QUESTION).json()["choices"][0]["message"]["content"] == "Twenty \U0001f600"
     thoughts = [chunk({"reasoning": text}) for text in ("Oh \ud83d", "\ude00.", "\ud83d")]
     upstream.chat = Reply([START, *thoughts, chunk({"content": "Twenty."}, "stop"), DONE])
     message = served.ask(QUESTION).json()["choices"][0]["message"]
