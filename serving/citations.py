@@ -153,7 +153,8 @@ def _citation(
 def find_quote(text: str, claim: str, rest: str = "") -> tuple[int, int]:
     """Return the span of the sentences of a text that a claim rests on.
 
-    A claim, or else its last paragraph, that stands in the text word for word is quoted whole.
+    A claim, or else its last paragraph, that stands in the text word for word is quoted whole, and
+    so is what follows the marker, if that is longer: before it may be no more than `According to`.
     Otherwise each sentence of that paragraph looks for the sentence that shares most words with it
     (F1, the first one wins), or for the row of a table that has its numbers, and the quote is the
     best match with those of its neighbours that were matched, too.
@@ -165,7 +166,10 @@ def find_quote(text: str, claim: str, rest: str = "") -> tuple[int, int]:
     """
     spans, _ = sentences_of(text)
     last_paragraph = claim.rpartition("\n\n")[2]
-    copied = _find_copy(text, claim) or _find_copy(text, last_paragraph)
+    if len(rest) > len(last_paragraph):
+        copied = _find_copy(text, rest)
+    else:
+        copied = _find_copy(text, claim) or _find_copy(text, last_paragraph)
     if copied is not None:
         start = max((start for start, _ in spans if start <= copied[0]), default=copied[0])
         end = min((end for _, end in spans if end >= copied[1]), default=copied[1])

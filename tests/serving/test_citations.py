@@ -168,6 +168,15 @@ def test_what_a_sentence_says_behind_its_last_marker_belongs_to_the_claim(
     assert [citation.quote for citation in cited(answer, make_context(BEES))] == quotes
 
 
+@pytest.mark.parametrize("beginning", ["According to [1], ", "- [1] says that "])
+def test_what_stands_before_a_marker_is_no_quote_where_the_claim_comes_behind_it(
+    beginning: str,
+) -> None:
+    context = make_context("According to a survey - the first one - bees dance. Smoke calms them.")
+    [citation] = cited(f"{beginning}smoke calms them.", context)
+    assert citation.quote == "Smoke calms them."
+
+
 def test_claim_begins_with_its_paragraph() -> None:
     answer = "Smoke calms them, and this has no marker.\n\nBees dance to talk [1]."
     (citation,) = cited(answer, make_context(BEES))
