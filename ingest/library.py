@@ -418,17 +418,16 @@ class Library:
     def _accept(self, upload: Upload, received: Received, media_type: str) -> tuple[Document, bool]:
         document_id = make_document_id(upload.collection, upload.name)
         known = self._catalog.get(document_id)
-        is_same = known and (known.revision, known.media_type, known.filename) == (
-            received.revision,
-            media_type,
-            upload.filename,
-        )
+        text = received.revision, media_type
+        is_same_text = known is not None and (known.revision, known.media_type) == text
+        is_unlocked = is_same_text and upload.password is not None
+        is_read_anew = False
+        if known and is_unlocked and known.status is Status.PARTIAL:
+            self._read_anew(known, upload.password)
+            known, is_read_anew = self.get(document_id), True
+        is_same = known and is_same_text and known.filename == upload.filename
         if known and is_same and not self._needs_work(known):
-            document = self._set_metadata(known, upload.metadata)
-            if document.status is Status.PARTIAL and upload.password is not None:
-                self._read_anew(document, upload.password)
-                return self.get(document_id), True
-            return document, False
+            return self._set_metadata(known, upload.metadata), is_read_anew
         if self._check_collection(upload.collection, upload.language) is None:
             recipe = self._pipeline.recipes.in_language(upload.language)
             self._catalog.add_collection(recipe.describe(upload.collection, upload.collection))

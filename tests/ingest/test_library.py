@@ -316,6 +316,19 @@ def test_a_retry_that_fails_leaves_what_was_read(shelf: Shelf) -> None:
     assert shelf.library.text(partial) == text
 
 
+def test_a_password_is_also_used_when_the_file_comes_under_another_name(shelf: Shelf) -> None:
+    locked = writer_with(["The plugh text"])
+    locked.encrypt("secret", algorithm="AES-256")
+    writer = writer_with(["See the file."])
+    writer.add_attachment("locked.pdf", pdf(locked))
+    content = pdf(writer)
+    partial = shelf.wait(shelf.upload("a.pdf", content, external_id="7")[0])
+    assert partial.status is Status.PARTIAL
+    upload = Upload("b.pdf", [content], "default", "7", None, "secret")
+    assert shelf.wait(shelf.library.add(upload)[0]).status is Status.SEARCHABLE
+    assert shelf.find("plugh") == ["b.pdf"]
+
+
 def test_retrying_what_is_searchable_does_nothing(shelf: Shelf) -> None:
     document = shelf.add_and_wait("a.txt", "text")
     assert shelf.library.retry(document.id) == document
