@@ -81,18 +81,20 @@ def squad(folder: Path, *, whole_articles: bool) -> EvidenceSet:
     """
     sources: defaultdict[str, str] = defaultdict(str)
     places: dict[str, tuple[str, int]] = {}
+    clusters: dict[str, str] = {}
     for line in _lines(folder / "corpus.jsonl"):
         paragraph_id, title = line["_id"], line["title"].replace("_", " ")
         name = title if whole_articles else paragraph_id
         if whole_articles:
             sources[name] += "\n\n" if sources[name] else f"# {title}\n\n"
         places[paragraph_id] = (name, len(sources[name]))
+        clusters[paragraph_id] = title
         sources[name] += line["text"]
     questions = [
         _question(
             line,
             [tuple(_placed(evidence, places) for evidence in line["evidence"])],
-            cluster=_article(line["evidence"][0]["doc_id"]),
+            cluster=clusters[line["evidence"][0]["doc_id"]],
         )
         for line in _lines(folder / "queries.jsonl")
         if line["evidence"]
@@ -100,10 +102,6 @@ def squad(folder: Path, *, whole_articles: bool) -> EvidenceSet:
     texts = {name: parse_markdown(source.encode()) for name, source in sources.items()}
     unit = "articles" if whole_articles else "paragraphs"
     return EvidenceSet(f"squad2_dev, {unit}", texts, questions)
-
-
-def _article(paragraph_id: str) -> str:
-    return paragraph_id.partition("-")[0]
 
 
 def _placed(evidence: Mapping[str, Any], places: Mapping[str, tuple[str, int]]) -> Span:
