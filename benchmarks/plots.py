@@ -127,16 +127,7 @@ def draw_tuning(results: dict[str, Any]) -> Any:
         for name, one in result["references"].items()
         if name not in {MEDIAN_PEER, "adaptive-k", "most coverage"}
     }
-    for number, (name, one) in enumerate(peers.items()):
-        place = (one["tokens"], one["coverage"]["mean"])
-        axis.plot(*place, "o", color=OTHERS, markersize=4)
-        # Up and down by turns: some are close to each other.
-        side = (
-            {"va": "bottom", "xytext": (0, 5)} if number % 2 else {"va": "top", "xytext": (0, -5)}
-        )
-        look: dict[str, Any] = {"textcoords": "offset points", "ha": "center", **side}
-        text = "Suffice, untuned" if name == "served" else name
-        axis.annotate(text, place, color=OTHERS, fontsize=7, **look)
+    _draw_others(axis, peers)
     loss = served["coverage"]["mean"] - eps
     axis.axhline(loss, color=SERVED, linestyle=":", linewidth=1)
     axis.annotate(
@@ -159,6 +150,20 @@ def draw_tuning(results: dict[str, Any]) -> Any:
     axis.legend(frameon=False, fontsize=8, loc="lower right")
     figure.tight_layout()
     return figure
+
+
+def _draw_others(axis: Any, references: dict[str, Any]) -> None:
+    """Draw references with their names: left, and up and down by turns, as some are close."""
+    for number, (name, one) in enumerate(references.items()):
+        place = (one["tokens"], one["coverage"]["mean"])
+        axis.plot(*place, "o", color=OTHERS, markersize=4)
+        side: dict[str, Any] = {"ha": "center", "va": "top", "xytext": (0, -5)}
+        if name == "served":
+            side = {"ha": "right", "va": "center", "xytext": (-5, 0)}
+        elif number % 2:
+            side = {"ha": "center", "va": "bottom", "xytext": (0, 5)}
+        text = "Suffice, untuned" if name == "served" else name
+        axis.annotate(text, place, color=OTHERS, fontsize=7, textcoords="offset points", **side)
 
 
 def _cross(axis: Axes, one: dict[str, Any], marker: str, **look: Any) -> None:
