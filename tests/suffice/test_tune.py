@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date
 from html import unescape
@@ -97,6 +97,18 @@ def short_order(questions: list[Question], order: TuningOrder) -> TuningOrder:
 def tune(client: Client, order: TuningOrder) -> Result:
     home = Home(order.output / "home")  # not there yet: the service has another one
     return run_tuning(client, home, order, load=load)
+
+
+def assert_no_result_of_what_changed(
+    client: Client,
+    order: TuningOrder,
+    change_and_load: Callable[[RetrievalSettings, str], Embedder],
+) -> None:
+    home = Home(order.output)
+    home.path.mkdir(parents=True)
+    with pytest.raises(SufficeError, match="changed while it was measured"):
+        run_tuning(client, home, order, load=change_and_load)
+    assert not (order.output / "result.json").exists()
 
 
 def use_up(client: Client, name: str, questions: Path) -> None:
@@ -309,13 +321,9 @@ def test_documents_that_change_meanwhile_void_the_result(
         application.ingest("new.md", "Another house.")
         return load(settings, name)
 
-    home = Home(short_order.output)
-    home.path.mkdir(parents=True)
-    with pytest.raises(SufficeError, match="changed while it was measured"):
-        run_tuning(client, home, short_order, load=change_and_load)
+    assert_no_result_of_what_changed(client, short_order, change_and_load)
     [document] = [one for one in client.documents("default") if one["filename"] == "new.md"]
     client.delete(document["id"])
-    assert not (short_order.output / "result.json").exists()
 
 
 @pytest.mark.parametrize("change", ["language", "profile", "values of the profile"])
@@ -336,16 +344,12 @@ def test_a_collection_that_is_served_otherwise_meanwhile_voids_the_result(
                 client.save_profile("narrow", narrow | {"dense_weight": 0.2})
         return load(settings, name)
 
-    home = Home(short_order.output)
-    home.path.mkdir(parents=True)
     try:
-        with pytest.raises(SufficeError, match="changed while it was measured"):
-            run_tuning(client, home, short_order, load=change_and_load)
+        assert_no_result_of_what_changed(client, short_order, change_and_load)
     finally:
         client.serve_profile("default", "default")
         client.delete_profile("narrow")
         reindex(client, ["default"], language="english")
-    assert not (short_order.output / "result.json").exists()
 
 
 def test_texts_that_are_made_anew_meanwhile_void_the_result(
@@ -366,11 +370,8 @@ def test_texts_that_are_made_anew_meanwhile_void_the_result(
         save(text.text.replace("hall", "room"))
         return load(settings, name)
 
-    home = Home(short_order.output)
-    home.path.mkdir(parents=True)
     try:
-        with pytest.raises(SufficeError, match="changed while it was measured"):
-            run_tuning(client, home, short_order, load=change_and_load)
+        assert_no_result_of_what_changed(client, short_order, change_and_load)
     finally:
         save(text.text)
 
