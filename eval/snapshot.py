@@ -65,6 +65,5 @@ class Snapshot:
         digest = hashlib.sha256()
         for one in sorted(self.documents, key=lambda document: document.document_id):
             text = hashlib.sha256(one.text.text.encode()).hexdigest()
-            title = one.title.encode("utf-8", "surrogatepass")
-            digest.update(f"{one.document_id} {one.revision} {text} ".encode() + title + b"\n")
+            digest.update(f"{one.document_id} {one.revision} {text} {one.title}\n".encode())
         return digest.hexdigest()
