@@ -402,7 +402,7 @@ def _least_loss(losses: Floats, allowed: float, delta: float) -> float:
     """Return the mean loss that questions are counted for: the one that was seen.
 
     A larger one than is allowed may be chance, and then it is the least that an interval of these
-    few items leaves possible.
+    few items leaves possible; of a single item that is none.
     """
     loss = float(np.mean(losses))
     if len(losses) == 1:
